@@ -1,0 +1,115 @@
+// What is claimed about the speed of the core, on one thread. Before a rate counts, the results it is about are checked
+// against numbers found another way; run with --benchmark_repetitions=5 for the spread.
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "lts/cost.hpp"
+#include "lts/search.hpp"
+
+namespace {
+
+std::vector<std::int64_t> range(std::int64_t first, std::int64_t last, std::int64_t step) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t v = first; v <= last; v += step) values.push_back(v);
+  return values;
+}
+
+/// The GPT-2 space of LiteTransformerSearch: up to 16 layers, each with its own heads and feed-forward width.
+lts::SearchSpaceOptions gpt2_lts(std::vector<std::int64_t> n_layer) {
+  lts::SearchSpaceOptions options;
+  options.name = "gpt2-lts";
+  options.n_layer = std::move(n_layer);
+  options.d_model = range(128, 1024, 64);
+  options.n_head = {2, 4, 8};
+  options.d_ff = range(256, 4096, 64);
+  return options;
+}
+
+/// design.md, "Exact counts".
+std::int64_t decoder_params_by_formula(const lts::Architecture& a) {
+  const std::int64_t d = a.d_model;
+  std::int64_t sum = 2 * d;
+  for (const lts::Layer& layer : a.layers) {
+    sum += (4 * d * d + 4 * d) + (2 * d * layer.d_ff + layer.d_ff + d) + 4 * d;
+  }
+  return sum;
+}
+
+/// Sampling of 16-layer architectures and the exact count of their decoder parameters.
+void sample_and_count(benchmark::State& state) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  lts::Architecture architecture;
+  for (int i = 0; i < 1000; ++i) {
+    space.sample(random, architecture);
+    if (lts::decoder_params(architecture) != decoder_params_by_formula(architecture)) {
+      state.SkipWithError("decoder_params is not the closed formula");
+      return;
+    }
+  }
+  for (auto _ : state) {
+    space.sample(random, architecture);
+    benchmark::DoNotOptimize(lts::decoder_params(architecture));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(sample_and_count);
+
+void sample_only(benchmark::State& state) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  lts::Architecture architecture;
+  for (auto _ : state) {
+    space.sample(random, architecture);
+    benchmark::DoNotOptimize(architecture.layers.data());
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(sample_only);
+
+/// One analytic quantity of a 16-layer architecture.
+void analytic(benchmark::State& state, std::string_view name) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  std::array<lts::Architecture, 64> architectures;
+  for (lts::Architecture& a : architectures) a = space.sample(random);
+  const lts::AnalyticFunction function = lts::analytic(name);
+  std::size_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(function(architectures[++i % architectures.size()], {}));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK_CAPTURE(analytic, decoder_params, "decoder_params");
+BENCHMARK_CAPTURE(analytic, flops_prefill, "flops_prefill");
+BENCHMARK_CAPTURE(analytic, peak_memory_estimate_mib, "peak_memory_estimate_mib");
+
+/// Whole evolutionary steps: variation, repair, decoding, three analytic objectives, archive. The argument is the number
+/// of candidates of one search; the front, and with it the work of the archive, grows with it.
+void lts_evolution(benchmark::State& state) {
+  const std::array<lts::AnalyticFunction, 3> functions{lts::analytic("decoder_params"), lts::analytic("flops_prefill"),
+                                                       lts::analytic("peak_memory_estimate_mib")};
+  const auto evaluate = [&functions](const lts::Architecture& a, std::span<double> values) {
+    for (std::size_t i = 0; i < functions.size(); ++i) values[i] = functions[i](a, {});
+  };
+  const auto n = static_cast<std::uint64_t>(state.range(0));
+  const lts::SearchSpace space(gpt2_lts(range(2, 16, 1)));
+  std::size_t front = 0;
+  for (auto _ : state) {
+    lts::Search search(space, {.objectives = {{"decoder_params", lts::Direction::maximize},
+                                              {"flops_prefill", lts::Direction::minimize},
+                                              {"peak_memory_estimate_mib", lts::Direction::minimize}},
+                               .constraints = {},
+                               .algorithm = lts::LtsEvolutionOptions{},
+                               .seed = 1});
+    if (search.run(n, evaluate) != n) state.SkipWithError("the space was used up");
+    front = search.archive().size();
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  state.counters["front"] = static_cast<double>(front);
+}
+BENCHMARK(lts_evolution)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+
+}  // namespace

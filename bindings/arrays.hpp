@@ -1,0 +1,36 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "convert.hpp"
+
+// Arguments that are points, converted to contiguous float64. Whatever does not fit is a py::value_error of one
+// sentence that says what the argument is and what it should be.
+namespace lts::python {
+
+using ArrayLike = Argument<"numpy.typing.ArrayLike">;
+using OptionalArrayLike = Argument<"numpy.typing.ArrayLike | None">;
+using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+/// Points as rows, (n, m) with any n and an m of at least 1.
+Doubles to_points(py::handle value);
+
+/// Points of m coordinates as rows, (n, m), or one of them, (m,).
+Doubles to_point_or_points(py::handle value, std::size_t m);
+
+/// One point, (m,).
+Doubles to_point(py::handle value, const char* name, std::size_t m);
+
+/// n integers from 0, (n,).
+std::vector<std::uint64_t> to_ids(py::handle value, std::size_t n);
+
+inline std::span<const double> span_of(const Doubles& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+}  // namespace lts::python

@@ -1,0 +1,15 @@
+#include <pybind11/pybind11.h>
+
+#include "register.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled core of lts-engine.";
+  m.attr("__version__") = LTS_VERSION;
+  register_family(m);
+  register_architecture(m);
+  register_weights(m);
+  register_cost(m);
+  register_search_space(m);
+  register_pareto(m);
+  register_search(m);
+}

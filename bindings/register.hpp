@@ -1,0 +1,12 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+// One function per concept: adds its classes and functions to lts._core.
+void register_family(pybind11::module_& m);
+void register_architecture(pybind11::module_& m);
+void register_weights(pybind11::module_& m);
+void register_cost(pybind11::module_& m);
+void register_search_space(pybind11::module_& m);
+void register_pareto(pybind11::module_& m);
+void register_search(pybind11::module_& m);

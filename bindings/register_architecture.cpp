@@ -1,0 +1,265 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <lts/architecture.hpp>
+#include <lts/error.hpp>
+#include <lts/json.hpp>
+#include <optional>
+
+#include "convert.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+using namespace lts::python;
+using lts::Architecture;
+using State = py::typing::Tuple<py::str>;
+
+namespace {
+
+
+/// One dimension of the layers: a value for all, or one value each.
+struct PerLayer {
+  std::string_view name;
+  std::vector<std::int64_t> values;
+  bool scalar;
+
+  PerLayer(std::string_view name_, py::handle given) : name(name_), scalar(!is_sequence(given)) {
+    if (scalar) {
+      values = {to_int64(given, name)};
+    } else {
+      values = to_int64s(given, name);
+    }
+  }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
+  [[nodiscard]] std::int64_t at(std::size_t layer) const { return scalar ? values[0] : values[layer]; }
+};
+
+std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, const PerLayer& n_kv_head,
+                                    const PerLayer& d_ff) {
+  std::optional<std::int64_t> depth;
+  std::string source = "n_layer";
+  if (!n_layer.is_none()) depth = to_int64(n_layer, "n_layer");
+  if (depth && (*depth < 1 || *depth > max_layers)) {
+    lts::throw_invalid({"n_layer is ", std::to_string(*depth), "; it must be from 1 to ", std::to_string(max_layers)});
+  }
+  for (const PerLayer* p : {&n_head, &n_kv_head, &d_ff}) {
+    if (p->scalar) continue;
+    if (depth && *depth != p->size()) {
+      const std::string expected = std::to_string(*depth);
+      lts::throw_invalid({p->name, " has ", std::to_string(p->size()), " entries, but ", source,
+                          source == "n_layer" ? " is " : " has ", expected, "; there must be one per layer"});
+    }
+    if (!depth) source = p->name;
+    depth = p->size();
+  }
+  if (!depth)
+    lts::throw_invalid({"n_layer is missing; it is needed when n_head, n_kv_head and d_ff are single numbers"});
+  std::vector<lts::Layer> layers(static_cast<std::size_t>(*depth));
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    layers[l] = {.n_head = n_head.at(l), .n_kv_head = n_kv_head.at(l), .d_ff = d_ff.at(l)};
+  }
+  return layers;
+}
+
+Architecture make_architecture(const std::string& family, const Int& vocab_size, const Int& n_positions,
+                               const Int& d_model, const IntOrInts& n_head, const IntOrInts& d_ff,
+                               const OptionalIntOrInts& n_kv_head, const OptionalInt& n_layer, const Int& head_dim,
+                               const Int& d_embed, const Int& div_val, const Ints& cutoffs, const Bools& tie_projs,
+                               std::optional<bool> tie_embedding) {
+  Architecture a;
+  a.family = &lts::family(family);
+  a.vocab_size = to_int64(vocab_size, "vocab_size");
+  a.n_positions = to_int64(n_positions, "n_positions");
+  a.d_model = to_int64(d_model, "d_model");
+  a.head_dim = to_int64(head_dim, "head_dim");
+  const PerLayer heads("n_head", n_head);
+  a.layers = make_layers(n_layer, heads, n_kv_head.is_none() ? heads : PerLayer("n_kv_head", n_kv_head),
+                         PerLayer("d_ff", d_ff));
+  a.d_embed = to_int64(d_embed, "d_embed");
+  a.div_val = to_int64(div_val, "div_val");
+  a.cutoffs = to_int64s(cutoffs, "cutoffs");
+  a.tie_projs = to_bools(tie_projs, "tie_projs");
+  a.tie_embedding = tie_embedding.value_or(a.family->tie_embedding);
+  lts::validate(a);
+  return a;
+}
+
+template <class Get>
+std::vector<std::int64_t> of_layers(const Architecture& a, Get&& get) {
+  std::vector<std::int64_t> values;
+  for (const lts::Layer& layer : a.layers) values.push_back(get(layer));
+  return values;
+}
+
+std::vector<std::int64_t> n_heads(const Architecture& a) {
+  return of_layers(a, [](const lts::Layer& l) { return l.n_head; });
+}
+std::vector<std::int64_t> n_kv_heads(const Architecture& a) {
+  return of_layers(a, [](const lts::Layer& l) { return l.n_kv_head; });
+}
+std::vector<std::int64_t> d_ffs(const Architecture& a) {
+  return of_layers(a, [](const lts::Layer& l) { return l.d_ff; });
+}
+
+/// One number where all are equal.
+std::string short_text(const std::vector<std::int64_t>& values) {
+  if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) {
+    return std::to_string(values.front());
+  }
+  return py::repr(py::cast(values));
+}
+
+/// A call that makes the architecture again; arguments that have their default are left out.
+std::string representation(const Architecture& a) {
+  const auto number = [](std::string_view name, std::int64_t value) {
+    return ", " + std::string(name) + "=" + std::to_string(value);
+  };
+  std::string text = "Architecture('" + std::string(a.family->name) + "'" + number("vocab_size", a.vocab_size) +
+                     number("n_positions", a.n_positions) + number("d_model", a.d_model);
+  const auto heads = n_heads(a);
+  const auto kv_heads = n_kv_heads(a);
+  const std::string n_head = short_text(heads);
+  const std::string n_kv_head = short_text(kv_heads);
+  const std::string d_ff = short_text(d_ffs(a));
+  text += ", n_head=" + n_head + ", d_ff=" + d_ff;
+  if (heads != kv_heads) text += ", n_kv_head=" + n_kv_head;
+  if ((n_head + n_kv_head + d_ff).find('[') == std::string::npos) text += number("n_layer", a.n_layer());
+  if (a.head_dim != 0) text += number("head_dim", a.head_dim);
+  if (a.d_embed != -1) text += number("d_embed", a.d_embed);
+  if (a.div_val != 1) text += number("div_val", a.div_val);
+  if (!a.cutoffs.empty()) text += ", cutoffs=" + std::string(py::repr(py::cast(a.cutoffs)));
+  if (!a.tie_projs.empty()) text += ", tie_projs=" + std::string(py::repr(py::cast(a.tie_projs)));
+  if (a.tie_embedding != a.family->tie_embedding) {
+    text += std::string(", tie_embedding=") + (a.tie_embedding ? "True" : "False");
+  }
+  return text + ")";
+}
+
+py::typing::Dict<py::str, py::object> to_dict(const Architecture& a) {
+  return py::module_::import("json").attr("loads")(lts::to_json(a));
+}
+
+Architecture from_dict(const py::typing::Dict<py::str, py::object>& values) {
+  // NumPy's numbers and arrays have tolist().
+  const py::cpp_function plain([](const py::object& value) -> py::object {
+    if (py::hasattr(value, "tolist")) return value.attr("tolist")();
+    throw py::type_error("an architecture cannot hold a " + std::string(py::repr(py::type::of(value))));
+  });
+  const py::str text = py::module_::import("json").attr("dumps")(values, py::arg("default") = plain);
+  return lts::architecture_from_json(std::string(text));
+}
+
+}  // namespace
+
+void register_architecture(py::module_& m) {
+  py::class_<Architecture>(m, "Architecture", R"(A decoder-only Transformer language model, described layer by layer.
+
+Immutable, hashable, comparable and picklable; validated when made.
+
+Parameters
+----------
+family
+    ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+vocab_size
+    Tokens in the vocabulary.
+n_positions
+    Longest context that has a learned position; the ``tgt_len`` of the published tables.
+d_model
+    Width of the residual stream.
+n_head, d_ff
+    Attention heads and feed-forward width: one number for all layers, or one per layer.
+n_kv_head
+    Heads of keys and values, for grouped-query attention; by default `n_head`.
+n_layer
+    Number of layers; needed only when the three above are single numbers.
+head_dim
+    Width of a head; 0 for ``d_model / n_head`` of each layer.
+d_embed
+    Width of the embedding; -1 for `d_model`. Another width makes the embedding adaptive.
+div_val
+    Each cluster of the adaptive embedding is `div_val` times narrower than the one before.
+cutoffs
+    Ends of the clusters of the adaptive embedding (Baevski and Auli 2019), ascending.
+tie_projs
+    Per cluster, whether the softmax shares the projection of the embedding; by default all but the first do.
+tie_embedding
+    Whether the output weights are the embedding's; None for the default of the family.
+
+Raises
+------
+ValueError
+    Naming the field, the layer, the value and the allowed range; also for lists of different lengths.
+TypeError
+    For a bool, a float or text where an integer is needed.
+
+Examples
+--------
+>>> import lts
+>>> a = lts.Architecture("gpt2", vocab_size=50257, n_positions=1024, d_model=768, n_head=12, d_ff=3072, n_layer=12)
+>>> lts.total_params(a)
+124439808
+>>> lts.Architecture("gpt2", 50257, 1024, 512, n_head=[8, 4], d_ff=[2048, 1536]).n_layer
+2)")
+      .def(py::init(&make_architecture), py::arg("family"), py::arg("vocab_size"), py::arg("n_positions"),
+           py::arg("d_model"), py::arg("n_head"), py::arg("d_ff"), py::arg("n_kv_head") = py::none(),
+           py::arg("n_layer") = py::none(), py::arg("head_dim") = 0, py::arg("d_embed") = -1, py::arg("div_val") = 1,
+           py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
+           py::arg("tie_embedding").noconvert() = py::none())
+      .def_property_readonly(
+          "family", [](const Architecture& a) { return a.family->name; }, "Name of the family.")
+      .def_property_readonly(
+          "traits", [](const Architecture& a) -> const lts::Family& { return *a.family; },
+          py::return_value_policy::reference, "What the family has in common.")
+      .def_readonly("vocab_size", &Architecture::vocab_size, "Tokens in the vocabulary.")
+      .def_readonly("n_positions", &Architecture::n_positions, "Longest context that has a learned position.")
+      .def_readonly("d_model", &Architecture::d_model, "Width of the residual stream.")
+      .def_property_readonly("n_layer", &Architecture::n_layer, "Number of layers.")
+      .def_property_readonly("n_head", &n_heads, "Attention heads of each layer.")
+      .def_property_readonly("n_kv_head", &n_kv_heads, "Heads of keys and values of each layer.")
+      .def_property_readonly("d_ff", &d_ffs, "Feed-forward width of each layer.")
+      .def_readonly("head_dim", &Architecture::head_dim, "Width of a head as configured; 0 for d_model / n_head.")
+      .def_property_readonly(
+          "head_dims",
+          [](const Architecture& a) {
+            return of_layers(a, [&a](const lts::Layer& layer) { return a.width_of_head(layer); });
+          },
+          "Width of the heads of each layer.")
+      .def_readonly("d_embed", &Architecture::d_embed, "Width of the embedding as configured; -1 for d_model.")
+      .def_property_readonly("embedding_width", &Architecture::embedding_width, "Width of the embedding.")
+      .def_readonly("div_val", &Architecture::div_val, "How much narrower each cluster is than the one before.")
+      .def_readonly("cutoffs", &Architecture::cutoffs, "Ends of the clusters as configured.")
+      .def_property_readonly("clean_cutoffs", &lts::clean_cutoffs,
+                             "Ends of the clusters: `cutoffs` cut at the first entry above `vocab_size`, the last one "
+                             "set to `vocab_size`.")
+      .def_readonly("tie_projs", &Architecture::tie_projs, "Per cluster, whether the projection is shared.")
+      .def_readonly("tie_embedding", &Architecture::tie_embedding, "Whether the output weights are the embedding's.")
+      .def_property_readonly(
+          "adaptive", &Architecture::adaptive,
+          "Whether input and output use the adaptive embedding (Baevski and Auli 2019; Grave et al. 2017).")
+      .def_property_readonly("uniform", &Architecture::uniform, "Whether all layers are equal.")
+      .def("to_json", py::overload_cast<const Architecture&>(&lts::to_json),
+           "One line of JSON; equal architectures give equal text.")
+      .def_static("from_json", &lts::architecture_from_json, py::arg("text"), R"(The inverse of `to_json`.
+
+Raises
+------
+ValueError
+    With line and column of a syntax error, or naming the field and what would be right; unknown keys are errors.)")
+      .def("to_dict", &to_dict, "The fields of `to_json` as a dictionary.")
+      .def_static("from_dict", &from_dict, py::arg("values"), R"(The inverse of `to_dict`.
+
+Raises
+------
+ValueError
+    As `from_json`.)")
+      .def(
+          "__eq__", [](const Architecture& a, const Architecture& b) { return a == b; }, py::is_operator())
+      .def("__hash__", [](const Architecture& a) { return py::hash(py::bytes(lts::to_json(a))); })
+      .def("__repr__", &representation)
+      .def("__copy__", [](const Architecture& a) { return a; })
+      .def(
+          "__deepcopy__", [](const Architecture& a, const py::typing::Dict<py::int_, py::object>&) { return a; },
+          py::arg("memo"))
+      .def(py::pickle([](const Architecture& a) { return State(py::make_tuple(lts::to_json(a))); },
+                      [](const State& state) { return lts::architecture_from_json(state[0].cast<std::string>()); }));
+}

@@ -1,0 +1,283 @@
+#include <pybind11/stl.h>
+
+#include <lts/json.hpp>
+#include <lts/search_space.hpp>
+#include <optional>
+#include <tuple>
+
+#include "convert.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+using namespace lts::python;
+using lts::Architecture;
+using lts::BigUint;
+using lts::SearchSpace;
+using lts::SearchSpaceOptions;
+using State = py::typing::Tuple<py::str>;
+
+namespace {
+
+using BoundsArgument = Argument<"tuple[typing.SupportsIndex | None, typing.SupportsIndex | None]">;
+
+lts::Bounds to_bounds(py::handle given, const std::string& name) {
+  if (!is_sequence(given) || py::len(given) != 2) {
+    throw py::type_error(name + " must be a tuple (min, max) of integers or None");
+  }
+  const auto end = [&](std::size_t i, const char* which) -> std::optional<std::int64_t> {
+    const py::object value = py::reinterpret_borrow<py::sequence>(given)[i];
+    if (value.is_none()) return std::nullopt;
+    return to_int64(value, which + (" of " + name));
+  };
+  return {.min = end(0, "min"), .max = end(1, "max")};
+}
+
+SearchSpace make_space(std::string name, std::string family, const Int& vocab_size, const Int& n_positions,
+                       const Int& head_dim, const Ints& cutoffs, const Bools& tie_projs,
+                       std::optional<bool> tie_embedding, const Ints& n_layer, const Ints& d_model, const Ints& n_head,
+                       const Ints& n_kv_head, const Ints& d_ff, const Ints& d_embed, const Ints& div_val,
+                       bool shared_n_head, bool shared_n_kv_head, bool shared_d_ff, double min_ff_ratio,
+                       const BoundsArgument& decoder_params, const BoundsArgument& total_params) {
+  SearchSpaceOptions options{.name = std::move(name),
+                             .family = std::move(family),
+                             .vocab_size = to_int64(vocab_size, "vocab_size"),
+                             .n_positions = to_int64(n_positions, "n_positions"),
+                             .head_dim = to_int64(head_dim, "head_dim"),
+                             .cutoffs = to_int64s(cutoffs, "cutoffs"),
+                             .tie_projs = to_bools(tie_projs, "tie_projs"),
+                             .tie_embedding = tie_embedding,
+                             .n_layer = to_int64s(n_layer, "n_layer"),
+                             .d_model = to_int64s(d_model, "d_model"),
+                             .n_head = to_int64s(n_head, "n_head"),
+                             .n_kv_head = to_int64s(n_kv_head, "n_kv_head"),
+                             .d_ff = to_int64s(d_ff, "d_ff"),
+                             .d_embed = to_int64s(d_embed, "d_embed"),
+                             .div_val = to_int64s(div_val, "div_val"),
+                             .shared_n_head = shared_n_head,
+                             .shared_n_kv_head = shared_n_kv_head,
+                             .shared_d_ff = shared_d_ff,
+                             .min_ff_ratio = min_ff_ratio,
+                             .decoder_params = to_bounds(decoder_params, "decoder_params"),
+                             .total_params = to_bounds(total_params, "total_params")};
+  const py::gil_scoped_release release;
+  return SearchSpace(std::move(options));
+}
+
+SearchSpace space_from_json(const std::string& text) {
+  const py::gil_scoped_release release;
+  return SearchSpace(lts::search_space_from_json(text));
+}
+
+py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
+  const SearchSpaceOptions& o = space.options();
+  py::typing::Dict<py::str, py::object> d;
+  d["name"] = o.name;
+  d["family"] = o.family;
+  d["vocab_size"] = o.vocab_size;
+  d["n_positions"] = o.n_positions;
+  d["head_dim"] = o.head_dim;
+  d["cutoffs"] = o.cutoffs;
+  d["tie_projs"] = o.tie_projs;
+  d["tie_embedding"] = o.tie_embedding;
+  d["n_layer"] = o.n_layer;
+  d["d_model"] = o.d_model;
+  d["n_head"] = o.n_head;
+  d["n_kv_head"] = o.n_kv_head;
+  d["d_ff"] = o.d_ff;
+  d["d_embed"] = o.d_embed;
+  d["div_val"] = o.div_val;
+  d["shared_n_head"] = o.shared_n_head;
+  d["shared_n_kv_head"] = o.shared_n_kv_head;
+  d["shared_d_ff"] = o.shared_d_ff;
+  d["min_ff_ratio"] = o.min_ff_ratio;
+  d["decoder_params"] = py::make_tuple(o.decoder_params.min, o.decoder_params.max);
+  d["total_params"] = py::make_tuple(o.total_params.min, o.total_params.max);
+  return d;
+}
+
+Architecture at(const SearchSpace& space, const Int& index) {
+  const py::int_ given = to_int(index, "index");
+  if (given < py::int_(0)) throw py::index_error("index is negative; it must be at least 0");
+  const BigUint number = BigUint::from_decimal(decimal_of(given));
+  if (number >= space.size()) {
+    throw py::index_error("index " + number.to_decimal() + " is out of range; the space has " +
+                          space.size().to_decimal() + " architectures");
+  }
+  return space.at(number);
+}
+
+std::vector<Architecture> sample(const SearchSpace& space, const Int& n, const Int& seed, const std::string& method) {
+  const std::uint64_t count = to_uint64(n, "n");
+  lts::Random random(to_uint64(seed, "seed"));
+  if (method != "uniform" && method != "choices") {
+    throw py::value_error("unknown method '" + method + "'; expected uniform or choices");
+  }
+  const py::gil_scoped_release release;
+  std::vector<Architecture> samples;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Architecture& out = samples.emplace_back();
+    if (method == "uniform") {
+      space.sample(random, out);
+    } else {
+      space.sample_choices(random, out);
+    }
+  }
+  return samples;
+}
+
+std::size_t length(const SearchSpace& space) {
+  if (space.size() > BigUint(static_cast<std::uint64_t>(PY_SSIZE_T_MAX))) {
+    PyErr_SetString(PyExc_OverflowError, "the space has more architectures than len() can say; use its size");
+    throw py::error_already_set();
+  }
+  return static_cast<std::size_t>(space.size().low_uint64());
+}
+
+std::string representation(const SearchSpace& space) {
+  const std::string digits = space.size().to_decimal();
+  std::string size = digits;
+  if (digits.size() > 15) {
+    size = digits.substr(0, 1) + "." + digits.substr(1, 2) + "e" + std::to_string(digits.size() - 1);
+  }
+  const std::string name = py::repr(py::cast(space.options().name));
+  return "<SearchSpace " + name + " " + space.options().family + ": " + size + " architectures>";
+}
+
+/// Enumerates a space in index order; `owner` keeps it alive.
+struct SpaceIterator {
+  py::object owner;
+  const SearchSpace& space;
+  BigUint next;
+};
+
+constexpr const char* kDoc = R"(A set of architectures: all combinations of the choices that the rules allow.
+
+Immutable, hashable, picklable and safe to share between threads. Iterating enumerates it in index order; ``a in space``
+tests membership. Indices follow d_model, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
+
+Parameters
+----------
+name
+    For people.
+family
+    ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
+    Fixed values; see `Architecture`.
+n_layer, d_model, n_head, d_ff
+    Choices: distinct integers in any order.
+n_kv_head
+    Choices of a family with grouped-query attention; left out, n_kv_head is n_head.
+d_embed, div_val
+    Choices of the adaptive embedding.
+shared_n_head, shared_n_kv_head, shared_d_ff
+    Whether the dimension has one value for all layers of an architecture.
+min_ff_ratio
+    Rule: ``d_ff >= min_ff_ratio * d_model``.
+decoder_params, total_params
+    Rules: inclusive bounds (min, max) of the parameters; None does not bind.
+
+Raises
+------
+ValueError
+    Naming the dimension or rule that is wrong, or that leaves no architecture.
+
+Examples
+--------
+>>> import lts
+>>> space = lts.SearchSpace(n_layer=range(2, 17), d_model=[256, 512], n_head=[2, 4, 8], d_ff=range(512, 4097, 64))
+>>> space.size > 10**35
+True
+>>> space.index(space.at(12345678901234567890))
+12345678901234567890)";
+
+}  // namespace
+
+void register_search_space(py::module_& m) {
+  py::class_<SearchSpace> space(m, "SearchSpace", kDoc);
+  py::class_<SpaceIterator>(m, "SearchSpaceIterator", "Enumerates a `SearchSpace` in index order.")
+      .def("__iter__", [](SpaceIterator& it) -> SpaceIterator& { return it; })
+      .def("__next__", [](SpaceIterator& it) {
+        if (it.next >= it.space.size()) throw py::stop_iteration();
+        Architecture a = it.space.at(it.next);
+        it.next += BigUint(1);
+        return a;
+      });
+
+  space
+      .def(py::init(&make_space), py::kw_only(), py::arg("name") = "unnamed", py::arg("family") = "gpt2",
+           py::arg("vocab_size") = 50257, py::arg("n_positions") = 1024, py::arg("head_dim") = 0,
+           py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
+           py::arg("tie_embedding").noconvert() = py::none(), py::arg("n_layer"), py::arg("d_model"), py::arg("n_head"),
+           py::arg("n_kv_head") = py::tuple(), py::arg("d_ff"), py::arg("d_embed") = py::make_tuple(-1),
+           py::arg("div_val") = py::make_tuple(1), py::arg("shared_n_head").noconvert() = false,
+           py::arg("shared_n_kv_head").noconvert() = false, py::arg("shared_d_ff").noconvert() = false,
+           py::arg("min_ff_ratio") = 0.0, py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
+           py::arg("total_params") = py::make_tuple(py::none(), py::none()))
+      .def_property_readonly(
+          "name", [](const SearchSpace& s) { return s.options().name; }, "Name of the space.")
+      .def_property_readonly(
+          "family", [](const SearchSpace& s) { return s.options().family; }, "Name of the family.")
+      .def_property_readonly("options", &options_of, "The arguments that make the space again, choices ascending.")
+      .def_property_readonly(
+          "size", [](const SearchSpace& s) { return int_from_decimal(s.size().to_decimal()); },
+          "How many architectures there are, exactly.")
+      .def("at", &at, py::arg("index"), R"(The architecture of that index.
+
+Raises
+------
+IndexError
+    When the index is negative or not below `size`.)")
+      .def(
+          "index",
+          [](const SearchSpace& s, const Architecture& a) { return int_from_decimal(s.index(a).to_decimal()); },
+          py::arg("architecture"), R"(The inverse of `at`.
+
+Raises
+------
+ValueError
+    With the reason of `why_not`.)")
+      .def("contains", &SearchSpace::contains, py::arg("architecture"), "Whether the architecture is in the space.")
+      .def("why_not", &SearchSpace::why_not, py::arg("architecture"),
+           "Why the architecture is not in the space; None when it is.")
+      .def("sample", &sample, py::arg("n"), py::arg("seed") = 0, py::arg("method") = "uniform",
+           R"(Random architectures of the space, drawn independently.
+
+Parameters
+----------
+n
+    How many.
+seed
+    Equal seeds give equal samples on every platform.
+method
+    ``uniform`` over all architectures, nearly all of which are deep; or ``choices``, uniform over depths, widths and
+    other choices as LiteTransformerSearch (arXiv 2203.02094) draws its first population.
+
+Raises
+------
+ValueError
+    For an unknown method, or a negative number.)")
+      .def(
+          "to_json", [](const SearchSpace& s) { return lts::to_json(s.options()); }, "One line of JSON.")
+      .def_static("from_json", &space_from_json, py::arg("text"), R"(The inverse of `to_json`.
+
+Raises
+------
+ValueError
+    With line and column of a syntax error, or naming the field and what would be right; unknown keys are errors.)")
+      .def("__len__", &length)
+      .def("__bool__", [](const SearchSpace&) { return true; })
+      .def("__contains__", &SearchSpace::contains, py::arg("architecture"))
+      .def(
+          "__contains__", [](const SearchSpace&, const py::object&) { return false; }, py::arg("architecture"))
+      .def("__iter__",
+           [](const py::object& self) {
+             return SpaceIterator{self, self.cast<const SearchSpace&>(), BigUint()};
+           })
+      .def(
+          "__eq__", [](const SearchSpace& a, const SearchSpace& b) { return a.options() == b.options(); },
+          py::is_operator())
+      .def("__hash__", [](const SearchSpace& s) { return py::hash(py::bytes(lts::to_json(s.options()))); })
+      .def("__repr__", &representation)
+      .def(py::pickle([](const SearchSpace& s) { return State(py::make_tuple(lts::to_json(s.options()))); },
+                      [](const State& state) { return space_from_json(state[0].cast<std::string>()); }));
+}

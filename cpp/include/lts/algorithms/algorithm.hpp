@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lts/archive.hpp"
+#include "lts/encoding.hpp"
+#include "lts/variation.hpp"
+
+namespace lts {
+
+/// A candidate with its results.
+struct Evaluation {
+  std::uint64_t id = 0;
+  Genotype genotype;
+  std::vector<double> values;  ///< one per objective, minimized; empty for a failed candidate
+  double violation = 0.0;      ///< sum over the constraints; 0 when feasible
+  friend bool operator==(const Evaluation&, const Evaluation&) = default;
+};
+
+/// Hashes of the genotypes that were proposed, so that none is proposed twice. Open addressing, 8 bytes an entry.
+class SeenSet {
+ public:
+  /// False when it was there already.
+  bool insert(std::uint64_t hash);
+  [[nodiscard]] bool contains(std::uint64_t hash) const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// All hashes, ascending.
+  [[nodiscard]] std::vector<std::uint64_t> sorted() const;
+
+ private:
+  void grow();
+  std::vector<std::uint64_t> slots_;  // 0: free; hash 0 is stored as 1
+  std::size_t size_ = 0;
+};
+
+/// What an algorithm sees of the search it serves.
+struct SearchContext {
+  const SearchSpace& space;
+  const Encoding& encoding;
+  const ParetoArchive& front;                              ///< feasible, non-dominated
+  const std::map<std::uint64_t, Genotype>& front_genotypes;  ///< by id
+  SeenSet& seen;
+  Random& random;
+
+  /// Marks the genotype as proposed; false when it was before.
+  bool claim(const Genotype& genotype) const { return seen.insert(hash_of(genotype)); }
+};
+
+/// Everything an algorithm remembers between calls; which fields it uses is its own affair.
+struct AlgorithmState {
+  std::uint64_t counter = 0;
+  std::vector<Genotype> queue;  ///< claimed, to be handed out from the back
+  std::vector<Evaluation> population;
+  std::vector<Evaluation> offspring;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses;  ///< front id, times drawn as a parent; ascending ids
+  friend bool operator==(const AlgorithmState&, const AlgorithmState&) = default;
+};
+
+/// One way to search. Proposals depend on the context and the state alone.
+class Algorithm {
+ public:
+  virtual ~Algorithm() = default;
+  Algorithm() = default;
+  Algorithm(const Algorithm&) = default;
+  Algorithm(Algorithm&&) = default;
+  Algorithm& operator=(const Algorithm&) = default;
+  Algorithm& operator=(Algorithm&&) = default;
+
+  /// A claimed genotype of the space; nothing when no new one can be found.
+  virtual std::optional<Genotype> propose(const SearchContext& context) = 0;
+  /// Takes the result of an earlier proposal; the front is already up to date.
+  virtual void observe(const SearchContext& context, const Evaluation& evaluation) = 0;
+
+  [[nodiscard]] const AlgorithmState& state() const noexcept { return state_; }
+  void restore(AlgorithmState state) { state_ = std::move(state); }
+
+ protected:
+  AlgorithmState state_;
+};
+
+/// A random unclaimed member of the space, claimed; nothing when the space is used up.
+std::optional<Genotype> claim_random(const SearchContext& context);
+
+}  // namespace lts

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "lts/algorithms/algorithm.hpp"
+
+namespace lts {
+
+struct Nsga2Options {
+  std::uint32_t population_size = 100;
+  double crossover_probability = 0.9;  ///< of breeding from two parents rather than one
+  double mutation_probability = 0.0;   ///< per gene; 0: one over the number of genes
+  friend bool operator==(const Nsga2Options&, const Nsga2Options&) = default;
+};
+
+/// NSGA-II (Deb et al. 2002) with its constrained dominance: binary tournaments on rank and crowding distance, uniform
+/// crossover, survival of the best fronts. Offspring are bred from the results told so far.
+class Nsga2 final : public Algorithm {
+ public:
+  /// @throws std::invalid_argument naming the option that is out of range.
+  explicit Nsga2(Nsga2Options options);
+  std::optional<Genotype> propose(const SearchContext& context) override;
+  void observe(const SearchContext& context, const Evaluation& evaluation) override;
+
+ private:
+  void select_survivors(const SearchContext& context);
+  void breed(const SearchContext& context);
+
+  Nsga2Options options_;
+};
+
+}  // namespace lts

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lts {
+
+/// How queries, keys and values are made and compared.
+enum class Attention : std::uint8_t {
+  multi_head,    ///< every head has its own key and value
+  grouped_query  ///< `n_kv_head` heads of keys and values serve `n_head` heads of queries
+};
+enum class FeedForward : std::uint8_t {
+  gelu,   ///< down(gelu(up(x))), tanh form of gelu
+  relu,   ///< down(relu(up(x)))
+  swiglu  ///< down(silu(gate(x)) * up(x))
+};
+enum class Norm : std::uint8_t { layer_norm, rms_norm };
+enum class NormPlacement : std::uint8_t { before, after };
+enum class Position : std::uint8_t {
+  learned,   ///< a table of n_positions x d_model added to the embedding
+  rotary,    ///< RoPE, no weights
+  relative,  ///< Transformer-XL: a projection of sinusoids and two bias vectors per layer
+};
+enum class HeadWidth : std::uint8_t {
+  exact,  ///< n_head must divide d_model
+  floor   ///< heads are floor(d_model / n_head) wide, the rest of the width is not attended
+};
+enum class Embedding : std::uint8_t {
+  plain,    ///< one table, adaptive only where the architecture asks for it
+  adaptive  ///< always adaptive input and softmax, with cluster biases
+};
+
+/// What architectures of one kind have in common. A new family is a new row of `families()`.
+struct Family {
+  std::string_view name;
+  Attention attention = Attention::multi_head;
+  FeedForward feed_forward = FeedForward::gelu;
+  Norm norm = Norm::layer_norm;
+  NormPlacement norm_placement = NormPlacement::before;
+  bool final_norm = true;
+  Position position = Position::learned;
+  HeadWidth head_width = HeadWidth::exact;
+  bool attention_bias = true;
+  bool feed_forward_bias = true;
+  Embedding embedding = Embedding::plain;
+  bool adaptive_allowed = true;
+  bool tie_embedding = true;  ///< default of `Architecture::tie_embedding`
+  double norm_epsilon = 1e-5;
+  double rotary_theta = 10000.0;
+};
+
+/// The known families: gpt2, transformer_xl, llama.
+std::span<const Family> families() noexcept;
+
+/// The family of that name. @throws std::invalid_argument naming the known families.
+const Family& family(std::string_view name);
+
+/// The widths of one decoder layer.
+struct Layer {
+  std::int64_t n_head = 1;
+  std::int64_t n_kv_head = 1;
+  std::int64_t d_ff = 1;
+  friend bool operator==(const Layer&, const Layer&) = default;
+};
+
+/// The deepest architecture that is accepted.
+inline constexpr std::int64_t max_layers = 4096;
+
+/// A decoder-only Transformer language model, every layer with its own heads and feed-forward width.
+struct Architecture {
+  const Family* family = nullptr;  ///< points into `families()`
+  std::int64_t vocab_size = 0;
+  std::int64_t n_positions = 0;  ///< longest context with a learned position; `tgt_len` of the published tables
+  std::int64_t d_model = 0;
+  std::int64_t head_dim = 0;  ///< 0: d_model / n_head of each layer
+  std::vector<Layer> layers;
+
+  std::int64_t d_embed = -1;  ///< -1: d_model
+  std::int64_t div_val = 1;
+  std::vector<std::int64_t> cutoffs;  ///< as configured; see `clean_cutoffs`
+  std::vector<bool> tie_projs;        ///< empty: the first cluster untied, the others tied
+  bool tie_embedding = true;          ///< output weights are the embedding's
+
+  [[nodiscard]] std::int64_t n_layer() const noexcept { return static_cast<std::int64_t>(layers.size()); }
+  [[nodiscard]] std::int64_t embedding_width() const noexcept { return d_embed < 0 ? d_model : d_embed; }
+  [[nodiscard]] std::int64_t width_of_head(const Layer& layer) const noexcept {
+    return head_dim > 0 ? head_dim : d_model / layer.n_head;
+  }
+  /// True when input and output use the adaptive embedding (Baevski and Auli 2019; Grave et al. 2017).
+  [[nodiscard]] bool adaptive() const noexcept {
+    return family->embedding == Embedding::adaptive || !cutoffs.empty() || div_val != 1 ||
+           embedding_width() != d_model;
+  }
+  /// True when all layers are equal.
+  [[nodiscard]] bool uniform() const noexcept;
+
+  friend bool operator==(const Architecture&, const Architecture&) = default;
+};
+
+/// Cluster ends: `cutoffs` truncated at the first entry above `vocab_size`, the last one set to `vocab_size`.
+std::vector<std::int64_t> clean_cutoffs(const Architecture& architecture);
+
+/// Whether the projection of adaptive cluster `i` is shared between input and softmax.
+bool projection_tied(const Architecture& architecture, std::size_t i) noexcept;
+
+/// Checks every field and their agreement.
+/// @throws std::invalid_argument naming the field, the layer, the value and the allowed range.
+void validate(const Architecture& architecture);
+
+}  // namespace lts

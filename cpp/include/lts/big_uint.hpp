@@ -1,0 +1,52 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lts/random.hpp"
+
+namespace lts {
+
+/// Unsigned integer of any length: the size of a search space (up to 10^54 and more) and the index of an architecture.
+class BigUint {
+ public:
+  BigUint() = default;
+  BigUint(std::uint64_t value);  // NOLINT(google-explicit-constructor): a number is a number
+
+  /// From decimal digits. @throws std::invalid_argument when empty or when a character is not a digit.
+  static BigUint from_decimal(std::string_view digits);
+
+  /// Uniform in [0, bound). @throws std::invalid_argument when bound is 0.
+  static BigUint random_below(const BigUint& bound, Random& random);
+
+  [[nodiscard]] std::string to_decimal() const;
+  [[nodiscard]] bool is_zero() const noexcept { return limbs_.empty(); }
+  [[nodiscard]] bool fits_uint64() const noexcept { return limbs_.size() <= 2; }
+  /// The value modulo 2^64.
+  [[nodiscard]] std::uint64_t low_uint64() const noexcept;
+
+  BigUint& operator+=(const BigUint& other);
+  /// @throws std::invalid_argument when other is greater.
+  BigUint& operator-=(const BigUint& other);
+  BigUint& operator*=(std::uint32_t factor);
+  /// Divides in place and returns the remainder. @throws std::invalid_argument when divisor is 0.
+  std::uint32_t divide(std::uint32_t divisor);
+
+  friend BigUint operator+(BigUint a, const BigUint& b) { return a += b; }
+  friend BigUint operator-(BigUint a, const BigUint& b) { return a -= b; }
+  friend bool operator==(const BigUint& a, const BigUint& b) = default;
+  friend std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept;
+
+ private:
+  void trim() noexcept;
+
+  std::vector<std::uint32_t> limbs_;  // least significant first, no leading zeros
+};
+
+/// floor(2^64 * part / whole) for part < whole, saturated to 2^64 - 1 for part == whole: a sampling threshold.
+std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole);
+
+}  // namespace lts

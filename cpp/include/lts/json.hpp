@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lts/architecture.hpp"
+#include "lts/search.hpp"
+#include "lts/search_space.hpp"
+
+namespace lts {
+
+/// One line of JSON; equal values give equal bytes. Numbers are written so that reading them gives the same value.
+std::string to_json(const Architecture& architecture);
+std::string to_json(const SearchSpaceOptions& options);
+std::string to_json(const SearchState& state);
+
+/// The inverse. Fields left out have their defaults; `n_head`, `n_kv_head` and `d_ff` may be one number for all layers,
+/// `n_layer` is then needed. An architecture is validated; spaces and states are by the constructors that take them.
+/// @throws std::invalid_argument naming the position of a syntax error, or the field and what would be right; an
+/// unknown key is an error that lists the allowed ones.
+Architecture architecture_from_json(std::string_view text);
+SearchSpaceOptions search_space_from_json(std::string_view text);
+SearchState search_state_from_json(std::string_view text);
+
+}  // namespace lts

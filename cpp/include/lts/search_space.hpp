@@ -1,0 +1,142 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lts/architecture.hpp"
+#include "lts/big_uint.hpp"
+#include "lts/random.hpp"
+
+namespace lts {
+
+/// Inclusive bounds; an absent one does not bind.
+struct Bounds {
+  std::optional<std::int64_t> min = {};
+  std::optional<std::int64_t> max = {};
+  [[nodiscard]] bool unbounded() const noexcept { return !min && !max; }
+  friend bool operator==(const Bounds&, const Bounds&) = default;
+};
+
+/// Fixed values, choices per dimension and validity rules. Choices are distinct; their order does not matter.
+struct SearchSpaceOptions {
+  std::string name = "unnamed";
+  std::string family = "gpt2";
+
+  // fixed
+  std::int64_t vocab_size = 50257;
+  std::int64_t n_positions = 1024;
+  std::int64_t head_dim = 0;
+  std::vector<std::int64_t> cutoffs = {};
+  std::vector<bool> tie_projs = {};
+  std::optional<bool> tie_embedding = {};  ///< absent: the family's default
+
+  // choices
+  std::vector<std::int64_t> n_layer = {};
+  std::vector<std::int64_t> d_model = {};
+  std::vector<std::int64_t> n_head = {};
+  std::vector<std::int64_t> n_kv_head = {};  ///< empty: n_kv_head = n_head
+  std::vector<std::int64_t> d_ff = {};
+  std::vector<std::int64_t> d_embed = {-1};
+  std::vector<std::int64_t> div_val = {1};
+
+  // dimensions that have one value for all layers of an architecture
+  bool shared_n_head = false;
+  bool shared_n_kv_head = false;
+  bool shared_d_ff = false;
+
+  // rules
+  double min_ff_ratio = 0.0;  ///< d_ff >= min_ff_ratio * d_model
+  Bounds decoder_params = {};
+  Bounds total_params = {};
+
+  friend bool operator==(const SearchSpaceOptions&, const SearchSpaceOptions&) = default;
+};
+
+/// A set of architectures: all combinations of the choices that the rules allow.
+///
+/// Immutable and safe to share between threads. Indices follow d_model, then the shared dimensions, d_embed, div_val,
+/// n_layer, then the layers from first to last.
+class SearchSpace {
+ public:
+  /// @throws std::invalid_argument naming the dimension or rule that is wrong, or that leaves no architecture.
+  explicit SearchSpace(SearchSpaceOptions options);
+
+  [[nodiscard]] const SearchSpaceOptions& options() const noexcept { return options_; }
+
+  /// How many architectures there are, exactly.
+  [[nodiscard]] const BigUint& size() const noexcept { return size_; }
+
+  /// The architecture of that index. O(n_layer) without parameter bounds, O(n_layer * choices) with them.
+  /// @throws std::invalid_argument when index >= size().
+  [[nodiscard]] Architecture at(const BigUint& index) const;
+
+  /// The inverse of `at`. @throws std::invalid_argument with the reason of `why_not`.
+  [[nodiscard]] BigUint index(const Architecture& architecture) const;
+
+  /// Why the architecture is not in the space; nothing when it is.
+  [[nodiscard]] std::optional<std::string> why_not(const Architecture& architecture) const;
+  [[nodiscard]] bool contains(const Architecture& architecture) const { return !why_not(architecture); }
+
+  /// Uniform over all architectures of the space: nearly always one of the deepest.
+  [[nodiscard]] Architecture sample(Random& random) const;
+  /// The same into `out`, without allocating once its layers have room.
+  void sample(Random& random, Architecture& out) const;
+
+  /// Uniform over the depths, widths and other choices, as LiteTransformerSearch draws its first population.
+  void sample_choices(Random& random, Architecture& out) const;
+
+  /// Whether the options bound the parameters.
+  [[nodiscard]] bool bounded() const noexcept { return bounded_; }
+  /// Whether the parameter bounds hold; the other rules are not checked.
+  [[nodiscard]] bool within_bounds(const Architecture& architecture) const;
+
+ private:
+  /// Architectures of one depth that share everything but their layers.
+  struct Group {
+    std::uint32_t block;
+    std::int64_t n_layer;
+    std::int64_t min_sum;  ///< bounds of the parameters of the layers
+    std::int64_t max_sum;
+    BigUint begin;  ///< index of its first architecture
+    BigUint count;
+  };
+  /// How many ways `layers` layers have a parameter sum of at most sums[i]: below[i].
+  struct Ways {
+    std::vector<std::int64_t> sums;
+    std::vector<BigUint> at_most;
+    [[nodiscard]] BigUint between(std::int64_t low, std::int64_t high) const;
+  };
+  /// The layers that go with one d_model and one value of every shared dimension.
+  struct LayerSet {
+    std::vector<Layer> layers;
+    std::vector<std::int64_t> params;
+    std::vector<Ways> ways;  ///< by number of layers; empty without parameter bounds
+  };
+  struct Block {
+    std::int64_t d_model;
+    std::int64_t d_embed;
+    std::int64_t div_val;
+    std::uint32_t layer_set;
+  };
+
+  void build();
+  void build_ways(LayerSet& set, std::int64_t max_sum) const;
+  void count_group(Group& group, const LayerSet& set) const;
+  [[nodiscard]] Architecture skeleton() const;
+  void apply(const Block& block, Architecture& out) const;
+  [[nodiscard]] std::size_t find_group(const Architecture& architecture, const LayerSet** set) const;
+  void draw_layers(Random& random, const Group& group, Architecture& out) const;
+
+  SearchSpaceOptions options_;
+  const Family* family_ = nullptr;
+  bool bounded_ = false;
+  std::vector<LayerSet> layer_sets_;
+  std::vector<Block> blocks_;
+  std::vector<Group> groups_;
+  std::vector<std::uint64_t> thresholds_;  ///< cumulative sampling thresholds of the groups, out of 2^64
+  BigUint size_;
+};
+
+}  // namespace lts

@@ -1,0 +1,143 @@
+#include "lts/algorithms/lts_evolution.hpp"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "lts/error.hpp"
+
+namespace lts {
+
+// The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
+// `population` are the least violating results, ascending, as long as none is feasible; `uses` has the members of the
+// front that were parents.
+
+namespace {
+
+constexpr std::uint32_t kMostPerGeneration = 1'000'000;
+constexpr int kTries = 16;                                 // children per slot before a random one takes it
+constexpr std::uint64_t kWeight = std::uint64_t{1} << 32;  // of a member that was never a parent
+
+void check_count(std::string_view name, std::uint32_t value, std::uint32_t least) {
+  if (value >= least && value <= kMostPerGeneration) return;
+  throw_invalid({"algorithm lts: ", name, " is ", std::to_string(value), "; allowed are ", std::to_string(least),
+                 " to ", std::to_string(kMostPerGeneration)});
+}
+
+void check_probability(std::string_view name, double value) {
+  if (value >= 0.0 && value <= 1.0) return;
+  throw_invalid({"algorithm lts: ", name, " is ", std::to_string(value), "; allowed are 0 to 1"});
+}
+
+}  // namespace
+
+LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(options) {
+  check_count("population_size", options_.population_size, 1);
+  check_count("n_parents", options_.n_parents, 1);
+  check_count("n_mutants", options_.n_mutants, 0);
+  check_count("n_crossovers", options_.n_crossovers, 0);
+  if (options_.n_mutants == 0 && options_.n_crossovers == 0) {
+    throw_invalid({"algorithm lts: n_mutants and n_crossovers are both 0; one must be at least 1"});
+  }
+  check_probability("mutation_probability", options_.mutation_probability);
+  check_probability("crossover_probability", options_.crossover_probability);
+}
+
+std::optional<Genotype> LtsEvolution::propose(const SearchContext& context) {
+  if (state_.counter < options_.population_size) {
+    std::optional<Genotype> genotype = claim_random(context);
+    if (genotype) ++state_.counter;
+    return genotype;
+  }
+  if (state_.queue.empty()) breed(context);
+  if (state_.queue.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.queue.back());
+  state_.queue.pop_back();
+  return genotype;
+}
+
+void LtsEvolution::observe(const SearchContext& context, const Evaluation& evaluation) {
+  std::vector<Evaluation>& least = state_.population;
+  if (!context.front.empty()) {
+    least.clear();
+    return;
+  }
+  if (evaluation.values.empty()) return;
+  const auto before = [](const Evaluation& a, const Evaluation& b) {
+    return std::tie(a.violation, a.id) < std::tie(b.violation, b.id);
+  };
+  const auto at = std::lower_bound(least.begin(), least.end(), evaluation, before);
+  if (at == least.end() && least.size() >= options_.n_parents) return;
+  least.insert(at, evaluation);
+  if (least.size() > options_.n_parents) least.pop_back();
+}
+
+void LtsEvolution::breed(const SearchContext& context) {
+  const std::vector<Genotype> parents = draw_parents(context);
+  if (parents.empty()) return;
+  const auto n_parents = static_cast<std::uint32_t>(parents.size());
+  const std::uint32_t n_children = options_.n_mutants + options_.n_crossovers;
+  state_.queue.reserve(n_children);
+
+  const auto child = [&](bool mutant) {
+    const std::uint32_t a = context.random.below(n_parents);
+    if (mutant) return mutate(context.encoding, parents[a], options_.mutation_probability, context.random);
+    std::uint32_t b = a;
+    if (n_parents > 1) {
+      b = context.random.below(n_parents - 1);
+      if (b >= a) ++b;
+    }
+    if (parents[a] == parents[b]) return parents[a];  // drawn twice; claimed long ago, so the slot tries again
+    return crossover(context.encoding, parents[a], parents[b], options_.crossover_probability, context.random);
+  };
+  const auto claim_child = [&](bool mutant) -> std::optional<Genotype> {
+    for (int i = 0; i < kTries; ++i) {
+      Genotype genotype = child(mutant);
+      if (context.claim(genotype)) return genotype;
+    }
+    return claim_random(context);
+  };
+  for (std::uint32_t i = 0; i < n_children; ++i) {
+    std::optional<Genotype> genotype = claim_child(i < options_.n_mutants);
+    if (!genotype) break;
+    state_.queue.push_back(*std::move(genotype));
+  }
+  std::reverse(state_.queue.begin(), state_.queue.end());  // mutants are handed out first
+}
+
+// Draws with replacement; the weights are those before the draw. Integers and one exact product, so the same anywhere.
+std::vector<Genotype> LtsEvolution::draw_parents(const SearchContext& context) {
+  std::vector<Genotype> parents;
+  if (context.front.empty()) {
+    for (const Evaluation& evaluation : state_.population) parents.push_back(evaluation.genotype);
+    return parents;
+  }
+  std::vector<std::uint64_t> ids(context.front.ids().begin(), context.front.ids().end());
+  if (!std::is_sorted(ids.begin(), ids.end())) std::sort(ids.begin(), ids.end());
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses;
+  std::vector<std::uint64_t> cumulative;
+  uses.reserve(ids.size());
+  cumulative.reserve(ids.size());
+  std::uint64_t total = 0;
+  auto known = state_.uses.cbegin();
+  for (const std::uint64_t id : ids) {
+    while (known != state_.uses.cend() && known->first < id) ++known;
+    const bool used = known != state_.uses.cend() && known->first == id;
+    const std::uint64_t n = used ? known->second : 0;
+    uses.emplace_back(id, n);
+    total += n == 0 ? kWeight : kWeight / (1 + std::min(n, kWeight - 1));
+    cumulative.push_back(total);
+  }
+  for (std::uint32_t i = 0; i < options_.n_parents; ++i) {
+    const auto drawn = static_cast<std::uint64_t>(context.random.uniform() * static_cast<double>(total));
+    const auto at = std::upper_bound(cumulative.begin(), cumulative.end() - 1, drawn) - cumulative.begin();
+    auto& [id, count] = uses[static_cast<std::size_t>(at)];
+    parents.push_back(context.front_genotypes.at(id));
+    ++count;
+  }
+  std::erase_if(uses, [](const auto& use) { return use.second == 0; });
+  state_.uses = std::move(uses);
+  return parents;
+}
+
+}  // namespace lts

@@ -1,0 +1,155 @@
+#include "lts/architecture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "lts/error.hpp"
+
+namespace lts {
+
+namespace {
+
+constexpr std::array kFamilies{
+    // GPT-2 (Radford et al. 2019), as in Hugging Face transformers.
+    Family{.name = "gpt2"},
+    // Transformer-XL (Dai et al. 2019): relative positions, post-norm, no attention biases, adaptive input and output.
+    Family{.name = "transformer_xl",
+           .feed_forward = FeedForward::relu,
+           .norm_placement = NormPlacement::after,
+           .final_norm = false,
+           .position = Position::relative,
+           .head_width = HeadWidth::floor,
+           .attention_bias = false,
+           .embedding = Embedding::adaptive},
+    // LLaMA (Touvron et al. 2023) with grouped-query attention (Ainslie et al. 2023).
+    Family{.name = "llama",
+           .attention = Attention::grouped_query,
+           .feed_forward = FeedForward::swiglu,
+           .norm = Norm::rms_norm,
+           .position = Position::rotary,
+           .attention_bias = false,
+           .feed_forward_bias = false,
+           .adaptive_allowed = false,
+           .tie_embedding = false,
+           .norm_epsilon = 1e-5},
+};
+
+// Products of two widths and a layer count must stay far from overflow.
+constexpr std::int64_t kMaxWidth = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 31;
+
+std::string number(std::int64_t value) { return std::to_string(value); }
+
+void check_range(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
+  if (value < min || value > max) {
+    throw_invalid({field, " is ", number(value), "; it must be from ", number(min), " to ", number(max)});
+  }
+}
+
+void check_layer(const Architecture& a, std::size_t l) {
+  const Layer& layer = a.layers[l];
+  const std::string where = " of layer " + number(static_cast<std::int64_t>(l));
+  check_range("n_head" + where, layer.n_head, 1, kMaxWidth);
+  check_range("n_kv_head" + where, layer.n_kv_head, 1, kMaxWidth);
+  check_range("d_ff" + where, layer.d_ff, 1, kMaxWidth);
+  if (a.family->attention == Attention::multi_head && layer.n_kv_head != layer.n_head) {
+    throw_invalid({"n_kv_head", where, " is ", number(layer.n_kv_head), "; ", a.family->name,
+                   " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
+  }
+  if (layer.n_head % layer.n_kv_head != 0) {
+    throw_invalid({"n_kv_head", where, " is ", number(layer.n_kv_head), "; it must divide n_head, ",
+                   number(layer.n_head)});
+  }
+  if (a.head_dim == 0) {
+    if (a.family->head_width == HeadWidth::exact && a.d_model % layer.n_head != 0) {
+      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; it must divide d_model, ", number(a.d_model)});
+    }
+    if (layer.n_head > a.d_model) {
+      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; it must be at most d_model, ",
+                     number(a.d_model)});
+    }
+  }
+  const std::int64_t head = a.width_of_head(layer);
+  check_range("n_head * head_dim" + where, layer.n_head * head, 1, kMaxWidth);
+  if (a.family->position == Position::rotary && head % 2 != 0) {
+    throw_invalid({"n_head", where, " is ", number(layer.n_head), ", which makes heads ", number(head),
+                   " wide; rotary positions need an even width"});
+  }
+}
+
+void check_embedding(const Architecture& a) {
+  if (a.d_embed != -1) check_range("d_embed", a.d_embed, 1, kMaxWidth);
+  check_range("div_val", a.div_val, 1, kMaxWidth);
+  if (a.adaptive() && !a.family->adaptive_allowed) {
+    throw_invalid({"d_embed, div_val and cutoffs: ", a.family->name,
+                   " has no adaptive embedding; leave them at -1, 1 and none"});
+  }
+  if (!a.adaptive()) return;
+  if (!a.tie_embedding) throw_invalid({"tie_embedding is false; an adaptive embedding is always tied"});
+  const std::vector<std::int64_t> ends = clean_cutoffs(a);
+  std::int64_t before = 0;
+  for (const std::int64_t end : ends) {
+    if (end <= before) {
+      throw_invalid({"cutoffs: ", number(end), " follows ", number(before),
+                     "; they must be positive, ascending and below vocab_size, ", number(a.vocab_size)});
+    }
+    before = end;
+  }
+  std::int64_t width = a.embedding_width();
+  for (std::size_t i = 0; i < ends.size(); ++i, width /= a.div_val) {
+    if (width == 0) {
+      throw_invalid({"div_val is ", number(a.div_val), "; it leaves no width for cluster ",
+                     number(static_cast<std::int64_t>(i)), " of an embedding of width ", number(a.embedding_width())});
+    }
+  }
+  if (!a.tie_projs.empty() && a.tie_projs.size() < ends.size()) {
+    throw_invalid({"tie_projs has ", number(static_cast<std::int64_t>(a.tie_projs.size())),
+                   " entries; it must have one per cluster, ", number(static_cast<std::int64_t>(ends.size()))});
+  }
+}
+
+}  // namespace
+
+std::span<const Family> families() noexcept { return kFamilies; }
+
+const Family& family(std::string_view name) {
+  for (const Family& f : kFamilies) {
+    if (f.name == name) return f;
+  }
+  std::string known;
+  for (const Family& f : kFamilies) known.append(known.empty() ? "" : ", ").append(f.name);
+  throw_invalid({"unknown family '", name, "'; expected one of ", known});
+}
+
+bool Architecture::uniform() const noexcept {
+  return std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<>()) == layers.end();
+}
+
+std::vector<std::int64_t> clean_cutoffs(const Architecture& a) {
+  std::vector<std::int64_t> ends;
+  for (const std::int64_t cutoff : a.cutoffs) {
+    ends.push_back(cutoff);
+    if (cutoff > a.vocab_size) break;
+  }
+  if (ends.empty()) ends.push_back(0);
+  ends.back() = a.vocab_size;
+  return ends;
+}
+
+bool projection_tied(const Architecture& a, std::size_t i) noexcept {
+  return a.tie_projs.empty() ? i != 0 : i < a.tie_projs.size() && a.tie_projs[i];
+}
+
+void validate(const Architecture& a) {
+  if (a.family == nullptr) throw_invalid({"family is not set"});
+  check_range("vocab_size", a.vocab_size, 1, kMaxVocabulary);
+  check_range("n_positions", a.n_positions, 1, kMaxVocabulary);
+  check_range("d_model", a.d_model, 1, kMaxWidth);
+  check_range("head_dim", a.head_dim, 0, kMaxWidth);
+  check_range("n_layer", a.n_layer(), 1, max_layers);
+  for (std::size_t l = 0; l < a.layers.size(); ++l) check_layer(a, l);
+  check_embedding(a);
+}
+
+}  // namespace lts

@@ -1,0 +1,136 @@
+#include "lts/big_uint.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "lts/error.hpp"
+
+namespace lts {
+
+namespace {
+constexpr std::uint32_t kDecimalChunk = 1'000'000'000;  // the largest power of ten in 32 bits
+constexpr std::size_t kDecimalDigits = 9;
+}  // namespace
+
+BigUint::BigUint(std::uint64_t value) {
+  for (; value != 0; value >>= 32) limbs_.push_back(static_cast<std::uint32_t>(value));
+}
+
+BigUint BigUint::from_decimal(std::string_view digits) {
+  if (digits.empty()) throw_invalid({"integer: no digits; expected a decimal number such as 12345"});
+  BigUint result;
+  for (const char c : digits) {
+    if (c < '0' || c > '9') throw_invalid({"integer '", digits, "': expected decimal digits only"});
+    result *= 10;
+    result += BigUint(static_cast<std::uint64_t>(c - '0'));
+  }
+  return result;
+}
+
+BigUint BigUint::random_below(const BigUint& bound, Random& random) {
+  if (bound.is_zero()) throw_invalid({"random integer below 0: the bound must be at least 1"});
+  const std::size_t n_limbs = bound.limbs_.size();
+  const std::uint32_t mask = static_cast<std::uint32_t>((std::uint64_t{1} << std::bit_width(bound.limbs_.back())) - 1);
+  BigUint result;
+  do {
+    result.limbs_.resize(n_limbs);
+    for (std::uint32_t& limb : result.limbs_) limb = static_cast<std::uint32_t>(random.next() >> 32);
+    result.limbs_.back() &= mask;
+    result.trim();
+  } while (result >= bound);
+  return result;
+}
+
+std::string BigUint::to_decimal() const {
+  if (is_zero()) return "0";
+  std::string reversed;
+  for (BigUint rest = *this; !rest.is_zero();) {
+    std::uint32_t chunk = rest.divide(kDecimalChunk);
+    for (std::size_t i = 0; i < kDecimalDigits && (chunk != 0 || !rest.is_zero()); ++i, chunk /= 10) {
+      reversed += static_cast<char>('0' + chunk % 10);
+    }
+  }
+  return {reversed.rbegin(), reversed.rend()};
+}
+
+std::uint64_t BigUint::low_uint64() const noexcept {
+  const std::uint64_t low = limbs_.empty() ? 0 : limbs_[0];
+  return limbs_.size() < 2 ? low : low | (std::uint64_t{limbs_[1]} << 32);
+}
+
+BigUint& BigUint::operator+=(const BigUint& other) {
+  if (limbs_.size() < other.limbs_.size()) limbs_.resize(other.limbs_.size());
+  std::uint64_t carry = 0;
+  for (std::size_t i = 0; i < limbs_.size(); ++i) {
+    if (i >= other.limbs_.size() && carry == 0) break;
+    carry += std::uint64_t{limbs_[i]} + (i < other.limbs_.size() ? other.limbs_[i] : 0U);
+    limbs_[i] = static_cast<std::uint32_t>(carry);
+    carry >>= 32;
+  }
+  if (carry != 0) limbs_.push_back(static_cast<std::uint32_t>(carry));
+  return *this;
+}
+
+BigUint& BigUint::operator-=(const BigUint& other) {
+  if (*this < other) throw_invalid({"integer subtraction: the result would be negative"});
+  std::uint64_t borrow = 0;
+  for (std::size_t i = 0; i < limbs_.size(); ++i) {
+    if (i >= other.limbs_.size() && borrow == 0) break;
+    const std::uint64_t take = borrow + (i < other.limbs_.size() ? other.limbs_[i] : 0U);
+    borrow = take > limbs_[i] ? 1 : 0;
+    limbs_[i] = static_cast<std::uint32_t>(limbs_[i] - take);
+  }
+  trim();
+  return *this;
+}
+
+BigUint& BigUint::operator*=(std::uint32_t factor) {
+  std::uint64_t carry = 0;
+  for (std::uint32_t& limb : limbs_) {
+    carry += std::uint64_t{limb} * factor;
+    limb = static_cast<std::uint32_t>(carry);
+    carry >>= 32;
+  }
+  if (carry != 0) limbs_.push_back(static_cast<std::uint32_t>(carry));
+  trim();
+  return *this;
+}
+
+std::uint32_t BigUint::divide(std::uint32_t divisor) {
+  if (divisor == 0) throw_invalid({"integer division by 0"});
+  std::uint64_t remainder = 0;
+  for (std::size_t i = limbs_.size(); i-- > 0;) {
+    remainder = (remainder << 32) | limbs_[i];
+    limbs_[i] = static_cast<std::uint32_t>(remainder / divisor);
+    remainder %= divisor;
+  }
+  trim();
+  return static_cast<std::uint32_t>(remainder);
+}
+
+std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept {
+  if (a.limbs_.size() != b.limbs_.size()) return a.limbs_.size() <=> b.limbs_.size();
+  return std::lexicographical_compare_three_way(a.limbs_.rbegin(), a.limbs_.rend(), b.limbs_.rbegin(),
+                                                b.limbs_.rend());
+}
+
+void BigUint::trim() noexcept {
+  while (!limbs_.empty() && limbs_.back() == 0) limbs_.pop_back();
+}
+
+std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole) {
+  if (part >= whole) return ~std::uint64_t{0};
+  std::uint64_t quotient = 0;
+  BigUint remainder = part;
+  for (int bit = 0; bit < 64; ++bit) {
+    remainder *= 2;
+    quotient <<= 1;
+    if (remainder >= whole) {
+      remainder -= whole;
+      quotient |= 1;
+    }
+  }
+  return quotient;
+}
+
+}  // namespace lts

@@ -1,0 +1,188 @@
+#include "lts/cost.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "lts/error.hpp"
+
+namespace lts {
+
+namespace {
+
+constexpr std::int64_t kBytesPerMib = 1024 * 1024;
+
+std::int64_t bytes(std::int64_t elements, Precision precision) {
+  return (elements * static_cast<std::int64_t>(precision) + 7) / 8;
+}
+
+std::int64_t kv_width(const Architecture& a, const Layer& layer) {
+  return (a.family->attention == Attention::grouped_query ? layer.n_kv_head : layer.n_head) * a.width_of_head(layer);
+}
+
+/// Multiply-adds of `n_new` tokens that attend to `n_all` positions, themselves included.
+double multiply_adds(const Architecture& a, double n_new, double n_all) {
+  double sum = 0;
+  visit_weights(a, [&](const Weight& w) {
+    if (w.kind != WeightKind::matrix) return;
+    // Tail clusters of the input embedding project only their own tokens: one projection per token in all.
+    if (w.role == Role::embedding_projection && w.index > 0) return;
+    const bool of_memory = a.family->position == Position::relative &&
+                           (w.role == Role::relative_position || w.role == Role::key || w.role == Role::value);
+    sum += static_cast<double>(w.size()) * (of_memory ? n_all : n_new);
+  });
+  for (const Layer& layer : a.layers) {
+    const double width = static_cast<double>(layer.n_head * a.width_of_head(layer));
+    const double scores = a.family->position == Position::relative ? 2 : 1;  // content and position
+    sum += (scores + 1) * width * n_new * n_all;
+  }
+  if (a.adaptive()) {
+    std::int64_t begin = 0;
+    std::int64_t width = a.embedding_width();
+    const std::vector<std::int64_t> ends = clean_cutoffs(a);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      sum += static_cast<double>((ends[i] - begin) * width) * n_new;
+      const bool projected = a.div_val != 1 || a.embedding_width() != a.d_model;
+      if (projected && projection_tied(a, i)) sum += static_cast<double>(width * a.d_model) * n_new;
+      begin = ends[i];
+      width /= a.div_val;
+    }
+  } else if (a.tie_embedding) {
+    sum += static_cast<double>(a.vocab_size * a.d_model) * n_new;
+  }
+  return sum;
+}
+
+}  // namespace
+
+Precision precision(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, Precision>, 4> known{{{"float32", Precision::float32},
+                                                                         {"float16", Precision::float16},
+                                                                         {"int8", Precision::int8},
+                                                                         {"int4", Precision::int4}}};
+  for (const auto& [key, value] : known) {
+    if (key == name) return value;
+  }
+  throw_invalid({"unknown precision '", name, "'; expected float32, float16, int8 or int4"});
+}
+
+ParameterCounts count_parameters(const Architecture& a) {
+  ParameterCounts counts;
+  visit_weights(a, [&counts](const Weight& w) {
+    counts.by_role[static_cast<std::size_t>(w.role)] += w.size();
+    switch (part_of(w.role)) {
+      case Part::embedding: counts.embedding += w.size(); break;
+      case Part::decoder: counts.decoder += w.size(); break;
+      case Part::softmax: counts.softmax += w.size(); break;
+    }
+    if (is_attention(w.role)) counts.attention += w.size();
+    if (is_feed_forward(w.role)) counts.feed_forward += w.size();
+  });
+  return counts;
+}
+
+std::int64_t layer_params(const Architecture& a, const Layer& layer) {
+  std::int64_t sum = 0;
+  visit_layer_weights(a, layer, 0, [&sum](const Weight& w) { sum += w.size(); });
+  return sum;
+}
+
+std::int64_t decoder_params(const Architecture& a) {
+  std::int64_t sum = 0;
+  visit_decoder_weights(a, [&sum](const Weight& w) { sum += w.size(); });
+  return sum;
+}
+
+std::int64_t total_params(const Architecture& a) {
+  std::int64_t sum = 0;
+  visit_weights(a, [&sum](const Weight& w) { sum += w.size(); });
+  return sum;
+}
+
+double flops_prefill(const Architecture& a, const Workload& workload) {
+  const auto n = static_cast<double>(workload.n_prompt);
+  return 2 * static_cast<double>(workload.batch) * multiply_adds(a, n, n);
+}
+
+double flops_decode(const Architecture& a, const Workload& workload) {
+  return 2 * static_cast<double>(workload.batch) * multiply_adds(a, 1, static_cast<double>(workload.n_prompt + 1));
+}
+
+std::int64_t weight_bytes(const Architecture& a, const Workload& workload) {
+  std::int64_t sum = 0;
+  visit_weights(a, [&](const Weight& w) { sum += bytes(w.size(), workload.weights); });
+  return sum;
+}
+
+std::int64_t kv_cache_bytes(const Architecture& a, const Workload& workload) {
+  std::int64_t width = 0;
+  for (const Layer& layer : a.layers) {
+    width += a.family->position == Position::relative ? a.d_model : 2 * kv_width(a, layer);
+  }
+  return bytes(workload.batch * workload.n_prompt * width, workload.activations);
+}
+
+std::int64_t peak_memory_bytes(const Architecture& a, const Workload& workload) {
+  const std::int64_t tokens = workload.batch * workload.n_prompt;
+  std::int64_t alive = 0;  // elements, of the layer that needs most
+  for (const Layer& layer : a.layers) {
+    const std::int64_t q = layer.n_head * a.width_of_head(layer);
+    const std::int64_t scores = 2 * tokens * workload.n_prompt * layer.n_head;  // before and after the softmax
+    const std::int64_t attention = tokens * (2 * q + 2 * kv_width(a, layer)) + scores;
+    const std::int64_t gated = a.family->feed_forward == FeedForward::swiglu ? 3 : 2;
+    alive = std::max({alive, attention, gated * tokens * layer.d_ff});
+  }
+  alive = std::max(alive + 2 * tokens * a.d_model, tokens * (a.vocab_size + a.d_model));  // residual; logits
+  return weight_bytes(a, workload) + kv_cache_bytes(a, workload) + bytes(alive, workload.activations);
+}
+
+namespace {
+
+struct Analytic {
+  std::string_view name;
+  AnalyticFunction function;
+};
+
+constexpr double mib(std::int64_t n) { return static_cast<double>(n) / static_cast<double>(kBytesPerMib); }
+
+constexpr std::array kAnalytic{
+    Analytic{"decoder_params",
+             [](const Architecture& a, const Workload&) { return static_cast<double>(decoder_params(a)); }},
+    Analytic{"total_params",
+             [](const Architecture& a, const Workload&) { return static_cast<double>(total_params(a)); }},
+    Analytic{"attention_params",
+             [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).attention); }},
+    Analytic{"ffn_params",
+             [](const Architecture& a, const Workload&) {
+               return static_cast<double>(count_parameters(a).feed_forward);
+             }},
+    Analytic{"embedding_params",
+             [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).embedding); }},
+    Analytic{"flops_prefill", flops_prefill},
+    Analytic{"flops_decode", flops_decode},
+    Analytic{"weight_mib", [](const Architecture& a, const Workload& w) { return mib(weight_bytes(a, w)); }},
+    Analytic{"kv_cache_mib", [](const Architecture& a, const Workload& w) { return mib(kv_cache_bytes(a, w)); }},
+    Analytic{"peak_memory_estimate_mib",
+             [](const Architecture& a, const Workload& w) { return mib(peak_memory_bytes(a, w)); }},
+};
+
+constexpr auto kAnalyticNames = [] {
+  std::array<std::string_view, kAnalytic.size()> names{};
+  std::transform(kAnalytic.begin(), kAnalytic.end(), names.begin(), [](const Analytic& a) { return a.name; });
+  return names;
+}();
+
+}  // namespace
+
+std::span<const std::string_view> analytic_names() noexcept { return kAnalyticNames; }
+
+AnalyticFunction analytic(std::string_view name) {
+  for (const Analytic& a : kAnalytic) {
+    if (a.name == name) return a.function;
+  }
+  std::string known;
+  for (const std::string_view n : kAnalyticNames) known.append(known.empty() ? "" : ", ").append(n);
+  throw_invalid({"unknown analytic quantity '", name, "'; expected one of ", known});
+}
+
+}  // namespace lts

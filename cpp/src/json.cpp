@@ -1,0 +1,198 @@
+#include "lts/json.hpp"
+
+#include "json_value.hpp"
+#include "lts/error.hpp"
+
+namespace lts {
+
+using detail::Json;
+using detail::ObjectReader;
+using detail::Where;
+using nlohmann::ordered_json;
+
+namespace {
+
+
+/// One dimension of the layers: a number for all, or an array of one each.
+struct PerLayer {
+  std::string_view name;
+  std::vector<std::int64_t> values;
+  bool scalar = false;
+
+  PerLayer(const ObjectReader& object, std::string_view key) : name(key) {
+    const Json& json = object.require(key);
+    const Where where = object.at(key);
+    scalar = json.is_number();
+    if (scalar) {
+      values = {detail::read_integer(json, where)};
+    } else if (json.is_array()) {
+      read(json, where, values);
+    } else {
+      where.refuse("an integer or an array of integers", json);
+    }
+  }
+  [[nodiscard]] std::int64_t at(std::size_t layer) const { return scalar ? values[0] : values[layer]; }
+};
+
+/// The number of layers that `n_layer` and the arrays agree on.
+std::size_t depth_of(const ObjectReader& object, std::initializer_list<const PerLayer*> dimensions) {
+  std::optional<std::int64_t> depth;
+  std::string_view source = "n_layer";
+  object.optional("n_layer", depth);
+  if (depth && (*depth < 1 || *depth > max_layers)) {
+    object.at("n_layer").fail("is " + std::to_string(*depth) + "; it must be from 1 to " + std::to_string(max_layers));
+  }
+  for (const PerLayer* p : dimensions) {
+    if (p->scalar) continue;
+    const auto size = static_cast<std::int64_t>(p->values.size());
+    if (depth && *depth != size) {
+      object.at(p->name).fail("has " + std::to_string(size) + " entries, but " + std::string(source) +
+                              (source == "n_layer" ? " is " : " has ") + std::to_string(*depth) +
+                              "; there must be one per layer");
+    }
+    if (!depth) source = p->name;
+    depth = size;
+  }
+  if (!depth) {
+    object.at("n_layer").fail("is missing; it is needed when n_head, n_kv_head and d_ff are single numbers");
+  }
+  return static_cast<std::size_t>(*depth);
+}
+
+template <class Get>
+ordered_json of_layers(const Architecture& a, Get&& get) {
+  ordered_json list = ordered_json::array();
+  for (const Layer& layer : a.layers) list.push_back(get(layer));
+  return list;
+}
+
+}  // namespace
+
+namespace detail {
+
+ordered_json json_of(const SearchSpaceOptions& o) {
+  const auto bounds = [](const Bounds& b) {
+    ordered_json json;
+    json["min"] = b.min ? ordered_json(*b.min) : ordered_json();
+    json["max"] = b.max ? ordered_json(*b.max) : ordered_json();
+    return json;
+  };
+  ordered_json json;
+  json["name"] = o.name;
+  json["family"] = o.family;
+  json["vocab_size"] = o.vocab_size;
+  json["n_positions"] = o.n_positions;
+  json["head_dim"] = o.head_dim;
+  json["cutoffs"] = o.cutoffs;
+  json["tie_projs"] = o.tie_projs;
+  json["tie_embedding"] = o.tie_embedding ? ordered_json(*o.tie_embedding) : ordered_json();
+  json["n_layer"] = o.n_layer;
+  json["d_model"] = o.d_model;
+  json["n_head"] = o.n_head;
+  json["n_kv_head"] = o.n_kv_head;
+  json["d_ff"] = o.d_ff;
+  json["d_embed"] = o.d_embed;
+  json["div_val"] = o.div_val;
+  json["shared_n_head"] = o.shared_n_head;
+  json["shared_n_kv_head"] = o.shared_n_kv_head;
+  json["shared_d_ff"] = o.shared_d_ff;
+  json["min_ff_ratio"] = finite(o.min_ff_ratio, "search space: min_ff_ratio");
+  json["decoder_params"] = bounds(o.decoder_params);
+  json["total_params"] = bounds(o.total_params);
+  return json;
+}
+
+void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
+  const ObjectReader object(
+      json, where, {"name",         "family",         "vocab_size",  "n_positions",   "head_dim",         "cutoffs",
+                    "tie_projs",    "tie_embedding",  "n_layer",     "d_model",       "n_head",           "n_kv_head",
+                    "d_ff",         "d_embed",        "div_val",     "shared_n_head", "shared_n_kv_head", "shared_d_ff",
+                    "min_ff_ratio", "decoder_params", "total_params"});
+  object.optional("name", o.name);
+  object.optional("family", o.family);
+  object.optional("vocab_size", o.vocab_size);
+  object.optional("n_positions", o.n_positions);
+  object.optional("head_dim", o.head_dim);
+  object.optional("cutoffs", o.cutoffs);
+  object.optional("tie_projs", o.tie_projs);
+  object.optional("tie_embedding", o.tie_embedding);
+  object.required("n_layer", o.n_layer);
+  object.required("d_model", o.d_model);
+  object.required("n_head", o.n_head);
+  object.optional("n_kv_head", o.n_kv_head);
+  object.required("d_ff", o.d_ff);
+  object.optional("d_embed", o.d_embed);
+  object.optional("div_val", o.div_val);
+  object.optional("shared_n_head", o.shared_n_head);
+  object.optional("shared_n_kv_head", o.shared_n_kv_head);
+  object.optional("shared_d_ff", o.shared_d_ff);
+  object.optional("min_ff_ratio", o.min_ff_ratio);
+  object.optional("decoder_params", o.decoder_params);
+  object.optional("total_params", o.total_params);
+}
+
+}  // namespace detail
+
+std::string to_json(const Architecture& a) {
+  if (a.family == nullptr) throw_invalid({"architecture: family is not set"});
+  ordered_json json;
+  json["family"] = a.family->name;
+  json["vocab_size"] = a.vocab_size;
+  json["n_positions"] = a.n_positions;
+  json["d_model"] = a.d_model;
+  json["n_layer"] = a.n_layer();
+  json["n_head"] = of_layers(a, [](const Layer& layer) { return layer.n_head; });
+  json["n_kv_head"] = of_layers(a, [](const Layer& layer) { return layer.n_kv_head; });
+  json["d_ff"] = of_layers(a, [](const Layer& layer) { return layer.d_ff; });
+  json["head_dim"] = a.head_dim;
+  json["d_embed"] = a.d_embed;
+  json["div_val"] = a.div_val;
+  json["cutoffs"] = a.cutoffs;
+  json["tie_projs"] = a.tie_projs;
+  json["tie_embedding"] = a.tie_embedding;
+  return detail::dump_json(json, "architecture");
+}
+
+std::string to_json(const SearchSpaceOptions& options) {
+  return detail::dump_json(detail::json_of(options), "search space");
+}
+
+Architecture architecture_from_json(std::string_view text) {
+  const Json json = detail::parse_json(text, "architecture");
+  const Where root{.name = "architecture"};
+  const ObjectReader object(json, root,
+                            {"family", "vocab_size", "n_positions", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff",
+                             "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"});
+  Architecture a;
+  std::string name;
+  object.required("family", name);
+  a.family = &family(name);
+  object.required("vocab_size", a.vocab_size);
+  object.required("n_positions", a.n_positions);
+  object.required("d_model", a.d_model);
+  const PerLayer n_head(object, "n_head");
+  const PerLayer n_kv_head = object.find("n_kv_head") != nullptr ? PerLayer(object, "n_kv_head") : n_head;
+  const PerLayer d_ff(object, "d_ff");
+  a.layers.resize(depth_of(object, {&n_head, &n_kv_head, &d_ff}));
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    a.layers[l] = {.n_head = n_head.at(l), .n_kv_head = n_kv_head.at(l), .d_ff = d_ff.at(l)};
+  }
+  object.optional("head_dim", a.head_dim);
+  object.optional("d_embed", a.d_embed);
+  object.optional("div_val", a.div_val);
+  object.optional("cutoffs", a.cutoffs);
+  object.optional("tie_projs", a.tie_projs);
+  a.tie_embedding = a.family->tie_embedding;
+  object.optional("tie_embedding", a.tie_embedding);
+  validate(a);
+  return a;
+}
+
+SearchSpaceOptions search_space_from_json(std::string_view text) {
+  const Json json = detail::parse_json(text, "search space");
+  SearchSpaceOptions options;
+  read(json, Where{.name = "search space"}, options);
+  return options;
+}
+
+}  // namespace lts

@@ -1,0 +1,453 @@
+#include "lts/search_space.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "lts/cost.hpp"
+#include "lts/error.hpp"
+#include "lts/weights.hpp"
+
+namespace lts {
+
+namespace {
+
+constexpr std::int64_t kNoMin = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kMaxLayers = 4096;  // of a valid architecture
+constexpr std::size_t kMaxGroups = 1'000'000;
+constexpr std::size_t kMaxSums = 2'000'000;  // distinct parameter sums of one set of layers, over all depths
+
+std::string number(std::int64_t value) { return std::to_string(value); }
+
+void check_choices(std::string_view name, std::vector<std::int64_t>& choices, std::int64_t min,
+                   std::int64_t max = kNoMax) {
+  if (choices.empty()) throw_invalid({name, " has no choices; give at least one"});
+  std::sort(choices.begin(), choices.end());
+  if (const auto twice = std::adjacent_find(choices.begin(), choices.end()); twice != choices.end()) {
+    throw_invalid({name, " has the choice ", number(*twice), " twice; choices must be distinct"});
+  }
+  if (choices.front() < min) {
+    throw_invalid({name, " has the choice ", number(choices.front()), "; it must be at least ", number(min)});
+  }
+  if (choices.back() > max) {
+    throw_invalid({name, " has the choice ", number(choices.back()), "; it must be at most ", number(max)});
+  }
+}
+
+void check_bounds(std::string_view name, const Bounds& bounds) {
+  if (bounds.min && bounds.max && *bounds.min > *bounds.max) {
+    throw_invalid({"bounds of ", name, ": min ", number(*bounds.min), " is above max ", number(*bounds.max)});
+  }
+}
+
+bool within(const Bounds& bounds, std::int64_t value) {
+  return (!bounds.min || value >= *bounds.min) && (!bounds.max || value <= *bounds.max);
+}
+
+std::string describe(const Bounds& bounds) {
+  std::string text = "[";
+  text.append(bounds.min ? number(*bounds.min) : "-").append(", ");
+  return text.append(bounds.max ? number(*bounds.max) : "-").append("]");
+}
+
+bool has(const std::vector<std::int64_t>& choices, std::int64_t value) {
+  return std::binary_search(choices.begin(), choices.end(), value);
+}
+
+}  // namespace
+
+BigUint SearchSpace::Ways::between(std::int64_t low, std::int64_t high) const {
+  const auto end = std::upper_bound(sums.begin(), sums.end(), high);
+  const auto begin = std::lower_bound(sums.begin(), sums.end(), low);
+  if (begin >= end) return {};
+  BigUint result = at_most[static_cast<std::size_t>(end - sums.begin()) - 1];
+  if (begin != sums.begin()) result -= at_most[static_cast<std::size_t>(begin - sums.begin()) - 1];
+  return result;
+}
+
+SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
+  SearchSpaceOptions& o = options_;
+  family_ = &lts::family(o.family);
+  check_choices("n_layer", o.n_layer, 1, kMaxLayers);
+  check_choices("d_model", o.d_model, 1);
+  check_choices("n_head", o.n_head, 1);
+  if (!o.n_kv_head.empty()) check_choices("n_kv_head", o.n_kv_head, 1);
+  check_choices("d_ff", o.d_ff, 1);
+  check_choices("d_embed", o.d_embed, -1);
+  if (has(o.d_embed, 0)) throw_invalid({"d_embed has the choice 0; it must be -1 (d_model) or at least 1"});
+  check_choices("div_val", o.div_val, 1);
+  if (!o.n_kv_head.empty() && family_->attention != Attention::grouped_query) {
+    throw_invalid({"n_kv_head: ", o.family, " has no grouped-query attention; leave it out"});
+  }
+  if (o.n_kv_head.empty()) o.shared_n_kv_head = false;  // it follows n_head, shared or not
+  if (!std::isfinite(o.min_ff_ratio) || o.min_ff_ratio < 0) {
+    throw_invalid({"min_ff_ratio must be a finite number that is not negative"});
+  }
+  check_bounds("decoder_params", o.decoder_params);
+  check_bounds("total_params", o.total_params);
+  bounded_ = !o.decoder_params.unbounded() || !o.total_params.unbounded();
+  build();
+}
+
+Architecture SearchSpace::skeleton() const {
+  Architecture a;
+  a.family = family_;
+  a.vocab_size = options_.vocab_size;
+  a.n_positions = options_.n_positions;
+  a.head_dim = options_.head_dim;
+  a.cutoffs = options_.cutoffs;
+  a.tie_projs = options_.tie_projs;
+  a.tie_embedding = options_.tie_embedding.value_or(family_->tie_embedding);
+  return a;
+}
+
+void SearchSpace::apply(const Block& block, Architecture& out) const {
+  out.family = family_;
+  out.vocab_size = options_.vocab_size;
+  out.n_positions = options_.n_positions;
+  out.head_dim = options_.head_dim;
+  if (out.cutoffs != options_.cutoffs) out.cutoffs = options_.cutoffs;
+  if (out.tie_projs != options_.tie_projs) out.tie_projs = options_.tie_projs;
+  out.tie_embedding = options_.tie_embedding.value_or(family_->tie_embedding);
+  out.d_model = block.d_model;
+  out.d_embed = block.d_embed;
+  out.div_val = block.div_val;
+}
+
+void SearchSpace::build() {
+  const SearchSpaceOptions& o = options_;
+  // Which layers go with which width: all combinations of heads and widths that the rules allow, split by the values
+  // of the shared dimensions.
+  std::vector<std::int64_t> set_d_model;
+  std::string first_refusal;
+  for (const std::int64_t d : o.d_model) {
+    std::map<Layer, std::vector<Layer>, decltype([](const Layer& a, const Layer& b) {
+               return std::tie(a.n_head, a.n_kv_head, a.d_ff) < std::tie(b.n_head, b.n_kv_head, b.d_ff);
+             })>
+        sets;
+    for (const std::int64_t n_head : o.n_head) {
+      const std::vector<std::int64_t> same{n_head};
+      for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
+        for (const std::int64_t d_ff : o.d_ff) {
+          if (static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d)) continue;
+          const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
+          Architecture probe = skeleton();
+          probe.d_model = d;
+          probe.layers = {layer};
+          try {
+            validate(probe);
+          } catch (const std::invalid_argument& error) {
+            if (first_refusal.empty()) first_refusal = error.what();
+            continue;
+          }
+          const Layer shared{.n_head = o.shared_n_head ? n_head : 0,
+                             .n_kv_head = o.shared_n_kv_head ? n_kv_head : 0,
+                             .d_ff = o.shared_d_ff ? d_ff : 0};
+          sets[shared].push_back(layer);
+        }
+      }
+    }
+    for (auto& [shared, layers] : sets) {
+      LayerSet set;
+      set.layers = std::move(layers);
+      if (bounded_) {
+        Architecture probe = skeleton();
+        probe.d_model = d;
+        for (const Layer& layer : set.layers) set.params.push_back(layer_params(probe, layer));
+      }
+      layer_sets_.push_back(std::move(set));
+      set_d_model.push_back(d);
+    }
+  }
+
+  std::int64_t least = kNoMax;
+  std::int64_t most = 0;  // parameters that are reached, for the message when the bounds leave nothing
+  for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) {
+    LayerSet& set = layer_sets_[s];
+    const std::size_t first_group = groups_.size();
+    std::int64_t max_sum = 0;
+    for (const std::int64_t d_embed : o.d_embed) {
+      for (const std::int64_t div_val : o.div_val) {
+        const Block block{.d_model = set_d_model[s], .d_embed = d_embed, .div_val = div_val, .layer_set = s};
+        Architecture probe = skeleton();
+        apply(block, probe);
+        probe.layers = {set.layers.front()};
+        try {
+          validate(probe);
+        } catch (const std::invalid_argument& error) {
+          if (first_refusal.empty()) first_refusal = error.what();
+          continue;
+        }
+        const std::int64_t one = layer_params(probe, set.layers.front());
+        const std::int64_t decoder_rest = decoder_params(probe) - one;
+        const std::int64_t total_rest = total_params(probe) - one;
+        std::int64_t low = kNoMin;
+        std::int64_t high = kNoMax;
+        const auto bind = [&](const Bounds& bounds, std::int64_t rest) {  // any negative bound is as good as -1
+          if (bounds.min) low = std::max(low, std::max<std::int64_t>(*bounds.min, -1) - rest);
+          if (bounds.max) high = std::min(high, std::max<std::int64_t>(*bounds.max, -1) - rest);
+        };
+        bind(o.decoder_params, decoder_rest);
+        bind(o.total_params, total_rest);
+        if (bounded_) {
+          const auto [smallest, largest] = std::minmax_element(set.params.begin(), set.params.end());
+          least = std::min(least, o.n_layer.front() * *smallest + decoder_rest);
+          most = std::max(most, o.n_layer.back() * *largest + decoder_rest);
+          max_sum = std::max(max_sum, std::min(high, o.n_layer.back() * *largest));
+        }
+        for (const std::int64_t n_layer : o.n_layer) {
+          groups_.push_back(Group{.block = static_cast<std::uint32_t>(blocks_.size()),
+                                  .n_layer = n_layer,
+                                  .min_sum = low,
+                                  .max_sum = high,
+                                  .begin = {},
+                                  .count = {}});
+        }
+        blocks_.push_back(block);
+        if (groups_.size() > kMaxGroups) {
+          throw_invalid({"the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than ",
+                         std::to_string(kMaxGroups), " combinations; use fewer, or coarser steps"});
+        }
+      }
+    }
+    if (bounded_ && max_sum > 0) build_ways(set, max_sum);
+    for (std::size_t g = first_group; g < groups_.size(); ++g) count_group(groups_[g], set);
+  }
+  std::erase_if(groups_, [](const Group& g) { return g.count.is_zero(); });
+  if (groups_.empty()) {
+    if (blocks_.empty()) {
+      throw_invalid({"the choices and rules leave no architecture: ",
+                     first_refusal.empty() ? "no d_ff is at least min_ff_ratio * d_model" : first_refusal});
+    }
+    throw_invalid({"the parameter bounds leave no architecture: decoder_params ", describe(o.decoder_params),
+                   ", total_params ", describe(o.total_params), ", while the choices reach from ", number(least),
+                   " to ", number(most), " decoder parameters"});
+  }
+  for (Group& group : groups_) {
+    group.begin = size_;
+    size_ += group.count;
+  }
+  for (const Group& group : groups_) thresholds_.push_back(fraction_of_2_64(group.begin + group.count, size_));
+}
+
+void SearchSpace::build_ways(LayerSet& set, std::int64_t max_sum) const {
+  const auto depth = static_cast<std::size_t>(options_.n_layer.back());
+  std::map<std::int64_t, std::uint32_t> options;  // layers with equal parameters count together
+  for (const std::int64_t p : set.params) ++options[p];
+  std::size_t n_sums = 0;
+  std::map<std::int64_t, BigUint> counts{{0, BigUint(1)}};
+  for (std::size_t l = 0;; ++l) {
+    Ways ways;
+    BigUint sum;
+    for (const auto& [value, count] : counts) {
+      ways.sums.push_back(value);
+      ways.at_most.push_back(sum += count);
+    }
+    set.ways.push_back(std::move(ways));
+    n_sums += counts.size();
+    if (n_sums > kMaxSums) {
+      throw_invalid({"parameter bounds: the choices make more than ", std::to_string(kMaxSums),
+                     " distinct parameter sums; use coarser steps of d_ff or fewer heads"});
+    }
+    if (l == depth) return;
+    std::map<std::int64_t, BigUint> next;
+    for (const auto& [value, count] : counts) {
+      for (const auto& [params, n] : options) {
+        if (value + params > max_sum) break;
+        BigUint product = count;
+        product *= n;
+        next[value + params] += product;
+      }
+    }
+    counts = std::move(next);
+  }
+}
+
+void SearchSpace::count_group(Group& group, const LayerSet& set) const {
+  if (!bounded_) {
+    group.count = BigUint(1);
+    for (std::int64_t l = 0; l < group.n_layer; ++l) group.count *= static_cast<std::uint32_t>(set.layers.size());
+  } else if (!set.ways.empty()) {
+    group.count = set.ways[static_cast<std::size_t>(group.n_layer)].between(group.min_sum, group.max_sum);
+  }
+}
+
+Architecture SearchSpace::at(const BigUint& index) const {
+  if (index >= size_) {
+    throw_invalid({"index ", index.to_decimal(), " is out of range; the space has ", size_.to_decimal(),
+                   " architectures"});
+  }
+  const auto after = std::upper_bound(groups_.begin(), groups_.end(), index,
+                                      [](const BigUint& i, const Group& g) { return i < g.begin; });
+  const Group& group = *(after - 1);
+  const Block& block = blocks_[group.block];
+  const LayerSet& set = layer_sets_[block.layer_set];
+  Architecture a = skeleton();
+  apply(block, a);
+  BigUint rest = index - group.begin;
+  a.layers.resize(static_cast<std::size_t>(group.n_layer));
+  if (!bounded_) {
+    for (std::size_t l = a.layers.size(); l-- > 0;) {
+      a.layers[l] = set.layers[rest.divide(static_cast<std::uint32_t>(set.layers.size()))];
+    }
+    return a;
+  }
+  std::int64_t low = group.min_sum;
+  std::int64_t high = group.max_sum;
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    const Ways& ways = set.ways[a.layers.size() - l - 1];
+    for (std::size_t i = 0;; ++i) {
+      const std::int64_t p = set.params[i];
+      const BigUint count = ways.between(low == kNoMin ? kNoMin : low - p, high == kNoMax ? kNoMax : high - p);
+      if (rest < count) {
+        a.layers[l] = set.layers[i];
+        if (low != kNoMin) low -= p;
+        if (high != kNoMax) high -= p;
+        break;
+      }
+      rest -= count;
+    }
+  }
+  return a;
+}
+
+std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
+  const SearchSpaceOptions& o = options_;
+  if (a.family == nullptr) return "family is not set";
+  if (a.family != family_) return "family is " + std::string(a.family->name) + ", the space is of " + o.family;
+  const auto fixed = [](std::string_view name, std::int64_t value, std::int64_t expected) {
+    return std::string(name) + " is " + number(value) + ", the space has " + number(expected);
+  };
+  const Architecture expected = skeleton();
+  if (a.vocab_size != o.vocab_size) return fixed("vocab_size", a.vocab_size, o.vocab_size);
+  if (a.n_positions != o.n_positions) return fixed("n_positions", a.n_positions, o.n_positions);
+  if (a.head_dim != o.head_dim) return fixed("head_dim", a.head_dim, o.head_dim);
+  if (a.cutoffs != o.cutoffs) return "cutoffs differ from those of the space";
+  if (a.tie_projs != o.tie_projs) return "tie_projs differ from those of the space";
+  if (a.tie_embedding != expected.tie_embedding) return "tie_embedding differs from that of the space";
+  const auto choice = [](std::string_view name, std::int64_t value) {
+    return std::string(name) + " " + number(value) + " is not among the choices";
+  };
+  if (!has(o.n_layer, a.n_layer())) return choice("n_layer", a.n_layer());
+  if (!has(o.d_model, a.d_model)) return choice("d_model", a.d_model);
+  if (!has(o.d_embed, a.d_embed)) return choice("d_embed", a.d_embed);
+  if (!has(o.div_val, a.div_val)) return choice("div_val", a.div_val);
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    const Layer& layer = a.layers[l];
+    const Layer& first = a.layers.front();
+    const std::string where = " in layer " + std::to_string(l);
+    if (!has(o.n_head, layer.n_head)) return choice("n_head", layer.n_head) + where;
+    if (o.n_kv_head.empty() ? layer.n_kv_head != layer.n_head : !has(o.n_kv_head, layer.n_kv_head)) {
+      return choice("n_kv_head", layer.n_kv_head) + where;
+    }
+    if (!has(o.d_ff, layer.d_ff)) return choice("d_ff", layer.d_ff) + where;
+    if ((o.shared_n_head && layer.n_head != first.n_head) ||
+        (o.shared_n_kv_head && layer.n_kv_head != first.n_kv_head) || (o.shared_d_ff && layer.d_ff != first.d_ff)) {
+      return "a shared dimension differs" + where;
+    }
+    if (static_cast<double>(layer.d_ff) < o.min_ff_ratio * static_cast<double>(a.d_model)) {
+      return "d_ff " + number(layer.d_ff) + " is below min_ff_ratio * d_model" + where;
+    }
+  }
+  try {
+    validate(a);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  if (const std::int64_t n = decoder_params(a); !within(o.decoder_params, n)) {
+    return "decoder_params " + number(n) + " is outside " + describe(o.decoder_params);
+  }
+  if (const std::int64_t n = total_params(a); !within(o.total_params, n)) {
+    return "total_params " + number(n) + " is outside " + describe(o.total_params);
+  }
+  return std::nullopt;
+}
+
+std::size_t SearchSpace::find_group(const Architecture& a, const LayerSet** set) const {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Block& block = blocks_[groups_[g].block];
+    if (groups_[g].n_layer != a.n_layer() || block.d_model != a.d_model || block.d_embed != a.d_embed ||
+        block.div_val != a.div_val) {
+      continue;
+    }
+    const LayerSet& candidate = layer_sets_[block.layer_set];
+    if (std::find(candidate.layers.begin(), candidate.layers.end(), a.layers.front()) != candidate.layers.end()) {
+      *set = &candidate;
+      return g;
+    }
+  }
+  throw_invalid({"the architecture is not in the space"});
+}
+
+BigUint SearchSpace::index(const Architecture& a) const {
+  if (const auto reason = why_not(a)) throw_invalid({"the architecture is not in the space: ", *reason});
+  const LayerSet* set = nullptr;
+  const Group& group = groups_[find_group(a, &set)];
+  BigUint offset;
+  std::int64_t low = group.min_sum;
+  std::int64_t high = group.max_sum;
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    const auto position = static_cast<std::size_t>(std::find(set->layers.begin(), set->layers.end(), a.layers[l]) -
+                                                   set->layers.begin());
+    if (!bounded_) {
+      offset *= static_cast<std::uint32_t>(set->layers.size());
+      offset += BigUint(position);
+      continue;
+    }
+    const Ways& ways = set->ways[a.layers.size() - l - 1];
+    for (std::size_t i = 0; i < position; ++i) {
+      const std::int64_t p = set->params[i];
+      offset += ways.between(low == kNoMin ? kNoMin : low - p, high == kNoMax ? kNoMax : high - p);
+    }
+    if (low != kNoMin) low -= set->params[position];
+    if (high != kNoMax) high -= set->params[position];
+  }
+  return group.begin + offset;
+}
+
+bool SearchSpace::within_bounds(const Architecture& a) const {
+  if (!bounded_) return true;
+  return (options_.decoder_params.unbounded() || within(options_.decoder_params, decoder_params(a))) &&
+         (options_.total_params.unbounded() || within(options_.total_params, total_params(a)));
+}
+
+void SearchSpace::draw_layers(Random& random, const Group& group, Architecture& out) const {
+  const Block& block = blocks_[group.block];
+  const std::vector<Layer>& layers = layer_sets_[block.layer_set].layers;
+  apply(block, out);
+  out.layers.resize(static_cast<std::size_t>(group.n_layer));
+  const auto n = static_cast<std::uint32_t>(layers.size());
+  for (Layer& layer : out.layers) layer = layers[random.below(n)];
+}
+
+Architecture SearchSpace::sample(Random& random) const {
+  Architecture a;
+  sample(random, a);
+  return a;
+}
+
+void SearchSpace::sample(Random& random, Architecture& out) const {
+  if (bounded_) {
+    out = at(BigUint::random_below(size_, random));
+    return;
+  }
+  const std::uint64_t u = random.next();
+  const auto it = std::upper_bound(thresholds_.begin(), thresholds_.end() - 1, u);
+  draw_layers(random, groups_[static_cast<std::size_t>(it - thresholds_.begin())], out);
+}
+
+void SearchSpace::sample_choices(Random& random, Architecture& out) const {
+  // A group is one combination of widths, shared values and depth; drawing it uniformly draws each of them uniformly,
+  // but for combinations that the rules exclude.
+  const Group& group = groups_[random.below(static_cast<std::uint32_t>(groups_.size()))];
+  constexpr int tries = 200;
+  for (int i = 0; i < tries; ++i) {
+    draw_layers(random, group, out);
+    if (within_bounds(out)) return;
+  }
+  out = at(group.begin + BigUint::random_below(group.count, random));
+}
+
+}  // namespace lts

@@ -1,0 +1,66 @@
+"""Inputs for a model that is known by the names, shapes and types of its inputs only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lts.errors import MeasurementError
+
+_SEED = 2203
+# Of cached keys and values, of a magnitude that a network has; nothing about the time depends on it.
+_STD = 0.02
+
+
+def make_inputs(
+    specifications: Iterable[tuple[str, Sequence[int | str | None], np.dtype[Any]]],
+    dims: Mapping[str, int],
+    vocab_size: int,
+) -> dict[str, np.ndarray[Any, Any]]:
+    """One array for every (name, shape, type), the same in every process.
+
+    Masks are one: nothing is hidden. Other integers are token ids, uniform below `vocab_size`, and floating-point
+    numbers, such as past keys and values, are normal. Positions would count from the past on.
+
+    Parameters
+    ----------
+    specifications
+        Names, shapes with symbolic dimensions as strings, and types.
+    dims
+        Size of every symbolic dimension by its name.
+    vocab_size
+        Tokens there are.
+
+    Raises
+    ------
+    MeasurementError
+        For a dimension that `dims` does not have.
+    """
+    random = np.random.default_rng(_SEED)
+    inputs = {}
+    for name, shape, dtype in specifications:
+        sizes = [_size(name, dim, dims) for dim in shape]
+        if "mask" in name:
+            array = np.ones(sizes, dtype)
+        elif "position" in name:
+            length = sizes[-1] if sizes else 1
+            array = np.broadcast_to(np.arange(dims.get("total", length))[-length:], sizes).astype(dtype)
+        elif dtype.kind in "iu":
+            array = random.integers(0, vocab_size, sizes).astype(dtype)
+        elif dtype.kind == "b":
+            array = np.ones(sizes, dtype)
+        else:
+            array = (random.standard_normal(sizes, dtype=np.float32) * np.float32(_STD)).astype(dtype)
+        inputs[name] = array
+    return inputs
+
+
+def _size(name: str, dim: int | str | None, dims: Mapping[str, int]) -> int:
+    if isinstance(dim, int):
+        return dim
+    if dim is None or dim not in dims:
+        known = ", ".join(dims)
+        raise MeasurementError(f"input '{name}' has the dimension {dim!r}, which is not one of {known}")
+    return dims[dim]

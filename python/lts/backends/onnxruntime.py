@@ -1,0 +1,152 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lts.errors import MeasurementError, UsageError
+from lts.target import Target
+
+_TYPES = {
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(bool)": "bool",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+}
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime:
+    """Runs the ONNX file as it is: the session optimizes it when it loads it."""
+
+    name = "onnxruntime"
+    runner = "lts.backends.onnxruntime:run"
+    preload = ("numpy", "onnxruntime")
+
+    def check(self, target: Target) -> None:
+        """Raise `UsageError` unless the target is a processor with float32, the precision of the exported models."""
+        if target.kind != "cpu":
+            raise UsageError(f"backend 'onnxruntime' runs on the cpu; target '{target.name}' is a {target.kind}")
+        if target.precision != "float32":
+            raise UsageError(
+                f"backend 'onnxruntime' runs float32 models; target '{target.name}' has precision {target.precision}"
+            )
+
+    def build(self, model: Path, target: Target) -> Path:
+        """The model itself."""
+        return model
+
+
+def run(
+    model: str,
+    phase: str,
+    dims: Mapping[str, int],
+    vocab_size: int,
+    threads: int = 1,
+    min_time: float = 0.3,
+    min_repeats: int = 10,
+    max_repeats: int = 1000,
+) -> dict[str, Any]:
+    """Load a model, run it until the time is known, and say what that took. For a worker process.
+
+    The session is as a deployment would have it: all optimizations, the memory arena and the memory pattern of the
+    defaults (the arena keeps what a run has used for the next one, which is what makes the second run fast), threads
+    that spin while they wait for work, because the worker has its processors to itself.
+
+    Parameters
+    ----------
+    model
+        Path of an ONNX file.
+    phase
+        ``prefill`` or ``decode``; the inputs say all there is to know about it.
+    dims
+        Size of every symbolic dimension of the inputs.
+    vocab_size
+        Token ids are below this.
+    threads
+        Within operators. Operators run one after the other.
+    min_time, min_repeats, max_repeats
+        How long to sample, see `lts.backends.timing.time_runs`; `min_time` in seconds.
+
+    Returns
+    -------
+    dict
+        ``samples_ns``: every sample; ``wall_ns``: the same on the wall, which is longer where another program had the
+        core (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the
+        process, with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its
+        root mean square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences.
+
+    Raises
+    ------
+    MeasurementError
+        When an output is not finite, or an input cannot be made.
+    """
+    import numpy as np
+    import onnxruntime
+
+    from lts.backends.inputs import make_inputs
+    from lts.backends.timing import PeakMemory, time_runs
+
+    memory = PeakMemory()
+    start = time.perf_counter()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    loaded = time.perf_counter()
+
+    specifications = []
+    for value in session.get_inputs():
+        if value.type not in _TYPES:
+            raise MeasurementError(f"input '{value.name}' has the type {value.type}; expected one of {list(_TYPES)}")
+        specifications.append((value.name, value.shape, np.dtype(_TYPES[value.type])))
+    feed = make_inputs(specifications, dims, vocab_size)
+    names = [value.name for value in session.get_outputs()]
+    checked = _check(names, session.run(names, feed), phase)
+    timing = time_runs(
+        lambda: session.run(names, feed),
+        threads=threads,
+        min_time=min_time,
+        min_repeats=min_repeats,
+        max_repeats=max_repeats,
+    )
+    return {
+        "samples_ns": timing.samples_ns,
+        "wall_ns": timing.wall_ns,
+        "peak_memory_mib": memory.mib(),
+        **checked,
+        "load_seconds": loaded - start,
+        "run_seconds": time.perf_counter() - loaded,
+        "warnings": memory.warnings,
+    }
+
+
+def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str, Any]:
+    """Checksum and root mean square of the first output, without a copy that would count as peak memory.
+
+    Raises
+    ------
+    MeasurementError
+        When an output is not finite.
+    """
+    import numpy as np
+
+    for name, output in zip(names, outputs, strict=True):
+        if output.dtype.kind == "f" and output.size and not (np.isfinite(output.max()) and np.isfinite(output.min())):
+            raise MeasurementError(f"the output '{name}' of {phase} is not finite")
+    first = np.ascontiguousarray(outputs[0])
+    flat = first.reshape(-1)
+    return {
+        "checksum": f"{zlib.crc32(first.view(np.uint8).data if first.size else b''):08x}",
+        "rms": float(np.sqrt(np.vdot(flat, flat) / max(1, flat.size))),
+    }

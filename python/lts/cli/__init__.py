@@ -1,0 +1,43 @@
+"""The command `lts-engine`. One file per command; each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from lts.cli import count, export, front, report, search, space, target
+
+app = typer.Typer(
+    name="lts-engine",
+    help="Find the Transformer language models worth training for a device, without training any.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from lts import __version__
+
+        typer.echo(f"lts-engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+for name, module in {"search": search, "front": front, "export": export, "report": report, "count": count}.items():
+    app.command(name)(module.command)
+app.add_typer(space.app, name="space")
+app.add_typer(target.app, name="target")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,45 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lts.errors import UsageError
+
+STORE_NAME = "study.db"
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    md = "md"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--output", "-o", help="Format of the results on stdout.")]
+StudyArgument = Annotated[Path, typer.Argument(help="Directory or store (.db file) of a search.", show_default=False)]
+
+
+def store_path(study: Path) -> Path:
+    """The store of a study given by its directory or by the store itself."""
+    return study / STORE_NAME if study.is_dir() else study
+
+
+def duration(text: str) -> float:
+    """Seconds from "90", "90s", "5m", "1h30m". Raises `UsageError` for something else, or 0."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if match is None or not any(match.groups()):
+        raise UsageError(f"'{text}' is not a duration; expected for example 90s, 5m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total <= 0:
+        raise UsageError(f"the duration '{text}' must be above 0")
+    return total

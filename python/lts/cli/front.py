@@ -1,0 +1,38 @@
+"""lts-engine front"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
+from lts.cli.errors import exits
+
+
+@exits
+def command(
+    study: StudyArgument,
+    where: Annotated[list[str] | None, typer.Option(help="Condition such as 'latency_ms<=20', repeated.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Column to sort by; a leading '-' for descending.")] = None,
+    pick: Annotated[str | None, typer.Option(help="ID, knee, or a condition: only that member.")] = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Show the Pareto front of a study."""
+    from lts.cli.output import emit, trial_results
+    from lts.errors import InfeasibleError, UsageError
+    from lts.front import stored_front
+    from lts.front import where as filtered
+
+    front = stored_front(store_path(study))
+    trials = front.pick(pick) if pick else front.trials
+    trials = filtered(trials, where or ())
+    if sort:
+        name = sort.removeprefix("-")
+        if missing := [trial for trial in trials if name not in trial.values]:
+            raise UsageError(f"no column '{name}'; the trials have {', '.join(sorted(missing[0].values))}")
+        trials = sorted(trials, key=lambda trial: trial.values[name], reverse=sort.startswith("-"))
+    names = list(dict.fromkeys([*(o.name for o in front.objectives), *([sort.removeprefix("-")] if sort else [])]))
+    emit(trial_results(trials, names), output)
+    if not trials:
+        raise InfeasibleError("no member of the front satisfies this" if front.trials else "the front is empty")

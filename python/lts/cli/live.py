@@ -1,0 +1,100 @@
+"""Progress of a search on stderr: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lts.study import Progress, Study
+
+
+class Live:
+    """Shows the trials, the front, its hypervolume and the time left. Use as a context manager and a callback."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._live: Any = None
+
+    def __enter__(self) -> Live:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live as RichLive
+
+            self._live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._live is not None:
+            self._live.update(self._table(progress), refresh=True)
+        else:
+            typer.echo(self._line(progress), err=True)
+
+    def _line(self, progress: Progress) -> str:
+        from lts.cli.output import number
+
+        trial = progress.trial
+        total = "" if progress.trials is None else f"/{progress.trials}"
+        if trial.state == "failed":
+            outcome = f"failed: {trial.error}"
+        else:
+            names = [o.name for o in self._study.search.objectives]
+            outcome = "  ".join(f"{name} {number(trial.values[name])}" for name in names)
+            if not trial.feasible:
+                outcome += "  (infeasible)"
+        return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {len(self._study.search.archive)}"
+
+    def _table(self, progress: Progress) -> Any:
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        from lts.cli.output import layers, number
+        from lts.front import observed_hypervolume
+
+        front = self._study.front()
+        volume = observed_hypervolume(self._study.trials, self._study.search.objectives)
+        total = "" if progress.trials is None else f" of {progress.trials}"
+        parts = [f"trials {progress.n_finished}{total}", f"failed {progress.n_failed}", f"front {len(front)}"]
+        parts.append(f"hypervolume {volume:.3f} of the observed box")
+        parts.append(f"time left {_clock(self._left(progress))}")
+        names = [o.name for o in front.objectives]
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in ("trial", *names, "n_layer", "d_model"):
+            table.add_column(name, justify="right")
+        table.add_column("d_ff")
+        shown = 15
+        for trial in front.trials[:shown]:
+            a = trial.architecture
+            values = (number(trial.values[name]) for name in names)
+            table.add_row(str(trial.id), *values, str(a.n_layer), str(a.d_model), layers(a.d_ff))
+        more = [] if len(front) <= shown else [Text(f"  and {len(front) - shown} more")]
+        return Group(Text("  ".join(parts)), table, *more)
+
+    @staticmethod
+    def _left(progress: Progress) -> float | None:
+        """Seconds until the end: the timeout, or at the present rate the number of trials."""
+        bounds = []
+        if progress.timeout is not None:
+            bounds.append(progress.timeout - progress.seconds)
+        if progress.trials is not None and progress.n_finished:
+            bounds.append(progress.seconds / progress.n_finished * (progress.trials - progress.n_finished))
+        return max(0.0, min(bounds)) if bounds else None
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

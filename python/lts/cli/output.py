@@ -1,0 +1,141 @@
+"""Results on stdout: one set of records, five views of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lts.cli.arguments import Format
+
+if TYPE_CHECKING:
+    from lts.trial import Trial
+
+_WIDE = 500
+
+
+@dataclass(frozen=True)
+class Results:
+    """Records for programs, and the columns and rows of the same for people."""
+
+    records: list[dict[str, Any]]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    title: str | None = None
+
+
+def emit(results: Results, form: Format) -> None:
+    """Print the results to stdout."""
+    if form is Format.table:
+        _table(results)
+        return
+    if form is Format.md:
+        text = _markdown(results)
+    elif form is Format.json:
+        text = json.dumps(results.records, indent=2, allow_nan=False)
+    elif form is Format.jsonl:
+        text = "\n".join(json.dumps(record, allow_nan=False) for record in results.records)
+    else:
+        text = _csv(results.records)
+    if text:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def number(value: Any) -> str:
+    """A value for people: integers grouped, floats to four significant digits."""
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def layers(values: Iterable[int]) -> str:
+    """Values per layer, runs shortened: [2, 2, 2, 8] is "3x2 8"."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and runs[-1][1] == value:
+            runs[-1][0] += 1
+        else:
+            runs.append([1, value])
+    return " ".join(str(value) if n == 1 else f"{n}x{value}" for n, value in runs)
+
+
+def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | None = None) -> Results:
+    """Trials with their values (each with its provenance in the heading) and architectures."""
+    headings = []
+    for name in columns:
+        kinds = sorted({trial.provenance[name] for trial in trials if name in trial.provenance})
+        headings.append(f"{name} ({', '.join(kinds)})" if kinds else name)
+    rows = [
+        [
+            trial.id,
+            *(trial.values.get(name) for name in columns),
+            trial.architecture.n_layer,
+            trial.architecture.d_model,
+            layers(trial.architecture.n_head),
+            layers(trial.architecture.d_ff),
+        ]
+        for trial in trials
+    ]
+    return Results(
+        [trial.record() for trial in trials], ["trial", *headings, "n_layer", "d_model", "n_head", "d_ff"], rows, title
+    )
+
+
+def _table(results: Results) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=results.title, box=box.SIMPLE_HEAD, title_justify="left")
+    for i, column in enumerate(results.columns):
+        numeric = any(isinstance(row[i], int | float) for row in results.rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in results.rows:
+        table.add_row(*(number(value) for value in row))
+    if sys.stdout.isatty():
+        Console(markup=False, highlight=False).print(table)
+        return
+    # Not on a terminal there is no width to respect: nothing is cut, nothing padded.
+    console = Console(width=_WIDE, markup=False, highlight=False, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    sys.stdout.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+
+
+def _markdown(results: Results) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    lines = [line(results.columns), line("---" for _ in results.columns)]
+    return "\n".join(lines + [line(number(value) for value in row) for row in results.rows])
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    flat = [_flatten(record) for record in records]
+    columns = list(dict.fromkeys(key for record in flat for key in record))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue() if columns else ""
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested objects become dotted columns; lists become JSON."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list | bool) else value
+    return flat

@@ -1,0 +1,102 @@
+"""lts-engine space"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lts.cli.arguments import Format, FormatOption
+from lts.cli.errors import exits
+
+app = typer.Typer(help="List, show, sample and check search spaces.", no_args_is_help=True, rich_markup_mode=None)
+
+SpaceArgument = Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)]
+
+
+@app.command("list")
+@exits
+def list_spaces(output: FormatOption = Format.table) -> None:
+    """The spaces that come with lts-engine."""
+    from lts.cli.output import Results, emit
+    from lts.space import describe_space, load_space, space_names
+
+    rows = []
+    for name in space_names():
+        space = load_space(name)
+        rows.append((name, space.family, _size(space.size), describe_space(name)))
+    columns = ("space", "family", "size", "description")
+    emit(Results([dict(zip(columns, row, strict=True)) for row in rows], columns, rows), output)
+
+
+@app.command()
+@exits
+def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
+    """The fixed values, choices and rules of a space, and its exact size."""
+    from lts.cli.output import Results, emit
+    from lts.space import load_space
+
+    loaded = load_space(space)
+    record: dict[str, Any] = {"size": str(loaded.size), **loaded.options}
+    rows = [(key, _choices(value)) for key, value in record.items()]
+    emit(Results([record], ("key", "value"), rows), output)
+
+
+@app.command()
+@exits
+def sample(
+    space: SpaceArgument,
+    n: Annotated[int, typer.Option("-n", help="How many.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
+    method: Annotated[
+        str, typer.Option(help="uniform over architectures, or over their choices: uniform, choices.")
+    ] = "uniform",
+    output: FormatOption = Format.jsonl,
+) -> None:
+    """Random architectures of a space."""
+    from lts._core import decoder_params
+    from lts.cli.output import Results, emit, layers
+    from lts.errors import UsageError
+    from lts.space import load_space
+
+    if method not in ("uniform", "choices"):
+        raise UsageError(f"unknown method '{method}'; expected uniform or choices")
+    architectures = load_space(space).sample(n, seed=seed, method=method)
+    rows = [(decoder_params(a), a.n_layer, a.d_model, layers(a.n_head), layers(a.d_ff)) for a in architectures]
+    columns = ("decoder_params (exact)", "n_layer", "d_model", "n_head", "d_ff")
+    emit(Results([a.to_dict() for a in architectures], columns, rows), output)
+
+
+@app.command()
+@exits
+def check(
+    space: SpaceArgument,
+    architecture: Annotated[Path, typer.Argument(help="Architecture as JSON.", show_default=False)],
+) -> None:
+    """Whether an architecture is in a space, and at which index; exit code 1 and the reason when it is not."""
+    from lts.cli.count import load_architecture
+    from lts.errors import InfeasibleError
+    from lts.space import load_space
+
+    loaded = load_space(space)
+    a = load_architecture(str(architecture))
+    if reason := loaded.why_not(a):
+        raise InfeasibleError(f"not in {loaded.name}: {reason}")
+    typer.echo(loaded.index(a))
+
+
+def _size(size: int) -> str:
+    return str(size) if size < 10**9 else f"{size:.3e}"
+
+
+def _choices(value: Any) -> str:
+    """A list of evenly spaced integers as min..max step."""
+    if isinstance(value, list) and len(value) > 3 and all(isinstance(v, int) for v in value):
+        steps = {b - a for a, b in pairwise(value)}
+        if len(steps) == 1:
+            return f"{value[0]}..{value[-1]} step {steps.pop()} ({len(value)} choices)"
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value)
+    return str(value)

@@ -1,0 +1,270 @@
+"""From an architecture to its values: counted by the core, or measured on a device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from lts._core import Architecture, SearchSpace, analytic, analytic_names
+from lts.errors import UsageError
+
+if TYPE_CHECKING:
+    from lts.device import Device
+    from lts.target import Target
+    from lts.trial import Provenance
+
+MEASURED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
+# Counts are exact; operations and bytes in use stand for a run that did not happen.
+_EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
+# Recorded with every trial, whatever is optimized: what a report compares the measurements with.
+_ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out for one architecture: values with their provenance, or the reason why there are none."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    samples_ns: dict[str, list[int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    environment: str = ""
+    error: str | None = None
+
+
+@runtime_checkable
+class EvaluatorLike(Protocol):
+    """What a `Study` evaluates candidates with."""
+
+    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
+        """Raise `UsageError` naming the first column, or property of the space, that cannot be evaluated."""
+
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+        """Values of the columns, and any others; a failure is an `Evaluation` with an `error`."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the values depend on, as JSON: a study resumes only with the same."""
+
+    def environment(self) -> dict[str, Any]:
+        """The machine and software that the values come from, as JSON."""
+
+    def close(self) -> None:
+        """Release the device."""
+
+
+class Evaluator:
+    """Counts in the core and measures on a device.
+
+    Parameters
+    ----------
+    target, device, backend
+        Names or objects: what is compiled for, where it runs, and by what.
+    n_prompt
+        Tokens of the prompt pass; also the context of a decode step.
+    timeout
+        Seconds that one candidate may take on the device.
+    min_time
+        Seconds that each quantity is measured at least.
+    threads
+        Overrides the threads of the target.
+    workdir
+        Where candidate models are written; a temporary directory when absent.
+
+    Raises
+    ------
+    UsageError
+        For an unknown target, device or backend, or an argument out of range.
+    MeasurementError
+        When the device cannot be reached or the backend is not installed.
+    """
+
+    def __init__(
+        self,
+        target: str | Path | Target = "host",
+        *,
+        device: str | Device = "local",
+        backend: str = "onnxruntime",
+        n_prompt: int = 128,
+        timeout: float = 60.0,
+        min_time: float = 0.3,
+        threads: int | None = None,
+        workdir: Path | None = None,
+    ) -> None:
+        from dataclasses import replace
+
+        from lts.backends import backend as load_backend
+        from lts.device import device as open_device
+        from lts.target import Target, load_target
+
+        if n_prompt < 1:
+            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
+        if not timeout > 0:
+            raise UsageError(f"the timeout of a candidate is {timeout} s; it must be above 0")
+        self.target = target if isinstance(target, Target) else load_target(target)
+        if threads is not None:
+            if not 1 <= threads <= self.target.cores:
+                raise UsageError(f"threads is {threads}; {self.target.name} has {self.target.cores} cores")
+            self.target = replace(self.target, threads=threads)
+        self.device_name = device if isinstance(device, str) else type(device).__name__
+        self.backend_name = backend
+        self.backend = load_backend(backend)
+        self.n_prompt = n_prompt
+        self.timeout = timeout
+        self.min_time = min_time
+        self._workdir = workdir
+        self._temporary: Any = None
+        self._device: Device | None = open_device(device) if isinstance(device, str) else device
+
+    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
+        columns = list(columns)
+        known = [*analytic_names(), *MEASURED_COLUMNS]
+        for name in columns:
+            if name not in known:
+                raise UsageError(f"unknown objective or constraint '{name}'; expected one of {', '.join(known)}")
+        needed = self.n_prompt + ("decode_ms_per_token" in columns)
+        if (available := space.options["n_positions"]) < needed:
+            raise UsageError(
+                f"a prompt of {self.n_prompt} tokens needs n_positions {needed}; {space.name} has {available}"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "target": self.target.name,
+            "threads": self.target.threads,
+            "precision": self.target.precision,
+            "device": self.device_name,
+            "backend": self.backend_name,
+            "n_prompt": self.n_prompt,
+        }
+
+    def environment(self) -> dict[str, Any]:
+        assert self._device is not None, "the evaluator is closed"
+        return self._device.environment(self.target.threads)
+
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+        from lts.measure import measure
+
+        columns = list(columns)
+        counted = [name for name in analytic_names() if name in columns or name in _ALWAYS]
+        values = {
+            name: analytic(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision)
+            for name in counted
+        }
+        provenance: dict[str, Provenance] = {name: "exact" if name in _EXACT else "estimated" for name in counted}
+        costs = tuple(name for name in MEASURED_COLUMNS if name in columns)
+        if not costs:
+            return Evaluation(values=values, provenance=provenance)
+        assert self._device is not None, "the evaluator is closed"
+        measurement = measure(
+            architecture,
+            self.target,
+            self._device,
+            self.backend,
+            costs=costs,
+            n_prompt=self.n_prompt,
+            timeout=self.timeout if timeout is None else min(timeout, self.timeout),
+            min_time=self.min_time,
+            workdir=self._directory(),
+        )
+        return Evaluation(
+            values={**values, **measurement.values},
+            provenance={**provenance, **measurement.provenance},
+            interval=measurement.interval,
+            samples_ns=measurement.samples_ns,
+            warnings=measurement.warnings,
+            seconds=measurement.seconds,
+            environment=measurement.environment,
+            error=measurement.error,
+        )
+
+    def close(self) -> None:
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _directory(self) -> Path:
+        if self._workdir is None:
+            import tempfile
+
+            try:
+                self._temporary = tempfile.TemporaryDirectory(prefix="lts-")
+            except OSError as error:
+                raise UsageError(
+                    f"cannot write in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR to another directory"
+                ) from None
+            self._workdir = Path(self._temporary.name)
+        return self._workdir
+
+
+class FunctionEvaluator:
+    """One's own measurement: a function from an architecture to its values. An exception makes a failed trial."""
+
+    def __init__(
+        self,
+        function: Callable[[Architecture], Mapping[str, float]],
+        *,
+        name: str | None = None,
+        provenance: Provenance = "measured",
+    ) -> None:
+        self._function = function
+        self._name = name or getattr(function, "__qualname__", type(function).__name__)
+        self._provenance = provenance
+
+    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
+        """Which values the function gives is known once it is called."""
+
+    def describe(self) -> dict[str, Any]:
+        return {"target": "", "device": "function", "backend": self._name}
+
+    def environment(self) -> dict[str, Any]:
+        from lts.environment import environment
+
+        return environment(threads=1)
+
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+        try:
+            given = dict(self._function(architecture))
+        except Exception as error:
+            return Evaluation(error=f"{self._name} raised {type(error).__name__}: {error}")
+        values = {}
+        provenance: dict[str, Provenance] = {}
+        for name in dict.fromkeys((*columns, *given)):
+            if name in given:
+                try:
+                    values[name] = float(given[name])
+                except (TypeError, ValueError):
+                    return Evaluation(error=f"{self._name} gave {given[name]!r} for '{name}'; expected a number")
+                provenance[name] = self._provenance
+            elif name in analytic_names():
+                values[name] = analytic(name, architecture)
+                provenance[name] = "exact" if name in _EXACT else "estimated"
+        return Evaluation(values=values, provenance=provenance)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def problem_with(evaluation: Evaluation, columns: Iterable[str]) -> str | None:
+    """Why the evaluation cannot count: its own error, a missing column, or a value that is not finite."""
+    if evaluation.error is not None:
+        return evaluation.error
+    for name in columns:
+        if name not in evaluation.values:
+            return f"no value for '{name}'"
+        if not math.isfinite(evaluation.values[name]):
+            return f"the value of '{name}' is {evaluation.values[name]}; it must be finite"
+    return None

@@ -1,0 +1,16 @@
+"""Architectures as files that run: ONNX, Hugging Face and JSON. See ``docs/formats.md``."""
+
+from lts.export.decoder import onnx_model
+from lts.export.files import export
+from lts.export.pool import PooledWeights
+from lts.export.weights import ArrayWeights, GivenWeights, RandomWeights, StructureOnly
+
+__all__ = [
+    "ArrayWeights",
+    "GivenWeights",
+    "PooledWeights",
+    "RandomWeights",
+    "StructureOnly",
+    "export",
+    "onnx_model",
+]

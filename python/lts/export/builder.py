@@ -1,0 +1,86 @@
+"""What every part of a decoder's graph is built with: the architecture, its weights, and the dimensions of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lts._core import Architecture, weights
+from lts.export.graph import Dim, Graph
+from lts.export.weights import Piece, Tensor
+
+
+class Builder:
+    """The graph under construction and what its parts share.
+
+    Activations are matrices of ``tokens = batch * sequence`` rows: biases then ride along in ``Gemm``, which on small
+    models saves about 4 % of ONNX Runtime's time over ``MatMul`` and ``Add`` on three dimensions.
+
+    Attributes
+    ----------
+    batch, sequence, total
+        Dimensions: sequences, new tokens of each, and tokens that are attended to, remembered ones included.
+    tensors
+        The weights used so far, as initializers, in order of use.
+    """
+
+    def __init__(self, architecture: Architecture, batch: Dim, sequence: Dim, total: Dim) -> None:
+        self.graph = Graph()
+        self.architecture = architecture
+        self.traits = architecture.traits
+        self.batch = batch
+        self.sequence = sequence
+        self.total = total
+        self.inventory = {weight.name: weight for weight in weights(architecture)}
+        self.tensors: dict[str, Tensor] = {}
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Name the nodes that are added within."""
+        outer, self.graph.scope = self.graph.scope, name
+        yield
+        self.graph.scope = outer
+
+    def tensor(self, name: str, *pieces: Piece, axis: int = 0) -> str:
+        """An initializer made of pieces of weights."""
+        self.tensors.setdefault(name, Tensor(name, pieces, axis))
+        return name
+
+    def weight(self, name: str) -> str:
+        """A weight of the inventory as an initializer of its own."""
+        return self.tensor(name, Piece(self.inventory[name]))
+
+    def linear(self, x: str, *names: str) -> str:
+        """``x W + b``, of several projections side by side.
+
+        Parameters
+        ----------
+        x
+            [tokens, inputs].
+        names
+            Weights without their ending, such as ``layers.0.query``; they make one product.
+
+        Returns
+        -------
+        str
+            [tokens, sum of outputs].
+        """
+        joined = ".".join([*names[0].split(".")[:-1], "_".join(name.rpartition(".")[2] for name in names)])
+        pieces = [Piece(self.inventory[f"{name}.weight"]) for name in names]
+        matrix = self.tensor(f"{joined}.weight", *pieces, axis=1)
+        if f"{names[0]}.bias" not in self.inventory:
+            return self.graph.op("MatMul", x, matrix)
+        biases = [Piece(self.inventory[f"{name}.bias"]) for name in names]
+        return self.graph.op("Gemm", x, matrix, self.tensor(f"{joined}.bias", *biases))
+
+    def norm(self, x: str, name: str) -> str:
+        """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) of the rows of `x`, [tokens, d_model]."""
+        graph = self.graph
+        scale = self.weight(f"{name}.scale")
+        if self.traits.norm == "layer_norm":
+            return graph.op(
+                "LayerNormalization", x, scale, self.weight(f"{name}.bias"), axis=-1, epsilon=self.traits.norm_epsilon
+            )
+        mean = graph.op("ReduceMean", graph.op("Pow", x, graph.number(2.0)), axes=(-1,), keepdims=1)
+        root = graph.op("Sqrt", graph.op("Add", mean, graph.number(self.traits.norm_epsilon)))
+        return graph.op("Mul", graph.op("Div", x, root), scale)

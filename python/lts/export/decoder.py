@@ -1,0 +1,161 @@
+"""A decoder as an ONNX model, from its architecture and the traits of its family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lts._core import Architecture
+from lts.errors import UsageError
+from lts.export.attention import MASKED, CachedAttention, RelativeAttention
+from lts.export.builder import Builder
+from lts.export.embedding import embed, embed_positions, head
+from lts.export.feed_forward import feed_forward
+from lts.export.graph import Dim, Graph, Symbol
+from lts.export.weights import Tensor, Weights, weight_source
+
+PHASES = ("prefill", "decode")
+
+
+def onnx_model(
+    architecture: Architecture,
+    phase: str = "prefill",
+    *,
+    weights: Weights = None,
+    n_prompt: int | None = None,
+    batch: int | None = None,
+) -> Any:
+    """The architecture as an ONNX model of the standard's operations (opset 17).
+
+    Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
+    ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
+    ``decode`` takes one token, [batch, 1], and the keys and values, or memory, of T tokens before it. `attention_mask`
+    [batch, all tokens] is 0 where a token is padding.
+
+    Parameters
+    ----------
+    architecture
+        What to build.
+    phase
+        ``prefill`` or ``decode``.
+    weights
+        A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
+        ``RandomWeights(0)``.
+    n_prompt
+        Tokens of the prompt; in decoding, tokens before the new one. None leaves it open until the model runs.
+    batch
+        Sequences. None leaves it open.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The elements of its initializers, without those named ``const.*``, are `lts.total_params`.
+
+    Raises
+    ------
+    UsageError
+        For an unknown phase, a size below 1 or above the positions there are, or weights that do not fit.
+    """
+    source = weight_source(weights)
+    graph, tensors = decoder_graph(architecture, phase, n_prompt=n_prompt, batch=batch)
+    return finish(graph, architecture, phase, source.initializers(architecture, tensors))
+
+
+def finish(graph: Graph, architecture: Architecture, phase: str, initializers: list[Any]) -> Any:
+    """The `onnx.ModelProto` of a graph from `decoder_graph`."""
+    return graph.model(f"{architecture.family}.{phase}", initializers, {"architecture": architecture.to_json()})
+
+
+def decoder_graph(
+    architecture: Architecture, phase: str, *, n_prompt: int | None = None, batch: int | None = None
+) -> tuple[Graph, list[Tensor]]:
+    """The graph of a decoder, and its weights as initializers; both phases have the same ones in the same order."""
+    _check(architecture, phase, n_prompt, batch)
+    decode = phase == "decode"
+    relative = architecture.traits.position == "relative"
+    rows: Dim = Symbol("batch", "input_ids", 0) if batch is None else batch
+    prompt: Dim
+    sequence: Dim
+    total: Dim
+    if decode:
+        sequence = 1
+        if n_prompt is None:
+            prompt = Symbol("memory", "mems.0", 1) if relative else Symbol("past", "past_key_values.0.key", 2)
+            total = Symbol("total", "attention_mask", 1)
+        else:
+            prompt, total = n_prompt, n_prompt + 1
+    else:
+        prompt = sequence = total = Symbol("sequence", "input_ids", 1) if n_prompt is None else n_prompt
+    b = Builder(architecture, rows, sequence, total)
+    graph = b.graph
+    input_ids = graph.input("input_ids", np.int64, rows, sequence)
+    attention_mask = graph.input("attention_mask", np.int64, rows, total)
+    mask = _mask(b, attention_mask, decode)
+
+    past = prompt if decode else None
+    attention: Callable[[int, str], str] = (
+        RelativeAttention(b, mask, past)
+        if relative
+        else CachedAttention(b, _positions(graph, attention_mask, decode), mask, past)
+    )
+    with b.scope("embedding"):
+        x = embed(b, input_ids)
+        if b.traits.position == "learned":
+            x = graph.op("Add", x, embed_positions(b, _positions(graph, attention_mask, decode)))
+    for layer in range(architecture.n_layer):
+        with b.scope(f"layers.{layer}.attention"):
+            x = _sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
+        with b.scope(f"layers.{layer}.feed_forward"):
+            x = _sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
+    with b.scope("head"):
+        if b.traits.final_norm:
+            x = b.norm(x, "final_norm")
+        logits = graph.reshape(head(b, x), rows, sequence, architecture.vocab_size)
+    graph.output("logits", logits, rows, sequence, architecture.vocab_size, first=True)
+    return graph, list(b.tensors.values())
+
+
+def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
+    """A network with its norm and residual connection, in the order of the family."""
+    if b.traits.norm_placement == "before":
+        return b.graph.op("Add", x, network(layer, b.norm(x, norm)))
+    return b.norm(b.graph.op("Add", x, network(layer, x)), norm)
+
+
+def _positions(graph: Graph, attention_mask: str, decode: bool) -> str:
+    """Positions that count unmasked tokens, int64 [batch, sequence]; those of padding are of no account."""
+    one = graph.constant(1)
+    if decode:
+        count = graph.op("ReduceSum", attention_mask, graph.constant([1]), keepdims=1)
+    else:
+        count = graph.op("CumSum", attention_mask, one)
+    return graph.op("Max", graph.op("Sub", count, one), graph.constant(0))
+
+
+def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
+    """What is added to scores: 0 where a token may be attended to; [batch, 1, sequence or 1, total]."""
+    graph = b.graph
+    visible = graph.op("Unsqueeze", graph.op("Cast", attention_mask, to=9), graph.constant([1, 2]))
+    if not decode:
+        length = graph.op("Squeeze", graph.size(b.sequence))
+        index = graph.op("Range", graph.constant(0), length, graph.constant(1))
+        causal = graph.op("LessOrEqual", index, graph.op("Unsqueeze", index, graph.constant([1])))
+        visible = graph.op("And", visible, causal)
+    return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED))
+
+
+def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+    if phase not in PHASES:
+        raise UsageError(f"unknown phase '{phase}'; expected one of {', '.join(PHASES)}")
+    for name, value in (("n_prompt", n_prompt), ("batch", batch)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; it must be at least 1")
+    if n_prompt is not None and architecture.traits.position == "learned":
+        needed = n_prompt + (phase == "decode")
+        if needed > architecture.n_positions:
+            raise UsageError(
+                f"{phase} with n_prompt {n_prompt} needs {needed} positions; the architecture has "
+                f"{architecture.n_positions}"
+            )

@@ -1,0 +1,142 @@
+"""From tokens to vectors and back: plain and adaptive embeddings, tied or not."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from lts.export.builder import Builder
+from lts.export.weights import Piece
+
+
+def embed(builder: Builder, input_ids: str) -> str:
+    """Token embeddings; those of an adaptive embedding are multiplied by ``sqrt(d_model)``.
+
+    Parameters
+    ----------
+    input_ids
+        int64 [batch, sequence].
+
+    Returns
+    -------
+    str
+        [tokens, d_model].
+    """
+    ids = builder.graph.reshape(input_ids, -1)
+    return (_embed_adaptive if builder.architecture.adaptive else _embed_plain)(builder, ids)
+
+
+def head(builder: Builder, x: str) -> str:
+    """Logits over the vocabulary, or for an adaptive embedding log-probabilities; [tokens, vocab_size].
+
+    Parameters
+    ----------
+    x
+        Hidden states, [tokens, d_model].
+    """
+    return (_head_adaptive if builder.architecture.adaptive else _head_plain)(builder, x)
+
+
+def embed_positions(builder: Builder, position_ids: str) -> str:
+    """Learned position embeddings, [tokens, d_model], of `position_ids`, int64 [batch, sequence]."""
+    graph = builder.graph
+    return graph.op("Gather", builder.weight("position_embedding.weight"), graph.reshape(position_ids, -1))
+
+
+def _embed_plain(builder: Builder, ids: str) -> str:
+    return builder.graph.op("Gather", builder.weight("token_embedding.0.weight"), ids)
+
+
+def _head_plain(builder: Builder, x: str) -> str:
+    if "head.weight" in builder.inventory:
+        return builder.linear(x, "head")
+    # Gemm takes the table as it is and packs it once; a Transpose would be folded into a second copy.
+    return builder.graph.op("Gemm", x, builder.weight("token_embedding.0.weight"), transB=1)
+
+
+def _clusters(builder: Builder) -> list[tuple[int, int]]:
+    """First and past-last token of each cluster."""
+    return list(pairwise([0, *builder.architecture.clean_cutoffs]))
+
+
+def _table(builder: Builder, cluster: int) -> str:
+    """The embeddings of a cluster's tokens; behind the first cluster's, the softmax's vectors of the other clusters.
+
+    Returns
+    -------
+    str
+        [tokens of the cluster (+ n_clusters - 1), width of the cluster].
+    """
+    clusters = _clusters(builder)
+    if builder.architecture.div_val == 1 and len(clusters) > 1:  # one table for all
+        pieces = [Piece(builder.inventory["token_embedding.0.weight"], rows=clusters[cluster])]
+    else:
+        pieces = [Piece(builder.inventory[f"token_embedding.{cluster}.weight"])]
+    if cluster == 0 and len(clusters) > 1:
+        pieces.append(Piece(builder.inventory["cluster.weight"], transposed=True))
+    return builder.tensor(f"token_embedding.cluster.{cluster}", *pieces)
+
+
+def _embed_adaptive(builder: Builder, ids: str) -> str:
+    """Adaptive input (Baevski and Auli 2019), as Transformer-XL has it.
+
+    Every cluster is looked up for every token, with indices clipped to it, and the right one kept. That is cheap, has
+    fixed shapes, and reads the tables that the softmax uses.
+    """
+    graph = builder.graph
+    shared = builder.architecture.div_val == 1
+    x = ""
+    for i, (begin, end) in enumerate(_clusters(builder)):
+        index = graph.op("Sub", ids, graph.constant(begin)) if begin else ids
+        index = graph.op("Clip", index, graph.constant(0), graph.constant(end - begin - 1))
+        vectors = graph.op("Gather", _table(builder, i), index)
+        if not shared:
+            vectors = builder.linear(vectors, f"embedding_projection.{i}")
+        if i == 0:
+            x = vectors
+            continue
+        here = graph.op("GreaterOrEqual", ids, graph.constant(begin))
+        x = graph.op("Where", graph.op("Unsqueeze", here, graph.constant([1])), vectors, x)
+    if shared and "embedding_projection.0.weight" in builder.inventory:
+        x = builder.linear(x, "embedding_projection.0")
+    return graph.op("Mul", x, graph.number(math.sqrt(builder.architecture.d_model)))
+
+
+def _projected(builder: Builder, cluster: int, x: str) -> str:
+    """Hidden states in the width of a cluster: by its own projection, or by the embedding's, transposed."""
+    if f"head_projection.{cluster}.weight" in builder.inventory:
+        return builder.linear(x, f"head_projection.{cluster}")
+    tied = f"embedding_projection.{cluster if builder.architecture.div_val != 1 else 0}.weight"
+    if tied in builder.inventory:
+        return builder.graph.op("Gemm", x, builder.weight(tied), transB=1)
+    return x
+
+
+def _head_adaptive(builder: Builder, x: str) -> str:
+    """Adaptive softmax (Grave et al. 2017) as `ProjectedAdaptiveLogSoftmax` of Transformer-XL has it.
+
+    The first cluster's softmax also decides for or against each other cluster: column ``len + i - 1`` for cluster i.
+    """
+    graph = builder.graph
+    clusters = _clusters(builder)
+    bias = builder.inventory["head_bias.bias"]
+
+    def log_softmax(i: int) -> str:
+        pieces = [Piece(bias, rows=clusters[i])]
+        if i == 0 and len(clusters) > 1:
+            pieces.append(Piece(builder.inventory["cluster.bias"]))
+        scores = graph.op(
+            "Gemm",
+            _projected(builder, i, x),
+            _table(builder, i),
+            builder.tensor(f"head_bias.cluster.{i}", *pieces),
+            transB=1,
+        )
+        return graph.op("LogSoftmax", scores, axis=-1)
+
+    first = log_softmax(0)
+    if len(clusters) == 1:
+        return first
+    first, *chosen = graph.split(first, [clusters[0][1]] + [1] * (len(clusters) - 1), axis=1)
+    rest = [graph.op("Add", log_softmax(i), chosen[i - 1]) for i in range(1, len(clusters))]
+    return graph.op("Concat", first, *rest, axis=1)

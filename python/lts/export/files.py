@@ -1,0 +1,156 @@
+"""Writes an architecture as files, which appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from lts._core import Architecture
+from lts.errors import UsageError
+from lts.export.decoder import PHASES, decoder_graph, finish
+from lts.export.huggingface import config, safetensors_header, tensors
+from lts.export.weights import (
+    INLINE_BYTES,
+    ArrayWeights,
+    RandomWeights,
+    Tensor,
+    Weights,
+    external,
+    inline,
+    offsets,
+    weight_source,
+)
+
+WEIGHTS_FILE = "weights.bin"
+
+
+def export(
+    architecture: Architecture,
+    directory: str | Path,
+    formats: Iterable[str] = ("onnx", "hf", "json"),
+    *,
+    weights: Weights = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Write the architecture as files; their forms are described in ``docs/formats.md``.
+
+    Parameters
+    ----------
+    architecture
+        What to write.
+    directory
+        Where; made if absent. Files of the same names are replaced, others stay.
+    formats
+        ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
+        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
+        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
+    weights
+        Arrays by the names of `lts.weights`; by default random ones.
+    seed
+        Of the random weights.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the formats.
+
+    Raises
+    ------
+    UsageError
+        For an unknown format, weights that do not fit, or a file that cannot be written. Then no file is changed.
+    """
+    formats = tuple(dict.fromkeys(formats))
+    for name in formats:
+        if name not in _WRITERS:
+            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
+    source = RandomWeights(seed) if weights is None else weight_source(weights)
+    if not isinstance(source, ArrayWeights):
+        raise UsageError(f"{type(source).__name__} has no numbers of its own to export; give arrays, or nothing")
+    source.check(architecture)
+    with _staged(Path(directory)) as stage:
+        for name in formats:
+            _WRITERS[name](architecture, source, stage)
+    return stage.paths
+
+
+class _Stage:
+    """Files under temporary names in their directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.paths: list[Path] = []
+
+    def temporary(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        path = self.directory / name
+        if path.is_dir():
+            raise UsageError(f"cannot write {path}: it is a directory")
+        self.paths.append(path)
+        with self.temporary(path).open("wb") as file:
+            yield file
+
+    def write(self, name: str, content: bytes) -> None:
+        with self.open(name) as file:
+            file.write(content)
+
+
+@contextmanager
+def _staged(directory: Path) -> Iterator[_Stage]:
+    """Give all files their names at the end, or remove them when something goes wrong."""
+    stage = _Stage(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield stage
+        for path in stage.paths:
+            stage.temporary(path).replace(path)
+    except OSError as error:
+        where = stage.paths[-1] if stage.paths else directory
+        raise UsageError(f"cannot write {where}: {error.strerror}") from None
+    finally:
+        for path in stage.paths:
+            stage.temporary(path).unlink(missing_ok=True)
+
+
+def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
+    graphs = {phase: decoder_graph(architecture, phase) for phase in PHASES}
+    tensors = graphs[PHASES[0]][1]
+    outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
+    place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
+    initializers: list[Any] = []
+    with stage.open(WEIGHTS_FILE) as file:
+        for tensor in tensors:
+            array = source.assemble(tensor)
+            if tensor.name not in place_of:
+                initializers.append(inline(tensor, array))
+                continue
+            file.seek(place_of[tensor.name])
+            file.write(array.data.cast("B"))
+            initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
+    for phase, (graph, needed) in graphs.items():
+        assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
+        model = finish(graph, architecture, phase, initializers)
+        stage.write(f"{phase}.onnx", model.SerializeToString())
+
+
+def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
+    stage.write("config.json", (json.dumps(config(architecture), indent=2) + "\n").encode())
+    parts: Sequence[Tensor] = tensors(architecture)
+    with stage.open("model.safetensors") as file:
+        file.write(safetensors_header(parts))
+        for tensor in parts:
+            file.write(source.assemble(tensor).data.cast("B"))
+
+
+def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
+    stage.write("architecture.json", (architecture.to_json() + "\n").encode())
+
+
+_Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage], None]
+_WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}

@@ -1,0 +1,214 @@
+"""Where the numbers of an exported model come from, and how weights are laid out as initializers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lts._core import Architecture, Weight, weights
+from lts.errors import UsageError
+
+Array: TypeAlias = npt.NDArray[np.float32]
+ALIGNMENT = 4096  # of external data: one page, so that a runtime can map it
+INLINE_BYTES = 1024  # smaller initializers stay in the model file
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One weight of the inventory, or some of its rows (of a vector: elements), as part of a tensor."""
+
+    weight: Weight
+    rows: tuple[int, int] | None = None
+    transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape = self.weight.shape if self.rows is None else (self.rows[1] - self.rows[0], *self.weight.shape[1:])
+        return shape[::-1] if self.transposed else shape
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a file: pieces of weights joined along an axis."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    axis: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape = list(self.pieces[0].shape)
+        shape[self.axis] = sum(piece.shape[self.axis] for piece in self.pieces)
+        return tuple(shape)
+
+    @property
+    def size(self) -> int:
+        count = 1
+        for dim in self.shape:
+            count *= dim
+        return count
+
+    @property
+    def n_bytes(self) -> int:
+        return 4 * self.size
+
+
+class WeightSource(Protocol):
+    """Gives the initializers of a model their numbers."""
+
+    def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
+        """One `onnx.TensorProto` for each tensor."""
+
+
+class ArrayWeights:
+    """A source that has, or makes, the array of each weight."""
+
+    def array(self, weight: Weight) -> Array:
+        """The weight as an array of its shape."""
+        raise NotImplementedError
+
+    def check(self, architecture: Architecture) -> None:
+        """Raise `UsageError` where the architecture needs other weights than there are."""
+
+    def assemble(self, tensor: Tensor) -> Array:
+        """The tensor, contiguous, in little-endian float32."""
+        parts = []
+        for piece in tensor.pieces:
+            part = self.array(piece.weight)
+            if piece.rows is not None:
+                part = part[piece.rows[0] : piece.rows[1]]
+            parts.append(part.T if piece.transposed else part)
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
+        return np.ascontiguousarray(joined, dtype="<f4")
+
+    def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
+        total = sum(tensor.n_bytes for tensor in tensors)
+        if total >= 2**31 - 2**24:
+            raise UsageError(
+                f"the weights take {total / 2**30:.1f} GiB, more than the 2 GiB of one ONNX file; "
+                "use lts.export.export, which keeps them in a file of their own"
+            )
+        self.check(architecture)
+        return [inline(tensor, self.assemble(tensor)) for tensor in tensors]
+
+
+class RandomWeights(ArrayWeights):
+    """Matrices and tables from N(0, std^2), norm scales one, biases zero.
+
+    Each weight depends on the seed, its name and its shape only.
+
+    Parameters
+    ----------
+    seed
+        From 0.
+    std
+        Standard deviation; 0.02 is GPT-2's (Radford et al. 2019).
+    """
+
+    def __init__(self, seed: int = 0, std: float = 0.02) -> None:
+        if seed < 0:
+            raise UsageError(f"the seed of random weights is {seed}; it must be at least 0")
+        if not 0 <= std < float("inf"):
+            raise UsageError(f"the standard deviation of random weights is {std}; it must be at least 0 and finite")
+        self.seed = seed
+        self.std = std
+
+    def array(self, weight: Weight) -> Array:
+        if weight.kind == "scale":
+            return np.ones(weight.shape, np.float32)
+        if weight.kind == "bias":
+            return np.zeros(weight.shape, np.float32)
+        name = int.from_bytes(hashlib.blake2b(weight.name.encode(), digest_size=8).digest(), "little")
+        values: Array = np.random.default_rng([self.seed, name]).standard_normal(weight.shape, dtype=np.float32)
+        values *= np.float32(self.std)
+        return values
+
+
+class GivenWeights(ArrayWeights):
+    """Weights by the names of the inventory (`lts.weights`), as arrays of its shapes."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._arrays = arrays
+
+    def check(self, architecture: Architecture) -> None:
+        inventory = {weight.name: weight for weight in weights(architecture)}
+        if missing := [name for name in inventory if name not in self._arrays]:
+            raise UsageError(f"the given weights lack {_some(missing)}")
+        if extra := [name for name in self._arrays if name not in inventory]:
+            raise UsageError(f"the given weights hold {_some(extra)}, which this architecture does not have")
+        for name, weight in inventory.items():
+            if self.array(weight).shape != weight.shape:
+                raise UsageError(
+                    f"the given weight '{name}' has shape {np.shape(self._arrays[name])}; it must be {weight.shape}"
+                )
+
+    def array(self, weight: Weight) -> Array:
+        try:
+            return np.asarray(self._arrays[weight.name], dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"the given weight '{weight.name}' is no array of numbers: {error}") from None
+
+
+class StructureOnly:
+    """No numbers: names and dimensions only. The model can be inspected but not run."""
+
+    def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
+        from onnx import TensorProto
+
+        return [TensorProto(name=t.name, data_type=TensorProto.FLOAT, dims=t.shape) for t in tensors]
+
+
+Weights: TypeAlias = WeightSource | Mapping[str, Any] | None
+
+
+def weight_source(given: Weights) -> WeightSource:
+    """The source that an argument `weights` stands for: None is `RandomWeights()`, a mapping holds arrays by name."""
+    if given is None:
+        return RandomWeights()
+    if isinstance(given, Mapping):
+        return GivenWeights(given)
+    if not hasattr(given, "initializers"):
+        raise UsageError(f"weights is a {type(given).__name__}; expected a source of weights or a mapping of arrays")
+    return given
+
+
+def offsets(tensors: Sequence[Tensor], begin: int = 0) -> tuple[list[int], int]:
+    """Disjoint aligned places of the tensors in one file, and where it ends."""
+    places = []
+    end = begin
+    for tensor in tensors:
+        place = -(-end // ALIGNMENT) * ALIGNMENT
+        places.append(place)
+        end = place + tensor.n_bytes
+    return places, end
+
+
+def inline(tensor: Tensor, array: Array) -> Any:
+    """A `TensorProto` that holds its data."""
+    from onnx import TensorProto
+
+    return TensorProto(name=tensor.name, data_type=TensorProto.FLOAT, dims=tensor.shape, raw_data=array.tobytes())
+
+
+def external(tensor: Tensor, location: str, offset: int) -> Any:
+    """A `TensorProto` whose data lies in a file beside the model."""
+    from onnx import StringStringEntryProto, TensorProto
+
+    place = {"location": location, "offset": str(offset), "length": str(tensor.n_bytes)}
+    return TensorProto(
+        name=tensor.name,
+        data_type=TensorProto.FLOAT,
+        dims=tensor.shape,
+        data_location=TensorProto.EXTERNAL,
+        external_data=[StringStringEntryProto(key=key, value=value) for key, value in place.items()],
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    text = ", ".join(f"'{name}'" for name in names[:3])
+    return text if len(names) <= 3 else f"{text} and {len(names) - 3} more"

@@ -1,0 +1,207 @@
+"""What the Linux kernel says about this machine, and about the share of it that this process may use.
+
+Every function takes the root of the file system, so that a test can show it another machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path("/")
+
+# What of the processor's flags a compiler has a use for, by how they begin.
+_ISA = re.compile("amx|asimd|avx|bf16|bmi|f16c|fma|fphp|i8mm|neon|sme(?!p)|sse|ssse3|sve|vfp")
+# Parts of Arm's own cores as /proc/cpuinfo numbers them (implementer 0x41), by the names that LLVM uses.
+_ARM_PARTS = {
+    0xD03: "cortex-a53",
+    0xD04: "cortex-a35",
+    0xD05: "cortex-a55",
+    0xD07: "cortex-a57",
+    0xD08: "cortex-a72",
+    0xD09: "cortex-a73",
+    0xD0A: "cortex-a75",
+    0xD0B: "cortex-a76",
+    0xD0C: "neoverse-n1",
+    0xD0D: "cortex-a77",
+    0xD40: "neoverse-v1",
+    0xD41: "cortex-a78",
+    0xD44: "cortex-x1",
+    0xD46: "cortex-a510",
+    0xD47: "cortex-a710",
+    0xD49: "neoverse-n2",
+    0xD4F: "neoverse-v2",
+}
+
+
+def read(path: Path) -> str:
+    """The text of a small file, stripped; empty when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
+    except OSError:
+        return ""
+
+
+def triple() -> str:
+    """Architecture, system and C library in the order of GNU, for example ``x86_64-linux-gnu``."""
+    machine = platform.machine() or "unknown"
+    if platform.system() != "Linux":
+        return f"{machine}-{platform.system().lower()}"
+    library = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
+    return f"{machine}-linux-{library}{'eabihf' if machine.startswith('armv') else ''}"
+
+
+def same_architecture(one: str, other: str) -> bool:
+    """Whether two triples name the same processor architecture."""
+    aliases = {"amd64": "x86_64", "arm64": "aarch64"}
+    first, second = (text.split("-", 1)[0].lower() for text in (one, other))
+    return aliases.get(first, first) == aliases.get(second, second)
+
+
+def cpu_model(root: Path = ROOT) -> str:
+    """The processor's name: the model name of x86, LLVM's name of an Arm core, or what the board calls itself."""
+    info = _cpuinfo(root)
+    if name := info.get("model name"):
+        return name
+    if info.get("CPU implementer") == "0x41" and (name := _ARM_PARTS.get(int(info.get("CPU part", "0"), 16))):
+        return name
+    return read(root / "sys/firmware/devicetree/base/model") or info.get("Hardware", "") or "unknown"
+
+
+def cpu_features(root: Path = ROOT) -> tuple[str, ...]:
+    """The instruction set extensions that matter to a compiler, as the kernel spells them, sorted."""
+    info = _cpuinfo(root)
+    flags = (info.get("flags") or info.get("Features") or "").split()
+    return tuple(sorted(flag for flag in set(flags) if _ISA.match(flag)))
+
+
+def allowed_cpus() -> list[int]:
+    """Numbers of the logical processors that this process may run on, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def cores(cpus: Sequence[int], root: Path = ROOT) -> int:
+    """Physical cores among these logical processors, no more than the processor quota of the control group."""
+    n = len({_core_of(cpu, root) for cpu in cpus})
+    quota = cpu_quota(root)
+    return max(1, n if quota is None else min(n, int(quota)))
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Processors' worth of time that the control group allows, None when unlimited."""
+    limits = []
+    for folder in _cgroups("cpu", root):
+        quota, _, period = (read(folder / "cpu.max") or "max").partition(" ")
+        if quota == "max":
+            quota, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
+        if quota.isdigit() and period.isdigit() and int(period) > 0:
+            limits.append(int(quota) / int(period))
+    return min(limits, default=None)
+
+
+def memory_mib(root: Path = ROOT) -> int | None:
+    """Memory of the machine, or of the control group where that is less; None when unknown."""
+    limits = [kib * 1024 for kib in [meminfo(root).get("MemTotal")] if kib]
+    for folder in _cgroups("memory", root):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            if (text := read(folder / name)).isdigit():
+                limits.append(int(text))
+    return min(limits) // 2**20 if limits else None
+
+
+def meminfo(root: Path = ROOT) -> dict[str, int]:
+    """/proc/meminfo, in KiB."""
+    entries = (line.partition(":") for line in read(root / "proc/meminfo").splitlines())
+    return {key: int(value.split()[0]) for key, _, value in entries if value.split()[:1] and value.split()[0].isdigit()}
+
+
+def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
+    """Size in KiB of the data caches that a logical processor uses, by level."""
+    sizes = {}
+    for folder in sorted((root / f"sys/devices/system/cpu/cpu{cpu}/cache").glob("index*")):
+        level, size = read(folder / "level"), read(folder / "size")
+        if read(folder / "type") != "Instruction" and level.isdigit() and size[:-1].isdigit():
+            sizes[int(level)] = int(size[:-1]) * {"K": 1, "M": 1024}.get(size[-1], 1)
+    return sizes
+
+
+def governor(root: Path = ROOT, cpu: int = 0) -> str:
+    """The frequency governor, empty where the kernel controls no frequency (most virtual machines)."""
+    return read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
+
+
+def pick_cpus(n: int, cpus: Sequence[int], busy: dict[int, float] | None = None, root: Path = ROOT) -> list[int]:
+    """`n` of the logical processors to pin to: one per physical core, of those the fast, then the idle, then the last.
+
+    The last, because interrupts mostly go to processor 0. `busy` is from `busy_share`.
+    """
+    seen: dict[tuple[str, str], int] = {}
+    ranked = []
+    for cpu in sorted(cpus, reverse=True):
+        core = _core_of(cpu, root)
+        sibling = seen[core] = seen.get(core, -1) + 1  # not 0: shares its core with one that comes before it
+        folder = root / f"sys/devices/system/cpu/cpu{cpu}"
+        speed = read(folder / "cpu_capacity") or read(folder / "cpufreq/cpuinfo_max_freq")
+        # In steps of a quarter: cores differ by a few percent of background work all the time.
+        load = round(4 * (busy or {}).get(cpu, 0.0))
+        ranked.append((sibling, -int(speed) if speed.isdigit() else 0, load, -cpu))
+    return sorted(-cpu for *_, cpu in sorted(ranked)[:n])
+
+
+def cpu_ticks(root: Path = ROOT) -> dict[int, tuple[int, int]]:
+    """Ticks of every logical processor since the machine started: busy, and all."""
+    ticks = {}
+    for line in read(root / "proc/stat").splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and len(fields) >= 5:
+            counts = [int(field) for field in fields[:8]]
+            ticks[int(name[3:])] = (sum(counts) - counts[3] - counts[4], sum(counts))
+    return ticks
+
+
+def busy_share(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, int]]) -> dict[int, float]:
+    """The share of time that every logical processor was busy between two calls of `cpu_ticks`, 0 to 1."""
+    shares = {}
+    for cpu in before.keys() & after.keys():
+        busy, total = (b - a for a, b in zip(before[cpu], after[cpu], strict=True))
+        shares[cpu] = busy / total if total > 0 else 0.0
+    return shares
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    """The first value of every key in /proc/cpuinfo."""
+    info: dict[str, str] = {}
+    for line in read(root / "proc/cpuinfo").splitlines():
+        key, separator, value = line.partition(":")
+        if separator:
+            info.setdefault(key.strip(), value.strip())
+    return info
+
+
+def _core_of(cpu: int, root: Path) -> tuple[str, str]:
+    """Package and core of a logical processor; itself where the kernel does not say."""
+    folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
+    core = read(folder / "core_id")
+    return (read(folder / "physical_package_id"), core) if core else ("cpu", str(cpu))
+
+
+def _cgroups(controller: str, root: Path) -> Iterator[Path]:
+    """Folders of the control groups that this process is in, of both versions, from the innermost outwards."""
+    mount = root / "sys/fs/cgroup"
+    for line in read(root / "proc/self/cgroup").splitlines():
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if number == "0":
+            bases = [mount, mount / "unified"]
+        elif controller in controllers.split(","):
+            bases = [mount / controller, mount / controllers]
+        else:
+            continue
+        for base in bases:
+            # Inside a container the path is often the one outside; what is visible here is then the base alone.
+            folder = base / path.strip("/")
+            yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)

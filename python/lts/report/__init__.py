@@ -1,0 +1,60 @@
+"""One HTML file about a study, to be read without a network. Needs plotly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lts.errors import UsageError
+
+__all__ = ["write_report"]
+
+
+def write_report(store_path: Path, out: Path) -> None:
+    """Write the report of a study; the file appears at once and whole.
+
+    Parameters
+    ----------
+    store_path
+        The store of the study. It is only read; a search may be writing it.
+    out
+        The HTML file to write.
+
+    Raises
+    ------
+    UsageError
+        When the store cannot be read, the file cannot be written, or plotly is not installed.
+    """
+    from lts.report.contents import read
+    from lts.report.page import document
+
+    contents = read(Path(store_path))
+    _write(Path(out), document(contents, _plotly_js()))
+
+
+def _plotly_js() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise UsageError("the report needs plotly: pip install 'lts-engine[report]'") from None
+    return str(get_plotlyjs())
+
+
+def _write(out: Path, text: str) -> None:
+    """Replace the file in one step; what is not a file, such as a pipe, is written to."""
+    target = out.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_text(text, encoding="utf-8")
+            return
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write the report {out}: {error.strerror or error}") from None

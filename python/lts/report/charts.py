@@ -1,0 +1,243 @@
+"""The figures of a report, as the JSON that plotly.js draws. Colors are CSS variables: the page has two schemes."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lts.report.contents import Contents
+from lts.report.text import number, runs, unit
+from lts.trial import Trial
+
+Figure = dict[str, Any]
+
+_WIDTH = 54  # characters of a line of hover text
+
+
+def front_chart(contents: Contents, x: str | None, y: str, color: str | None) -> Figure:
+    """All complete trials, the front among them colored; without `x` over the number of the trial."""
+    knee = contents.knee
+    front = contents.front.trials
+    marker: dict[str, Any] = {"size": 11, "color": "var(--accent)", "line": {"width": 1, "color": "var(--edge)"}}
+    if color is not None and front:
+        marker |= {
+            "color": [trial.values[color] for trial in front],
+            "colorscale": "Viridis",
+            "showscale": True,
+            "colorbar": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "len": 0.6,
+                "thickness": 10,
+                "outlinewidth": 0,
+                "exponentformat": "SI",
+                "nticks": 5,
+                "title": {"text": _title(contents, color), "side": "top"},
+            },
+        }
+    grey = {"size": 7, "color": "var(--grey)", "opacity": 0.75}
+    cross = {"size": 7, "color": "var(--grey)", "symbol": "x-thin", "line": {"width": 1.5, "color": "var(--grey)"}}
+    data = [
+        _points(contents, contents.dominated, x, y, "not on the front", grey),
+        _points(contents, contents.infeasible, x, y, "violates a constraint", cross),
+        _points(contents, front, x, y, "Pareto front", marker),
+    ]
+    if len(contents.objectives) == 2 and x is not None:
+        data.insert(0, _staircase(contents, x, y))
+    if knee is not None:
+        ring = {
+            "size": 19,
+            "symbol": "circle-open",
+            "color": "var(--accent)",
+            "line": {"width": 2.5, "color": "var(--accent)"},
+        }
+        data.append(_points(contents, [knee], x, y, f"knee (trial {knee.id})", ring) | {"hoverinfo": "skip"})
+    top = 92 if "colorbar" in marker else 16
+    layout = _layout(_axis(contents, x) if x is not None else _trial_axis(), _axis(contents, y), top=top, height=520)
+    return {"data": [trace for trace in data if trace["x"]], "layout": layout}
+
+
+def hypervolume_chart(contents: Contents) -> Figure:
+    """How much of the box of the observed values the front dominates, after each trial."""
+    history = contents.hypervolume
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [trial.id for trial in contents.trials],
+        "y": history,
+        "line": {"shape": "hv", "width": 2, "color": "var(--accent)"},
+        "hoverinfo": "text",
+        "hovertext": [
+            f"after trial {trial.id}: {value:.4f}" for trial, value in zip(contents.trials, history, strict=True)
+        ],
+        "showlegend": False,
+    }
+    y_axis = {"title": {"text": "hypervolume, of the observed box", "standoff": 10}, "rangemode": "tozero"}
+    return {"data": [line], "layout": _layout(_trial_axis(), y_axis, top=16, height=320)}
+
+
+def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, float], name: str) -> Figure:
+    """A measured column over an estimated one, with the line ``y = slope x + intercept``."""
+    trials = [trial for trial in contents.complete if x in trial.values and y in trial.values]
+    slope, intercept = line
+    low, high = (bound(trial.values[x] for trial in trials) for bound in (min, max))
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": _escaped(name),
+            "x": [low, high],
+            "y": [slope * low + intercept, slope * high + intercept],
+            "line": {"width": 1.5, "color": "var(--muted)", "dash": "dash"},
+            "hoverinfo": "skip",
+        },
+        _points(
+            contents,
+            trials,
+            x,
+            y,
+            "trials",
+            {"size": 7, "color": "var(--accent)", "opacity": 0.8, "line": {"width": 0.5, "color": "var(--edge)"}},
+        ),
+    ]
+    return {"data": data, "layout": _layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
+
+
+def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
+    """Slope, intercept and R² of the least-squares line; None when there is no line."""
+    if len(set(x)) < 2:
+        return None
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    dx, dy = xs - xs.mean(), ys - ys.mean()
+    slope = float(dx @ dy / (dx @ dx))
+    rest = float(((dy - slope * dx) ** 2).sum())
+    total = float((dy**2).sum())
+    return slope, float(ys.mean() - slope * xs.mean()), 1.0 - rest / total if total > 0 else 1.0
+
+
+def hover_text(contents: Contents, trial: Trial) -> str:
+    """Everything about a trial, in plotly's markup."""
+    marks = [word for word, yes in (("knee", trial is contents.knee), ("infeasible", trial.feasible is False)) if yes]
+    lines = [f"<b>trial {trial.id}</b>" + "".join(f" · {mark}" for mark in marks)]
+    for name in contents.columns:
+        if name in trial.values:
+            lines.append(_escaped(f"{name} {value_text(trial, name)}"))
+    lines += [_escaped(line) for line in wrapped(trial)]
+    return "<br>".join(lines)
+
+
+def value_text(trial: Trial, name: str) -> str:
+    """A value with its unit, interval and provenance."""
+    text = f"{number(trial.values[name])} {unit(name)}".rstrip()
+    notes = []
+    if name in trial.interval:
+        low, high = trial.interval[name]
+        notes.append(f"{number(low)} to {number(high)}")
+    if name in trial.provenance:
+        notes.append(trial.provenance[name])
+    return text + (f" ({', '.join(notes)})" if notes else "")
+
+
+def dimensions(trial: Trial) -> dict[str, str]:
+    """The architecture by dimension, values per layer with repetitions counted."""
+    a = trial.architecture
+    found = {"n_layer": str(a.n_layer), "d_model": str(a.d_model), "n_head": runs(a.n_head), "d_ff": runs(a.d_ff)}
+    if a.n_kv_head != a.n_head:
+        found["n_kv_head"] = runs(a.n_kv_head)
+    if a.adaptive:
+        found["d_embed"] = str(a.embedding_width)
+        found["div_val"] = str(a.div_val)
+    return found
+
+
+def wrapped(trial: Trial) -> list[str]:
+    """The architecture in lines that fit a hover label."""
+    found = dimensions(trial)
+    lines = [f"{trial.architecture.family}, {found.pop('n_layer')} layers, d_model {found.pop('d_model')}"]
+    for name, text in found.items():
+        lines += textwrap.wrap(f"{name} {text}", _WIDTH, subsequent_indent="    ")
+    return lines
+
+
+def _points(
+    contents: Contents, trials: Sequence[Trial], x: str | None, y: str, name: str, marker: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": _escaped(name),
+        "x": [trial.id if x is None else trial.values[x] for trial in trials],
+        "y": [trial.values[y] for trial in trials],
+        "marker": dict(marker),
+        "hoverinfo": "text",
+        "hovertext": [hover_text(contents, trial) for trial in trials],
+    }
+
+
+def _staircase(contents: Contents, x: str, y: str) -> dict[str, Any]:
+    """The border of what a front of two objectives dominates."""
+    trials = sorted(contents.front.trials, key=lambda trial: trial.values[x])
+    less_x = next(o.direction for o in contents.front.objectives if o.name == x) == "min"
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [trial.values[x] for trial in trials],
+        "y": [trial.values[y] for trial in trials],
+        "line": {"shape": "hv" if less_x else "vh", "width": 1, "color": "var(--muted)"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _title(contents: Contents, name: str) -> str:
+    goals = {o.name: "less" if o.direction == "min" else "more" for o in contents.front.objectives}
+    notes = contents.label(name) + (f"; {goals[name]} is better" if name in goals else "")
+    return f"{_escaped(name)}<br><span style='font-size:11px'>{_escaped(notes)}</span>"
+
+
+def _axis(contents: Contents, name: str) -> dict[str, Any]:
+    return {"title": {"text": _title(contents, name), "standoff": 10}, "exponentformat": "SI", "nticks": 8}
+
+
+def _trial_axis() -> dict[str, Any]:
+    return {"title": {"text": "trial", "standoff": 10}, "tickformat": "d", "nticks": 8}
+
+
+def _layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int) -> dict[str, Any]:
+    lines = {
+        "gridcolor": "var(--line)",
+        "linecolor": "var(--line)",
+        "zeroline": False,
+        "automargin": True,
+        "tickfont": {"size": 11},
+    }
+    return {
+        "height": height,
+        "margin": {"l": 60, "r": 16, "t": top, "b": 60},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--ink)"},
+        "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--grey)", "activecolor": "var(--ink)"},
+        "hoverlabel": {
+            "bgcolor": "var(--card)",
+            "bordercolor": "var(--muted)",
+            "align": "left",
+            "font": {"family": "ui-monospace, monospace", "size": 11, "color": "var(--ink)"},
+        },
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.22, "yanchor": "top"},
+        "xaxis": lines | dict(x),
+        "yaxis": lines | dict(y),
+    }
+
+
+def _escaped(text: str) -> str:
+    """Text for plotly, whose markup is a part of HTML; quotes mean nothing to it."""
+    return html.escape(text, quote=False)

@@ -1,0 +1,151 @@
+"""What a report shows: one reading of a study's store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lts._core import Constraint, SearchSpace, parse_constraint, parse_objective
+from lts.errors import UsageError
+from lts.front import Front, front_of, hypervolume_history
+from lts.report.text import unit
+from lts.store import Store
+from lts.trial import Trial
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A study as it was when its store was read."""
+
+    path: Path
+    configuration: dict[str, Any]
+    space: SearchSpace
+    constraints: list[Constraint]
+    trials: list[Trial]
+    front: Front
+    environments: dict[str, dict[str, Any]]
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names of the columns that are optimized."""
+        return [objective.name for objective in self.front.objectives]
+
+    @cached_property
+    def complete(self) -> list[Trial]:
+        """Trials with a value for every column."""
+        return [trial for trial in self.trials if trial.state == "complete"]
+
+    @cached_property
+    def failed(self) -> list[Trial]:
+        """Trials that could not be evaluated."""
+        return [trial for trial in self.trials if trial.state == "failed"]
+
+    @cached_property
+    def unfinished(self) -> list[Trial]:
+        """Trials that are being evaluated, or were when the search stopped."""
+        return [trial for trial in self.trials if trial.state in ("waiting", "running")]
+
+    @cached_property
+    def infeasible(self) -> list[Trial]:
+        """Complete trials that violate a constraint."""
+        return [
+            trial
+            for trial in self.complete
+            if not all(constraint.holds(trial.values[constraint.name]) for constraint in self.constraints)
+        ]
+
+    @cached_property
+    def dominated(self) -> list[Trial]:
+        """Complete, feasible trials that are not on the front."""
+        other = {trial.id for trial in self.front.trials} | {trial.id for trial in self.infeasible}
+        return [trial for trial in self.complete if trial.id not in other]
+
+    @cached_property
+    def knee(self) -> Trial | None:
+        """The knee of the front; None when the front is empty or a single point."""
+        return self.front.knee() if len(self.front) > 1 else None
+
+    @cached_property
+    def hypervolume(self) -> list[float]:
+        """After each trial, as a fraction of the box of the observed values."""
+        return hypervolume_history(self.trials, self.front.objectives)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """All columns with values: objectives, then those of constraints, then the others."""
+        first = [*self.objectives, *(constraint.name for constraint in self.constraints)]
+        return list(dict.fromkeys([*first, *(name for trial in self.complete for name in trial.values)]))
+
+    @cached_property
+    def _provenances(self) -> dict[str, list[str]]:
+        found: dict[str, set[str]] = {}
+        for trial in self.complete:
+            for name, provenance in trial.provenance.items():
+                found.setdefault(name, set()).add(provenance)
+        return {name: sorted(kinds) for name, kinds in found.items()}
+
+    def provenances(self, name: str) -> list[str]:
+        """How the values of the column came about; more than one when trials differ."""
+        return self._provenances.get(name, [])
+
+    def label(self, name: str) -> str:
+        """Unit and provenance of a column, such as "ms, measured on local"."""
+        kinds = self.provenances(name)
+        device = self.configuration.get("device")
+        text = " or ".join(kinds) if kinds else "no values yet"
+        if device and any(kind in ("measured", "emulated") for kind in kinds):
+            text += f" on {device}"
+        return ", ".join(part for part in (unit(name), text) if part)
+
+    def has(self, name: str) -> bool:
+        """Whether any complete trial has a value of that column."""
+        return any(name in trial.values for trial in self.complete)
+
+    @cached_property
+    def seconds(self) -> dict[str, list[float]]:
+        """Time of every phase of the finished trials, in seconds."""
+        phases: dict[str, list[float]] = {}
+        for trial in (*self.complete, *self.failed):
+            for phase, seconds in trial.seconds.items():
+                phases.setdefault(phase, []).append(seconds)
+        return phases
+
+    def times(self) -> tuple[datetime, datetime] | None:
+        """When the first and the last trial finished; None before the first."""
+        times = []
+        for trial in self.trials:
+            try:
+                times.append(datetime.strptime(trial.time, _TIME))
+            except ValueError:
+                continue
+        return (min(times), max(times)) if times else None
+
+
+def read(path: Path) -> Contents:
+    """Read a store, without writing to it; a search may be writing meanwhile.
+
+    Raises
+    ------
+    UsageError
+        When it is not a study, or damaged.
+    """
+    with Store(path) as store:
+        configuration = store.meta("study")
+        if configuration is None:
+            raise UsageError(f"{path} holds no study yet; run lts-engine search first")
+        trials = store.trials()
+        environments = store.environments()  # after the trials that name them
+    try:
+        objectives = [parse_objective(text) for text in configuration["objectives"]]
+        constraints = [parse_constraint(text) for text in configuration["constraints"]]
+        space = SearchSpace.from_json(json.dumps(configuration["space"]))
+        front = front_of(trials, objectives, constraints)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"store {path}: the study is damaged ({error}); restore a copy of it") from None
+    return Contents(path, configuration, space, constraints, trials, front, environments)

@@ -1,0 +1,149 @@
+"""The report as one HTML document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from lts.report import charts, sections
+from lts.report.contents import Contents
+from lts.report.sections import escaped
+from lts.report.text import number
+
+# Nothing is fetched, whatever the page contains; images are the files that the charts can be saved as.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass
+class _Figures:
+    """Figures by the id of the element that they are drawn in."""
+
+    known: dict[str, charts.Figure] = field(default_factory=dict)
+
+    def place(self, key: str, figure: charts.Figure, alternative: str) -> str:
+        self.known[key] = figure
+        height = figure["layout"]["height"]
+        return (
+            f'<div class="card chart"><div id="{key}" role="img" aria-label="{escaped(alternative)}" '
+            f'style="min-height:{height}px"></div></div>'
+        )
+
+    def json(self) -> str:
+        """For a script element: no character that HTML could see as markup."""
+        text = json.dumps(self.known, separators=(",", ":"))
+        return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def document(contents: Contents, plotly_js: str) -> str:
+    """The whole page."""
+    figures = _Figures()
+    body = "".join(
+        (
+            sections.heading(contents),
+            _front(contents, figures),
+            sections.objectives(contents),
+            _hypervolume(contents, figures),
+            _comparisons(contents, figures),
+            sections.seconds(contents),
+            sections.troubles(contents),
+            sections.summary(contents),
+            sections.environments(contents),
+        )
+    )
+    written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escaped(sections.title(contents))}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
+        f"<main>{body}<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>"
+        f"<footer>Written {written} from {escaped(contents.path)}. This file needs no network.</footer></main>\n"
+        f'<script type="application/json" id="figures">{figures.json()}</script>\n'
+        f"<script>{plotly_js}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+    )
+
+
+def _front(contents: Contents, figures: _Figures) -> str:
+    names = contents.objectives
+    x, y, color, others = axes(names)
+    parts = ["<h2>The front</h2>"]
+    if not contents.complete:
+        return parts[0] + "<p>No trial is complete yet.</p>"
+    chart = charts.front_chart(contents, x, y, color)
+    parts.append(figures.place("front", chart, f"Scatter of {y} over {x or 'trial'}"))
+    if contents.failed:
+        parts.append(f'<p class="muted">Failed and therefore not shown: {number(len(contents.failed))} trials.</p>')
+    for i, other in enumerate(others):
+        figure = charts.front_chart(contents, other, y, color)
+        parts.append(figures.place(f"front-{i}", figure, f"Scatter of {y} over {other}"))
+    if (knee := contents.knee) is not None:
+        values = ", ".join(f"{name} {charts.value_text(knee, name)}" for name in names)
+        lines = "; ".join(charts.wrapped(knee))
+        parts.append(f"<p>The knee, the best compromise by shape of the front, is trial {knee.id}: {escaped(values)}. ")
+        parts.append(f'<span class="muted">{escaped(lines)}</span></p>')
+    parts.append(sections.front_table(contents))
+    return "".join(parts)
+
+
+def axes(names: list[str]) -> tuple[str | None, str, str | None, list[str]]:
+    """Objectives for x, y and color, and those that are left: latency, or the second one, is x."""
+    y, *rest = names
+    x = "latency_ms" if "latency_ms" in rest else (rest[0] if rest else None)
+    rest = [name for name in rest if name != x]
+    return x, y, (rest[0] if rest else None), rest[1:]
+
+
+def _hypervolume(contents: Contents, figures: _Figures) -> str:
+    if not any(contents.hypervolume):
+        return ""
+    chart = figures.place("hypervolume", charts.hypervolume_chart(contents), "Hypervolume over trials")
+    kinds = sorted({kind for name in contents.objectives for kind in contents.provenances(name)})
+    return (
+        "<h2>Hypervolume</h2><p>How much of the box between the best and the worst feasible values of all trials, "
+        "10 % longer at the worst end, the front dominates after each trial; "
+        f"from values that are {escaped(' and '.join(kinds) or 'not labelled')}. "
+        f"At the end {contents.hypervolume[-1]:.4f}. A curve that has been flat for long says that more trials would "
+        f"change little.</p>{chart}"
+    )
+
+
+def _comparisons(contents: Contents, figures: _Figures) -> str:
+    parts = []
+    both = [t for t in contents.complete if {"peak_memory_mib", "peak_memory_estimate_mib"} <= t.values.keys()]
+    if both and _ran(contents, "peak_memory_mib"):
+        ratio = median(t.values["peak_memory_mib"] / max(t.values["peak_memory_estimate_mib"], 1e-9) for t in both)
+        figure = charts.comparison_chart(
+            contents, "peak_memory_estimate_mib", "peak_memory_mib", (1.0, 0.0), "measured = estimated"
+        )
+        parts.append(
+            "<h3>Peak memory</h3><p>Peak memory of the running model over its estimate: the median trial took "
+            f"{ratio:.3g} times its estimate.</p>{figures.place('memory', figure, 'Measured over estimated memory')}"
+        )
+    timed = [t for t in contents.complete if {"latency_ms", "flops_prefill"} <= t.values.keys()]
+    line = charts.fitted_line([t.values["flops_prefill"] for t in timed], [t.values["latency_ms"] for t in timed])
+    if line is not None and _ran(contents, "latency_ms"):
+        slope, intercept, r2 = line
+        figure = charts.comparison_chart(
+            contents, "flops_prefill", "latency_ms", (slope, intercept), f"least squares, R² {r2:.3f}"
+        )
+        parts.append(
+            "<h3>Latency</h3><p>Latency over the operations of the prompt pass, with the line of least squares: "
+            f"{number(intercept)} ms + {number(slope * 1e9)} ms per 10⁹ operations, R² {r2:.3f}.</p>"
+            f"{figures.place('latency', figure, 'Latency over operations')}"
+        )
+    return f"<h2>Measured against estimated</h2>{''.join(parts)}" if parts else ""
+
+
+def _ran(contents: Contents, name: str) -> bool:
+    """Whether values of the column come from running the model."""
+    return bool({"measured", "emulated"} & set(contents.provenances(name)))
+
+
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -1,0 +1,324 @@
+"""A study: a search, an evaluator and a store. It goes on where it was stopped, whatever stopped it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lts import _core
+from lts._core import Architecture, Search, SearchSpace
+from lts.errors import InfeasibleError, MeasurementError, UsageError
+from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
+from lts.front import Front, front_of
+from lts.store import Store
+from lts.trial import Trial
+
+DEFAULT_OBJECTIVES = {"decoder_params": "max", "latency_ms": "min", "peak_memory_mib": "min"}
+
+# A device that fails this often before its first success is not worth more trials.
+_MAX_FIRST_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress callback gets after every trial."""
+
+    trial: Trial
+    n_finished: int
+    n_failed: int
+    trials: int | None
+    seconds: float
+    timeout: float | None
+
+
+class Study:
+    """Search a space with measured costs, keeping every trial on disk.
+
+    Parameters
+    ----------
+    space
+        What is searched.
+    evaluator
+        An `Evaluator`, anything like it, or a function from an `Architecture` to a dictionary of values.
+    objectives
+        Columns with "min" or "max"; by default more decoder parameters, less latency, less peak memory.
+    constraints
+        Bounds such as ``"peak_memory_mib<=512"``.
+    algorithm, algorithm_options, seed
+        See `Search`.
+    store
+        Path of the SQLite file; None keeps the study in memory. A study found there is resumed when everything above
+        is the same.
+
+    Raises
+    ------
+    UsageError
+        For an argument that is wrong, or a store that holds another study (saying what differs).
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        evaluator: EvaluatorLike | Callable[[Architecture], Mapping[str, float]],
+        *,
+        objectives: Mapping[str, str] | Sequence[str] | None = None,
+        constraints: Iterable[str] = (),
+        algorithm: str = "lts",
+        algorithm_options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        store: str | Path | None = None,
+        expected_trials: int | None = None,
+    ) -> None:
+        self.evaluator: EvaluatorLike = (
+            evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
+        )
+        options = dict(algorithm_options or {})
+        scaled = {**population_for(algorithm, expected_trials), **options}
+        try:
+            fresh = Search(space, objectives or DEFAULT_OBJECTIVES, tuple(constraints), algorithm, seed, **scaled)
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from None
+        self.evaluator.check(space, fresh.columns)
+        self._configuration = {
+            "space": json.loads(space.to_json()),
+            "objectives": [str(o) for o in fresh.objectives],
+            "constraints": [str(c) for c in fresh.constraints],
+            "algorithm": algorithm,
+            "algorithm_options": options,
+            "seed": seed,
+            **self.evaluator.describe(),
+        }
+        self._seed = seed
+        self._environment_key: str | None = None
+        self._store = Store(store, writable=True, create=True) if store is not None else None
+        self._trials: dict[int, Trial] = {}
+        try:
+            self.search = self._open(fresh)
+            self._resumed = bool(self._trials)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, fresh: Search) -> Search:
+        if self._store is None:
+            return fresh
+        stored = self._store.meta("study")
+        if stored is None:
+            self._store.write(meta={"study": self._configuration, "search": fresh.save()})
+            return fresh
+        if differences := compare(stored, self._configuration):
+            raise UsageError(
+                f"{self._store.path} holds another study: {'; '.join(differences)}; "
+                "repeat its arguments to resume it, or use another --store"
+            )
+        self._trials = {trial.id: trial for trial in self._store.trials()}
+        try:
+            return Search.load(self._store.meta("search"))
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"store {self._store.path}: the state of the search is damaged ({error}); use another --store"
+            ) from None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether trials were found in the store."""
+        return self._resumed
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials in the order they were handed out."""
+        return [self._trials[key] for key in sorted(self._trials)]
+
+    @property
+    def n_finished(self) -> int:
+        """How many trials are complete or failed."""
+        return sum(trial.state in ("complete", "failed") for trial in self._trials.values())
+
+    def front(self) -> Front:
+        """The feasible, non-dominated trials, by the first objective."""
+        return front_of(self.trials, self.search.objectives, self.search.constraints)
+
+    def run(
+        self,
+        trials: int | None = None,
+        timeout: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Front:
+        """Evaluate candidates until the study has `trials` finished ones, or `timeout` seconds have passed.
+
+        A candidate is not begun when the time left is shorter than candidates have taken; one that the end of the
+        time cuts off is taken up again by the next run. `KeyboardInterrupt` passes through, with every finished trial
+        stored.
+
+        Raises
+        ------
+        UsageError
+            Neither bound given, one that is not above 0, or a store that cannot be written.
+        MeasurementError
+            When nothing can be measured: the first ten trials all failed.
+        """
+        if trials is None and timeout is None:
+            raise UsageError("give a number of trials, a timeout, or both; a search has no other end")
+        if trials is not None and trials < 1:
+            raise UsageError(f"trials is {trials}; it must be at least 1")
+        if timeout is not None and not timeout > 0:
+            raise UsageError(f"the timeout is {timeout} s; it must be above 0")
+        start = time.monotonic()
+        durations: list[float] = []
+        n_failed = 0
+        while trials is None or self.n_finished < trials:
+            left = None if timeout is None else timeout - (time.monotonic() - start)
+            if left is not None and left < max(durations[-5:], default=0.0):
+                break
+            trial = self._next()
+            if trial is None:
+                break  # the space is used up
+            begun = time.monotonic()
+            trial = self._evaluate(trial, left)
+            if trial.state == "running":
+                break  # cut off by the end of the time
+            durations.append(time.monotonic() - begun)
+            n_failed += trial.state == "failed"
+            if progress is not None:
+                progress(Progress(trial, self.n_finished, n_failed, trials, time.monotonic() - start, timeout))
+            if n_failed == len(durations) == _MAX_FIRST_FAILURES:
+                raise MeasurementError(f"the first {n_failed} trials all failed, the last one because: {trial.error}")
+        return self.front()
+
+    def close(self) -> None:
+        """Release the store and the device."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self.evaluator.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _next(self) -> Trial | None:
+        """A trial that an earlier run left unfinished, or a new one, stored as running."""
+        for candidate in self.search.pending():
+            known = self._trials.get(candidate.id)
+            if known is None or known.state in ("waiting", "running"):
+                return self._keep(self._new_trial(candidate.id, candidate.architecture))
+        candidates = self.search.ask(1)
+        if not candidates:
+            return None
+        return self._keep(self._new_trial(candidates[0].id, candidates[0].architecture))
+
+    def _new_trial(self, key: int, architecture: Architecture) -> Trial:
+        description = self.evaluator.describe()
+        return Trial(
+            id=key,
+            state="running",
+            architecture=architecture,
+            target=description["target"],
+            device=description["device"],
+            backend=description["backend"],
+            seed=self._seed,
+            lts_version=_core.__version__,
+        )
+
+    def _evaluate(self, trial: Trial, left: float | None) -> Trial:
+        evaluation = self.evaluator.evaluate(trial.architecture, self.search.columns, left)
+        error = problem_with(evaluation, self.search.columns)
+        if error is not None and left is not None and sum(evaluation.seconds.values()) >= left:
+            return trial
+        values = {name: _plain(value) for name, value in evaluation.values.items() if math.isfinite(value)}
+        feasible = None
+        if error is None:
+            feasible = all(c.holds(values[c.name]) for c in self.search.constraints)
+            self.search.tell(trial.id, {name: values[name] for name in self.search.columns})
+        else:
+            self.search.tell_failed(trial.id)
+        done = replace(
+            trial,
+            state="complete" if error is None else "failed",
+            values=values,
+            provenance={name: p for name, p in evaluation.provenance.items() if name in values},
+            interval=evaluation.interval,
+            samples_ns=evaluation.samples_ns,
+            feasible=feasible,
+            error=error,
+            warnings=evaluation.warnings,
+            seconds=evaluation.seconds,
+            environment=evaluation.environment or self._environment(),
+            time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        return self._keep(done)
+
+    def _environment(self) -> str:
+        from lts.environment import environment_hash
+
+        return environment_hash(self.evaluator.environment())
+
+    def _keep(self, trial: Trial) -> Trial:
+        """Store the trial together with the state of the search that follows from it."""
+        if self._store is not None:
+            if trial.environment and trial.environment != self._environment_key:
+                self._store.add_environment(trial.environment, self.evaluator.environment())
+                self._environment_key = trial.environment
+            self._store.write(trials=(trial,), meta={"search": self.search.save()})
+        self._trials[trial.id] = trial
+        return trial
+
+
+def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
+    """Smaller populations for a budget that the published ones would spend on the first, random population.
+
+    From 300 trials on, and for other algorithms than the two with populations, nothing is changed.
+    """
+    if trials is None or trials >= 300 or algorithm not in ("lts", "nsga2"):
+        return {}
+    population = max(8, trials // 3)
+    if algorithm == "nsga2":
+        return {"population_size": population}
+    return {
+        "population_size": population,
+        "n_parents": max(4, population // 5),
+        "n_mutants": max(4, population * 2 // 5),
+        "n_crossovers": max(4, population * 2 // 5),
+    }
+
+
+def compare(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """One phrase for every argument that differs between two studies."""
+    differences = []
+    for key in sorted({*stored, *given}):
+        before, now = stored.get(key), given.get(key)
+        if before == now:
+            continue
+        if key == "space" and isinstance(before, dict) and isinstance(now, dict):
+            fields = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            named = f" ({before.get('name')} there, {now.get('name')} here)" if "name" in fields else ""
+            differences.append(f"the space differs in {', '.join(fields)}{named}")
+        else:
+            differences.append(f"{key} is {_short(before)} there and {_short(now)} here")
+    return differences
+
+
+def require_feasible(front: Front) -> Front:
+    """The front. Raises `InfeasibleError` when it is empty."""
+    if not front.trials:
+        raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
+    return front
+
+
+def _plain(value: float) -> float:
+    """The number as JSON knows it; an evaluator may give one of NumPy's."""
+    return value if isinstance(value, int | float) else float(value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value) or "none"
+    return "absent" if value is None else str(value)

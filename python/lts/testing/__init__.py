@@ -1,0 +1,13 @@
+"""Conformance suites for authors of devices and backends: subclass one in your tests, and pytest runs all of it.
+
+from lts.testing import DeviceSuite
+
+class TestBoard(DeviceSuite):
+    def make_device(self):
+        return Board("board:/dev/ttyUSB0")
+"""
+
+from lts.testing.backend import BackendSuite
+from lts.testing.device import DeviceSuite
+
+__all__ = ["BackendSuite", "DeviceSuite"]

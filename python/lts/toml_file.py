@@ -1,0 +1,45 @@
+"""Strict reading of TOML: the file and line of a syntax error, the path of an unknown key and the allowed ones."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lts.errors import UsageError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises `UsageError` when it cannot be read, or is not TOML (with line and column)."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def check_keys(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
+    """Raise `UsageError` for the first key of `table` that is not allowed; `where` names the file and the table."""
+    allowed = list(allowed)
+    for key in table:
+        if key not in allowed:
+            raise UsageError(f"{where}: unknown key '{key}'; allowed: {', '.join(allowed)}")
+
+
+def table_at(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    """The sub-table of that key, empty when absent. Raises `UsageError` when it is something else."""
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: '{key}' must be a table, [{key}]")
+    return value
+
+
+def integer(value: Any, where: str) -> int:
+    """`value` when it is an integer (bool is not). Raises `UsageError` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{where}: expected an integer, got {value!r}")
+    return value

@@ -1,0 +1,363 @@
+#pragma once
+
+// What the tests of counts, search spaces, encodings and variation check against: the closed formulas and the rules as
+// they are documented, and brute force. Shares nothing with the library but its plain structs and `Random`.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "lts/architecture.hpp"
+#include "lts/big_uint.hpp"
+#include "lts/random.hpp"
+#include "lts/search_space.hpp"
+
+namespace lts {
+
+/// How GoogleTest shows it.
+inline void PrintTo(const BigUint& value, std::ostream* out) { *out << value.to_decimal(); }
+
+}  // namespace lts
+
+namespace lts::oracle {
+
+using Int = std::int64_t;
+
+// --- Exact counts ---
+
+inline Int head_width(const Architecture& a, const Layer& layer) {
+  return a.head_dim > 0 ? a.head_dim : a.d_model / layer.n_head;
+}
+
+inline Int layer_params(const Architecture& a, const Layer& layer) {
+  const Int d = a.d_model;
+  const Int f = layer.d_ff;
+  const Int k = layer.n_head * head_width(a, layer);
+  if (a.family->name == "gpt2") return (4 * d * k + 3 * k + d) + (2 * d * f + f + d) + 4 * d;
+  if (a.family->name == "transformer_xl") return (5 * d * k + 2 * k) + (2 * d * f + f + d) + 4 * d;
+  const Int kv = layer.n_kv_head * head_width(a, layer);
+  return (d * k + 2 * d * kv + k * d) + 3 * d * f + 2 * d;
+}
+
+inline Int decoder_params(const Architecture& a) {
+  Int sum = 0;
+  for (const Layer& layer : a.layers) sum += oracle::layer_params(a, layer);
+  if (a.family->name == "gpt2") return sum + 2 * a.d_model;
+  return a.family->name == "llama" ? sum + a.d_model : sum;
+}
+
+inline std::vector<Int> cluster_ends(const Architecture& a) {
+  std::vector<Int> cut = a.cutoffs.empty() ? std::vector<Int>{0} : a.cutoffs;
+  const auto above = std::find_if(cut.begin(), cut.end(), [&](Int c) { return c > a.vocab_size; });
+  if (above != cut.end()) cut.erase(above + 1, cut.end());
+  cut.back() = a.vocab_size;
+  return cut;
+}
+
+inline bool is_adaptive(const Architecture& a) {
+  if (a.family->name == "transformer_xl") return true;
+  return !a.cutoffs.empty() || a.div_val != 1 || (a.d_embed != -1 && a.d_embed != a.d_model);
+}
+
+inline Int power(Int base, std::size_t exponent) {
+  Int result = 1;
+  for (std::size_t i = 0; i < exponent; ++i) result *= base;
+  return result;
+}
+
+inline Int embedding_params(const Architecture& a) {
+  const Int d = a.d_model;
+  const Int e = a.d_embed == -1 ? d : a.d_embed;
+  const Int position = a.family->name == "gpt2" ? a.n_positions * d : 0;
+  if (!is_adaptive(a)) return a.vocab_size * d + position;
+  if (a.div_val == 1) return a.vocab_size * e + (e != d ? d * e : 0) + position;
+  Int sum = position;
+  Int before = 0;
+  const std::vector<Int> cut = cluster_ends(a);
+  for (std::size_t i = 0; i < cut.size(); ++i) {
+    const Int e_i = e / power(a.div_val, i);
+    sum += (cut[i] - before) * e_i + d * e_i;
+    before = cut[i];
+  }
+  return sum;
+}
+
+inline bool cluster_tied(const Architecture& a, std::size_t i) {
+  return a.tie_projs.empty() ? i > 0 : static_cast<bool>(a.tie_projs.at(i));
+}
+
+inline Int softmax_params(const Architecture& a) {
+  const Int d = a.d_model;
+  const Int e = a.d_embed == -1 ? d : a.d_embed;
+  if (!is_adaptive(a)) return a.tie_embedding ? 0 : a.vocab_size * d;
+  const std::vector<Int> cut = cluster_ends(a);
+  Int sum = a.vocab_size + (static_cast<Int>(cut.size()) - 1) * (e + 1);
+  for (std::size_t i = 0; i < cut.size(); ++i) {
+    if (cluster_tied(a, i)) continue;
+    if (a.div_val == 1) {
+      sum += e != d ? d * e : 0;
+    } else {
+      sum += d * (e / power(a.div_val, i));
+    }
+  }
+  return sum;
+}
+
+inline Int total_params(const Architecture& a) {
+  return embedding_params(a) + oracle::decoder_params(a) + softmax_params(a);
+}
+
+// --- Rules ---
+
+/// The rules of the families; not those of a space.
+inline bool is_valid(const Architecture& a) {
+  for (const Layer& layer : a.layers) {
+    if (a.family->name == "llama" ? layer.n_head % layer.n_kv_head != 0 : layer.n_head != layer.n_kv_head) return false;
+    if (a.head_dim == 0) {
+      if (layer.n_head > a.d_model) return false;
+      if (a.family->name != "transformer_xl" && a.d_model % layer.n_head != 0) return false;
+    }
+    if (a.family->name == "llama" && head_width(a, layer) % 2 != 0) return false;
+  }
+  if (!is_adaptive(a)) return true;
+  if (a.family->name == "llama" || !a.tie_embedding) return false;
+  const std::vector<Int> cut = cluster_ends(a);
+  for (std::size_t i = 0; i < cut.size(); ++i) {
+    if (cut[i] <= (i == 0 ? 0 : cut[i - 1])) return false;
+    if ((a.d_embed == -1 ? a.d_model : a.d_embed) / power(a.div_val, i) == 0) return false;
+  }
+  return a.tie_projs.empty() || a.tie_projs.size() >= cut.size();
+}
+
+inline bool in_bounds(const Bounds& bounds, Int value) {
+  return value >= bounds.min.value_or(value) && value <= bounds.max.value_or(value);
+}
+
+/// Whether the rules of the space hold for an architecture made of its choices.
+inline bool keeps_rules(const SearchSpaceOptions& o, const Architecture& a) {
+  for (const Layer& layer : a.layers) {
+    const Layer& first = a.layers.front();
+    if (o.shared_n_head && layer.n_head != first.n_head) return false;
+    if (o.shared_n_kv_head && !o.n_kv_head.empty() && layer.n_kv_head != first.n_kv_head) return false;
+    if (o.shared_d_ff && layer.d_ff != first.d_ff) return false;
+    if (static_cast<double>(layer.d_ff) < o.min_ff_ratio * static_cast<double>(a.d_model)) return false;
+  }
+  return is_valid(a) && in_bounds(o.decoder_params, oracle::decoder_params(a)) &&
+         in_bounds(o.total_params, oracle::total_params(a));
+}
+
+// --- Brute force ---
+
+inline Architecture fixed_part(const SearchSpaceOptions& o) {
+  Architecture a;
+  a.family = &family(o.family);
+  a.vocab_size = o.vocab_size;
+  a.n_positions = o.n_positions;
+  a.head_dim = o.head_dim;
+  a.cutoffs = o.cutoffs;
+  a.tie_projs = o.tie_projs;
+  a.tie_embedding = o.tie_embedding.value_or(o.family != "llama");
+  return a;
+}
+
+/// The order of indices, as documented. Distinct members of one space have distinct keys.
+inline std::vector<Int> key_of(const SearchSpaceOptions& o, const Architecture& a) {
+  const Layer& first = a.layers.front();
+  std::vector<Int> key{a.d_model,
+                       o.shared_n_head ? first.n_head : 0,
+                       o.shared_n_kv_head && !o.n_kv_head.empty() ? first.n_kv_head : 0,
+                       o.shared_d_ff ? first.d_ff : 0,
+                       a.d_embed,
+                       a.div_val,
+                       a.n_layer()};
+  for (const Layer& layer : a.layers) key.insert(key.end(), {layer.n_head, layer.n_kv_head, layer.d_ff});
+  return key;
+}
+
+/// The layers that the choices make, before any rule.
+inline std::vector<Layer> all_layers(const SearchSpaceOptions& o) {
+  std::vector<Layer> layers;
+  for (const Int h : o.n_head) {
+    for (const Int kv : o.n_kv_head.empty() ? std::vector<Int>{h} : o.n_kv_head) {
+      for (const Int f : o.d_ff) layers.push_back({.n_head = h, .n_kv_head = kv, .d_ff = f});
+    }
+  }
+  return layers;
+}
+
+/// How many combinations `members` goes through.
+inline Int n_combinations(const SearchSpaceOptions& o) {
+  Int sum = 0;
+  for (const Int n_layer : o.n_layer) {
+    sum += power(static_cast<Int>(all_layers(o).size()), static_cast<std::size_t>(n_layer));
+  }
+  return sum * static_cast<Int>(o.d_model.size() * o.d_embed.size() * o.div_val.size());
+}
+
+/// Every member of the space, in the order of indices: all combinations, less those that break a rule, sorted.
+inline std::vector<Architecture> members(const SearchSpaceOptions& o) {
+  const std::vector<Layer> layers = all_layers(o);
+  std::vector<std::pair<std::vector<Int>, Architecture>> found;
+  Architecture a = fixed_part(o);
+  for (const Int d_model : o.d_model) {
+    for (const Int d_embed : o.d_embed) {
+      for (const Int div_val : o.div_val) {
+        for (const Int n_layer : o.n_layer) {
+          a.d_model = d_model;
+          a.d_embed = d_embed;
+          a.div_val = div_val;
+          std::vector<std::size_t> digits(static_cast<std::size_t>(n_layer), 0);
+          for (bool more = true; more;) {
+            a.layers.clear();
+            for (const std::size_t digit : digits) a.layers.push_back(layers[digit]);
+            if (keeps_rules(o, a)) found.emplace_back(key_of(o, a), a);
+            more = false;
+            for (std::size_t& digit : digits) {
+              if (++digit < layers.size()) {
+                more = true;
+                break;
+              }
+              digit = 0;
+            }
+          }
+        }
+      }
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  std::vector<Architecture> result;
+  for (auto& [key, architecture] : found) result.push_back(std::move(architecture));
+  return result;
+}
+
+// --- Random cases ---
+
+inline Int pick(Random& random, const std::vector<Int>& values) {
+  return values[random.below(static_cast<std::uint32_t>(values.size()))];
+}
+
+/// From `least` to `most` distinct values in random order.
+inline std::vector<Int> pick_some(Random& random, std::vector<Int> values, std::uint32_t least, std::uint32_t most) {
+  const std::uint32_t n = std::min(least + random.below(most - least + 1), static_cast<std::uint32_t>(values.size()));
+  for (std::uint32_t i = 0; i < n; ++i) {
+    std::swap(values[i], values[i + random.below(static_cast<std::uint32_t>(values.size()) - i)]);
+  }
+  values.resize(n);
+  return values;
+}
+
+/// Options of a small space with any of the rules; it may turn out to be empty, or have a family's rule broken by all.
+inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 4000) {
+  for (;;) {
+    SearchSpaceOptions o;
+    o.family = std::vector<std::string>{"gpt2", "transformer_xl", "llama"}[random.below(3)];
+    o.vocab_size = pick(random, {17, 40, 100});
+    o.n_positions = pick(random, {8, 32});
+    o.head_dim = random.below(5) == 0 ? pick(random, {2, 4}) : 0;
+    o.n_layer = pick_some(random, {1, 2, 3, 4, 5}, 1, 3);
+    o.d_model = pick_some(random, {6, 8, 12, 16, 20, 24, 36}, 1, 3);
+    o.n_head = pick_some(random, {1, 2, 3, 4, 6, 8}, 1, 3);
+    o.d_ff = pick_some(random, {4, 8, 12, 24, 32, 48, 50}, 1, 3);
+    if (o.family == "llama" && random.below(3) != 0) o.n_kv_head = pick_some(random, {1, 2, 3, 4}, 1, 2);
+    if (o.family != "llama" && random.below(2) == 0) {
+      o.d_embed = pick_some(random, {-1, 4, 8, 12}, 1, 3);
+      o.div_val = pick_some(random, {1, 2, 4}, 1, 2);
+      if (random.below(2) == 0) o.cutoffs = {5, 12, 60};
+      if (random.below(3) == 0) o.tie_projs = {random.below(2) == 0, random.below(2) == 0, random.below(2) == 0};
+    }
+    if (random.below(5) == 0) o.tie_embedding = random.below(2) == 0;
+    o.shared_n_head = random.below(4) == 0;
+    o.shared_n_kv_head = random.below(4) == 0;
+    o.shared_d_ff = random.below(4) == 0;
+    if (random.below(2) == 0) o.min_ff_ratio = static_cast<double>(random.below(9)) / 4.0;
+    if (n_combinations(o) > max_combinations) continue;
+    if (random.below(2) == 0) return o;
+
+    // Bounds that cut somewhere through what is there, sometimes all of it away.
+    const std::vector<Architecture> all = members(o);
+    if (all.empty()) return o;
+    const auto n = static_cast<std::uint32_t>(all.size());
+    for (Bounds* bounds : {&o.decoder_params, &o.total_params}) {
+      const auto count = [&](const Architecture& a) {
+        return bounds == &o.decoder_params ? oracle::decoder_params(a) : oracle::total_params(a);
+      };
+      Int low = count(all[random.below(n)]) + static_cast<Int>(random.below(3)) - 1;
+      Int high = count(all[random.below(n)]) + static_cast<Int>(random.below(3)) - 1;
+      if (low > high) std::swap(low, high);
+      if (random.below(2) == 0) bounds->min = low;
+      if (random.below(2) == 0) bounds->max = high;
+    }
+    return o;
+  }
+}
+
+/// A space that is not empty, and its members.
+struct Case {
+  SearchSpaceOptions options;
+  std::vector<Architecture> members;
+};
+
+inline Case random_case(Random& random, Int max_combinations = 4000) {
+  for (;;) {
+    SearchSpaceOptions options = random_options(random, max_combinations);
+    std::vector<Architecture> all = members(options);
+    if (!all.empty()) return {std::move(options), std::move(all)};
+  }
+}
+
+/// For the message of a failed assertion.
+inline std::string describe(const SearchSpaceOptions& o) {
+  const auto list = [](const char* name, const std::vector<Int>& values) {
+    std::string text = std::string(" ") + name + "=";
+    for (const Int v : values) text += std::to_string(v) + ",";
+    return text;
+  };
+  const auto bound = [](const char* name, const Bounds& b) {
+    return std::string(" ") + name + "=[" + (b.min ? std::to_string(*b.min) : "-") + "," +
+           (b.max ? std::to_string(*b.max) : "-") + "]";
+  };
+  return o.family + list("n_layer", o.n_layer) + list("d_model", o.d_model) + list("n_head", o.n_head) +
+         list("n_kv_head", o.n_kv_head) + list("d_ff", o.d_ff) + list("d_embed", o.d_embed) +
+         list("div_val", o.div_val) + list("cutoffs", o.cutoffs) + " head_dim=" + std::to_string(o.head_dim) +
+         " shared=" + (o.shared_n_head ? "h" : "") + (o.shared_n_kv_head ? "k" : "") + (o.shared_d_ff ? "f" : "") +
+         " ratio=" + std::to_string(o.min_ff_ratio) + bound("decoder", o.decoder_params) +
+         bound("total", o.total_params);
+}
+
+inline std::string describe(const Architecture& a) {
+  std::string text = "d_model=" + std::to_string(a.d_model) + " d_embed=" + std::to_string(a.d_embed) +
+                     " div_val=" + std::to_string(a.div_val) + " layers=";
+  for (const Layer& l : a.layers) {
+    text += "(" + std::to_string(l.n_head) + "," + std::to_string(l.n_kv_head) + "," + std::to_string(l.d_ff) + ")";
+  }
+  return text;
+}
+
+/// What `action` throws as `std::invalid_argument`; empty when it does not.
+template <class Action>
+std::string message_of(const Action& action) {
+  try {
+    action();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return {};
+}
+
+/// Chi-square statistic of counts against expectations, turned into a rough number of standard deviations.
+inline double chi_square_deviation(const std::vector<double>& counts, const std::vector<double>& expected) {
+  double statistic = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    statistic += (counts[i] - expected[i]) * (counts[i] - expected[i]) / expected[i];
+  }
+  const double freedom = std::max(1.0, static_cast<double>(counts.size()) - 1.0);
+  // Wilson and Hilferty 1931: the cube root of a chi-square variable is nearly normal.
+  const double spread = 2.0 / (9.0 * freedom);
+  return (std::cbrt(statistic / freedom) - (1.0 - spread)) / std::sqrt(spread);
+}
+
+}  // namespace lts::oracle

@@ -1,0 +1,294 @@
+#include "lts/architecture.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "space_oracle.hpp"
+
+namespace lts {
+namespace {
+
+using Cuts = std::vector<std::int64_t>;
+
+Architecture gpt2() {
+  Architecture a;
+  a.family = &family("gpt2");
+  a.vocab_size = 50257;
+  a.n_positions = 1024;
+  a.d_model = 768;
+  a.layers.assign(12, Layer{.n_head = 12, .n_kv_head = 12, .d_ff = 3072});
+  return a;
+}
+
+Architecture transformer_xl() {
+  Architecture a;
+  a.family = &family("transformer_xl");
+  a.vocab_size = 267735;
+  a.n_positions = 192;
+  a.d_model = 410;
+  a.layers.assign(16, Layer{.n_head = 10, .n_kv_head = 10, .d_ff = 2100});
+  a.cutoffs = {20000, 40000, 200000, 300000};
+  return a;
+}
+
+Architecture llama() {
+  Architecture a;
+  a.family = &family("llama");
+  a.vocab_size = 32000;
+  a.n_positions = 2048;
+  a.d_model = 512;
+  a.layers.assign(8, Layer{.n_head = 8, .n_kv_head = 2, .d_ff = 1536});
+  a.tie_embedding = false;
+  return a;
+}
+
+std::string rejection(Architecture a, const std::function<void(Architecture&)>& change) {
+  change(a);
+  return oracle::message_of([&] { validate(a); });
+}
+
+TEST(Family, ThreeAreKnown) {
+  std::vector<std::string_view> names;
+  for (const Family& f : families()) names.push_back(f.name);
+  EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama"}));
+  for (const Family& f : families()) EXPECT_EQ(&family(f.name), &f);
+}
+
+TEST(Family, Gpt2) {
+  const Family& f = family("gpt2");
+  EXPECT_EQ(f.attention, Attention::multi_head);
+  EXPECT_EQ(f.feed_forward, FeedForward::gelu);
+  EXPECT_EQ(f.norm, Norm::layer_norm);
+  EXPECT_EQ(f.norm_placement, NormPlacement::before);
+  EXPECT_TRUE(f.final_norm);
+  EXPECT_EQ(f.position, Position::learned);
+  EXPECT_EQ(f.head_width, HeadWidth::exact);
+  EXPECT_TRUE(f.attention_bias);
+  EXPECT_TRUE(f.feed_forward_bias);
+  EXPECT_EQ(f.embedding, Embedding::plain);
+  EXPECT_TRUE(f.adaptive_allowed);
+  EXPECT_TRUE(f.tie_embedding);
+}
+
+TEST(Family, TransformerXl) {
+  const Family& f = family("transformer_xl");
+  EXPECT_EQ(f.attention, Attention::multi_head);
+  EXPECT_EQ(f.feed_forward, FeedForward::relu);
+  EXPECT_EQ(f.norm, Norm::layer_norm);
+  EXPECT_EQ(f.norm_placement, NormPlacement::after);
+  EXPECT_FALSE(f.final_norm);
+  EXPECT_EQ(f.position, Position::relative);
+  EXPECT_EQ(f.head_width, HeadWidth::floor);
+  EXPECT_FALSE(f.attention_bias);
+  EXPECT_TRUE(f.feed_forward_bias);
+  EXPECT_EQ(f.embedding, Embedding::adaptive);
+  EXPECT_TRUE(f.tie_embedding);
+}
+
+TEST(Family, Llama) {
+  const Family& f = family("llama");
+  EXPECT_EQ(f.attention, Attention::grouped_query);
+  EXPECT_EQ(f.feed_forward, FeedForward::swiglu);
+  EXPECT_EQ(f.norm, Norm::rms_norm);
+  EXPECT_EQ(f.norm_placement, NormPlacement::before);
+  EXPECT_TRUE(f.final_norm);
+  EXPECT_EQ(f.position, Position::rotary);
+  EXPECT_FALSE(f.attention_bias);
+  EXPECT_FALSE(f.feed_forward_bias);
+  EXPECT_FALSE(f.adaptive_allowed);
+  EXPECT_FALSE(f.tie_embedding);
+}
+
+TEST(Family, AnUnknownNameListsTheKnown) {
+  EXPECT_EQ(oracle::message_of([] { (void)family("bert"); }),
+            "unknown family 'bert'; expected one of gpt2, transformer_xl, llama");
+}
+
+TEST(Architecture, DerivedValues) {
+  Architecture a = gpt2();
+  EXPECT_EQ(a.n_layer(), 12);
+  EXPECT_EQ(a.embedding_width(), 768);
+  EXPECT_EQ(a.width_of_head(a.layers[0]), 64);
+  EXPECT_FALSE(a.adaptive());
+  EXPECT_TRUE(a.uniform());
+  a.d_embed = 128;
+  EXPECT_EQ(a.embedding_width(), 128);
+  EXPECT_TRUE(a.adaptive());
+  a.d_embed = 768;
+  EXPECT_FALSE(a.adaptive());
+  a.div_val = 2;
+  EXPECT_TRUE(a.adaptive());
+  a.div_val = 1;
+  a.cutoffs = {1000};
+  EXPECT_TRUE(a.adaptive());
+  a.head_dim = 100;
+  EXPECT_EQ(a.width_of_head(a.layers[0]), 100);
+  a.layers[5].d_ff = 1;
+  EXPECT_FALSE(a.uniform());
+  EXPECT_TRUE(transformer_xl().adaptive());
+  EXPECT_EQ(transformer_xl().width_of_head(Layer{.n_head = 12, .n_kv_head = 12, .d_ff = 1}), 34);
+  EXPECT_TRUE(Architecture{}.uniform());
+}
+
+TEST(Architecture, EqualityIsOfAllFields) {
+  const Architecture a = transformer_xl();
+  EXPECT_EQ(a, transformer_xl());
+  const std::vector<std::function<void(Architecture&)>> changes{
+      [](Architecture& x) { x.family = &family("gpt2"); }, [](Architecture& x) { ++x.vocab_size; },
+      [](Architecture& x) { ++x.n_positions; },            [](Architecture& x) { ++x.d_model; },
+      [](Architecture& x) { ++x.head_dim; },               [](Architecture& x) { x.layers.pop_back(); },
+      [](Architecture& x) { ++x.layers[3].n_head; },       [](Architecture& x) { ++x.layers[3].n_kv_head; },
+      [](Architecture& x) { ++x.layers[3].d_ff; },         [](Architecture& x) { x.d_embed = 5; },
+      [](Architecture& x) { ++x.div_val; },                [](Architecture& x) { x.cutoffs.pop_back(); },
+      [](Architecture& x) { x.tie_projs = {true}; },       [](Architecture& x) { x.tie_embedding = false; }};
+  for (const auto& change : changes) {
+    Architecture b = a;
+    change(b);
+    EXPECT_NE(a, b);
+  }
+}
+
+TEST(Architecture, CleanCutoffs) {
+  const auto clean = [](Cuts cutoffs, std::int64_t vocab_size) {
+    Architecture a;
+    a.cutoffs = std::move(cutoffs);
+    a.vocab_size = vocab_size;
+    return clean_cutoffs(a);
+  };
+  // The last entry is set to the vocabulary ...
+  EXPECT_EQ(clean({}, 100), (Cuts{100}));
+  EXPECT_EQ(clean({40}, 100), (Cuts{100}));
+  EXPECT_EQ(clean({20000, 40000, 200000}, 267735), (Cuts{20000, 40000, 267735}));
+  EXPECT_EQ(clean({20000, 40000, 200000, 267735}, 267735), (Cuts{20000, 40000, 200000, 267735}));
+  EXPECT_EQ(clean({10, 20, 100}, 100), (Cuts{10, 20, 100}));
+  // ... after truncation at the first entry above it.
+  EXPECT_EQ(clean({19997, 39997, 199997}, 50257), (Cuts{19997, 39997, 50257}));
+  EXPECT_EQ(clean({10, 20, 200, 300, 400}, 100), (Cuts{10, 20, 100}));
+  EXPECT_EQ(clean({200, 300}, 100), (Cuts{100}));
+}
+
+TEST(Architecture, ProjectionTied) {
+  Architecture a = transformer_xl();
+  EXPECT_FALSE(projection_tied(a, 0));
+  EXPECT_TRUE(projection_tied(a, 1));
+  EXPECT_TRUE(projection_tied(a, 3));
+  a.tie_projs = {true, false, true, false};
+  EXPECT_TRUE(projection_tied(a, 0));
+  EXPECT_FALSE(projection_tied(a, 1));
+  EXPECT_TRUE(projection_tied(a, 2));
+  EXPECT_FALSE(projection_tied(a, 3));
+  EXPECT_FALSE(projection_tied(a, 4));
+}
+
+TEST(Validate, TakesWhatIsRight) {
+  for (const Architecture& a : {gpt2(), transformer_xl(), llama()}) EXPECT_NO_THROW(validate(a));
+  const auto ok = [](Architecture a, const std::function<void(Architecture&)>& change) {
+    return rejection(std::move(a), change).empty();
+  };
+  EXPECT_TRUE(ok(transformer_xl(), [](Architecture& a) { a.layers[0] = {.n_head = 12, .n_kv_head = 12, .d_ff = 1}; }));
+  EXPECT_TRUE(ok(gpt2(), [](Architecture& a) {
+    a.head_dim = 64;
+    a.layers[0] = {.n_head = 7, .n_kv_head = 7, .d_ff = 64};  // free of d_model
+  }));
+  EXPECT_TRUE(ok(gpt2(), [](Architecture& a) { a.tie_embedding = false; }));
+  EXPECT_TRUE(ok(gpt2(), [](Architecture& a) { a.d_embed = 768; }));
+  EXPECT_TRUE(ok(transformer_xl(), [](Architecture& a) { a.tie_projs = {false, true, true, true}; }));
+  EXPECT_TRUE(ok(transformer_xl(), [](Architecture& a) { a.div_val = 4; }));
+  EXPECT_TRUE(ok(llama(), [](Architecture& a) { a.tie_embedding = true; }));
+  EXPECT_TRUE(ok(gpt2(), [](Architecture& a) { a.layers.resize(4096, a.layers[0]); }));
+}
+
+struct Rejection {
+  Architecture base;
+  std::function<void(Architecture&)> change;
+  std::string message;
+};
+
+TEST(Validate, RejectsWithTheFieldTheValueAndTheRange) {
+  const std::vector<Rejection> rejections{
+      {gpt2(), [](Architecture& a) { a.family = nullptr; }, "family is not set"},
+      {gpt2(), [](Architecture& a) { a.vocab_size = 0; }, "vocab_size is 0; it must be from 1 to 2147483648"},
+      {gpt2(), [](Architecture& a) { a.vocab_size = std::int64_t{1} << 40; },
+       "vocab_size is 1099511627776; it must be from 1 to 2147483648"},
+      {gpt2(), [](Architecture& a) { a.n_positions = -3; }, "n_positions is -3; it must be from 1 to 2147483648"},
+      {gpt2(), [](Architecture& a) { a.d_model = 0; }, "d_model is 0; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.d_model = 1048577; }, "d_model is 1048577; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.head_dim = -1; }, "head_dim is -1; it must be from 0 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.layers.clear(); }, "n_layer is 0; it must be from 1 to 4096"},
+      {gpt2(), [](Architecture& a) { a.layers.resize(4097, a.layers[0]); }, "n_layer is 4097; it must be from 1 to 4096"},
+      {gpt2(), [](Architecture& a) { a.layers[2].n_head = 0; },
+       "n_head of layer 2 is 0; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.layers[11].d_ff = 0; }, "d_ff of layer 11 is 0; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.layers[1].n_kv_head = -1; },
+       "n_kv_head of layer 1 is -1; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.layers[4].n_kv_head = 4; },
+       "n_kv_head of layer 4 is 4; gpt2 has no grouped-query attention, so it must equal n_head, 12"},
+      {gpt2(), [](Architecture& a) { a.layers[4] = {.n_head = 5, .n_kv_head = 5, .d_ff = 8}; },
+       "n_head of layer 4 is 5; it must divide d_model, 768"},
+      {transformer_xl(), [](Architecture& a) { a.layers[0] = {.n_head = 411, .n_kv_head = 411, .d_ff = 8}; },
+       "n_head of layer 0 is 411; it must be at most d_model, 410"},
+      {gpt2(), [](Architecture& a) { a.head_dim = 1048576; },
+       "n_head * head_dim of layer 0 is 12582912; it must be from 1 to 1048576"},
+      {llama(), [](Architecture& a) { a.layers[3].n_kv_head = 3; },
+       "n_kv_head of layer 3 is 3; it must divide n_head, 8"},
+      {llama(), [](Architecture& a) { a.layers[3].n_kv_head = 16; },
+       "n_kv_head of layer 3 is 16; it must divide n_head, 8"},
+      {llama(), [](Architecture& a) { a.layers[7] = {.n_head = 512, .n_kv_head = 512, .d_ff = 8}; },
+       "n_head of layer 7 is 512, which makes heads 1 wide; rotary positions need an even width"},
+      {llama(), [](Architecture& a) { a.head_dim = 63; },
+       "n_head of layer 0 is 8, which makes heads 63 wide; rotary positions need an even width"},
+      {llama(), [](Architecture& a) { a.d_embed = 128; },
+       "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
+      {llama(), [](Architecture& a) { a.div_val = 2; },
+       "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
+      {llama(), [](Architecture& a) { a.cutoffs = {100}; },
+       "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
+      {gpt2(), [](Architecture& a) { a.d_embed = 0; }, "d_embed is 0; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.d_embed = -2; }, "d_embed is -2; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.div_val = 0; }, "div_val is 0; it must be from 1 to 1048576"},
+      {transformer_xl(), [](Architecture& a) { a.tie_embedding = false; },
+       "tie_embedding is false; an adaptive embedding is always tied"},
+      {transformer_xl(), [](Architecture& a) { a.cutoffs = {40000, 20000, 200000}; },
+       "cutoffs: 20000 follows 40000; they must be positive, ascending and below vocab_size, 267735"},
+      {transformer_xl(), [](Architecture& a) { a.cutoffs = {0, 200000}; },
+       "cutoffs: 0 follows 0; they must be positive, ascending and below vocab_size, 267735"},
+      {transformer_xl(), [](Architecture& a) { a.cutoffs = {20000, 267735, 300000}; },
+       "cutoffs: 267735 follows 267735; they must be positive, ascending and below vocab_size, 267735"},
+      {transformer_xl(), [](Architecture& a) { a.div_val = 8; },
+       "div_val is 8; it leaves no width for cluster 3 of an embedding of width 410"},
+      {transformer_xl(), [](Architecture& a) { a.tie_projs = {true, false}; },
+       "tie_projs has 2 entries; it must have one per cluster, 4"},
+  };
+  for (const Rejection& r : rejections) EXPECT_EQ(rejection(r.base, r.change), r.message);
+}
+
+TEST(Validate, AgreesWithTheRulesAsWritten) {
+  Random random(1);
+  int n_valid = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    Architecture a;
+    a.family = &families()[random.below(3)];
+    a.vocab_size = oracle::pick(random, {10, 50});
+    a.n_positions = 8;
+    a.d_model = oracle::pick(random, {2, 6, 8, 12});
+    a.head_dim = random.below(4) == 0 ? oracle::pick(random, {1, 2, 3}) : 0;
+    for (std::uint32_t l = random.below(2); l < 2; ++l) {
+      const std::int64_t n_head = oracle::pick(random, {1, 2, 3, 4, 6});
+      const std::int64_t n_kv_head = random.below(5) == 0 ? oracle::pick(random, {1, 2, 3}) : n_head;
+      a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 4});
+    }
+    a.d_embed = random.below(3) == 0 ? oracle::pick(random, {1, 2, 6, 8}) : -1;
+    a.div_val = random.below(3) == 0 ? oracle::pick(random, {2, 4}) : 1;
+    if (random.below(3) == 0) a.cutoffs = {4, oracle::pick(random, {3, 6, 10, 20}), 60};
+    if (random.below(4) == 0) a.tie_projs.assign(1 + random.below(3), true);
+    a.tie_embedding = random.below(4) != 0;
+    const bool expected = oracle::is_valid(a);
+    n_valid += expected ? 1 : 0;
+    ASSERT_EQ(oracle::message_of([&] { validate(a); }).empty(), expected) << oracle::describe(a);
+  }
+  EXPECT_GT(n_valid, 500);
+}
+
+}  // namespace
+}  // namespace lts

@@ -1,0 +1,229 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "lts/algorithms/nsga2.hpp"
+
+namespace lts {
+namespace {
+
+SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
+                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
+  SearchSpaceOptions options;
+  options.n_layer = std::move(n_layer);
+  options.d_model = std::move(d_model);
+  options.n_head = std::move(n_head);
+  options.d_ff = std::move(d_ff);
+  return options;
+}
+
+SearchSpaceOptions wide_space() { return space_of({12}, {64, 128}, {1, 2, 4, 8}, {64, 128, 192, 256}); }
+
+/// A search of one algorithm with two objectives; its results are in the hands of the test.
+struct World {
+  explicit World(Nsga2Options options, SearchSpaceOptions space_options = wide_space())
+      : space(std::move(space_options)), encoding(space), random(3), algorithm(options) {}
+
+  SearchContext context() { return {space, encoding, front, front_genotypes, seen, random}; }
+  std::optional<Genotype> propose() { return algorithm.propose(context()); }
+  void observe(std::uint64_t id, std::vector<double> values, double violation = 0.0) {
+    algorithm.observe(context(), {id, random_genotype(encoding, random), std::move(values), violation});
+  }
+  /// Ids of the population, best first.
+  std::vector<std::uint64_t> survivors() {
+    std::vector<std::uint64_t> ids;
+    for (const Evaluation& member : algorithm.state().population) ids.push_back(member.id);
+    return ids;
+  }
+
+  SearchSpace space;
+  Encoding encoding;
+  ParetoArchive front{2};
+  std::map<std::uint64_t, Genotype> front_genotypes;
+  SeenSet seen;
+  Random random;
+  Nsga2 algorithm;
+};
+
+using Ids = std::vector<std::uint64_t>;
+
+TEST(Nsga2, PopulationThenGenerationsOfItsSize) {
+  World world({.population_size = 30});
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    ASSERT_TRUE(world.propose());
+    EXPECT_EQ(world.algorithm.state().counter, i + 1);
+  }
+  for (std::uint64_t id = 0; id < 10; ++id) world.observe(id, {static_cast<double>(id), -static_cast<double>(id)});
+  EXPECT_EQ(world.algorithm.state().offspring.size(), 10U);  // told, not yet merged
+  for (std::size_t left = 30; left-- > 0;) {
+    ASSERT_TRUE(world.propose());
+    EXPECT_EQ(world.algorithm.state().queue.size(), left);
+  }
+  EXPECT_TRUE(world.algorithm.state().offspring.empty());
+  EXPECT_EQ(world.algorithm.state().population.size(), 10U);
+  EXPECT_EQ(world.seen.size(), 60U);
+}
+
+TEST(Nsga2, RandomWhileNothingIsTold) {
+  World world({.population_size = 5});
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(world.propose());
+  EXPECT_TRUE(world.algorithm.state().queue.empty());
+}
+
+TEST(Nsga2, BetterFrontsSurvive) {
+  World world({.population_size = 3});
+  world.observe(0, {3, 3});
+  world.observe(1, {2, 2});
+  world.observe(2, {1, 1});
+  EXPECT_EQ(world.survivors(), (Ids{2, 1, 0}));
+  world.observe(3, {0, 4});
+  world.observe(4, {9, 9});
+  EXPECT_EQ(world.survivors(), (Ids{2, 1, 0}));  // merged when a generation is complete
+  world.observe(5, {4, 0});
+  EXPECT_EQ(world.survivors(), (Ids{3, 5, 2}));  // the extremes before the middle
+  EXPECT_TRUE(world.algorithm.state().offspring.empty());
+}
+
+TEST(Nsga2, TheLessCrowdedSurvive) {
+  World world({.population_size = 4});
+  world.observe(0, {0, 10});
+  world.observe(1, {1, 9});
+  world.observe(2, {2, 8});
+  world.observe(3, {10, 0});
+  world.observe(4, {1.5, 8.5});
+  world.observe(5, {6, 4});
+  world.observe(6, {1.2, 8.8});
+  world.observe(7, {20, 20});
+  EXPECT_EQ(world.survivors(), (Ids{0, 3, 5, 2}));
+}
+
+TEST(Nsga2, FeasibleBeforeInfeasibleAndLessViolationBeforeMore) {
+  World world({.population_size = 4});
+  world.observe(0, {0, 0}, 3.0);
+  world.observe(1, {9, 9}, 1.0);
+  world.observe(2, {50, 50});
+  world.observe(3, {60, 60});
+  EXPECT_EQ(world.survivors(), (Ids{2, 3, 1, 0}));
+  world.observe(4, {0, 0}, 0.5);
+  world.observe(5, {70, 70});
+  world.observe(6, {0, 0}, 0.4);
+  world.observe(7, {0, 0}, 100.0);
+  EXPECT_EQ(world.survivors(), (Ids{2, 3, 5, 6}));
+}
+
+TEST(Nsga2, EqualViolationsAreOneRank) {
+  World world({.population_size = 3});
+  world.observe(0, {5, 5}, 2.0);
+  world.observe(1, {0, 9}, 1.0);
+  world.observe(2, {9, 0}, 1.0);
+  EXPECT_EQ(world.survivors(), (Ids{1, 2, 0}));
+}
+
+TEST(Nsga2, IgnoresFailures) {
+  World world({.population_size = 2});
+  world.propose();
+  world.propose();
+  for (std::uint64_t id = 0; id < 5; ++id) world.observe(id, {});
+  EXPECT_TRUE(world.algorithm.state().offspring.empty());
+  EXPECT_TRUE(world.algorithm.state().population.empty());
+  EXPECT_TRUE(world.propose());
+}
+
+TEST(Nsga2, ManyResultsAtOnceStayBounded) {
+  World world({.population_size = 10});
+  for (std::uint64_t id = 0; id < 5000; ++id) {
+    world.observe(id, {world.random.uniform(), world.random.uniform()}, id % 3 == 0 ? world.random.uniform() : 0.0);
+    EXPECT_LT(world.algorithm.state().offspring.size(), 10U);
+    EXPECT_LE(world.algorithm.state().population.size(), 10U);
+  }
+}
+
+TEST(Nsga2, ValuesWhoseRangeOverflows) {
+  World world({.population_size = 4});
+  const double huge = std::numeric_limits<double>::max();
+  world.observe(0, {-huge, huge});
+  world.observe(1, {0, 0});
+  world.observe(2, {huge, -huge});
+  world.observe(3, {1, -1});
+  EXPECT_EQ(world.survivors().size(), 4U);
+}
+
+TEST(Nsga2, MutationAloneChangesOneGene) {
+  World world({.population_size = 50, .crossover_probability = 0.0, .mutation_probability = 1e-12});
+  for (int i = 0; i < 50; ++i) world.propose();
+  for (std::uint64_t id = 0; id < 4; ++id) world.observe(id, {static_cast<double>(id), -static_cast<double>(id)});
+  for (int i = 0; i < 50; ++i) {
+    const Genotype child = *world.propose();
+    std::size_t nearest = child.size();
+    for (const Evaluation& parent : world.algorithm.state().population) {
+      std::size_t n = 0;
+      for (std::size_t g = 0; g < child.size(); ++g) n += child[g] != parent.genotype[g] ? 1U : 0U;
+      nearest = std::min(nearest, n);
+    }
+    EXPECT_EQ(nearest, 1U);
+  }
+}
+
+TEST(Nsga2, TournamentsPreferTheBetter) {
+  World world({.population_size = 100, .crossover_probability = 0.0, .mutation_probability = 1e-12});
+  for (int i = 0; i < 100; ++i) world.propose();
+  for (std::uint64_t id = 0; id < 4; ++id) world.observe(id, {static_cast<double>(id), static_cast<double>(id)});
+  std::vector<int> children(4);
+  for (int i = 0; i < 100; ++i) {
+    const Genotype child = *world.propose();
+    for (std::size_t p = 0; p < 4; ++p) {
+      const Genotype& parent = world.algorithm.state().population[p].genotype;
+      std::size_t n = 0;
+      for (std::size_t g = 0; g < child.size(); ++g) n += child[g] != parent[g] ? 1U : 0U;
+      if (n == 1) ++children[p];
+    }
+  }
+  EXPECT_EQ(world.survivors(), (Ids{0, 1, 2, 3}));
+  EXPECT_GT(children[0], children[2]);
+  EXPECT_GT(children[1], children[3]);
+  EXPECT_GT(children[3], 0);  // both of a tournament can be the last
+}
+
+TEST(Nsga2, UsesUpASmallSpace) {
+  World world({.population_size = 4}, space_of({1, 2}, {16}, {1, 2}, {32, 64}));
+  std::set<Genotype> found;
+  for (std::uint64_t id = 0;; ++id) {
+    const auto genotype = world.propose();
+    if (!genotype) break;
+    ASSERT_TRUE(found.insert(*genotype).second);
+    world.algorithm.observe(world.context(), {id, *genotype, {1.0, 2.0}, 0.0});
+  }
+  EXPECT_EQ(BigUint(found.size()), world.space.size());
+  EXPECT_FALSE(world.propose());
+}
+
+TEST(Nsga2, SpaceOfOne) {
+  World world({.population_size = 2}, space_of({1}, {16}, {2}, {32}));
+  EXPECT_TRUE(world.propose());
+  world.observe(0, {1.0, 2.0});
+  EXPECT_FALSE(world.propose());
+}
+
+TEST(Nsga2, RefusesOptions) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<std::pair<Nsga2Options, std::string>> wrong{
+      {{.population_size = 0}, "population_size"},         {{.population_size = 1}, "population_size"},
+      {{.population_size = 1'000'001}, "population_size"}, {{.crossover_probability = 1.1}, "crossover_probability"},
+      {{.crossover_probability = nan}, "crossover"},       {{.mutation_probability = -1.0}, "mutation_probability"},
+      {{.mutation_probability = nan}, "mutation"},
+  };
+  for (const auto& [options, name] : wrong) {
+    try {
+      const Nsga2 algorithm(options);
+      ADD_FAILURE() << name << " was accepted";
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_NO_THROW(Nsga2({.population_size = 2, .crossover_probability = 0.0, .mutation_probability = 1.0}));
+}
+
+}  // namespace
+}  // namespace lts

@@ -1,0 +1,470 @@
+#include "lts/search_space.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "lts/cost.hpp"
+#include "space_oracle.hpp"
+
+namespace lts {
+namespace {
+
+using oracle::message_of;
+
+SearchSpaceOptions small() {
+  SearchSpaceOptions o;
+  o.name = "small";
+  o.n_layer = {1, 2};
+  o.d_model = {8, 12};
+  o.n_head = {1, 2, 4};
+  o.d_ff = {8, 16};
+  return o;
+}
+
+std::vector<std::int64_t> range(std::int64_t first, std::int64_t last, std::int64_t step) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t v = first; v <= last; v += step) values.push_back(v);
+  return values;
+}
+
+SearchSpaceOptions gpt2_of_the_paper() {
+  SearchSpaceOptions o;
+  o.name = "gpt2-lts";
+  o.n_layer = range(2, 16, 1);
+  o.d_model = range(128, 1024, 64);
+  o.n_head = {2, 4, 8};
+  o.d_ff = range(256, 4096, 64);
+  return o;
+}
+
+SearchSpaceOptions transformer_xl_of_the_paper() {
+  SearchSpaceOptions o = gpt2_of_the_paper();
+  o.name = "txl-lts";
+  o.family = "transformer_xl";
+  o.vocab_size = 267735;
+  o.n_positions = 192;
+  o.cutoffs = {19997, 39997, 199997};
+  o.div_val = {1, 2, 4};
+  o.d_embed = {128, 256, 512};
+  return o;
+}
+
+// --- Against brute force ---
+
+TEST(SearchSpace, SizeIndicesAndMembershipAgreeWithBruteForce) {
+  Random random(1);
+  int n_spaces = 0;
+  int n_empty = 0;
+  int n_bounded = 0;
+  std::map<std::string, int> families_seen;
+  while (n_spaces < 400) {
+    const SearchSpaceOptions options = oracle::random_options(random);
+    const std::vector<Architecture> expected = oracle::members(options);
+    SCOPED_TRACE(oracle::describe(options));
+    if (expected.empty()) {
+      ++n_empty;
+      ASSERT_NE(message_of([&] { SearchSpace space(options); }), "");
+      continue;
+    }
+    ++n_spaces;
+    ++families_seen[options.family];
+    const SearchSpace space(options);
+    n_bounded += space.bounded() ? 1 : 0;
+    ASSERT_EQ(space.size(), BigUint(expected.size()));
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(space.at(BigUint(i)), expected[i]) << i;
+      ASSERT_EQ(space.index(expected[i]), BigUint(i)) << i;
+      ASSERT_EQ(space.why_not(expected[i]), std::nullopt);
+      ASSERT_TRUE(space.within_bounds(expected[i]));
+    }
+    ASSERT_NE(message_of([&] { (void)space.at(space.size()); }), "");
+  }
+  EXPECT_GT(n_empty, 10);
+  EXPECT_GT(n_bounded, 100);
+  for (const Family& f : families()) EXPECT_GT(families_seen[std::string(f.name)], 50) << f.name;
+}
+
+TEST(SearchSpace, ContainsExactlyTheMembers) {
+  // Architectures from a wider space that has all the members and more.
+  Random random(2);
+  int n_inside = 0;
+  int n_outside = 0;
+  for (int i = 0; i < 300; ++i) {
+    const oracle::Case c = oracle::random_case(random, 1500);
+    SCOPED_TRACE(oracle::describe(c.options));
+    const SearchSpace space(c.options);
+    std::set<std::vector<std::int64_t>> keys;
+    for (const Architecture& a : c.members) keys.insert(oracle::key_of(c.options, a));
+    for (int k = 0; k < 100; ++k) {
+      Architecture a = c.members[random.below(static_cast<std::uint32_t>(c.members.size()))];
+      Layer& layer = a.layers[random.below(static_cast<std::uint32_t>(a.layers.size()))];
+      switch (random.below(8)) {
+        case 0: a.d_model = oracle::pick(random, {8, 10, 12, 16, 24}); break;
+        case 1:
+          layer.n_head = oracle::pick(random, {1, 2, 3, 4, 6});
+          if (c.options.n_kv_head.empty()) layer.n_kv_head = layer.n_head;
+          break;
+        case 2: layer.n_kv_head = oracle::pick(random, {1, 2, 3, 4}); break;
+        case 3: layer.d_ff = oracle::pick(random, {8, 9, 12, 24, 32, 48}); break;
+        case 4: a.d_embed = oracle::pick(random, {-1, 4, 8, 12}); break;
+        case 5: a.div_val = oracle::pick(random, {1, 2, 4}); break;
+        case 6: a.layers.push_back(a.layers.front()); break;
+        default: a.layers.pop_back(); break;
+      }
+      const bool inside = !a.layers.empty() && keys.contains(oracle::key_of(c.options, a));
+      ASSERT_EQ(space.contains(a), inside) << oracle::describe(a) << ": " << space.why_not(a).value_or("");
+      (inside ? n_inside : n_outside) += 1;
+      if (!inside) {
+        ASSERT_EQ(message_of([&] { (void)space.index(a); }),
+                  "the architecture is not in the space: " + space.why_not(a).value());
+      }
+    }
+  }
+  EXPECT_GT(n_inside, 2'000);
+  EXPECT_GT(n_outside, 2'000);
+}
+
+TEST(SearchSpace, SampleIsUniform) {
+  Random random(3);
+  for (int i = 0; i < 60; ++i) {
+    const oracle::Case c = oracle::random_case(random, 300);
+    if (c.members.size() < 2) continue;
+    SCOPED_TRACE(oracle::describe(c.options));
+    const SearchSpace space(c.options);
+    std::vector<double> counts(c.members.size(), 0.0);
+    const std::size_t draws = 30 * c.members.size();
+    Architecture a;
+    for (std::size_t k = 0; k < draws; ++k) {
+      space.sample(random, a);
+      ++counts.at(space.index(a).low_uint64());
+    }
+    ASSERT_LT(oracle::chi_square_deviation(counts, std::vector<double>(counts.size(), 30.0)), 5.0);
+  }
+}
+
+TEST(SearchSpace, SampleChoicesIsUniformOverDepthsWidthsAndSharedValues) {
+  Random random(4);
+  for (int i = 0; i < 60; ++i) {
+    const oracle::Case c = oracle::random_case(random, 300);
+    if (c.members.size() < 2) continue;
+    SCOPED_TRACE(oracle::describe(c.options));
+    const SearchSpace space(c.options);
+    // Members that share all but their layers have equal parts of one share.
+    const auto share_of = [&](const Architecture& a) {
+      std::vector<std::int64_t> key = oracle::key_of(c.options, a);
+      key.resize(7);
+      return key;
+    };
+    std::map<std::vector<std::int64_t>, double> shares;
+    for (const Architecture& a : c.members) ++shares[share_of(a)];
+    const double draws = 60.0 * static_cast<double>(c.members.size());
+    std::vector<double> counts(c.members.size(), 0.0);
+    std::vector<double> expected;
+    for (const Architecture& a : c.members) {
+      expected.push_back(draws / static_cast<double>(shares.size()) / shares[share_of(a)]);
+    }
+    Architecture a;
+    for (double k = 0; k < draws; ++k) {
+      space.sample_choices(random, a);
+      ++counts.at(space.index(a).low_uint64());
+    }
+    ASSERT_LT(oracle::chi_square_deviation(counts, expected), 5.0);
+  }
+}
+
+// --- The spaces of the paper ---
+
+TEST(SearchSpace, Gpt2SpaceOfThePaper) {
+  const SearchSpace space(gpt2_of_the_paper());
+  EXPECT_EQ(space.size().to_decimal(), "23860986580673728820010483354466658055");
+  BigUint expected;
+  BigUint power(183);
+  for (int n_layer = 2; n_layer <= 16; ++n_layer) {
+    power *= 183;
+    expected += power;
+  }
+  expected *= 15;
+  EXPECT_EQ(space.size(), expected);
+
+  const Architecture first = space.at(BigUint());
+  EXPECT_EQ(first.d_model, 128);
+  EXPECT_EQ(first.layers, std::vector<Layer>(2, Layer{.n_head = 2, .n_kv_head = 2, .d_ff = 256}));
+  const Architecture last = space.at(space.size() - BigUint(1));
+  EXPECT_EQ(last.d_model, 1024);
+  EXPECT_EQ(last.layers, std::vector<Layer>(16, Layer{.n_head = 8, .n_kv_head = 8, .d_ff = 4096}));
+
+  Random random(5);
+  for (int i = 0; i < 2'000; ++i) {
+    const BigUint index = BigUint::random_below(space.size(), random);
+    const Architecture a = space.at(index);
+    ASSERT_TRUE(space.contains(a));
+    ASSERT_EQ(space.index(a), index);
+  }
+}
+
+TEST(SearchSpace, TransformerXlSpaceOfThePaper) {
+  const SearchSpaceOptions options = transformer_xl_of_the_paper();
+  const SearchSpace space(options);
+  // The adaptive embedding multiplies by three widths and three divisors.
+  BigUint expected = SearchSpace(gpt2_of_the_paper()).size();
+  expected *= 9;
+  EXPECT_EQ(space.size(), expected);
+  Random random(6);
+  for (int i = 0; i < 500; ++i) {
+    const BigUint index = BigUint::random_below(space.size(), random);
+    ASSERT_EQ(space.index(space.at(index)), index);
+  }
+}
+
+TEST(SearchSpace, SampleOfALargeSpaceIsNearlyAlwaysDeepAndSampleChoicesIsNot) {
+  const SearchSpace space(gpt2_of_the_paper());
+  Random random(7);
+  Architecture a;
+  std::map<std::int64_t, double> depths;
+  std::map<std::int64_t, double> widths;
+  constexpr int draws = 30'000;
+  int n_deepest = 0;
+  for (int i = 0; i < draws; ++i) {
+    space.sample(random, a);
+    n_deepest += a.n_layer() == 16 ? 1 : 0;
+    space.sample_choices(random, a);
+    ++depths[a.n_layer()];
+    ++widths[a.d_model];
+  }
+  const double p = 182.0 / 183.0;
+  EXPECT_NEAR(n_deepest, draws * p, 5 * std::sqrt(draws * p * (1 - p)));
+  for (const auto& counts : {depths, widths}) {
+    std::vector<double> values;
+    for (const auto& [key, count] : counts) values.push_back(count);
+    ASSERT_EQ(values.size(), 15U);
+    EXPECT_LT(oracle::chi_square_deviation(values, std::vector<double>(15, draws / 15.0)), 4.0);
+  }
+}
+
+TEST(SearchSpace, ALargeBoundedSpaceIsCountedExactly) {
+  SearchSpaceOptions options = gpt2_of_the_paper();
+  options.decoder_params = {.min = 4'000'000, .max = 100'000'000};
+  const SearchSpace bounded(options);
+  // Below, inside and above make the whole.
+  BigUint sum = bounded.size();
+  options.decoder_params = {.min = std::nullopt, .max = 3'999'999};
+  sum += SearchSpace(options).size();
+  options.decoder_params = {.min = 100'000'001, .max = std::nullopt};
+  sum += SearchSpace(options).size();
+  EXPECT_EQ(sum.to_decimal(), "23860986580673728820010483354466658055");
+
+  Random random(8);
+  for (int i = 0; i < 100; ++i) {
+    const Architecture a = bounded.sample(random);
+    const std::int64_t n = decoder_params(a);
+    ASSERT_TRUE(n >= 4'000'000 && n <= 100'000'000) << n;
+    ASSERT_EQ(bounded.at(bounded.index(a)), a);
+  }
+}
+
+TEST(SearchSpace, SampleChoicesCoversAllDepthsOfATightlyBoundedSpace) {
+  SearchSpaceOptions options = gpt2_of_the_paper();
+  options.decoder_params = {.min = 19'950'000, .max = 20'050'000};
+  const SearchSpace space(options);
+  Random random(9);
+  Architecture a;
+  std::map<std::int64_t, int> depths;
+  for (int i = 0; i < 600; ++i) {
+    space.sample_choices(random, a);
+    ASSERT_TRUE(space.contains(a)) << *space.why_not(a);
+    ++depths[a.n_layer()];
+  }
+  for (std::int64_t n_layer = 2; n_layer <= 16; ++n_layer) {
+    options.n_layer = {n_layer};
+    const bool possible = message_of([&] { SearchSpace of_one_depth(options); }).empty();
+    EXPECT_EQ(depths[n_layer] > 0, possible) << n_layer;
+  }
+  EXPECT_GT(depths.size(), 10U);
+}
+
+// --- Details ---
+
+TEST(SearchSpace, TheOrderOfChoicesDoesNotMatter) {
+  SearchSpaceOptions shuffled = small();
+  shuffled.n_layer = {2, 1};
+  shuffled.d_model = {12, 8};
+  shuffled.n_head = {4, 1, 2};
+  shuffled.d_ff = {16, 8};
+  const SearchSpace a(small());
+  const SearchSpace b(shuffled);
+  EXPECT_EQ(a.options(), b.options());
+  ASSERT_EQ(a.size(), b.size());
+  for (std::uint64_t i = 0; BigUint(i) < a.size(); ++i) ASSERT_EQ(a.at(BigUint(i)), b.at(BigUint(i)));
+}
+
+TEST(SearchSpace, SampleReusesWhateverItIsGiven) {
+  Random random(10);
+  const SearchSpace space(small());
+  Random same = Random::from_state(random.state());
+  Architecture used;
+  SearchSpace(transformer_xl_of_the_paper()).sample(same, used);
+  same = Random::from_state(random.state());
+  for (int i = 0; i < 200; ++i) {
+    space.sample(same, used);
+    ASSERT_EQ(used, space.sample(random));
+    ASSERT_TRUE(space.contains(used));
+  }
+}
+
+TEST(SearchSpace, SharingWithoutItsOwnChoicesMeansNothing) {
+  // n_kv_head follows n_head, which is free.
+  SearchSpaceOptions options = small();
+  options.shared_n_kv_head = true;
+  EXPECT_EQ(SearchSpace(options).size(), SearchSpace(small()).size());
+}
+
+TEST(SearchSpace, WhyNot) {
+  const SearchSpace space(small());
+  const Architecture base = space.at(space.size() - BigUint(1));
+  const auto reason = [&](const std::function<void(Architecture&)>& change) {
+    Architecture a = base;
+    change(a);
+    return space.why_not(a).value_or("");
+  };
+  EXPECT_EQ(reason([](Architecture&) {}), "");
+  EXPECT_EQ(reason([](Architecture& a) { a.family = nullptr; }), "family is not set");
+  EXPECT_EQ(reason([](Architecture& a) { a.family = &family("llama"); }), "family is llama, the space is of gpt2");
+  EXPECT_EQ(reason([](Architecture& a) { a.vocab_size = 7; }), "vocab_size is 7, the space has 50257");
+  EXPECT_EQ(reason([](Architecture& a) { a.n_positions = 7; }), "n_positions is 7, the space has 1024");
+  EXPECT_EQ(reason([](Architecture& a) { a.head_dim = 7; }), "head_dim is 7, the space has 0");
+  EXPECT_EQ(reason([](Architecture& a) { a.cutoffs = {7}; }), "cutoffs differ from those of the space");
+  EXPECT_EQ(reason([](Architecture& a) { a.tie_projs = {true}; }), "tie_projs differ from those of the space");
+  EXPECT_EQ(reason([](Architecture& a) { a.tie_embedding = false; }), "tie_embedding differs from that of the space");
+  EXPECT_EQ(reason([](Architecture& a) { a.layers.clear(); }), "n_layer 0 is not among the choices");
+  EXPECT_EQ(reason([](Architecture& a) { a.d_model = 16; }), "d_model 16 is not among the choices");
+  EXPECT_EQ(reason([](Architecture& a) { a.d_embed = 4; }), "d_embed 4 is not among the choices");
+  EXPECT_EQ(reason([](Architecture& a) { a.div_val = 2; }), "div_val 2 is not among the choices");
+  EXPECT_EQ(reason([](Architecture& a) { a.layers[1].n_head = 3; }), "n_head 3 is not among the choices in layer 1");
+  EXPECT_EQ(reason([](Architecture& a) { a.layers[1].n_kv_head = 1; }),
+            "n_kv_head 1 is not among the choices in layer 1");
+  EXPECT_EQ(reason([](Architecture& a) { a.layers[0].d_ff = 9; }), "d_ff 9 is not among the choices in layer 0");
+
+  SearchSpaceOptions ruled = small();
+  ruled.min_ff_ratio = 1.0;
+  ruled.shared_d_ff = true;
+  ruled.decoder_params = {.min = 700, .max = 1100};
+  const SearchSpace other(ruled);
+  Architecture a = base;  // 12 wide, 4 heads, 16 feed-forward, 2 layers
+  a.layers[1].d_ff = 8;
+  EXPECT_EQ(other.why_not(a), "a shared dimension differs in layer 1");
+  a.layers[0].d_ff = 8;
+  EXPECT_EQ(other.why_not(a), "d_ff 8 is below min_ff_ratio * d_model in layer 0");
+  a = base;
+  EXPECT_EQ(other.why_not(a), "decoder_params " + std::to_string(oracle::decoder_params(a)) + " is outside [700, 1100]");
+  ruled.decoder_params = {};
+  ruled.total_params.max = 700'000;
+  const SearchSpace third(ruled);
+  a.vocab_size = third.options().vocab_size;
+  EXPECT_EQ(third.why_not(a).has_value(), oracle::total_params(a) > 700'000);
+
+  SearchSpaceOptions heads = small();
+  heads.n_head = {1, 5};
+  a = SearchSpace(small()).at(BigUint());
+  a.layers[0] = {.n_head = 5, .n_kv_head = 5, .d_ff = 8};
+  EXPECT_EQ(SearchSpace(heads).why_not(a), "n_head of layer 0 is 5; it must divide d_model, 8");
+}
+
+TEST(SearchSpace, ConstructorRejections) {
+  const auto rejection = [](const std::function<void(SearchSpaceOptions&)>& change) {
+    SearchSpaceOptions options = small();
+    change(options);
+    return message_of([&] { SearchSpace space(options); });
+  };
+  using O = SearchSpaceOptions;
+  EXPECT_EQ(rejection([](O&) {}), "");
+  EXPECT_EQ(rejection([](O& o) { o.family = "rwkv"; }),
+            "unknown family 'rwkv'; expected one of gpt2, transformer_xl, llama");
+  EXPECT_EQ(rejection([](O& o) { o.n_layer = {}; }), "n_layer has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.d_model = {}; }), "d_model has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.n_head = {}; }), "n_head has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.d_ff = {}; }), "d_ff has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.d_embed = {}; }), "d_embed has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.div_val = {}; }), "div_val has no choices; give at least one");
+  EXPECT_EQ(rejection([](O& o) { o.d_ff = {8, 16, 8}; }), "d_ff has the choice 8 twice; choices must be distinct");
+  EXPECT_EQ(rejection([](O& o) { o.n_layer = {0, 1}; }), "n_layer has the choice 0; it must be at least 1");
+  EXPECT_EQ(rejection([](O& o) { o.n_head = {-2, 1}; }), "n_head has the choice -2; it must be at least 1");
+  EXPECT_EQ(rejection([](O& o) { o.d_embed = {-2}; }), "d_embed has the choice -2; it must be at least -1");
+  EXPECT_EQ(rejection([](O& o) { o.d_embed = {-1, 0}; }),
+            "d_embed has the choice 0; it must be -1 (d_model) or at least 1");
+  EXPECT_EQ(rejection([](O& o) { o.div_val = {0}; }), "div_val has the choice 0; it must be at least 1");
+  EXPECT_EQ(rejection([](O& o) { o.n_layer = {2, 5000}; }), "n_layer has the choice 5000; it must be at most 4096");
+  EXPECT_EQ(rejection([](O& o) { o.n_layer = {1'000'000'000'000}; }),
+            "n_layer has the choice 1000000000000; it must be at most 4096");
+  EXPECT_EQ(rejection([](O& o) { o.n_kv_head = {1}; }),
+            "n_kv_head: gpt2 has no grouped-query attention; leave it out");
+  EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = -1; }), "min_ff_ratio must be a finite number that is not negative");
+  EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = std::nan(""); }),
+            "min_ff_ratio must be a finite number that is not negative");
+  EXPECT_EQ(rejection([](O& o) { o.decoder_params = {.min = 5, .max = 4}; }),
+            "bounds of decoder_params: min 5 is above max 4");
+  EXPECT_EQ(rejection([](O& o) { o.total_params = {.min = 5, .max = 4}; }),
+            "bounds of total_params: min 5 is above max 4");
+  EXPECT_EQ(rejection([](O& o) { o.vocab_size = 0; }),
+            "the choices and rules leave no architecture: vocab_size is 0; it must be from 1 to 2147483648");
+  EXPECT_EQ(rejection([](O& o) { o.n_head = {5, 7}; }),
+            "the choices and rules leave no architecture: n_head of layer 0 is 5; it must divide d_model, 8");
+  EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = 3; }),
+            "the choices and rules leave no architecture: no d_ff is at least min_ff_ratio * d_model");
+  EXPECT_EQ(rejection([](O& o) {
+              o.d_embed = {4};
+              o.tie_embedding = false;
+            }),
+            "the choices and rules leave no architecture: tie_embedding is false; an adaptive embedding is always tied");
+  // 8 wide, one layer of 8: 4*64+32 + 2*64+8+8 + 32 + 16 = 480; 12 wide, two layers of 16: 2*1084 + 24.
+  EXPECT_EQ(rejection([](O& o) { o.decoder_params.max = 479; }),
+            "the parameter bounds leave no architecture: decoder_params [-, 479], total_params [-, -], while the choices "
+            "reach from 480 to 2192 decoder parameters");
+  EXPECT_EQ(rejection([](O& o) { o.decoder_params = {.min = 481, .max = 482}; }),
+            "the parameter bounds leave no architecture: decoder_params [481, 482], total_params [-, -], while the "
+            "choices reach from 480 to 2192 decoder parameters");
+  EXPECT_EQ(rejection([](O& o) {
+              o.n_layer = range(1, 100, 1);
+              o.d_model = range(8, 8 * 100, 8);
+              o.d_embed = range(1, 101, 1);
+            }),
+            "the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than 1000000 "
+            "combinations; use fewer, or coarser steps");
+  EXPECT_EQ(rejection([](O& o) {
+              o.n_layer = {64};
+              o.d_model = range(64, 1024, 64);
+              o.d_ff = {101, 1009, 10007, 100003, 1000003};
+              o.decoder_params.min = 1;
+            }),
+            "parameter bounds: the choices make more than 2000000 distinct parameter sums; use coarser steps of d_ff or "
+            "fewer heads");
+}
+
+TEST(SearchSpace, BoundsMayBeAnyNumbers) {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  SearchSpaceOptions options = small();
+  options.decoder_params = {.min = least, .max = most};
+  options.total_params = {.min = -5, .max = most};
+  EXPECT_EQ(SearchSpace(options).size(), SearchSpace(small()).size());
+  options.total_params = {.min = least, .max = least};
+  EXPECT_NE(message_of([&] { SearchSpace space(options); }), "");
+  options.total_params = {.min = most, .max = most};
+  EXPECT_NE(message_of([&] { SearchSpace space(options); }), "");
+}
+
+TEST(SearchSpace, AtIsOutOfRangeFromTheSizeOn) {
+  const SearchSpace space(small());
+  // 8 wide: 3 heads, 2 widths: 6 + 36; 12 wide the same.
+  EXPECT_EQ(space.size(), BigUint(84));
+  EXPECT_EQ(message_of([&] { (void)space.at(BigUint(84)); }), "index 84 is out of range; the space has 84 architectures");
+  EXPECT_EQ(message_of([&] { (void)space.at(BigUint::from_decimal("123456789012345678901234567890")); }),
+            "index 123456789012345678901234567890 is out of range; the space has 84 architectures");
+}
+
+}  // namespace
+}  // namespace lts

@@ -1,0 +1,32 @@
+"""Fixtures of all Python tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of the golden files."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """Folder of the published tables of LiteTransformerSearch: ``$LTS_DATA/lts`` or ``../shared/data/lts``."""
+    base = Path(os.environ.get("LTS_DATA", ROOT.parent / "shared" / "data"))
+    folder = base if (base / "random_gpt2_wt103.csv").is_file() else base / "lts"
+    if not (folder / "random_gpt2_wt103.csv").is_file():
+        pytest.skip(f"the published tables are not in {folder}; set LTS_DATA to the folder that holds them")
+    return folder

@@ -1,0 +1,119 @@
+"""Runs exported models in ONNX Runtime; used by the tests of `lts.export`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+import lts
+
+
+def session(model: Any, **entries: str) -> ort.InferenceSession:
+    """A session on one thread, of an `onnx.ModelProto`, its bytes, or a path."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    for key, value in entries.items():
+        options.add_session_config_entry("session." + key, value)
+    if hasattr(model, "SerializeToString"):
+        model = model.SerializeToString()
+    return ort.InferenceSession(
+        model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def run(model: ort.InferenceSession, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """All outputs by name."""
+    names = [output.name for output in model.get_outputs()]
+    return dict(zip(names, model.run(names, dict(feeds)), strict=True))
+
+
+class Runner:
+    """Prompt pass, then one token at a time, carrying the cache or memory over by the names of inputs and outputs."""
+
+    def __init__(self, prefill: Any, decode: Any) -> None:
+        self.prefill = session(prefill)
+        self.decode = session(decode)
+
+    def __call__(self, ids: np.ndarray, n_prompt: int, mask: np.ndarray | None = None) -> list[np.ndarray]:
+        """Logits [batch, n_prompt, vocab_size] of the prompt, then [batch, vocab_size] of every further token."""
+        mask = np.ones_like(ids) if mask is None else mask
+        outputs = run(self.prefill, {"input_ids": ids[:, :n_prompt], "attention_mask": mask[:, :n_prompt]})
+        logits = [outputs.pop("logits")]
+        for step in range(n_prompt, ids.shape[1]):
+            kept = {name.replace("present", "past_key_values").replace("new_", ""): v for name, v in outputs.items()}
+            feeds = {"input_ids": ids[:, step : step + 1], "attention_mask": mask[:, : step + 1], **kept}
+            outputs = run(self.decode, feeds)
+            logits.append(outputs.pop("logits")[:, 0])
+        return logits
+
+
+def exported(architecture: lts.Architecture, weights: Any, **sizes: int) -> Runner:
+    """Both phases with these weights."""
+    from lts.export import onnx_model
+
+    return Runner(*(onnx_model(architecture, phase, weights=weights, **sizes) for phase in ("prefill", "decode")))
+
+
+def arrays(architecture: lts.Architecture, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights that leave no term of the network without influence."""
+    random_state = np.random.default_rng(seed)
+    result = {}
+    for weight in lts.weights(architecture):
+        values = random_state.standard_normal(weight.shape, dtype=np.float32)
+        if weight.kind == "scale":
+            result[weight.name] = 1 + values / 5
+        elif weight.kind == "bias":
+            result[weight.name] = values / 3
+        elif weight.kind == "table":
+            result[weight.name] = values / np.float32(np.sqrt(architecture.d_model))
+        else:
+            result[weight.name] = values * np.float32(1.5 / np.sqrt(weight.shape[0]))
+    return result
+
+
+def tokens(architecture: lts.Architecture, batch: int, length: int, seed: int = 0) -> np.ndarray:
+    """Token numbers from all over the vocabulary, [batch, length]."""
+    ids = np.random.default_rng(seed).integers(0, architecture.vocab_size, (batch, length))
+    edges = [end - 1 for end in architecture.clean_cutoffs] + [0, *architecture.clean_cutoffs[:-1]]
+    ids.flat[: len(edges)] = edges[: ids.size]
+    return ids
+
+
+def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference in units of the largest value."""
+    assert got.shape == expected.shape
+    return float(np.abs(got - expected).max() / np.abs(expected).max())
+
+
+def draw(family: str, source: random.Random) -> lts.Architecture:
+    """An architecture from the ranges of the published spaces (arXiv 2203.02094), with every option of its family."""
+    n_layer = source.randint(1, 16)
+    d_model = 64 * source.randint(1, 16)
+    options: dict[str, Any] = {
+        "vocab_size": source.choice([257, 50257, 267735]),
+        "n_positions": source.choice([192, 1024]),
+        "n_head": [source.choice([2, 4, 8]) for _ in range(n_layer)],
+        "d_ff": [64 * source.randint(4, 64) for _ in range(n_layer)],
+    }
+    traits = lts.family(family)
+    if traits.attention == "grouped_query":
+        options["n_kv_head"] = [source.choice([k for k in (1, 2, 4, 8) if h % k == 0]) for h in options["n_head"]]
+    if traits.head_width == "floor":
+        d_model += source.randint(0, 7)
+        options["n_head"] = [source.randint(1, 12) for _ in range(n_layer)]
+    if traits.embedding == "adaptive" or (traits.adaptive_allowed and source.random() < 0.5):
+        cutoffs = source.choice([[], [100], [100, 200, 257], [19997, 39997, 199997, 267735]])
+        options["cutoffs"] = cutoffs
+        options["div_val"] = source.choice([1, 2, 4])
+        options["d_embed"] = source.choice([-1, 128, 256, 512])
+        options["tie_projs"] = source.choice([[], [source.random() < 0.5 for _ in range(len(cutoffs) + 1)]])
+    elif source.random() < 0.5:
+        options["tie_embedding"] = source.random() < 0.5
+    if source.random() < 0.2:
+        options["head_dim"] = source.choice([16, 32, 80])
+    return lts.Architecture(family, d_model=d_model, **options)

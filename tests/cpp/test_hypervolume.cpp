@@ -30,8 +30,8 @@ std::string message_of(Function&& function) {
 }
 
 /// Counts the unit cells of the grid [0, side)^m that a point with integer coordinates dominates.
-double count_cells(const Points& points, std::size_t m, int side) {
-  std::vector<int> cell(m, 0);
+double count_cells(const Points& points, std::size_t m, std::uint32_t side) {
+  std::vector<std::uint32_t> cell(m, 0);
   double count = 0.0;
   while (true) {
     for (std::size_t i = 0; i < points.size(); i += m) {
@@ -73,13 +73,12 @@ class HypervolumeOf : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(HypervolumeOf, CountsCellsExactly) {
   const std::size_t m = GetParam();
-  const int side = m <= 3 ? 7 : m == 4 ? 5 : 4;
+  const std::uint32_t side = m <= 3 ? 7 : m == 4 ? 5 : 4;
   Random random(m);
   for (int i = 0; i < 400; ++i) {
     Points points(m * random.below(40));
-    const auto least = random.below(3);  // higher: fewer points dominate
-    for (double& x : points) x = static_cast<double>(std::min(least + random.below(6), 6U)) - 1.0;
-    for (double& x : points) x = std::max(x, 0.0);  // some lie on or beyond the reference
+    const std::uint32_t least = random.below(3);                          // higher: fewer points dominate others
+    for (double& x : points) x = least + random.below(side + 2 - least);  // some lie on or beyond the reference
     ASSERT_EQ(hypervolume(points, Points(m, side)), count_cells(points, m, side));
   }
 }
@@ -141,7 +140,10 @@ TEST_P(HypervolumeOf, ManyPointsAgreeWithSampling) {
   for (std::size_t i = 0; i < 150; ++i) {
     Points direction(m);
     double norm = 0.0;
-    for (double& x : direction) norm += (x = random.uniform()) * x;
+    for (double& x : direction) {
+      x = random.uniform();
+      norm += x * x;
+    }
     for (const double x : direction) points.push_back(1.0 - x / std::sqrt(norm));
   }
   const double volume = hypervolume(points, Points(m, 1.0));

@@ -23,9 +23,9 @@ from lts.errors import UsageError
 from lts.report import write_report
 from lts.report.charts import fitted_line
 from lts.report.page import axes
-from lts.report.text import duration, flattened, listed, magnitude, number, plural, runs, unit
 from lts.space import load_space
 from lts.store import Store
+from lts.text import duration, flattened, listed, magnitude, number, plural, runs, unit
 from lts.trial import Trial
 
 pytest.importorskip("plotly")

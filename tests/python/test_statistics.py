@@ -74,7 +74,7 @@ def test_summary_is_what_the_standard_library_says(samples: list[int]) -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -1.0, 2.0, float("nan")])
 def test_wrong_confidence(confidence: float) -> None:
-    with pytest.raises(ValueError, match="confidence is .*; it must be between 0 and 1"):
+    with pytest.raises(ValueError, match=r"confidence is .*; it must be between 0 and 1"):
         summary([1, 2, 3], confidence)
 
 

@@ -138,7 +138,7 @@ def test_what_is_wrong_with_a_file(tmp_path: Path, text: str, sentence: str) -> 
 
 
 def test_what_is_wrong_with_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown target 'toaster'; expected one of .*host.*, or a TOML file"):
+    with pytest.raises(UsageError, match=r"unknown target 'toaster'; expected one of .*host.*, or a TOML file"):
         load_target("toaster")
     with pytest.raises(UsageError, match=r"no target file .*missing.toml; expected .*host"):
         load_target(tmp_path / "missing.toml")
@@ -146,7 +146,7 @@ def test_what_is_wrong_with_a_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not UTF-8"):
         load_target(tmp_path / "binary.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(UsageError, match="folder.toml"):
+    with pytest.raises(UsageError, match=r"folder\.toml"):
         load_target(tmp_path / "folder.toml")
 
 

@@ -41,7 +41,7 @@ class Live:
             typer.echo(self._line(progress), err=True)
 
     def _line(self, progress: Progress) -> str:
-        from lts.cli.output import number
+        from lts.text import number
 
         trial = progress.trial
         total = "" if progress.trials is None else f"/{progress.trials}"
@@ -60,8 +60,8 @@ class Live:
         from rich.table import Table
         from rich.text import Text
 
-        from lts.cli.output import layers, number
         from lts.front import observed_hypervolume
+        from lts.text import number, runs
 
         front = self._study.front()
         volume = observed_hypervolume(self._study.trials, self._study.search.objectives)
@@ -78,7 +78,7 @@ class Live:
         for trial in front.trials[:shown]:
             a = trial.architecture
             values = (number(trial.values[name]) for name in names)
-            table.add_row(str(trial.id), *values, str(a.n_layer), str(a.d_model), layers(a.d_ff))
+            table.add_row(str(trial.id), *values, str(a.n_layer), str(a.d_model), runs(a.d_ff))
         more = [] if len(front) <= shown else [Text(f"  and {len(front) - shown} more")]
         return Group(Text("  ".join(parts)), table, *more)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
+from lts.text import number, runs
 
 if TYPE_CHECKING:
     from lts.trial import Trial
@@ -45,28 +46,13 @@ def emit(results: Results, form: Format) -> None:
         sys.stdout.write(text.rstrip("\n") + "\n")
 
 
-def number(value: Any) -> str:
-    """A value for people: integers grouped, floats to four significant digits."""
-    if isinstance(value, bool) or value is None:
-        return "" if value is None else str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", " ")
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
-
-
-def layers(values: Iterable[int]) -> str:
-    """Values per layer, runs shortened: [2, 2, 2, 8] is "3x2 8"."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and runs[-1][1] == value:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, value])
-    return " ".join(str(value) if n == 1 else f"{n}x{value}" for n, value in runs)
+def cell(value: Any) -> str:
+    """A value for people."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | None = None) -> Results:
@@ -81,8 +67,8 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
             *(trial.values.get(name) for name in columns),
             trial.architecture.n_layer,
             trial.architecture.d_model,
-            layers(trial.architecture.n_head),
-            layers(trial.architecture.d_ff),
+            runs(trial.architecture.n_head),
+            runs(trial.architecture.d_ff),
         ]
         for trial in trials
     ]
@@ -101,7 +87,7 @@ def _table(results: Results) -> None:
         numeric = any(isinstance(row[i], int | float) for row in results.rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in results.rows:
-        table.add_row(*(number(value) for value in row))
+        table.add_row(*(cell(value) for value in row))
     if sys.stdout.isatty():
         Console(markup=False, highlight=False).print(table)
         return
@@ -117,7 +103,7 @@ def _markdown(results: Results) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     lines = [line(results.columns), line("---" for _ in results.columns)]
-    return "\n".join(lines + [line(number(value) for value in row) for row in results.rows])
+    return "\n".join(lines + [line(cell(value) for value in row) for row in results.rows])
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

@@ -57,14 +57,15 @@ def sample(
 ) -> None:
     """Random architectures of a space."""
     from lts._core import decoder_params
-    from lts.cli.output import Results, emit, layers
+    from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.space import load_space
+    from lts.text import runs
 
     if method not in ("uniform", "choices"):
         raise UsageError(f"unknown method '{method}'; expected uniform or choices")
     architectures = load_space(space).sample(n, seed=seed, method=method)
-    rows = [(decoder_params(a), a.n_layer, a.d_model, layers(a.n_head), layers(a.d_ff)) for a in architectures]
+    rows = [(decoder_params(a), a.n_layer, a.d_model, runs(a.n_head), runs(a.d_ff)) for a in architectures]
     columns = ("decoder_params (exact)", "n_layer", "d_model", "n_head", "d_ff")
     emit(Results([a.to_dict() for a in architectures], columns, rows), output)
 

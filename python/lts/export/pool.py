@@ -15,6 +15,7 @@ from lts.export.weights import ALIGNMENT, INLINE_BYTES, Tensor, external, inline
 
 _MAGIC = b"lts-engine weight pool 1: float32 numbers from N(0, 0.02^2)\n".ljust(ALIGNMENT, b"\0")
 _CHUNK = 1 << 22  # bytes that are drawn from one seed
+_DRAWN = 16  # chunks that are drawn; further ones repeat all but the first, which begins with the magic
 _STD = np.float32(0.02)
 
 
@@ -29,8 +30,8 @@ class PooledWeights:
     Parameters
     ----------
     path
-        The file. A model must be saved in the same directory, or be loaded from bytes with that directory as
-        ``session.model_external_initializers_file_folder_path`` of ONNX Runtime's session options.
+        The file. A model has to be saved in the same directory; from version 1.20 on, ONNX Runtime also loads it from
+        bytes, with that directory as ``session.model_external_initializers_file_folder_path`` of its options.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -73,7 +74,7 @@ class PooledWeights:
                     raise UsageError(f"{self.path} is not a pool of weights; remove it or choose another path")
                 # From the last whole chunk on: whoever wrote a part of the next one may have been killed.
                 for chunk in range(present // _CHUNK, -(-size // _CHUNK)):
-                    _write(file, _content(chunk), chunk * _CHUNK)
+                    _write(file, _content(file, chunk), chunk * _CHUNK)
                 self._size = max(present, -(-size // _CHUNK) * _CHUNK)
             finally:
                 os.close(file)
@@ -81,7 +82,9 @@ class PooledWeights:
             raise UsageError(f"cannot write the pool of weights {self.path}: {error.strerror}") from None
 
 
-def _content(chunk: int) -> bytes:
+def _content(file: int, chunk: int) -> bytes:
+    if chunk >= _DRAWN:
+        return os.pread(file, _CHUNK, (1 + (chunk - 1) % (_DRAWN - 1)) * _CHUNK)
     values = np.random.default_rng([2203, 2094, chunk]).standard_normal(_CHUNK // 4, dtype=np.float32)
     values *= _STD
     data = values.astype("<f4", copy=False).tobytes()

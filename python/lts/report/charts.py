@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lts.report.contents import Contents
-from lts.report.text import number, runs, unit
+from lts.text import number, runs, unit
 from lts.trial import Trial
 
 Figure = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any
 from lts._core import Constraint, SearchSpace, parse_constraint, parse_objective
 from lts.errors import UsageError
 from lts.front import Front, front_of, hypervolume_history
-from lts.report.text import unit
 from lts.store import Store
+from lts.text import unit
 from lts.trial import Trial
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -9,7 +9,7 @@ from statistics import median
 
 from lts.report.charts import dimensions
 from lts.report.contents import Contents
-from lts.report.text import duration, flattened, listed, magnitude, number, plural, unit
+from lts.text import duration, flattened, listed, magnitude, number, plural, unit
 from lts.trial import Trial
 
 _MEANINGS = {

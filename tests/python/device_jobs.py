@@ -1,0 +1,60 @@
+"""Jobs for test_device.py, in a module of their own that is quick to import."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def facts() -> dict[str, Any]:
+    """What the worker sees of itself."""
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "group": os.getpgrp(),
+        "session": os.getsid(0),
+        "cpus": sorted(os.sched_getaffinity(0)),
+        "environment": dict(os.environ),
+        "ignores_interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        "core_limit": resource.getrlimit(resource.RLIMIT_CORE)[0],
+        "oom_score": int(Path("/proc/self/oom_score_adj").read_text()),
+        "modules": sorted(sys.modules),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
+    }
+
+
+def leave_a_child_behind(path: str) -> None:
+    """End with a child running."""
+    child = subprocess.Popen(["sleep", "1000"])
+    Path(path).write_text(f"{os.getpid()} {child.pid}")
+
+
+def hang_with_a_child(path: str) -> None:
+    """Hang with a child running, once the file has this worker, its parent and the child."""
+    child = subprocess.Popen(["sleep", "1000"])
+    Path(f"{path}.part").write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
+    Path(f"{path}.part").rename(path)
+    time.sleep(1000)
+
+
+def kill_the_server_once(marker: str) -> str:
+    """The first time, kill the server that forked this process."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1000)
+    return "second try"
+
+
+def kill_the_parent() -> int:
+    """Kill any server, every time; without a server, the parent is the test."""
+    if "pytest" not in Path(f"/proc/{os.getppid()}/cmdline").read_text():
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1000)
+    return os.getppid()

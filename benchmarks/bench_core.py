@@ -8,8 +8,8 @@ loop in Python is written as the original is: genes in a dict, every candidate c
 among all results after every generation. 3,000 candidates are what 30 generations of the original evaluate. A second
 loop is kinder: it keeps its front up to date in a NumPy array.
 
-Rates are per second of processor time, all on one thread. First all must give equal numbers for the same architectures; then the fronts of equally long searches are compared, so
-that speed is not bought with quality.
+Rates are per second of processor time, all on one thread. First all must give equal numbers for the same architectures;
+then the fronts of equally long searches are compared, so that speed is not bought with quality.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
+#include <pybind11/stl.h>
+
 #include <lts/archive.hpp>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "arrays.hpp"
@@ -21,7 +25,13 @@ class PyArchive {
   }
 
  public:
+  /// n_objectives, the next id, points and ids; what it is made from again, in the same order, by inserting.
+  using State = std::tuple<std::size_t, std::uint64_t, std::vector<double>, std::vector<std::uint64_t>>;
+
   explicit PyArchive(const Int& n_objectives) : archive_(to_uint64(n_objectives, "n_objectives")) {}
+  explicit PyArchive(const State& state) : archive_(std::get<0>(state)), next_id_(std::get<1>(state)) {
+    archive_.insert_all(std::get<2>(state), std::get<3>(state));
+  }
 
   std::size_t insert(const ArrayLike& argument, const OptionalArrayLike& ids_argument) {
     const Doubles points = to_point_or_points(argument, n_objectives());
@@ -60,6 +70,13 @@ class PyArchive {
 
   std::size_t size() const {
     return locked([this] { return archive_.size(); });
+  }
+
+  State state() const {
+    return locked([this] {
+      return State(archive_.n_objectives(), next_id_, {archive_.points().begin(), archive_.points().end()},
+                   {archive_.ids().begin(), archive_.ids().end()});
+    });
   }
 
   std::size_t n_objectives() const noexcept { return archive_.n_objectives(); }
@@ -127,6 +144,8 @@ O(m size) per point at worst; a point that a recent dominator dominates takes O(
       .def_property_readonly("ids", &PyArchive::ids, "Copy of the members' ids, shape (len,).")
       .def_property_readonly("n_objectives", &PyArchive::n_objectives, "Number of coordinates of a point.")
       .def("__len__", &PyArchive::size)
+      .def(py::pickle([](const PyArchive& a) { return a.state(); },
+                      [](const PyArchive::State& state) { return std::make_unique<PyArchive>(state); }))
       .def("__repr__", [](const PyArchive& a) {
         return "<ParetoArchive of " + std::to_string(a.n_objectives()) + " objectives: " + std::to_string(a.size()) +
                " members>";

@@ -212,6 +212,8 @@ class _Candidate:
         try:
             return self.export(self.architecture, phase, self.workdir)
         except (OSError, UsageError) as error:
+            if not self.workdir.is_dir():
+                raise UsageError(f"cannot write in {self.workdir}: there is no such directory") from None
             needed = weight_bytes(self.architecture) + _MODEL_BYTES
             free = shutil.disk_usage(self.workdir).free
             if free < needed or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):

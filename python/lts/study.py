@@ -140,6 +140,12 @@ class Study:
         """How many trials are complete or failed."""
         return sum(trial.state in ("complete", "failed") for trial in self._trials.values())
 
+    @property
+    def environment_changed(self) -> bool:
+        """Whether trials were evaluated on another machine, or with other software, than a trial now would be."""
+        known = {trial.environment for trial in self._trials.values() if trial.environment}
+        return bool(known - {self._environment()}) if known else False
+
     def front(self) -> Front:
         """The feasible, non-dominated trials, by the first objective."""
         return front_of(self.trials, self.search.objectives, self.search.constraints)
@@ -221,17 +227,19 @@ class Study:
             id=key,
             state="running",
             architecture=architecture,
-            target=description["target"],
-            device=description["device"],
-            backend=description["backend"],
+            target=description.get("target", ""),
+            device=description.get("device", ""),
+            backend=description.get("backend", ""),
             seed=self._seed,
             lts_version=_core.__version__,
         )
 
     def _evaluate(self, trial: Trial, left: float | None) -> Trial:
+        begun = time.monotonic()
         evaluation = self.evaluator.evaluate(trial.architecture, self.search.columns, left)
         error = problem_with(evaluation, self.search.columns)
-        if error is not None and left is not None and sum(evaluation.seconds.values()) >= left:
+        taken = max(time.monotonic() - begun, sum(evaluation.seconds.values()))
+        if error is not None and left is not None and taken >= left:
             return trial
         values = {name: _plain(value) for name, value in evaluation.values.items() if math.isfinite(value)}
         feasible = None
@@ -245,7 +253,7 @@ class Study:
             state="complete" if error is None else "failed",
             values=values,
             provenance={name: p for name, p in evaluation.provenance.items() if name in values},
-            interval=evaluation.interval,
+            interval={name: bounds for name, bounds in evaluation.interval.items() if all(map(math.isfinite, bounds))},
             samples_ns=evaluation.samples_ns,
             feasible=feasible,
             error=error,

@@ -58,3 +58,24 @@ def kill_the_parent() -> int:
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(1000)
     return os.getppid()
+
+
+def time_a_busy_loop(n: int, repeats: int) -> dict[str, list[int]]:
+    """Timing of a loop that wants the processor all the time."""
+    from lts.backends.timing import time_runs
+
+    timing = time_runs(lambda: sum(range(n)), threads=1, min_time=0.0, min_repeats=repeats, max_time=1000.0)
+    return {"samples_ns": timing.samples_ns, "wall_ns": timing.wall_ns}
+
+
+def peak_of(mib: int) -> dict[str, Any]:
+    """Peak memory after that much was touched and given back."""
+    from lts.backends.timing import PeakMemory
+
+    block = b"x" * (mib << 20)
+    del block
+    memory = PeakMemory()
+    before = memory.mib()
+    block = b"x" * (mib << 20)
+    del block
+    return {"before": before, "after": memory.mib(), "warnings": memory.warnings}

@@ -145,7 +145,7 @@ def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str
         if output.dtype.kind == "f" and output.size and not (np.isfinite(output.max()) and np.isfinite(output.min())):
             raise MeasurementError(f"the output '{name}' of {phase} is not finite")
     first = np.ascontiguousarray(outputs[0])
-    flat = first.reshape(-1)
+    flat = first.reshape(-1).astype(np.float32, copy=False)
     return {
         "checksum": f"{zlib.crc32(first.view(np.uint8).data if first.size else b''):08x}",
         "rms": float(np.sqrt(np.vdot(flat, flat) / max(1, flat.size))),

@@ -39,7 +39,7 @@ def time_runs(
     """Call a function again and again, and time every call.
 
     Sampling ends after at least `min_repeats` calls and `min_time` seconds, or `max_repeats` calls, or, when calls
-    take so long, 6 calls and `max_time` seconds.
+    take so long, 6 calls and `max_time` seconds, where that is more than `min_time`.
 
     A sample is the time on the wall. But where the kernel took the core away for another program during a call of a
     single thread, it is the processor time of that call: what the call would have taken had the core been left to it.
@@ -53,6 +53,7 @@ def time_runs(
     while time.perf_counter() - start < _WARM_UP:
         function()
     timing = Timing()
+    max_time = max(max_time, min_time)
     collects = gc.isenabled()
     gc.disable()
     try:

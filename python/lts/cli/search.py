@@ -127,6 +127,8 @@ def _announce(study: Study, space: Any, path: Path) -> None:
     )
     if study.resumed:
         typer.echo(f"resuming {path}: {study.n_finished} trials are there", err=True)
+        if study.environment_changed:
+            typer.echo("warning: earlier trials come from another machine or software; costs may not compare", err=True)
     for warning in fitness_warnings():
         typer.echo(f"warning: {warning}", err=True)
 

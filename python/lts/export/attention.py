@@ -105,7 +105,7 @@ class RelativeAttention:
             remembered = graph.op("Concat", memory, remembered, axis=1)
         graph.output(f"new_mems.{layer}", remembered, batch, total, d_model)
 
-        # Separate from the query, which the memory does not need; one product for both in a prompt pass gains nothing.
+        # The memory needs no query, so that query is separate; in a prompt pass too, to have the same weights.
         joined = b.linear(graph.reshape(remembered, -1, d_model), f"{prefix}.key", f"{prefix}.value")
         key, value = graph.split(split_heads(b, joined, total, 2 * n_head, width), [n_head, n_head], axis=1)
         query = split_heads(b, b.linear(x, f"{prefix}.query"), sequence, n_head, width)

@@ -40,7 +40,8 @@ ValueError
       .def(py::self == py::self)
       .def("__hash__", [](const Objective& o) { return py::hash(py::make_tuple(o.name, direction_of(o))); })
       .def("__str__", py::overload_cast<const Objective&>(&lts::to_string))
-      .def(py::pickle([](const Objective& o) { return to_string(o); }, &lts::parse_objective))
+      .def(py::pickle([](const Objective& o) { return to_string(o); },
+                      [](const std::string& text) { return lts::parse_objective(text); }))
       .def("__repr__",
            [](const Objective& o) { return "Objective(" + quoted(o.name) + ", " + quoted(direction_of(o)) + ")"; });
   py::class_<Constraint>(m, "Constraint", R"(A bound on a column.
@@ -74,7 +75,8 @@ ValueError
       .def(py::self == py::self)
       .def("__hash__", [](const Constraint& c) { return py::hash(py::make_tuple(c.name, relation_of(c), c.bound)); })
       .def("__str__", py::overload_cast<const Constraint&>(&lts::to_string))
-      .def(py::pickle([](const Constraint& c) { return to_string(c); }, &lts::parse_constraint))
+      .def(py::pickle([](const Constraint& c) { return to_string(c); },
+                      [](const std::string& text) { return lts::parse_constraint(text); }))
       .def("__repr__", [](const Constraint& c) {
         return "Constraint(" + quoted(c.name) + ", " + quoted(relation_of(c)) + ", " +
                std::string(py::repr(py::float_(c.bound))) + ")";

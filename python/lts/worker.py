@@ -45,6 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     """Entry point: the number of the socket's file descriptor, the mode, and the modules to import beforehand."""
     number, mode, *modules = arguments
     channel = socket.socket(fileno=int(number))
+    channel.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ConnectionError):  # the parent is gone
@@ -141,7 +142,8 @@ def _run(job_file: int, result_file: int) -> NoReturn:
 
 def _call(function: str, arguments: dict[str, Any], cpus: Sequence[int], environment: dict[str, str]) -> Any:
     os.environ.update(environment)
-    if cpus and hasattr(os, "sched_setaffinity"):
+    # The processors may have been taken from us since they were chosen; then the job runs where it is allowed to.
+    with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, cpus)
     # When memory runs out, the kernel shall take the job rather than somebody's editor.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123

@@ -98,6 +98,7 @@ class WorkerProcess:
             When the server, not the job, has died.
         """
         self._output = b""
+        deadline = time.monotonic() + timeout
         with _memory_file(job) as job_file, _memory_file("") as result_file:
             try:
                 socket.send_fds(self._channel, [b"run"], [job_file.fileno(), result_file.fileno()])
@@ -108,7 +109,11 @@ class WorkerProcess:
                 self._kill_job()
                 return Ended(output=self._said(), timed_out=True)
             if self.mode == "once":
-                code = self._process.wait()
+                try:
+                    code = self._process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:  # the job has closed the socket and goes on
+                    self._kill_job()
+                    return Ended(output=self._said(), timed_out=True)
                 status = -code if code < 0 else code << 8
             elif message.startswith(b"ended "):
                 status = int(message[6:])
@@ -160,7 +165,10 @@ class WorkerProcess:
                 if self._log in descriptors and not self._drain():
                     selector.unregister(self._log)
                 if self._channel.fileno() in descriptors:
-                    return self._channel.recv(64)
+                    try:
+                        return self._channel.recv(64)
+                    except ConnectionError:
+                        return b""
                 if time.monotonic() >= deadline:
                     return None
 

@@ -43,6 +43,12 @@ def hang_with_a_child(path: str) -> None:
     time.sleep(1000)
 
 
+def close_everything_and_hang() -> None:
+    """Close all files, with them the ways to the parent, and go on."""
+    os.closerange(0, 256)
+    time.sleep(1000)
+
+
 def kill_the_server_once(marker: str) -> str:
     """The first time, kill the server that forked this process."""
     if not Path(marker).exists():

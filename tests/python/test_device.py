@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from device_jobs import facts, hang_with_a_child, kill_the_parent, kill_the_server_once, leave_a_child_behind
+from device_jobs import (
+    close_everything_and_hang,
+    facts,
+    hang_with_a_child,
+    kill_the_parent,
+    kill_the_server_once,
+    leave_a_child_behind,
+)
 
 from lts import device as device_module
 from lts.device import Device, Job, JobResult, LocalDevice, device
@@ -149,6 +156,13 @@ def test_a_timeout_kills_what_the_job_started(fork: bool, tmp_path: Path) -> Non
         if file.exists():  # it got that far
             worker, _, child = (int(pid) for pid in file.read_text().split())
             wait_until(lambda: not alive(worker) and not alive(child), "processes of a job that timed out run on")
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_job_that_closes_all_files_ends_at_its_timeout(fork: bool) -> None:
+    with LocalDevice(fork=fork) as local:
+        assert local.run(job(close_everything_and_hang), 1.0).error == "no result within 1 s"
+        assert local.run(job(facts), TIMEOUT).error is None
 
 
 def test_close_ends_the_server_and_a_job_starts_another(local: LocalDevice) -> None:

@@ -12,7 +12,7 @@ from export_runner import arrays, draw, exported, relative_error, run, session, 
 
 import lts
 from lts.errors import UsageError
-from lts.export import StructureOnly, onnx_model
+from lts.export import StructureOnly, export, onnx_model
 
 TOLERANCE = 1e-4
 needs_torch = pytest.mark.skipif(reference_models.torch is None, reason=reference_models.REASON)
@@ -150,7 +150,7 @@ def test_equals_transformers_through_its_own_files(architecture: lts.Architectur
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     torch = reference_models.torch
     weights = arrays(architecture)
-    lts.export.export(architecture, tmp_path, ["hf"], weights=weights)
+    export(architecture, tmp_path, ["hf"], weights=weights)
     model, report = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
@@ -187,7 +187,7 @@ def test_greedy_continuation_equals_generate_of_transformers(tmp_path: Any) -> N
     torch = reference_models.torch
     architecture = lts.Architecture("gpt2", 131, 40, 32, n_head=4, d_ff=80, n_layer=2)
     weights = arrays(architecture)
-    lts.export.export(architecture, tmp_path, ["hf"], weights=weights)
+    export(architecture, tmp_path, ["hf"], weights=weights)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     ids = tokens(architecture, 2, 6)
     mask = np.ones_like(ids)

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstdint>
 #include <lts/hypervolume.hpp>
 #include <lts/sort.hpp>
 #include <vector>

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 
 #include "lts/dominance.hpp"
 

@@ -30,7 +30,7 @@ BigUint BigUint::from_decimal(std::string_view digits) {
 BigUint BigUint::random_below(const BigUint& bound, Random& random) {
   if (bound.is_zero()) throw_invalid({"random integer below 0: the bound must be at least 1"});
   const std::size_t n_limbs = bound.limbs_.size();
-  const std::uint32_t mask = static_cast<std::uint32_t>((std::uint64_t{1} << std::bit_width(bound.limbs_.back())) - 1);
+  const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << std::bit_width(bound.limbs_.back())) - 1);
   BigUint result;
   do {
     result.limbs_.resize(n_limbs);

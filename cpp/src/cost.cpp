@@ -10,7 +10,7 @@ namespace lts {
 
 namespace {
 
-constexpr std::int64_t kBytesPerMib = 1024 * 1024;
+constexpr std::int64_t kBytesPerMib = std::int64_t{1024} * 1024;
 
 std::int64_t bytes(std::int64_t elements, Precision precision) {
   return (elements * static_cast<std::int64_t>(precision) + 7) / 8;
@@ -32,7 +32,7 @@ double multiply_adds(const Architecture& a, double n_new, double n_all) {
     sum += static_cast<double>(w.size()) * (of_memory ? n_all : n_new);
   });
   for (const Layer& layer : a.layers) {
-    const double width = static_cast<double>(layer.n_head * a.width_of_head(layer));
+    const auto width = static_cast<double>(layer.n_head * a.width_of_head(layer));
     const double scores = a.family->position == Position::relative ? 2 : 1;  // content and position
     sum += (scores + 1) * width * n_new * n_all;
   }

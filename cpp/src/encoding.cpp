@@ -123,7 +123,7 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
   }
 }
 
-std::uint16_t Encoding::gene_or_zero(std::span<const std::uint16_t> genotype, std::int32_t gene) const noexcept {
+std::uint16_t Encoding::gene_or_zero(std::span<const std::uint16_t> genotype, std::int32_t gene) noexcept {
   return gene < 0 ? std::uint16_t{0} : genotype[static_cast<std::size_t>(gene)];
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <stdexcept>
+#include <tuple>
 
 #include "lts/cost.hpp"
 #include "lts/error.hpp"
@@ -15,7 +17,6 @@ namespace {
 
 constexpr std::int64_t kNoMin = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kMaxLayers = 4096;  // of a valid architecture
 constexpr std::size_t kMaxGroups = 1'000'000;
 constexpr std::size_t kMaxSums = 2'000'000;  // distinct parameter sums of one set of layers, over all depths
 
@@ -56,6 +57,17 @@ bool has(const std::vector<std::int64_t>& choices, std::int64_t value) {
   return std::binary_search(choices.begin(), choices.end(), value);
 }
 
+/// Whether the architecture is valid; the first refusal is kept for the message of a space that turns out empty.
+bool accepted(const Architecture& architecture, std::string& refusal) {
+  try {
+    validate(architecture);
+  } catch (const std::invalid_argument& error) {
+    if (refusal.empty()) refusal = error.what();
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 BigUint SearchSpace::Ways::between(std::int64_t low, std::int64_t high) const {
@@ -70,7 +82,7 @@ BigUint SearchSpace::Ways::between(std::int64_t low, std::int64_t high) const {
 SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
   SearchSpaceOptions& o = options_;
   family_ = &lts::family(o.family);
-  check_choices("n_layer", o.n_layer, 1, kMaxLayers);
+  check_choices("n_layer", o.n_layer, 1, max_layers);
   check_choices("d_model", o.d_model, 1);
   check_choices("n_head", o.n_head, 1);
   if (!o.n_kv_head.empty()) check_choices("n_kv_head", o.n_kv_head, 1);
@@ -117,119 +129,112 @@ void SearchSpace::apply(const Block& block, Architecture& out) const {
 }
 
 void SearchSpace::build() {
-  const SearchSpaceOptions& o = options_;
-  // Which layers go with which width: all combinations of heads and widths that the rules allow, split by the values
-  // of the shared dimensions.
-  std::vector<std::int64_t> set_d_model;
-  std::string first_refusal;
-  for (const std::int64_t d : o.d_model) {
-    std::map<Layer, std::vector<Layer>, decltype([](const Layer& a, const Layer& b) {
-               return std::tie(a.n_head, a.n_kv_head, a.d_ff) < std::tie(b.n_head, b.n_kv_head, b.d_ff);
-             })>
-        sets;
-    for (const std::int64_t n_head : o.n_head) {
-      const std::vector<std::int64_t> same{n_head};
-      for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
-        for (const std::int64_t d_ff : o.d_ff) {
-          if (static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d)) continue;
-          const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
-          Architecture probe = skeleton();
-          probe.d_model = d;
-          probe.layers = {layer};
-          try {
-            validate(probe);
-          } catch (const std::invalid_argument& error) {
-            if (first_refusal.empty()) first_refusal = error.what();
-            continue;
-          }
-          const Layer shared{.n_head = o.shared_n_head ? n_head : 0,
-                             .n_kv_head = o.shared_n_kv_head ? n_kv_head : 0,
-                             .d_ff = o.shared_d_ff ? d_ff : 0};
-          sets[shared].push_back(layer);
-        }
-      }
-    }
-    for (auto& [shared, layers] : sets) {
-      LayerSet set;
-      set.layers = std::move(layers);
-      if (bounded_) {
-        Architecture probe = skeleton();
-        probe.d_model = d;
-        for (const Layer& layer : set.layers) set.params.push_back(layer_params(probe, layer));
-      }
-      layer_sets_.push_back(std::move(set));
-      set_d_model.push_back(d);
-    }
-  }
-
-  std::int64_t least = kNoMax;
-  std::int64_t most = 0;  // parameters that are reached, for the message when the bounds leave nothing
-  for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) {
-    LayerSet& set = layer_sets_[s];
-    const std::size_t first_group = groups_.size();
-    std::int64_t max_sum = 0;
-    for (const std::int64_t d_embed : o.d_embed) {
-      for (const std::int64_t div_val : o.div_val) {
-        const Block block{.d_model = set_d_model[s], .d_embed = d_embed, .div_val = div_val, .layer_set = s};
-        Architecture probe = skeleton();
-        apply(block, probe);
-        probe.layers = {set.layers.front()};
-        try {
-          validate(probe);
-        } catch (const std::invalid_argument& error) {
-          if (first_refusal.empty()) first_refusal = error.what();
-          continue;
-        }
-        const std::int64_t one = layer_params(probe, set.layers.front());
-        const std::int64_t decoder_rest = decoder_params(probe) - one;
-        const std::int64_t total_rest = total_params(probe) - one;
-        std::int64_t low = kNoMin;
-        std::int64_t high = kNoMax;
-        const auto bind = [&](const Bounds& bounds, std::int64_t rest) {  // any negative bound is as good as -1
-          if (bounds.min) low = std::max(low, std::max<std::int64_t>(*bounds.min, -1) - rest);
-          if (bounds.max) high = std::min(high, std::max<std::int64_t>(*bounds.max, -1) - rest);
-        };
-        bind(o.decoder_params, decoder_rest);
-        bind(o.total_params, total_rest);
-        if (bounded_) {
-          const auto [smallest, largest] = std::minmax_element(set.params.begin(), set.params.end());
-          least = std::min(least, o.n_layer.front() * *smallest + decoder_rest);
-          most = std::max(most, o.n_layer.back() * *largest + decoder_rest);
-          max_sum = std::max(max_sum, std::min(high, o.n_layer.back() * *largest));
-        }
-        for (const std::int64_t n_layer : o.n_layer) {
-          groups_.push_back(Group{.block = static_cast<std::uint32_t>(blocks_.size()),
-                                  .n_layer = n_layer,
-                                  .min_sum = low,
-                                  .max_sum = high,
-                                  .begin = {},
-                                  .count = {}});
-        }
-        blocks_.push_back(block);
-        if (groups_.size() > kMaxGroups) {
-          throw_invalid({"the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than ",
-                         std::to_string(kMaxGroups), " combinations; use fewer, or coarser steps"});
-        }
-      }
-    }
-    if (bounded_ && max_sum > 0) build_ways(set, max_sum);
-    for (std::size_t g = first_group; g < groups_.size(); ++g) count_group(groups_[g], set);
-  }
+  std::string refusal;
+  for (const std::int64_t d_model : options_.d_model) add_layer_sets(d_model, refusal);
+  for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) add_groups(s, refusal);
   std::erase_if(groups_, [](const Group& g) { return g.count.is_zero(); });
-  if (groups_.empty()) {
-    if (blocks_.empty()) {
-      throw_invalid({"the choices and rules leave no architecture: ",
-                     first_refusal.empty() ? "no d_ff is at least min_ff_ratio * d_model" : first_refusal});
-    }
-    throw_invalid({"the parameter bounds leave no architecture: decoder_params ", describe(o.decoder_params),
-                   ", total_params ", describe(o.total_params), ", while the choices reach from ", number(least),
-                   " to ", number(most), " decoder parameters"});
-  }
+  if (groups_.empty()) refuse(refusal);
   for (Group& group : groups_) {
     group.begin = size_;
     size_ += group.count;
   }
   for (const Group& group : groups_) thresholds_.push_back(fraction_of_2_64(group.begin + group.count, size_));
+}
+
+/// Which layers go with a width: all combinations of heads and widths that the rules allow, split by the values of the
+/// shared dimensions.
+void SearchSpace::add_layer_sets(std::int64_t d_model, std::string& refusal) {
+  const SearchSpaceOptions& o = options_;
+  using Shared = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+  std::map<Shared, LayerSet> sets;
+  Architecture probe = skeleton();
+  probe.d_model = d_model;
+  for (const std::int64_t n_head : o.n_head) {
+    const std::vector<std::int64_t> same{n_head};
+    for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
+      for (const std::int64_t d_ff : o.d_ff) {
+        if (static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d_model)) continue;
+        const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
+        probe.layers = {layer};
+        if (!accepted(probe, refusal)) continue;
+        LayerSet& set =
+            sets[{o.shared_n_head ? n_head : 0, o.shared_n_kv_head ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}];
+        set.d_model = d_model;
+        set.layers.push_back(layer);
+        if (bounded_) set.params.push_back(layer_params(probe, layer));
+      }
+    }
+  }
+  for (auto& [shared, set] : sets) layer_sets_.push_back(std::move(set));
+}
+
+/// The blocks and groups of one set of layers, counted.
+void SearchSpace::add_groups(std::uint32_t layer_set, std::string& refusal) {
+  const SearchSpaceOptions& o = options_;
+  LayerSet& set = layer_sets_[layer_set];
+  const std::size_t first_group = groups_.size();
+  std::int64_t max_sum = 0;
+  for (const std::int64_t d_embed : o.d_embed) {
+    for (const std::int64_t div_val : o.div_val) {
+      const Block block{.d_model = set.d_model, .d_embed = d_embed, .div_val = div_val, .layer_set = layer_set};
+      Architecture probe = skeleton();
+      apply(block, probe);
+      probe.layers = {set.layers.front()};
+      if (!accepted(probe, refusal)) continue;
+      Group group{.block = static_cast<std::uint32_t>(blocks_.size())};
+      if (bounded_) {
+        set_bounds(group, probe);
+        const std::int64_t largest = *std::max_element(set.params.begin(), set.params.end());
+        max_sum = std::max(max_sum, std::min(group.max_sum, o.n_layer.back() * largest));
+      }
+      for (const std::int64_t n_layer : o.n_layer) {
+        group.n_layer = n_layer;
+        groups_.push_back(group);
+      }
+      blocks_.push_back(block);
+      if (groups_.size() > kMaxGroups) {
+        throw_invalid({"the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than ",
+                       std::to_string(kMaxGroups), " combinations; use fewer, or coarser steps"});
+      }
+    }
+  }
+  if (bounded_ && max_sum > 0) build_ways(set, max_sum);
+  for (std::size_t g = first_group; g < groups_.size(); ++g) count_group(groups_[g], set);
+}
+
+/// The bounds of the layers' parameters: those of the options less what else the architecture has.
+void SearchSpace::set_bounds(Group& group, const Architecture& probe) const {
+  group.min_sum = kNoMin;
+  group.max_sum = kNoMax;
+  const auto bind = [&group](const Bounds& bounds, std::int64_t rest) {  // any negative bound is as good as -1
+    if (bounds.min) group.min_sum = std::max(group.min_sum, std::max<std::int64_t>(*bounds.min, -1) - rest);
+    if (bounds.max) group.max_sum = std::min(group.max_sum, std::max<std::int64_t>(*bounds.max, -1) - rest);
+  };
+  const std::int64_t one = layer_params(probe, probe.layers.front());
+  bind(options_.decoder_params, decoder_params(probe) - one);
+  bind(options_.total_params, total_params(probe) - one);
+}
+
+void SearchSpace::refuse(const std::string& refusal) const {
+  const SearchSpaceOptions& o = options_;
+  if (blocks_.empty()) {
+    throw_invalid({"the choices and rules leave no architecture: ",
+                   refusal.empty() ? "no d_ff is at least min_ff_ratio * d_model" : refusal});
+  }
+  std::int64_t least = kNoMax;
+  std::int64_t most = 0;
+  for (const Block& block : blocks_) {
+    const LayerSet& set = layer_sets_[block.layer_set];
+    const auto [smallest, largest] = std::minmax_element(set.params.begin(), set.params.end());
+    Architecture probe = skeleton();
+    apply(block, probe);
+    const std::int64_t rest = decoder_params(probe);
+    least = std::min(least, o.n_layer.front() * *smallest + rest);
+    most = std::max(most, o.n_layer.back() * *largest + rest);
+  }
+  throw_invalid({"the parameter bounds leave no architecture: decoder_params ", describe(o.decoder_params),
+                 ", total_params ", describe(o.total_params), ", while the choices reach from ", number(least), " to ",
+                 number(most), " decoder parameters"});
 }
 
 void SearchSpace::build_ways(LayerSet& set, std::int64_t max_sum) const {

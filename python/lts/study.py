@@ -13,10 +13,11 @@ from typing import Any
 
 from lts import _core
 from lts._core import Architecture, Search, SearchSpace
-from lts.errors import InfeasibleError, MeasurementError, UsageError
+from lts.errors import MeasurementError, UsageError
 from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
 from lts.front import Front, front_of
 from lts.store import Store
+from lts.study_arguments import differences, population_for
 from lts.trial import Trial
 
 DEFAULT_OBJECTIVES = {"decoder_params": "max", "latency_ms": "min", "peak_memory_mib": "min"}
@@ -112,9 +113,9 @@ class Study:
         if stored is None:
             self._store.write(meta={"study": self._configuration, "search": fresh.save()})
             return fresh
-        if differences := compare(stored, self._configuration):
+        if differing := differences(stored, self._configuration):
             raise UsageError(
-                f"{self._store.path} holds another study: {'; '.join(differences)}; "
+                f"{self._store.path} holds another study: {'; '.join(differing)}; "
                 "repeat its arguments to resume it, or use another --store"
             )
         self._trials = {trial.id: trial for trial in self._store.trials()}
@@ -280,53 +281,6 @@ class Study:
         return trial
 
 
-def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
-    """Smaller populations for a budget that the published ones would spend on the first, random population.
-
-    From 300 trials on, and for other algorithms than the two with populations, nothing is changed.
-    """
-    if trials is None or trials >= 300 or algorithm not in ("lts", "nsga2"):
-        return {}
-    population = max(8, trials // 3)
-    if algorithm == "nsga2":
-        return {"population_size": population}
-    return {
-        "population_size": population,
-        "n_parents": max(4, population // 5),
-        "n_mutants": max(4, population * 2 // 5),
-        "n_crossovers": max(4, population * 2 // 5),
-    }
-
-
-def compare(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """One phrase for every argument that differs between two studies."""
-    differences = []
-    for key in sorted({*stored, *given}):
-        before, now = stored.get(key), given.get(key)
-        if before == now:
-            continue
-        if key == "space" and isinstance(before, dict) and isinstance(now, dict):
-            fields = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
-            named = f" ({before.get('name')} there, {now.get('name')} here)" if "name" in fields else ""
-            differences.append(f"the space differs in {', '.join(fields)}{named}")
-        else:
-            differences.append(f"{key} is {_short(before)} there and {_short(now)} here")
-    return differences
-
-
-def require_feasible(front: Front) -> Front:
-    """The front. Raises `InfeasibleError` when it is empty."""
-    if not front.trials:
-        raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
-    return front
-
-
 def _plain(value: float) -> float:
     """The number as JSON knows it; an evaluator may give one of NumPy's."""
     return value if isinstance(value, int | float) else float(value)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(v) for v in value) or "none"
-    return "absent" if value is None else str(value)

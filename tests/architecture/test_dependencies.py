@@ -64,7 +64,7 @@ PYTHON_ORDER = [
     ["measure"],
     ["trial"],
     ["evaluate", "store"],
-    ["front"],
+    ["front", "study_arguments"],
     ["study"],
     ["report", "testing"],
     ["cli"],

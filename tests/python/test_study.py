@@ -22,7 +22,7 @@ from lts.errors import InfeasibleError, MeasurementError, UsageError
 from lts.evaluate import Evaluation, FunctionEvaluator
 from lts.space import load_space
 from lts.store import Store
-from lts.study import Progress, Study, compare, population_for, require_feasible
+from lts.study import Progress, Study
 
 OBJECTIVES = {"decoder_params": "max", "cost": "min"}
 N_KILLS = 20
@@ -249,12 +249,11 @@ def test_constraints(space: lts.SearchSpace) -> None:
             holds = trial.values["cost"] <= 9000 and trial.values["total_params"] >= 40000
             assert trial.feasible is holds
         assert all(trial.feasible for trial in front)
-        assert require_feasible(front) is front
     with study_of(space, constraints=["cost<=1"]) as study:
         front = study.run(trials=20)
         assert len(front) == 0
-        with pytest.raises(InfeasibleError, match="no trial satisfies the constraints"):
-            require_feasible(front)
+        with pytest.raises(InfeasibleError, match="no feasible trial"):
+            front.knee()
 
 
 # failures
@@ -446,21 +445,6 @@ def test_a_wrong_argument_is_told(space: lts.SearchSpace, options: dict[str, Any
     with pytest.raises(UsageError, match=sentence) as raised:
         study_of(space, **options)
     assert "\n" not in str(raised.value)
-
-
-def test_comparing_configurations() -> None:
-    assert compare({"a": 1}, {"a": 1}) == []
-    assert compare({"a": 1, "b": [1]}, {"a": 2, "b": []}) == ["a is 1 there and 2 here", "b is 1 there and none here"]
-    assert compare({"a": 1}, {}) == ["a is 1 there and absent here"]
-    assert compare({"space": {"name": "x", "d": 1}}, {"space": {"name": "x", "d": 2}}) == ["the space differs in d"]
-
-
-def test_populations_fit_small_budgets() -> None:
-    for algorithm in ("lts", "nsga2"):
-        assert population_for(algorithm, None) == population_for(algorithm, 300) == {}
-        assert population_for(algorithm, 60)["population_size"] == 20
-        assert population_for(algorithm, 1)["population_size"] == 8
-    assert population_for("random", 10) == {}
 
 
 def test_resuming_with_another_budget_is_the_same_study(space: lts.SearchSpace, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Encoding {
 
  private:
   [[nodiscard]] const std::vector<std::int64_t>& choices(Dimension dimension) const noexcept;
-  [[nodiscard]] std::uint16_t gene_or_zero(std::span<const std::uint16_t> genotype, std::int32_t gene) const noexcept;
+  static std::uint16_t gene_or_zero(std::span<const std::uint16_t> genotype, std::int32_t gene) noexcept;
 
   const SearchSpace* space_;
   std::vector<Gene> genes_;

@@ -95,10 +95,10 @@ class SearchSpace {
  private:
   /// Architectures of one depth that share everything but their layers.
   struct Group {
-    std::uint32_t block;
-    std::int64_t n_layer;
-    std::int64_t min_sum;  ///< bounds of the parameters of the layers
-    std::int64_t max_sum;
+    std::uint32_t block = 0;
+    std::int64_t n_layer = 0;
+    std::int64_t min_sum = 0;  ///< bounds of the parameters of the layers
+    std::int64_t max_sum = 0;
     BigUint begin;  ///< index of its first architecture
     BigUint count;
   };
@@ -110,18 +110,23 @@ class SearchSpace {
   };
   /// The layers that go with one d_model and one value of every shared dimension.
   struct LayerSet {
+    std::int64_t d_model = 0;
     std::vector<Layer> layers;
     std::vector<std::int64_t> params;
     std::vector<Ways> ways;  ///< by number of layers; empty without parameter bounds
   };
   struct Block {
-    std::int64_t d_model;
-    std::int64_t d_embed;
-    std::int64_t div_val;
-    std::uint32_t layer_set;
+    std::int64_t d_model = 0;
+    std::int64_t d_embed = 0;
+    std::int64_t div_val = 0;
+    std::uint32_t layer_set = 0;
   };
 
   void build();
+  void add_layer_sets(std::int64_t d_model, std::string& refusal);
+  void add_groups(std::uint32_t layer_set, std::string& refusal);
+  void set_bounds(Group& group, const Architecture& probe) const;
+  [[noreturn]] void refuse(const std::string& refusal) const;
   void build_ways(LayerSet& set, std::int64_t max_sum) const;
   void count_group(Group& group, const LayerSet& set) const;
   [[nodiscard]] Architecture skeleton() const;

@@ -45,8 +45,8 @@ enum class WeightKind : std::uint8_t {
 
 /// One weight of the inventory. Vectors have one row.
 struct Weight {
-  Role role;
-  WeightKind kind;
+  Role role = Role::token_embedding;
+  WeightKind kind = WeightKind::matrix;
   std::int32_t layer = -1;  ///< -1 outside the layers
   std::int32_t index = 0;   ///< cluster of the adaptive embedding and softmax
   std::int64_t rows = 1;

@@ -65,10 +65,10 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.errors import UsageError
+    from lts.errors import InfeasibleError, UsageError
     from lts.evaluate import Evaluator
     from lts.space import load_space
-    from lts.study import Study, require_feasible
+    from lts.study import Study
 
     if trials < 1:
         raise UsageError(f"--trials is {trials}; it must be at least 1")
@@ -113,7 +113,8 @@ def command(
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     typer.echo(f"study: {path}  (lts-engine front|export|report {directory})", err=True)
-    require_feasible(front)
+    if not front.trials:
+        raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
 
 
 def _announce(study: Study, space: Any, path: Path) -> None:

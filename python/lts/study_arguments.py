@@ -1,0 +1,46 @@
+"""The arguments of a study: what makes it the same study, and what follows from its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
+    """Smaller populations for a budget that the published ones would spend on the first, random population.
+
+    From 300 trials on, and for other algorithms than the two with populations, nothing is changed.
+    """
+    if trials is None or trials >= 300 or algorithm not in ("lts", "nsga2"):
+        return {}
+    population = max(8, trials // 3)
+    if algorithm == "nsga2":
+        return {"population_size": population}
+    return {
+        "population_size": population,
+        "n_parents": max(4, population // 5),
+        "n_mutants": max(4, population * 2 // 5),
+        "n_crossovers": max(4, population * 2 // 5),
+    }
+
+
+def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """One phrase for every argument that differs between two studies."""
+    found = []
+    for key in sorted({*stored, *given}):
+        before, now = stored.get(key), given.get(key)
+        if before == now:
+            continue
+        if key == "space" and isinstance(before, dict) and isinstance(now, dict):
+            fields = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            named = f" ({before.get('name')} there, {now.get('name')} here)" if "name" in fields else ""
+            found.append(f"the space differs in {', '.join(fields)}{named}")
+        else:
+            found.append(f"{key} is {_short(before)} there and {_short(now)} here")
+    return found
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value) or "none"
+    return "absent" if value is None else str(value)

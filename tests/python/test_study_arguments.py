@@ -1,0 +1,23 @@
+"""What makes two studies the same, and populations for small budgets."""
+
+from __future__ import annotations
+
+from lts.study_arguments import differences, population_for
+
+
+def test_differences_are_named() -> None:
+    assert differences({"a": 1}, {"a": 1}) == []
+    assert differences({"a": 1, "b": [1]}, {"a": 2, "b": []}) == [
+        "a is 1 there and 2 here",
+        "b is 1 there and none here",
+    ]
+    assert differences({"a": 1}, {}) == ["a is 1 there and absent here"]
+    assert differences({"space": {"name": "x", "d": 1}}, {"space": {"name": "x", "d": 2}}) == ["the space differs in d"]
+
+
+def test_populations_fit_small_budgets() -> None:
+    for algorithm in ("lts", "nsga2"):
+        assert population_for(algorithm, None) == population_for(algorithm, 300) == {}
+        assert population_for(algorithm, 60)["population_size"] == 20
+        assert population_for(algorithm, 1)["population_size"] == 8
+    assert population_for("random", 10) == {}

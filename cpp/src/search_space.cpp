@@ -181,7 +181,8 @@ void SearchSpace::add_groups(std::uint32_t layer_set, std::string& refusal) {
       apply(block, probe);
       probe.layers = {set.layers.front()};
       if (!accepted(probe, refusal)) continue;
-      Group group{.block = static_cast<std::uint32_t>(blocks_.size())};
+      Group group;
+      group.block = static_cast<std::uint32_t>(blocks_.size());
       if (bounded_) {
         set_bounds(group, probe);
         const std::int64_t largest = *std::max_element(set.params.begin(), set.params.end());

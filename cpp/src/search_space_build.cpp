@@ -1,0 +1,237 @@
+// Construction of a search space: which layers go with which widths, and how many architectures that makes.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+#include <tuple>
+
+#include "lts/cost.hpp"
+#include "lts/error.hpp"
+#include "lts/search_space.hpp"
+#include "search_space_detail.hpp"
+
+namespace lts {
+
+using detail::describe;
+using detail::has;
+using detail::kNoMax;
+using detail::kNoMin;
+using detail::number;
+
+namespace {
+
+constexpr std::size_t kMaxGroups = 1'000'000;
+constexpr std::size_t kMaxSums = 2'000'000;  // distinct parameter sums of one set of layers, over all depths
+
+void check_choices(std::string_view name, std::vector<std::int64_t>& choices, std::int64_t min,
+                   std::int64_t max = kNoMax) {
+  if (choices.empty()) throw_invalid({name, " has no choices; give at least one"});
+  std::sort(choices.begin(), choices.end());
+  if (const auto twice = std::adjacent_find(choices.begin(), choices.end()); twice != choices.end()) {
+    throw_invalid({name, " has the choice ", number(*twice), " twice; choices must be distinct"});
+  }
+  if (choices.front() < min) {
+    throw_invalid({name, " has the choice ", number(choices.front()), "; it must be at least ", number(min)});
+  }
+  if (choices.back() > max) {
+    throw_invalid({name, " has the choice ", number(choices.back()), "; it must be at most ", number(max)});
+  }
+}
+
+void check_bounds(std::string_view name, const Bounds& bounds) {
+  if (bounds.min && bounds.max && *bounds.min > *bounds.max) {
+    throw_invalid({"bounds of ", name, ": min ", number(*bounds.min), " is above max ", number(*bounds.max)});
+  }
+}
+
+/// Whether the architecture is valid; the first refusal is kept for the message of a space that turns out empty.
+bool accepted(const Architecture& architecture, std::string& refusal) {
+  try {
+    validate(architecture);
+  } catch (const std::invalid_argument& error) {
+    if (refusal.empty()) refusal = error.what();
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
+  SearchSpaceOptions& o = options_;
+  family_ = &lts::family(o.family);
+  check_choices("n_layer", o.n_layer, 1, max_layers);
+  check_choices("d_model", o.d_model, 1);
+  check_choices("n_head", o.n_head, 1);
+  if (!o.n_kv_head.empty()) check_choices("n_kv_head", o.n_kv_head, 1);
+  check_choices("d_ff", o.d_ff, 1);
+  check_choices("d_embed", o.d_embed, -1);
+  if (has(o.d_embed, 0)) throw_invalid({"d_embed has the choice 0; it must be -1 (d_model) or at least 1"});
+  check_choices("div_val", o.div_val, 1);
+  if (!o.n_kv_head.empty() && family_->attention != Attention::grouped_query) {
+    throw_invalid({"n_kv_head: ", o.family, " has no grouped-query attention; leave it out"});
+  }
+  if (o.n_kv_head.empty()) o.shared_n_kv_head = false;  // it follows n_head, shared or not
+  if (!std::isfinite(o.min_ff_ratio) || o.min_ff_ratio < 0) {
+    throw_invalid({"min_ff_ratio must be a finite number that is not negative"});
+  }
+  check_bounds("decoder_params", o.decoder_params);
+  check_bounds("total_params", o.total_params);
+  bounded_ = !o.decoder_params.unbounded() || !o.total_params.unbounded();
+  build();
+}
+
+void SearchSpace::build() {
+  std::string refusal;
+  for (const std::int64_t d_model : options_.d_model) add_layer_sets(d_model, refusal);
+  for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) add_groups(s, refusal);
+  std::erase_if(groups_, [](const Group& g) { return g.count.is_zero(); });
+  if (groups_.empty()) refuse(refusal);
+  for (Group& group : groups_) {
+    group.begin = size_;
+    size_ += group.count;
+  }
+  for (const Group& group : groups_) thresholds_.push_back(fraction_of_2_64(group.begin + group.count, size_));
+}
+
+/// Which layers go with a width: all combinations of heads and widths that the rules allow, split by the values of the
+/// shared dimensions.
+void SearchSpace::add_layer_sets(std::int64_t d_model, std::string& refusal) {
+  const SearchSpaceOptions& o = options_;
+  using Shared = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+  std::map<Shared, LayerSet> sets;
+  Architecture probe = skeleton();
+  probe.d_model = d_model;
+  for (const std::int64_t n_head : o.n_head) {
+    const std::vector<std::int64_t> same{n_head};
+    for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
+      for (const std::int64_t d_ff : o.d_ff) {
+        if (static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d_model)) continue;
+        const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
+        probe.layers = {layer};
+        if (!accepted(probe, refusal)) continue;
+        LayerSet& set =
+            sets[{o.shared_n_head ? n_head : 0, o.shared_n_kv_head ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}];
+        set.d_model = d_model;
+        set.layers.push_back(layer);
+        if (bounded_) set.params.push_back(layer_params(probe, layer));
+      }
+    }
+  }
+  for (auto& [shared, set] : sets) layer_sets_.push_back(std::move(set));
+}
+
+/// The blocks and groups of one set of layers, counted.
+void SearchSpace::add_groups(std::uint32_t layer_set, std::string& refusal) {
+  const SearchSpaceOptions& o = options_;
+  LayerSet& set = layer_sets_[layer_set];
+  const std::size_t first_group = groups_.size();
+  std::int64_t max_sum = 0;
+  for (const std::int64_t d_embed : o.d_embed) {
+    for (const std::int64_t div_val : o.div_val) {
+      const Block block{.d_model = set.d_model, .d_embed = d_embed, .div_val = div_val, .layer_set = layer_set};
+      Architecture probe = skeleton();
+      apply(block, probe);
+      probe.layers = {set.layers.front()};
+      if (!accepted(probe, refusal)) continue;
+      Group group;
+      group.block = static_cast<std::uint32_t>(blocks_.size());
+      if (bounded_) {
+        set_bounds(group, probe);
+        const std::int64_t largest = *std::max_element(set.params.begin(), set.params.end());
+        max_sum = std::max(max_sum, std::min(group.max_sum, o.n_layer.back() * largest));
+      }
+      for (const std::int64_t n_layer : o.n_layer) {
+        group.n_layer = n_layer;
+        groups_.push_back(group);
+      }
+      blocks_.push_back(block);
+      if (groups_.size() > kMaxGroups) {
+        throw_invalid({"the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than ",
+                       std::to_string(kMaxGroups), " combinations; use fewer, or coarser steps"});
+      }
+    }
+  }
+  if (bounded_ && max_sum > 0) build_ways(set, max_sum);
+  for (std::size_t g = first_group; g < groups_.size(); ++g) count_group(groups_[g], set);
+}
+
+/// The bounds of the layers' parameters: those of the options less what else the architecture has.
+void SearchSpace::set_bounds(Group& group, const Architecture& probe) const {
+  group.min_sum = kNoMin;
+  group.max_sum = kNoMax;
+  const auto bind = [&group](const Bounds& bounds, std::int64_t rest) {  // any negative bound is as good as -1
+    if (bounds.min) group.min_sum = std::max(group.min_sum, std::max<std::int64_t>(*bounds.min, -1) - rest);
+    if (bounds.max) group.max_sum = std::min(group.max_sum, std::max<std::int64_t>(*bounds.max, -1) - rest);
+  };
+  const std::int64_t one = layer_params(probe, probe.layers.front());
+  bind(options_.decoder_params, decoder_params(probe) - one);
+  bind(options_.total_params, total_params(probe) - one);
+}
+
+void SearchSpace::refuse(const std::string& refusal) const {
+  const SearchSpaceOptions& o = options_;
+  if (blocks_.empty()) {
+    throw_invalid({"the choices and rules leave no architecture: ",
+                   refusal.empty() ? "no d_ff is at least min_ff_ratio * d_model" : refusal});
+  }
+  std::int64_t least = kNoMax;
+  std::int64_t most = 0;
+  for (const Block& block : blocks_) {
+    const LayerSet& set = layer_sets_[block.layer_set];
+    const auto [smallest, largest] = std::minmax_element(set.params.begin(), set.params.end());
+    Architecture probe = skeleton();
+    apply(block, probe);
+    const std::int64_t rest = decoder_params(probe);
+    least = std::min(least, o.n_layer.front() * *smallest + rest);
+    most = std::max(most, o.n_layer.back() * *largest + rest);
+  }
+  throw_invalid({"the parameter bounds leave no architecture: decoder_params ", describe(o.decoder_params),
+                 ", total_params ", describe(o.total_params), ", while the choices reach from ", number(least), " to ",
+                 number(most), " decoder parameters"});
+}
+
+void SearchSpace::build_ways(LayerSet& set, std::int64_t max_sum) const {
+  const auto depth = static_cast<std::size_t>(options_.n_layer.back());
+  std::map<std::int64_t, std::uint32_t> options;  // layers with equal parameters count together
+  for (const std::int64_t p : set.params) ++options[p];
+  std::size_t n_sums = 0;
+  std::map<std::int64_t, BigUint> counts{{0, BigUint(1)}};
+  for (std::size_t l = 0;; ++l) {
+    Ways ways;
+    BigUint sum;
+    for (const auto& [value, count] : counts) {
+      ways.sums.push_back(value);
+      ways.at_most.push_back(sum += count);
+    }
+    set.ways.push_back(std::move(ways));
+    n_sums += counts.size();
+    if (n_sums > kMaxSums) {
+      throw_invalid({"parameter bounds: the choices make more than ", std::to_string(kMaxSums),
+                     " distinct parameter sums; use coarser steps of d_ff or fewer heads"});
+    }
+    if (l == depth) return;
+    std::map<std::int64_t, BigUint> next;
+    for (const auto& [value, count] : counts) {
+      for (const auto& [params, n] : options) {
+        if (value + params > max_sum) break;
+        BigUint product = count;
+        product *= n;
+        next[value + params] += product;
+      }
+    }
+    counts = std::move(next);
+  }
+}
+
+void SearchSpace::count_group(Group& group, const LayerSet& set) const {
+  if (!bounded_) {
+    group.count = BigUint(1);
+    for (std::int64_t l = 0; l < group.n_layer; ++l) group.count *= static_cast<std::uint32_t>(set.layers.size());
+  } else if (!set.ways.empty()) {
+    group.count = set.ways[static_cast<std::size_t>(group.n_layer)].between(group.min_sum, group.max_sum);
+  }
+}
+
+}  // namespace lts

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "lts/search_space.hpp"
+
+// What the construction of a search space and the questions to it share.
+namespace lts::detail {
+
+constexpr std::int64_t kNoMin = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
+
+inline std::string number(std::int64_t value) { return std::to_string(value); }
+
+inline bool within(const Bounds& bounds, std::int64_t value) {
+  return (!bounds.min || value >= *bounds.min) && (!bounds.max || value <= *bounds.max);
+}
+
+inline std::string describe(const Bounds& bounds) {
+  std::string text = "[";
+  text.append(bounds.min ? number(*bounds.min) : "-").append(", ");
+  return text.append(bounds.max ? number(*bounds.max) : "-").append("]");
+}
+
+inline bool has(const std::vector<std::int64_t>& choices, std::int64_t value) {
+  return std::binary_search(choices.begin(), choices.end(), value);
+}
+
+}  // namespace lts::detail

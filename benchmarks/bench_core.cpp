@@ -51,7 +51,7 @@ void sample_and_count(benchmark::State& state) {
       return;
     }
   }
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     space.sample(random, architecture);
     benchmark::DoNotOptimize(lts::decoder_params(architecture));
   }
@@ -63,7 +63,7 @@ void sample_only(benchmark::State& state) {
   const lts::SearchSpace space(gpt2_lts({16}));
   lts::Random random(1);
   lts::Architecture architecture;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     space.sample(random, architecture);
     benchmark::DoNotOptimize(architecture.layers.data());
   }
@@ -79,7 +79,7 @@ void analytic(benchmark::State& state, std::string_view name) {
   for (lts::Architecture& a : architectures) a = space.sample(random);
   const lts::AnalyticFunction function = lts::analytic(name);
   std::size_t i = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(function(architectures[++i % architectures.size()], {}));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(function(architectures[++i % architectures.size()], {}));
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK_CAPTURE(analytic, decoder_params, "decoder_params");
@@ -97,7 +97,7 @@ void lts_evolution(benchmark::State& state) {
   const auto n = static_cast<std::uint64_t>(state.range(0));
   const lts::SearchSpace space(gpt2_lts(range(2, 16, 1)));
   std::size_t front = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     lts::Search search(space, {.objectives = {{"decoder_params", lts::Direction::maximize},
                                               {"flops_prefill", lts::Direction::minimize},
                                               {"peak_memory_estimate_mib", lts::Direction::minimize}},

@@ -56,7 +56,7 @@ template <std::size_t M, bool Reverse>
 std::uint32_t compare_block(const double* block, const double* point, std::size_t n_objectives) noexcept {
   const std::size_t m = M == 0 ? n_objectives : M;
   double hits[kBlock];
-  for (std::size_t j = 0; j < kBlock; ++j) hits[j] = 1.0;
+  std::fill_n(hits, kBlock, 1.0);
   for (std::size_t k = 0; k < m; ++k) {
     const double* column = block + k * kBlock;
     const double limit = point[k];

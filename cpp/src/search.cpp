@@ -132,7 +132,7 @@ struct Search::Impl {
   void check_once(SeenSet& present, const Genotype& genotype, std::string_view where) const;
   void check(const AlgorithmState& state, SeenSet& present) const;
   void restore_seen(const std::vector<std::uint64_t>& hashes, std::size_t n_queued);
-  void restore_pending(std::vector<std::pair<std::uint64_t, Genotype>> candidates, SeenSet& present);
+  void restore_pending(std::vector<std::pair<std::uint64_t, Genotype>>&& candidates, SeenSet& present);
   void restore_front(std::vector<Evaluation> members, SeenSet& present);
 
   SearchSpace space;
@@ -201,7 +201,7 @@ void Search::Impl::restore_seen(const std::vector<std::uint64_t>& hashes, std::s
   }
 }
 
-void Search::Impl::restore_pending(std::vector<std::pair<std::uint64_t, Genotype>> candidates, SeenSet& present) {
+void Search::Impl::restore_pending(std::vector<std::pair<std::uint64_t, Genotype>>&& candidates, SeenSet& present) {
   for (auto& [id, genotype] : candidates) {
     const std::string where = "pending candidate " + std::to_string(id);
     if (id >= next_id || (!pending.empty() && id <= pending.rbegin()->first)) {

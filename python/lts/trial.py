@@ -27,7 +27,7 @@ class Trial:
     values: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    samples_ns: dict[str, list[int]] = field(default_factory=dict)
+    samples_ns: dict[str, list[int]] = field(default_factory=dict, repr=False)
     feasible: bool | None = None
     error: str | None = None
     warnings: list[str] = field(default_factory=list)

@@ -102,7 +102,8 @@ class Probe {
     constexpr std::size_t sizes[] = {1, 40, 7, 100, 23};
     for (int round = 0; round < n_rounds; ++round) {
       std::vector<lts::Candidate> candidates = search_.ask(sizes[static_cast<std::size_t>(round) % std::size(sizes)]);
-      for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) tell(*candidate);
+      std::reverse(candidates.begin(), candidates.end());
+      for (const lts::Candidate& candidate : candidates) tell(candidate);
       if (round == n_rounds / 2) {
         search_ = lts::Search(lts::search_state_from_json(lts::to_json(search_.state())));
       }

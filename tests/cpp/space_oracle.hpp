@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdint>
 #include <ostream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "lts/big_uint.hpp"
 #include "lts/random.hpp"
 #include "lts/search_space.hpp"
+#include "message.hpp"
 
 namespace lts {
 
@@ -230,6 +230,7 @@ inline std::vector<Architecture> members(const SearchSpaceOptions& o) {
   }
   std::sort(found.begin(), found.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<Architecture> result;
+  result.reserve(found.size());
   for (auto& [key, architecture] : found) result.push_back(std::move(architecture));
   return result;
 }
@@ -335,17 +336,6 @@ inline std::string describe(const Architecture& a) {
     text += "(" + std::to_string(l.n_head) + "," + std::to_string(l.n_kv_head) + "," + std::to_string(l.d_ff) + ")";
   }
   return text;
-}
-
-/// What `action` throws as `std::invalid_argument`; empty when it does not.
-template <class Action>
-std::string message_of(const Action& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return {};
 }
 
 /// Chi-square statistic of counts against expectations, turned into a rough number of standard deviations.

@@ -1,40 +1,16 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <set>
 
 #include "lts/algorithms/algorithm.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
-
-/// A search without an algorithm.
-struct World {
-  explicit World(SearchSpaceOptions options, std::uint64_t seed = 1)
-      : space(std::move(options)), encoding(space), random(seed) {}
-  SearchContext context() { return {space, encoding, front, front_genotypes, seen, random}; }
-
-  SearchSpace space;
-  Encoding encoding;
-  ParetoArchive front{1};
-  std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-};
-
-SearchSpaceOptions space_of_depths(std::vector<std::int64_t> n_layer) {
-  return space_of(std::move(n_layer), {16, 32}, {1, 2, 4}, {32, 64, 96});
-}
+using fixture::space_of;
+using fixture::space_of_depths;
+using fixture::World;
 
 TEST(SeenSet, TellsNewFromKnown) {
   SeenSet seen;

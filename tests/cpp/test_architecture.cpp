@@ -1,9 +1,9 @@
-#include "lts/architecture.hpp"
-
 #include <gtest/gtest.h>
 
 #include <functional>
 
+#include "architecture_fixture.hpp"
+#include "lts/architecture.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -11,41 +11,41 @@ namespace {
 
 using Cuts = std::vector<std::int64_t>;
 
-Architecture gpt2() {
-  Architecture a;
-  a.family = &family("gpt2");
-  a.vocab_size = 50257;
-  a.n_positions = 1024;
-  a.d_model = 768;
-  a.layers.assign(12, Layer{.n_head = 12, .n_kv_head = 12, .d_ff = 3072});
-  return a;
-}
+using fixture::gpt2;
 
 Architecture transformer_xl() {
-  Architecture a;
-  a.family = &family("transformer_xl");
-  a.vocab_size = 267735;
-  a.n_positions = 192;
-  a.d_model = 410;
-  a.layers.assign(16, Layer{.n_head = 10, .n_kv_head = 10, .d_ff = 2100});
+  Architecture a = fixture::architecture_of("transformer_xl", 267735, 192, 410,
+                                            std::vector<Layer>(16, {.n_head = 10, .n_kv_head = 10, .d_ff = 2100}));
   a.cutoffs = {20000, 40000, 200000, 300000};
   return a;
 }
 
 Architecture llama() {
-  Architecture a;
-  a.family = &family("llama");
-  a.vocab_size = 32000;
-  a.n_positions = 2048;
-  a.d_model = 512;
-  a.layers.assign(8, Layer{.n_head = 8, .n_kv_head = 2, .d_ff = 1536});
-  a.tie_embedding = false;
-  return a;
+  return fixture::architecture_of("llama", 32000, 2048, 512,
+                                  std::vector<Layer>(8, {.n_head = 8, .n_kv_head = 2, .d_ff = 1536}));
 }
 
 std::string rejection(Architecture a, const std::function<void(Architecture&)>& change) {
   change(a);
   return oracle::message_of([&] { validate(a); });
+}
+
+void expect_equal(const Family& f, const Family& expected) {
+  EXPECT_EQ(f.name, expected.name);
+  EXPECT_EQ(f.attention, expected.attention);
+  EXPECT_EQ(f.feed_forward, expected.feed_forward);
+  EXPECT_EQ(f.norm, expected.norm);
+  EXPECT_EQ(f.norm_placement, expected.norm_placement);
+  EXPECT_EQ(f.final_norm, expected.final_norm);
+  EXPECT_EQ(f.position, expected.position);
+  EXPECT_EQ(f.head_width, expected.head_width);
+  EXPECT_EQ(f.attention_bias, expected.attention_bias);
+  EXPECT_EQ(f.feed_forward_bias, expected.feed_forward_bias);
+  EXPECT_EQ(f.embedding, expected.embedding);
+  EXPECT_EQ(f.adaptive_allowed, expected.adaptive_allowed);
+  EXPECT_EQ(f.tie_embedding, expected.tie_embedding);
+  EXPECT_EQ(f.norm_epsilon, expected.norm_epsilon);
+  EXPECT_EQ(f.rotary_theta, expected.rotary_theta);
 }
 
 TEST(Family, ThreeAreKnown) {
@@ -56,48 +56,57 @@ TEST(Family, ThreeAreKnown) {
 }
 
 TEST(Family, Gpt2) {
-  const Family& f = family("gpt2");
-  EXPECT_EQ(f.attention, Attention::multi_head);
-  EXPECT_EQ(f.feed_forward, FeedForward::gelu);
-  EXPECT_EQ(f.norm, Norm::layer_norm);
-  EXPECT_EQ(f.norm_placement, NormPlacement::before);
-  EXPECT_TRUE(f.final_norm);
-  EXPECT_EQ(f.position, Position::learned);
-  EXPECT_EQ(f.head_width, HeadWidth::exact);
-  EXPECT_TRUE(f.attention_bias);
-  EXPECT_TRUE(f.feed_forward_bias);
-  EXPECT_EQ(f.embedding, Embedding::plain);
-  EXPECT_TRUE(f.adaptive_allowed);
-  EXPECT_TRUE(f.tie_embedding);
+  expect_equal(family("gpt2"), {.name = "gpt2",
+                                .attention = Attention::multi_head,
+                                .feed_forward = FeedForward::gelu,
+                                .norm = Norm::layer_norm,
+                                .norm_placement = NormPlacement::before,
+                                .final_norm = true,
+                                .position = Position::learned,
+                                .head_width = HeadWidth::exact,
+                                .attention_bias = true,
+                                .feed_forward_bias = true,
+                                .embedding = Embedding::plain,
+                                .adaptive_allowed = true,
+                                .tie_embedding = true,
+                                .norm_epsilon = 1e-5,
+                                .rotary_theta = 10000.0});
 }
 
 TEST(Family, TransformerXl) {
-  const Family& f = family("transformer_xl");
-  EXPECT_EQ(f.attention, Attention::multi_head);
-  EXPECT_EQ(f.feed_forward, FeedForward::relu);
-  EXPECT_EQ(f.norm, Norm::layer_norm);
-  EXPECT_EQ(f.norm_placement, NormPlacement::after);
-  EXPECT_FALSE(f.final_norm);
-  EXPECT_EQ(f.position, Position::relative);
-  EXPECT_EQ(f.head_width, HeadWidth::floor);
-  EXPECT_FALSE(f.attention_bias);
-  EXPECT_TRUE(f.feed_forward_bias);
-  EXPECT_EQ(f.embedding, Embedding::adaptive);
-  EXPECT_TRUE(f.tie_embedding);
+  expect_equal(family("transformer_xl"), {.name = "transformer_xl",
+                                          .attention = Attention::multi_head,
+                                          .feed_forward = FeedForward::relu,
+                                          .norm = Norm::layer_norm,
+                                          .norm_placement = NormPlacement::after,
+                                          .final_norm = false,
+                                          .position = Position::relative,
+                                          .head_width = HeadWidth::floor,
+                                          .attention_bias = false,
+                                          .feed_forward_bias = true,
+                                          .embedding = Embedding::adaptive,
+                                          .adaptive_allowed = true,
+                                          .tie_embedding = true,
+                                          .norm_epsilon = 1e-5,
+                                          .rotary_theta = 10000.0});
 }
 
 TEST(Family, Llama) {
-  const Family& f = family("llama");
-  EXPECT_EQ(f.attention, Attention::grouped_query);
-  EXPECT_EQ(f.feed_forward, FeedForward::swiglu);
-  EXPECT_EQ(f.norm, Norm::rms_norm);
-  EXPECT_EQ(f.norm_placement, NormPlacement::before);
-  EXPECT_TRUE(f.final_norm);
-  EXPECT_EQ(f.position, Position::rotary);
-  EXPECT_FALSE(f.attention_bias);
-  EXPECT_FALSE(f.feed_forward_bias);
-  EXPECT_FALSE(f.adaptive_allowed);
-  EXPECT_FALSE(f.tie_embedding);
+  expect_equal(family("llama"), {.name = "llama",
+                                 .attention = Attention::grouped_query,
+                                 .feed_forward = FeedForward::swiglu,
+                                 .norm = Norm::rms_norm,
+                                 .norm_placement = NormPlacement::before,
+                                 .final_norm = true,
+                                 .position = Position::rotary,
+                                 .head_width = HeadWidth::exact,
+                                 .attention_bias = false,
+                                 .feed_forward_bias = false,
+                                 .embedding = Embedding::plain,
+                                 .adaptive_allowed = false,
+                                 .tie_embedding = false,
+                                 .norm_epsilon = 1e-5,
+                                 .rotary_theta = 10000.0});
 }
 
 TEST(Family, AnUnknownNameListsTheKnown) {
@@ -134,14 +143,20 @@ TEST(Architecture, DerivedValues) {
 TEST(Architecture, EqualityIsOfAllFields) {
   const Architecture a = transformer_xl();
   EXPECT_EQ(a, transformer_xl());
-  const std::vector<std::function<void(Architecture&)>> changes{
-      [](Architecture& x) { x.family = &family("gpt2"); }, [](Architecture& x) { ++x.vocab_size; },
-      [](Architecture& x) { ++x.n_positions; },            [](Architecture& x) { ++x.d_model; },
-      [](Architecture& x) { ++x.head_dim; },               [](Architecture& x) { x.layers.pop_back(); },
-      [](Architecture& x) { ++x.layers[3].n_head; },       [](Architecture& x) { ++x.layers[3].n_kv_head; },
-      [](Architecture& x) { ++x.layers[3].d_ff; },         [](Architecture& x) { x.d_embed = 5; },
-      [](Architecture& x) { ++x.div_val; },                [](Architecture& x) { x.cutoffs.pop_back(); },
-      [](Architecture& x) { x.tie_projs = {true}; },       [](Architecture& x) { x.tie_embedding = false; }};
+  const std::vector<std::function<void(Architecture&)>> changes{[](Architecture& x) { x.family = &family("gpt2"); },
+                                                                [](Architecture& x) { ++x.vocab_size; },
+                                                                [](Architecture& x) { ++x.n_positions; },
+                                                                [](Architecture& x) { ++x.d_model; },
+                                                                [](Architecture& x) { ++x.head_dim; },
+                                                                [](Architecture& x) { x.layers.pop_back(); },
+                                                                [](Architecture& x) { ++x.layers[3].n_head; },
+                                                                [](Architecture& x) { ++x.layers[3].n_kv_head; },
+                                                                [](Architecture& x) { ++x.layers[3].d_ff; },
+                                                                [](Architecture& x) { x.d_embed = 5; },
+                                                                [](Architecture& x) { ++x.div_val; },
+                                                                [](Architecture& x) { x.cutoffs.pop_back(); },
+                                                                [](Architecture& x) { x.tie_projs = {true}; },
+                                                                [](Architecture& x) { x.tie_embedding = false; }};
   for (const auto& change : changes) {
     Architecture b = a;
     change(b);
@@ -216,9 +231,9 @@ TEST(Validate, RejectsWithTheFieldTheValueAndTheRange) {
       {gpt2(), [](Architecture& a) { a.d_model = 1048577; }, "d_model is 1048577; it must be from 1 to 1048576"},
       {gpt2(), [](Architecture& a) { a.head_dim = -1; }, "head_dim is -1; it must be from 0 to 1048576"},
       {gpt2(), [](Architecture& a) { a.layers.clear(); }, "n_layer is 0; it must be from 1 to 4096"},
-      {gpt2(), [](Architecture& a) { a.layers.resize(4097, a.layers[0]); }, "n_layer is 4097; it must be from 1 to 4096"},
-      {gpt2(), [](Architecture& a) { a.layers[2].n_head = 0; },
-       "n_head of layer 2 is 0; it must be from 1 to 1048576"},
+      {gpt2(), [](Architecture& a) { a.layers.resize(4097, a.layers[0]); },
+       "n_layer is 4097; it must be from 1 to 4096"},
+      {gpt2(), [](Architecture& a) { a.layers[2].n_head = 0; }, "n_head of layer 2 is 0; it must be from 1 to 1048576"},
       {gpt2(), [](Architecture& a) { a.layers[11].d_ff = 0; }, "d_ff of layer 11 is 0; it must be from 1 to 1048576"},
       {gpt2(), [](Architecture& a) { a.layers[1].n_kv_head = -1; },
        "n_kv_head of layer 1 is -1; it must be from 1 to 1048576"},
@@ -249,15 +264,27 @@ TEST(Validate, RejectsWithTheFieldTheValueAndTheRange) {
       {gpt2(), [](Architecture& a) { a.div_val = 0; }, "div_val is 0; it must be from 1 to 1048576"},
       {transformer_xl(), [](Architecture& a) { a.tie_embedding = false; },
        "tie_embedding is false; an adaptive embedding is always tied"},
-      {transformer_xl(), [](Architecture& a) { a.cutoffs = {40000, 20000, 200000}; },
+      {transformer_xl(),
+       [](Architecture& a) {
+         a.cutoffs = {40000, 20000, 200000};
+       },
        "cutoffs: 20000 follows 40000; they must be positive, ascending and below vocab_size, 267735"},
-      {transformer_xl(), [](Architecture& a) { a.cutoffs = {0, 200000}; },
+      {transformer_xl(),
+       [](Architecture& a) {
+         a.cutoffs = {0, 200000};
+       },
        "cutoffs: 0 follows 0; they must be positive, ascending and below vocab_size, 267735"},
-      {transformer_xl(), [](Architecture& a) { a.cutoffs = {20000, 267735, 300000}; },
+      {transformer_xl(),
+       [](Architecture& a) {
+         a.cutoffs = {20000, 267735, 300000};
+       },
        "cutoffs: 267735 follows 267735; they must be positive, ascending and below vocab_size, 267735"},
       {transformer_xl(), [](Architecture& a) { a.div_val = 8; },
        "div_val is 8; it leaves no width for cluster 3 of an embedding of width 410"},
-      {transformer_xl(), [](Architecture& a) { a.tie_projs = {true, false}; },
+      {transformer_xl(),
+       [](Architecture& a) {
+         a.tie_projs = {true, false};
+       },
        "tie_projs has 2 entries; it must have one per cluster, 4"},
   };
   for (const Rejection& r : rejections) EXPECT_EQ(rejection(r.base, r.change), r.message);

@@ -1,65 +1,23 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "lts/archive.hpp"
 #include "lts/random.hpp"
+#include "point_oracle.hpp"
 
 namespace lts {
 namespace {
 
-using Point = std::vector<double>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-/// A list in the order of insertion and nothing else.
-struct Model {
-  std::vector<Point> points;
-  std::vector<std::uint64_t> ids;
-
-  static bool no_worse(const Point& a, const Point& b) {
-    for (std::size_t k = 0; k < a.size(); ++k) {
-      if (a[k] > b[k]) return false;
-    }
-    return true;
-  }
-  [[nodiscard]] bool covers(const Point& point) const {
-    return std::any_of(points.begin(), points.end(), [&](const Point& member) { return no_worse(member, point); });
-  }
-  bool insert(const Point& point, std::uint64_t id, std::vector<std::uint64_t>& dropped) {
-    if (covers(point)) return false;
-    for (std::size_t i = 0; i < points.size();) {
-      if (no_worse(point, points[i])) {
-        dropped.push_back(ids[i]);
-        points.erase(points.begin() + static_cast<std::ptrdiff_t>(i));
-        ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(i));
-      } else {
-        ++i;
-      }
-    }
-    points.push_back(point);
-    ids.push_back(id);
-    return true;
-  }
-};
+using oracle::kInfinity;
+using oracle::kNan;
+using oracle::message_of;
+using oracle::Point;
+using Model = oracle::PointList;
 
 void expect_equal(const ParetoArchive& archive, const Model& model) {
   ASSERT_EQ(archive.size(), model.points.size());
@@ -79,17 +37,8 @@ void expect_equal(const ParetoArchive& a, const ParetoArchive& b) {
 
 /// Points near a front that comes closer with time, so that members are dropped all along; or a grid with many ties.
 Point random_point(Random& random, std::size_t m, std::uint64_t kind, double time) {
-  constexpr double extremes[] = {-kInfinity, -0.0, 0.0, 1.0, 2.0, 3.0, kInfinity};
-  Point point(m);
-  if (kind == 0) {
-    for (double& x : point) x = extremes[random.below(7)];
-    return point;
-  }
-  double sum = 0.0;
-  for (double& x : point) sum += x = random.uniform();
-  const double depth = kind == 1 ? 0.01 : 1.0 - time;
-  for (double& x : point) x = x / sum + depth * random.uniform();
-  return point;
+  return kind == 0 ? oracle::random_tie(random, m)
+                   : oracle::random_near_front(random, m, kind == 1 ? 0.01 : 1.0 - time);
 }
 
 class ArchiveOf : public testing::TestWithParam<std::size_t> {};
@@ -104,9 +53,11 @@ TEST_P(ArchiveOf, AgreesWithAList) {
     std::vector<std::uint64_t> expected_dropped;
     for (std::uint64_t i = 0; i < 1'500; ++i) {
       const Point point = random_point(random, m, seed % 3, static_cast<double>(i) / 1'500.0);
-      ASSERT_EQ(archive.covers(point), model.covers(point));
+      const bool covered = model.covers(point);
+      ASSERT_EQ(archive.covers(point), covered);
       const std::uint64_t id = random.next();
-      ASSERT_EQ(archive.insert(point, id, &dropped), model.insert(point, id, expected_dropped));
+      if (!covered) model.add(point, id, expected_dropped);
+      ASSERT_EQ(archive.insert(point, id, &dropped), !covered);
       ASSERT_EQ(dropped, expected_dropped);  // in the order of insertion
       if (i % 100 == 0) expect_equal(archive, model);
     }

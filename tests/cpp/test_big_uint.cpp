@@ -11,9 +11,9 @@
 namespace lts {
 namespace {
 
-__extension__ using u128 = unsigned __int128;
+__extension__ using U128 = unsigned __int128;
 
-std::string decimal(u128 value) {
+std::string decimal(U128 value) {
   std::string reversed;
   do reversed += static_cast<char>('0' + static_cast<int>(value % 10));
   while ((value /= 10) != 0);
@@ -21,7 +21,7 @@ std::string decimal(u128 value) {
 }
 
 /// By Horner's rule over 16-bit pieces, so that no constructor of more than 64 bits is needed.
-BigUint big(u128 value) {
+BigUint big(U128 value) {
   BigUint result;
   for (int shift = 112; shift >= 0; shift -= 16) {
     result *= 0x10000U;
@@ -31,15 +31,15 @@ BigUint big(u128 value) {
 }
 
 /// Random values with lengths and bit patterns where carries happen.
-u128 random_u128(Random& random, std::uint32_t max_bits = 128) {
-  u128 value = (static_cast<u128>(random.next()) << 64) | random.next();
+U128 random_u128(Random& random, std::uint32_t max_bits = 128) {
+  U128 value = (static_cast<U128>(random.next()) << 64) | random.next();
   switch (random.below(4)) {
-    case 0: value = ~u128{0}; break;
-    case 1: value = u128{1} << random.below(128); break;
+    case 0: value = ~U128{0}; break;
+    case 1: value = U128{1} << random.below(128); break;
     default: break;
   }
   const std::uint32_t bits = random.below(max_bits + 1);
-  if (bits < 128) value &= (u128{1} << bits) - 1;
+  if (bits < 128) value &= (U128{1} << bits) - 1;
   if (random.below(4) == 0 && value > 0) --value;
   return value;
 }
@@ -52,7 +52,7 @@ std::string trimmed(std::string digits) {
   return digits;
 }
 
-std::string padded(std::string digits, std::size_t size) { return std::string(size - digits.size(), '0') + digits; }
+std::string padded(const std::string& digits, std::size_t size) { return std::string(size - digits.size(), '0') + digits; }
 
 std::string add(std::string a, std::string b) {
   const std::size_t size = std::max(a.size(), b.size()) + 1;
@@ -80,9 +80,9 @@ std::string subtract(std::string a, std::string b) {
 
 std::string multiply(const std::string& a, std::uint64_t factor) {
   std::string reversed;
-  u128 carry = 0;
+  U128 carry = 0;
   for (std::size_t i = a.size(); i-- > 0;) {
-    carry += static_cast<u128>(factor) * static_cast<u128>(a[i] - '0');
+    carry += static_cast<U128>(factor) * static_cast<U128>(a[i] - '0');
     reversed += static_cast<char>('0' + static_cast<int>(carry % 10));
     carry /= 10;
   }
@@ -130,8 +130,8 @@ TEST(BigUint, SmallValues) {
 TEST(BigUint, AgreesWith128Bits) {
   Random random(1);
   for (int i = 0; i < 20'000; ++i) {
-    const u128 a = random_u128(random, 127);
-    const u128 b = random_u128(random, 127);
+    const U128 a = random_u128(random, 127);
+    const U128 b = random_u128(random, 127);
     const BigUint x = big(a);
     const BigUint y = big(b);
     ASSERT_EQ(x.to_decimal(), decimal(a));
@@ -146,7 +146,7 @@ TEST(BigUint, AgreesWith128Bits) {
     ASSERT_EQ((x <=> y) == std::strong_ordering::greater, a > b);
     ASSERT_EQ(a >= b ? x - y : y - x, big(a >= b ? a - b : b - a));
     const auto small = static_cast<std::uint32_t>(random_u128(random, 32));
-    const u128 c = a & ((u128{1} << 96) - 1);
+    const U128 c = a & ((U128{1} << 96) - 1);
     BigUint product = big(c);
     product *= small;
     ASSERT_EQ(product.to_decimal(), decimal(c * small));
@@ -275,7 +275,7 @@ TEST(BigUint, FractionIsTheFloorOfTheQuotient) {
     const auto whole = static_cast<std::uint64_t>(random_u128(random, 64)) | 1U;
     const std::uint64_t part = random.next() % whole;
     ASSERT_EQ(fraction_of_2_64(BigUint(part), BigUint(whole)),
-              static_cast<std::uint64_t>((static_cast<u128>(part) << 64) / whole));
+              static_cast<std::uint64_t>((static_cast<U128>(part) << 64) / whole));
   }
   EXPECT_EQ(fraction_of_2_64(BigUint(7), BigUint(7)), ~std::uint64_t{0});
   EXPECT_EQ(fraction_of_2_64(BigUint(), BigUint(7)), 0U);

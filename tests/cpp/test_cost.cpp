@@ -1,9 +1,9 @@
-#include "lts/cost.hpp"
-
 #include <gtest/gtest.h>
 
 #include <functional>
 
+#include "architecture_fixture.hpp"
+#include "lts/cost.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -11,37 +11,14 @@ namespace {
 
 constexpr double mib = 1024.0 * 1024.0;
 
+using fixture::small_gpt2;
+using fixture::small_llama;
+
 // Small enough to count by hand; the numbers below were.
 
-Architecture small_gpt2() {
-  Architecture a;
-  a.family = &family("gpt2");
-  a.vocab_size = 10;
-  a.n_positions = 6;
-  a.d_model = 4;
-  a.layers = {{.n_head = 2, .n_kv_head = 2, .d_ff = 8}};
-  return a;
-}
-
+/// Heads are 1 wide, all four 4.
 Architecture small_transformer_xl() {
-  Architecture a;
-  a.family = &family("transformer_xl");
-  a.vocab_size = 10;
-  a.n_positions = 6;
-  a.d_model = 6;
-  a.layers = {{.n_head = 4, .n_kv_head = 4, .d_ff = 8}};  // heads are 1 wide, all four 4
-  return a;
-}
-
-Architecture small_llama() {
-  Architecture a;
-  a.family = &family("llama");
-  a.vocab_size = 10;
-  a.n_positions = 6;
-  a.d_model = 8;
-  a.layers = {{.n_head = 2, .n_kv_head = 1, .d_ff = 6}};
-  a.tie_embedding = false;
-  return a;
+  return fixture::architecture_of("transformer_xl", 10, 6, 6, {{.n_head = 4, .n_kv_head = 4, .d_ff = 8}});
 }
 
 /// GPT-2 with clusters of 4 tokens of width 2 and 6 tokens of width 1.
@@ -69,7 +46,8 @@ TEST(Cost, Gpt2ByHand) {
   EXPECT_EQ(flops_decode(a, three), 2.0 * (64 + 64 + 40 + 2 * 4 * 4));
   EXPECT_EQ(kv_cache_bytes(a, three), 3 * (4 + 4) * 4);
   EXPECT_EQ(weight_bytes(a, three), 976);
-  // Attention: queries, keys, values and their mix 3x16, scores before and after the softmax 2 x 2x3x3; residual 2 x 3x4.
+  // Attention: queries, keys, values and their mix 3x16, scores before and after the softmax 2 x 2x3x3; residual 2 x
+  // 3x4.
   EXPECT_EQ(peak_memory_bytes(a, three), 976 + 96 + 4 * (48 + 36 + 24));
 }
 
@@ -162,7 +140,8 @@ TEST(Cost, FlopsOfPlainModelsAreTheClosedFormula) {
     a.layers.clear();
     for (std::uint32_t l = random.below(5); l < 5; ++l) {
       const std::int64_t n_head = oracle::pick(random, {2, 4, 8});
-      a.layers.push_back({.n_head = n_head, .n_kv_head = gated ? n_head / 2 : n_head, .d_ff = oracle::pick(random, {7, 64})});
+      a.layers.push_back(
+          {.n_head = n_head, .n_kv_head = gated ? n_head / 2 : n_head, .d_ff = oracle::pick(random, {7, 64})});
     }
     const Workload w{.batch = 1 + static_cast<std::int64_t>(random.below(4)),
                      .n_prompt = 1 + static_cast<std::int64_t>(random.below(200))};
@@ -237,9 +216,9 @@ TEST(Cost, WorkIsProportionalToTheBatch) {
 }
 
 TEST(Cost, AnalyticNames) {
-  const std::vector<std::string_view> expected{"decoder_params",   "total_params",  "attention_params", "ffn_params",
-                                               "embedding_params", "flops_prefill", "flops_decode",     "weight_mib",
-                                               "kv_cache_mib",     "peak_memory_estimate_mib"};
+  const std::vector<std::string_view> expected{
+      "decoder_params", "total_params", "attention_params", "ffn_params",   "embedding_params",
+      "flops_prefill",  "flops_decode", "weight_mib",       "kv_cache_mib", "peak_memory_estimate_mib"};
   EXPECT_EQ(std::vector<std::string_view>(analytic_names().begin(), analytic_names().end()), expected);
   const Architecture a = small_adaptive();
   const Workload w{.batch = 2, .n_prompt = 3, .weights = Precision::float16, .activations = Precision::int8};

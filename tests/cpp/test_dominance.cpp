@@ -1,56 +1,29 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "lts/dominance.hpp"
 #include "lts/random.hpp"
+#include "point_oracle.hpp"
 
 namespace lts {
 namespace {
 
-using Point = std::vector<double>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-/// Straight from the definition.
-bool no_worse_anywhere(const Point& a, const Point& b) {
-  for (std::size_t k = 0; k < a.size(); ++k) {
-    if (a[k] > b[k]) return false;
-  }
-  return true;
-}
-
-/// Few values, so that ties are frequent; both zeros and infinities among them.
-Point random_point(Random& random, std::size_t m) {
-  constexpr double values[] = {-kInfinity, -1.0, -0.0, 0.0, 1.0, 2.5, kInfinity};
-  Point point(m);
-  for (double& x : point) x = values[random.below(7)];
-  return point;
-}
+using oracle::kInfinity;
+using oracle::kNan;
+using oracle::message_of;
+using oracle::no_worse_anywhere;
+using oracle::Point;
 
 TEST(Dominance, AgreesWithTheDefinition) {
   Random random(1);
   for (int i = 0; i < 50'000; ++i) {
     const std::size_t m = 1 + random.below(5);
-    const Point a = random_point(random, m);
-    const Point b = random_point(random, m);
+    const Point a = oracle::random_tie(random, m);
+    const Point b = oracle::random_tie(random, m);
     const bool ab = no_worse_anywhere(a, b);
     const bool ba = no_worse_anywhere(b, a);
     const Dominance expected = ab && ba ? Dominance::equal
@@ -83,29 +56,10 @@ TEST(CheckPoints, SaysWhatIsWrong) {
             }),
             "points: 3 coordinates do not make whole points of 2; their number must be a multiple");
   EXPECT_EQ(message_of([] {
-              check_points(Point{1, 2, 3, std::nan("")}, 2);
+              check_points(Point{1, 2, 3, kNan}, 2);
             }),
             "points: coordinate 1 of point 1 is NaN; every coordinate must be a number");
 }
-
-/// A list and nothing else.
-struct Model {
-  std::vector<std::pair<Point, std::uint64_t>> points;
-
-  [[nodiscard]] bool covers(const Point& point) const {
-    return std::any_of(points.begin(), points.end(),
-                       [&](const auto& entry) { return no_worse_anywhere(entry.first, point); });
-  }
-  std::vector<std::uint64_t> insert(const Point& point, std::uint64_t tag) {
-    std::vector<std::uint64_t> removed;
-    for (const auto& [other, other_tag] : points) {
-      if (no_worse_anywhere(point, other)) removed.push_back(other_tag);
-    }
-    std::erase_if(points, [&](const auto& entry) { return no_worse_anywhere(point, entry.first); });
-    points.emplace_back(point, tag);
-    return removed;
-  }
-};
 
 class DominanceIndexOf : public testing::TestWithParam<std::size_t> {};
 
@@ -114,17 +68,14 @@ TEST_P(DominanceIndexOf, AgreesWithAList) {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     Random random(seed);
     DominanceIndex index(m);
-    Model model;
+    oracle::PointList model;
     std::vector<std::uint64_t> removed;
+    std::vector<std::uint64_t> expected_removed;
     const bool ties = seed % 3 == 0;
-    const double depth = seed % 3 == 1 ? 0.01 : 0.5;  // a thin shell gives many members, a thick one many removals
+    const double depth = seed % 3 == 1 ? 0.01 : 0.5;
     for (std::uint64_t i = 0; i < 1'500; ++i) {
-      Point point = ties ? random_point(random, m) : Point(m);
-      if (!ties) {
-        double sum = 0.0;
-        for (double& x : point) sum += x = random.uniform();
-        for (double& x : point) x = x / sum + depth * random.uniform() * (1.0 - static_cast<double>(i) / 1'500.0);
-      }
+      const double closer = 1.0 - static_cast<double>(i) / 1'500.0;
+      const Point point = ties ? oracle::random_tie(random, m) : oracle::random_near_front(random, m, depth * closer);
       const bool covered = model.covers(point);
       ASSERT_EQ(std::as_const(index).covers(point.data()), covered);
       ASSERT_EQ(index.covers_and_learn(point.data()), covered);
@@ -133,15 +84,17 @@ TEST_P(DominanceIndexOf, AgreesWithAList) {
       removed.clear();
       index.insert(point.data(), i, removed);
       std::sort(removed.begin(), removed.end());
-      ASSERT_EQ(removed, model.insert(point, i));
+      expected_removed.clear();
+      model.add(point, i, expected_removed);
+      ASSERT_EQ(removed, expected_removed);
       ASSERT_EQ(index.size(), model.points.size());
     }
     index.clear();
     EXPECT_EQ(index.size(), 0U);
-    EXPECT_FALSE(index.covers(model.points.front().first.data()));
-    EXPECT_FALSE(index.covers_and_learn(model.points.front().first.data()));
-    index.insert(model.points.front().first.data(), 0, removed);
-    EXPECT_TRUE(index.covers(model.points.front().first.data()));
+    EXPECT_FALSE(index.covers(model.points.front().data()));
+    EXPECT_FALSE(index.covers_and_learn(model.points.front().data()));
+    index.insert(model.points.front().data(), 0, removed);
+    EXPECT_TRUE(index.covers(model.points.front().data()));
   }
 }
 

@@ -2,23 +2,13 @@
 
 #include "lts/algorithms/exhaustive.hpp"
 #include "lts/search.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
-
-SearchSpaceOptions space_of_depths(std::vector<std::int64_t> n_layer) {
-  return space_of(std::move(n_layer), {16, 32}, {1, 2, 4}, {32, 64, 96});
-}
+using fixture::space_of;
+using fixture::space_of_depths;
 
 SearchOptions options() {
   return {.objectives = {{.name = "x"}}, .constraints = {}, .algorithm = ExhaustiveOptions{}, .seed = 0};
@@ -42,18 +32,14 @@ TEST(Exhaustive, ProposesEveryMemberInIndexOrder) {
 }
 
 TEST(Exhaustive, SkipsWhatWasSeen) {
-  const SearchSpace space(space_of_depths({1}));
-  const Encoding encoding(space);
-  const ParetoArchive front(1);
-  const std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-  const SearchContext context{space, encoding, front, front_genotypes, seen, random};
-  for (const std::uint64_t i : {0U, 1U, 3U, 17U}) ASSERT_TRUE(context.claim(encoding.encode(space.at(BigUint(i)))));
+  fixture::World world(space_of_depths({1}));
+  for (const std::uint64_t i : {0U, 1U, 3U, 17U}) {
+    ASSERT_TRUE(world.context().claim(world.encoding.encode(world.space.at(BigUint(i)))));
+  }
   Exhaustive exhaustive;
   std::vector<std::uint64_t> indices;
-  while (const auto genotype = exhaustive.propose(context)) {
-    indices.push_back(space.index(encoding.decode(*genotype)).low_uint64());
+  while (const auto genotype = exhaustive.propose(world.context())) {
+    indices.push_back(world.space.index(world.encoding.decode(*genotype)).low_uint64());
   }
   EXPECT_EQ(indices, (std::vector<std::uint64_t>{2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}));
 }

@@ -4,30 +4,20 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "lts/hypervolume.hpp"
 #include "lts/random.hpp"
+#include "point_oracle.hpp"
 
 namespace lts {
 namespace {
 
-using Points = std::vector<double>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using oracle::kInfinity;
+using oracle::kNan;
+using oracle::message_of;
+using oracle::Points;
 
 /// Counts the unit cells of the grid [0, side)^m that a point with integer coordinates dominates.
 double count_cells(const Points& points, std::size_t m, std::uint32_t side) {
@@ -69,6 +59,13 @@ double include_exclude(const Points& points, const Points& reference) {
   return volume;
 }
 
+/// `n` points with coordinates from 0 to `end` - 1.
+Points random_integers(Random& random, std::size_t n, std::size_t m, std::uint32_t end) {
+  Points points(n * m);
+  for (double& x : points) x = static_cast<double>(random.below(end));
+  return points;
+}
+
 class HypervolumeOf : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(HypervolumeOf, CountsCellsExactly) {
@@ -100,8 +97,7 @@ TEST_P(HypervolumeOf, DoesNotDependOnTheOrderOfIntegerPoints) {
   Random random(200 + m);
   for (int i = 0; i < 50; ++i) {
     const std::size_t n = 1 + random.below(60);
-    Points points(m * n);
-    for (double& x : points) x = static_cast<double>(random.below(30));
+    Points points = random_integers(random, n, m, 30);
     const Points reference(m, 28.0);
     const double volume = hypervolume(points, reference);
     for (std::size_t a = n; a-- > 1;) {
@@ -123,8 +119,7 @@ TEST_P(HypervolumeOf, DominatedAndEqualPointsAddNothing) {
   Random random(300 + m);
   for (int i = 0; i < 50; ++i) {
     const std::size_t n = 1 + random.below(20);
-    Points points(m * n);
-    for (double& x : points) x = static_cast<double>(random.below(20));
+    Points points = random_integers(random, n, m, 20);
     const Points reference(m, 25.0);
     const double volume = hypervolume(points, reference);
     for (std::size_t j = 0; j < n * m; ++j) points.push_back(points[j] + static_cast<double>(random.below(2)));

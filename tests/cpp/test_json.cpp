@@ -8,28 +8,21 @@
 #include <lts/json.hpp>
 #include <sstream>
 
+#include "message.hpp"
+
 namespace {
 
 using lts::Architecture;
 using lts::Random;
 using lts::SearchSpaceOptions;
 using lts::SearchState;
+using lts::oracle::message_of;
 
 std::string golden(const std::string& name) {
   std::ifstream file(std::filesystem::path(__FILE__).parent_path().parent_path() / "golden" / (name + ".json"));
   std::string line;
   EXPECT_TRUE(std::getline(file, line)) << "tests/golden/" << name << ".json cannot be read";
   return line;
-}
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(nothing was thrown)";
 }
 
 std::string architecture_error(std::string_view text) {
@@ -197,38 +190,40 @@ SearchState random_state(Random& random) {
 
 // --- Round trips ---
 
+/// The text is read back to the same value, and that is written as the same text, which is returned.
+template <class Value, class Read>
+std::string expect_comes_back(const Value& value, const Read& read) {
+  const std::string text = lts::to_json(value);
+  const Value back = read(text);
+  EXPECT_EQ(back, value) << text;
+  EXPECT_EQ(lts::to_json(back), text);
+  return text;
+}
+
 TEST(Json, ArchitecturesOfAllFamiliesComeBack) {
   Random random(1);
   for (int i = 0; i < 500; ++i) {
     const Architecture a = random_architecture(random);
     ASSERT_NO_THROW(lts::validate(a));
-    const std::string text = lts::to_json(a);
-    const Architecture back = lts::architecture_from_json(text);
-    ASSERT_EQ(back, a) << text;
-    ASSERT_EQ(lts::to_json(back), text);
+    const std::string text = expect_comes_back(a, lts::architecture_from_json);
     ASSERT_EQ(text.find('\n'), std::string::npos);
+    if (HasFailure()) return;
   }
 }
 
 TEST(Json, SpacesComeBack) {
   Random random(2);
   for (int i = 0; i < 500; ++i) {
-    const SearchSpaceOptions options = random_space(random);
-    const std::string text = lts::to_json(options);
-    const SearchSpaceOptions back = lts::search_space_from_json(text);
-    ASSERT_EQ(back, options) << text;
-    ASSERT_EQ(lts::to_json(back), text);
+    expect_comes_back(random_space(random), lts::search_space_from_json);
+    if (HasFailure()) return;
   }
 }
 
 TEST(Json, StatesComeBack) {
   Random random(3);
   for (int i = 0; i < 500; ++i) {
-    const SearchState state = random_state(random);
-    const std::string text = lts::to_json(state);
-    const SearchState back = lts::search_state_from_json(text);
-    ASSERT_EQ(back, state) << text;
-    ASSERT_EQ(lts::to_json(back), text);
+    expect_comes_back(random_state(random), lts::search_state_from_json);
+    if (HasFailure()) return;
   }
 }
 

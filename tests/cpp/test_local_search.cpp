@@ -1,53 +1,28 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <set>
 
 #include "lts/algorithms/local_search.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
+using fixture::space_of;
+using fixture::tiny_space;
 
-SearchSpaceOptions wide_space() { return space_of({12}, {64, 128}, {1, 2, 4, 8}, {64, 128, 192, 256}); }
+struct World : fixture::AlgorithmWorld<LocalSearch, LocalSearchOptions> {
+  using AlgorithmWorld::AlgorithmWorld;
 
-struct World {
-  explicit World(LocalSearchOptions options, SearchSpaceOptions space_options = wide_space())
-      : space(std::move(space_options)), encoding(space), random(3), algorithm(options) {}
-
-  SearchContext context() { return {space, encoding, front, front_genotypes, seen, random}; }
-  std::optional<Genotype> propose() { return algorithm.propose(context()); }
-  /// Puts a random member on the front that neither dominates another nor is dominated.
+  /// As `fixture::World` does, and tells the algorithm.
   void add_to_front(std::uint64_t id) {
+    AlgorithmWorld::add_to_front(id);
     const auto x = static_cast<double>(id);
-    ASSERT_TRUE(front.insert(std::vector<double>{x, -x}, id));
-    front_genotypes[id] = *claim_random(context());
-    algorithm.observe(context(), Evaluation{id, front_genotypes[id], {x, -x}, 0.0});
+    algorithm.observe(context(), Evaluation{id, front_genotypes.at(id), {x, -x}, 0.0});
   }
-
-  SearchSpace space;
-  Encoding encoding;
-  ParetoArchive front{2};
-  std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-  LocalSearch algorithm;
 };
 
-bool is_step(const Genotype& a, const Genotype& b) {
-  int n = 0;
-  for (std::size_t g = 0; g < a.size(); ++g) n += std::abs(int{a[g]} - int{b[g]});
-  return n == 1;
-}
+bool is_step(const Genotype& a, const Genotype& b) { return fixture::n_steps(a, b) == 1; }
 
 TEST(LocalSearch, ExploresTheNeighborhoodsOldestFirst) {
   World world({.n_initial = 7});
@@ -137,7 +112,7 @@ TEST(LocalSearch, RandomWhileNothingIsTold) {
 }
 
 TEST(LocalSearch, UsesUpASmallSpace) {
-  World world({.n_initial = 2}, space_of({1, 2}, {16}, {1, 2}, {32, 64}));
+  World world({.n_initial = 2}, tiny_space());
   world.add_to_front(0);
   std::set<Genotype> found{world.front_genotypes.at(0)};
   while (const auto genotype = world.propose()) ASSERT_TRUE(found.insert(*genotype).second);

@@ -5,63 +5,25 @@
 #include <set>
 
 #include "lts/algorithms/lts_evolution.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
+using fixture::distance;
+using fixture::tiny_space;
 
-/// 12 layers of 4 x 4 choices; every combination is valid, so variation needs no repair.
-SearchSpaceOptions wide_space() { return space_of({12}, {64, 128}, {1, 2, 4, 8}, {64, 128, 192, 256}); }
-
-/// A search of one algorithm with the front in the hands of the test.
-struct World {
-  explicit World(LtsEvolutionOptions options, SearchSpaceOptions space_options = wide_space())
-      : space(std::move(space_options)), encoding(space), random(3), algorithm(options) {}
-
-  SearchContext context() { return {space, encoding, front, front_genotypes, seen, random}; }
-
-  std::optional<Genotype> propose() {
-    std::optional<Genotype> genotype = algorithm.propose(context());
-    if (genotype) ++n_proposed;
-    return genotype;
-  }
+struct World : fixture::AlgorithmWorld<LtsEvolution, LtsEvolutionOptions> {
+  using AlgorithmWorld::AlgorithmWorld;
 
   /// Puts mutually non-dominated random members with ids from 0 on the front.
   void fill_front(std::size_t n) {
-    for (std::uint64_t id = 0; id < n; ++id) {
-      const auto x = static_cast<double>(id);
-      ASSERT_TRUE(front.insert(std::vector<double>{x, -x}, id));
-      front_genotypes[id] = *claim_random(context());
-    }
+    for (std::uint64_t id = 0; id < n; ++id) add_to_front(id);
   }
-
-  SearchSpace space;
-  Encoding encoding;
-  ParetoArchive front{2};
-  std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-  LtsEvolution algorithm;
-  std::uint64_t n_proposed = 0;
 };
 
-std::size_t distance(const Genotype& a, const Genotype& b) {
-  std::size_t n = 0;
-  for (std::size_t g = 0; g < a.size(); ++g) n += a[g] != b[g] ? 1U : 0U;
-  return n;
-}
-
 TEST(LtsEvolution, PopulationThenGenerationsOf40And40) {
-  World world({});
+  World world(LtsEvolutionOptions{});
   for (std::uint64_t i = 0; i < 100; ++i) {
     ASSERT_TRUE(world.propose());
     EXPECT_EQ(world.algorithm.state().counter, i + 1);
@@ -229,19 +191,19 @@ TEST(LtsEvolution, RandomMembersFillWhatVariationCannot) {
 }
 
 TEST(LtsEvolution, UsesUpASmallSpace) {
-  World world({.population_size = 5}, space_of({1, 2}, {16}, {1, 2}, {32, 64}));
+  World world({.population_size = 5}, tiny_space());
   world.fill_front(2);
   const std::uint64_t size = world.space.size().low_uint64();
-  while (world.propose()) {
-  }
-  EXPECT_EQ(world.n_proposed, size - 2);
+  std::uint64_t n_proposed = 0;
+  while (world.propose()) ++n_proposed;
+  EXPECT_EQ(n_proposed, size - 2);
   EXPECT_EQ(world.seen.size(), size);
   EXPECT_FALSE(world.propose());
 }
 
 TEST(LtsEvolution, RefusesOptions) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const std::vector<std::pair<LtsEvolutionOptions, std::string>> wrong{
+  fixture::expect_refused<LtsEvolution, LtsEvolutionOptions>({
       {{.population_size = 0}, "population_size"},
       {{.population_size = 1'000'001}, "population_size"},
       {{.n_parents = 0}, "n_parents"},
@@ -252,15 +214,7 @@ TEST(LtsEvolution, RefusesOptions) {
       {{.mutation_probability = -0.1}, "mutation_probability"},
       {{.mutation_probability = nan}, "mutation_probability"},
       {{.crossover_probability = 1.5}, "crossover_probability"},
-  };
-  for (const auto& [options, name] : wrong) {
-    try {
-      const LtsEvolution algorithm(options);
-      ADD_FAILURE() << name << " was accepted";
-    } catch (const std::invalid_argument& error) {
-      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
-    }
-  }
+  });
   EXPECT_NO_THROW(LtsEvolution({.n_mutants = 0}));
   EXPECT_NO_THROW(LtsEvolution({.n_crossovers = 0, .mutation_probability = 1.0, .crossover_probability = 0.0}));
 }

@@ -5,29 +5,18 @@
 #include <set>
 
 #include "lts/algorithms/nsga2.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
+using fixture::distance;
+using fixture::space_of;
+using fixture::tiny_space;
 
-SearchSpaceOptions wide_space() { return space_of({12}, {64, 128}, {1, 2, 4, 8}, {64, 128, 192, 256}); }
+struct World : fixture::AlgorithmWorld<Nsga2, Nsga2Options> {
+  using AlgorithmWorld::AlgorithmWorld;
 
-/// A search of one algorithm with two objectives; its results are in the hands of the test.
-struct World {
-  explicit World(Nsga2Options options, SearchSpaceOptions space_options = wide_space())
-      : space(std::move(space_options)), encoding(space), random(3), algorithm(options) {}
-
-  SearchContext context() { return {space, encoding, front, front_genotypes, seen, random}; }
-  std::optional<Genotype> propose() { return algorithm.propose(context()); }
   void observe(std::uint64_t id, std::vector<double> values, double violation = 0.0) {
     algorithm.observe(context(), {id, random_genotype(encoding, random), std::move(values), violation});
   }
@@ -37,14 +26,6 @@ struct World {
     for (const Evaluation& member : algorithm.state().population) ids.push_back(member.id);
     return ids;
   }
-
-  SearchSpace space;
-  Encoding encoding;
-  ParetoArchive front{2};
-  std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-  Nsga2 algorithm;
 };
 
 using Ids = std::vector<std::uint64_t>;
@@ -158,9 +139,7 @@ TEST(Nsga2, MutationAloneChangesOneGene) {
     const Genotype child = *world.propose();
     std::size_t nearest = child.size();
     for (const Evaluation& parent : world.algorithm.state().population) {
-      std::size_t n = 0;
-      for (std::size_t g = 0; g < child.size(); ++g) n += child[g] != parent.genotype[g] ? 1U : 0U;
-      nearest = std::min(nearest, n);
+      nearest = std::min(nearest, distance(child, parent.genotype));
     }
     EXPECT_EQ(nearest, 1U);
   }
@@ -174,10 +153,7 @@ TEST(Nsga2, TournamentsPreferTheBetter) {
   for (int i = 0; i < 100; ++i) {
     const Genotype child = *world.propose();
     for (std::size_t p = 0; p < 4; ++p) {
-      const Genotype& parent = world.algorithm.state().population[p].genotype;
-      std::size_t n = 0;
-      for (std::size_t g = 0; g < child.size(); ++g) n += child[g] != parent[g] ? 1U : 0U;
-      if (n == 1) ++children[p];
+      if (distance(child, world.algorithm.state().population[p].genotype) == 1) ++children[p];
     }
   }
   EXPECT_EQ(world.survivors(), (Ids{0, 1, 2, 3}));
@@ -187,7 +163,7 @@ TEST(Nsga2, TournamentsPreferTheBetter) {
 }
 
 TEST(Nsga2, UsesUpASmallSpace) {
-  World world({.population_size = 4}, space_of({1, 2}, {16}, {1, 2}, {32, 64}));
+  World world({.population_size = 4}, tiny_space());
   std::set<Genotype> found;
   for (std::uint64_t id = 0;; ++id) {
     const auto genotype = world.propose();
@@ -208,20 +184,15 @@ TEST(Nsga2, SpaceOfOne) {
 
 TEST(Nsga2, RefusesOptions) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const std::vector<std::pair<Nsga2Options, std::string>> wrong{
-      {{.population_size = 0}, "population_size"},         {{.population_size = 1}, "population_size"},
-      {{.population_size = 1'000'001}, "population_size"}, {{.crossover_probability = 1.1}, "crossover_probability"},
-      {{.crossover_probability = nan}, "crossover"},       {{.mutation_probability = -1.0}, "mutation_probability"},
+  fixture::expect_refused<Nsga2, Nsga2Options>({
+      {{.population_size = 0}, "population_size"},
+      {{.population_size = 1}, "population_size"},
+      {{.population_size = 1'000'001}, "population_size"},
+      {{.crossover_probability = 1.1}, "crossover_probability"},
+      {{.crossover_probability = nan}, "crossover"},
+      {{.mutation_probability = -1.0}, "mutation_probability"},
       {{.mutation_probability = nan}, "mutation"},
-  };
-  for (const auto& [options, name] : wrong) {
-    try {
-      const Nsga2 algorithm(options);
-      ADD_FAILURE() << name << " was accepted";
-    } catch (const std::invalid_argument& error) {
-      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
-    }
-  }
+  });
   EXPECT_NO_THROW(Nsga2({.population_size = 2, .crossover_probability = 0.0, .mutation_probability = 1.0}));
 }
 

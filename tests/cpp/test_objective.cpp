@@ -3,28 +3,19 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "lts/objective.hpp"
 #include "lts/random.hpp"
+#include "point_oracle.hpp"
 
 namespace lts {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using oracle::kInfinity;
+using oracle::kNan;
+using oracle::message_of;
 
 Constraint at_most(double bound) { return {"x", Constraint::Relation::at_most, bound}; }
 Constraint at_least(double bound) { return {"x", Constraint::Relation::at_least, bound}; }

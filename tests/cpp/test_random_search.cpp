@@ -4,23 +4,12 @@
 
 #include "lts/algorithms/random_search.hpp"
 #include "lts/search.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
-
-SearchSpaceOptions space_of_depths(std::vector<std::int64_t> n_layer) {
-  return space_of(std::move(n_layer), {16, 32}, {1, 2, 4}, {32, 64, 96});
-}
+using fixture::space_of_depths;
 
 Search search_of(SearchSpaceOptions space, std::uint64_t seed = 0) {
   return {SearchSpace(std::move(space)),

@@ -7,20 +7,13 @@
 
 #include "lts/cost.hpp"
 #include "lts/search.hpp"
+#include "search_fixture.hpp"
 
 namespace lts {
 namespace {
 
-SearchSpaceOptions space_of(std::vector<std::int64_t> n_layer, std::vector<std::int64_t> d_model,
-                            std::vector<std::int64_t> n_head, std::vector<std::int64_t> d_ff) {
-  SearchSpaceOptions options;
-  options.n_layer = std::move(n_layer);
-  options.d_model = std::move(d_model);
-  options.n_head = std::move(n_head);
-  options.d_ff = std::move(d_ff);
-  return options;
-}
-
+using fixture::space_of;
+using oracle::message_of;
 using Values = std::vector<double>;
 using Point = std::pair<double, double>;
 
@@ -81,16 +74,6 @@ std::set<Point> true_front(const SearchSpace& space, const std::function<bool(co
     if (!dominated) front.insert(a);
   }
   return front;
-}
-
-template <class Action>
-std::string refusal(const Action& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
 }
 
 // --- What holds for every algorithm ---
@@ -341,7 +324,7 @@ TEST(SearchOptions, NamesOfAlgorithms) {
   EXPECT_TRUE(std::holds_alternative<LocalSearchOptions>(algorithm_options("local")));
   EXPECT_TRUE(std::holds_alternative<RandomSearchOptions>(algorithm_options("random")));
   EXPECT_TRUE(std::holds_alternative<ExhaustiveOptions>(algorithm_options("exhaustive")));
-  const std::string reason = refusal([] { algorithm_options("simplex"); });
+  const std::string reason = message_of([] { algorithm_options("simplex"); });
   EXPECT_NE(reason.find("'simplex'"), std::string::npos) << reason;
   EXPECT_NE(reason.find("lts, nsga2, local, random, exhaustive"), std::string::npos) << reason;
 }
@@ -350,7 +333,7 @@ TEST(SearchOptions, Refused) {
   const auto refused = [](const std::function<void(SearchOptions&)>& change) {
     SearchOptions options = options_of("lts");
     change(options);
-    return refusal([&] { search_of(small_space(), options); });
+    return message_of([&] { search_of(small_space(), options); });
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double infinity = std::numeric_limits<double>::infinity();
@@ -431,27 +414,27 @@ TEST(Search, CountsAndPending) {
 
 TEST(Search, RefusedResultsChangeNothing) {
   Search search = search_of(small_space(), options_of("lts"));
-  EXPECT_EQ(refusal([&] { search.tell(0, Values{1, 2}); }), "candidate 0 is unknown; none was asked for yet");
+  EXPECT_EQ(message_of([&] { search.tell(0, Values{1, 2}); }), "candidate 0 is unknown; none was asked for yet");
   search.ask(3);
   search.tell(1, Values{1, 2});
   const SearchState before = search.state();
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(refusal([&] { search.tell(3, Values{1, 2}); }), "candidate 3 is unknown; ids so far are 0 to 2");
-  EXPECT_EQ(refusal([&] { search.tell(1, Values{1, 2}); }), "candidate 1 was already told");
-  EXPECT_EQ(refusal([&] { search.tell_failed(1); }), "candidate 1 was already told");
-  EXPECT_EQ(refusal([&] { search.tell_failed(9); }), "candidate 9 is unknown; ids so far are 0 to 2");
-  EXPECT_EQ(refusal([&] { search.tell(0, Values{1}); }),
+  EXPECT_EQ(message_of([&] { search.tell(3, Values{1, 2}); }), "candidate 3 is unknown; ids so far are 0 to 2");
+  EXPECT_EQ(message_of([&] { search.tell(1, Values{1, 2}); }), "candidate 1 was already told");
+  EXPECT_EQ(message_of([&] { search.tell_failed(1); }), "candidate 1 was already told");
+  EXPECT_EQ(message_of([&] { search.tell_failed(9); }), "candidate 9 is unknown; ids so far are 0 to 2");
+  EXPECT_EQ(message_of([&] { search.tell(0, Values{1}); }),
             "candidate 0: 1 values were told; the 2 columns need one each");
-  EXPECT_EQ(refusal([&] {
+  EXPECT_EQ(message_of([&] {
               search.tell(0, Values{1, 2, 3});
             }),
             "candidate 0: 3 values were told; the 2 columns need one each");
-  EXPECT_EQ(refusal([&] {
+  EXPECT_EQ(message_of([&] {
               search.tell(0, Values{1, nan});
             }),
             "candidate 0: column 'peak_memory_bytes' is nan; it must be a finite number");
-  EXPECT_EQ(refusal([&] {
+  EXPECT_EQ(message_of([&] {
               search.tell(2, Values{-infinity, 1});
             }),
             "candidate 2: column 'decoder_params' is -inf; it must be a finite number");
@@ -493,9 +476,9 @@ TEST(SearchRun, EvaluatorThatThrowsLeavesTheCandidatePending) {
 TEST(SearchRun, EveryColumnMustBeFilled) {
   Search search = search_of(small_space(), options_of("lts"));
   const auto forgets = [](const Architecture&, std::span<double> values) { values[0] = 1.0; };
-  EXPECT_NE(refusal([&] { search.run(1, forgets); }).find("'peak_memory_bytes'"), std::string::npos);
+  EXPECT_NE(message_of([&] { search.run(1, forgets); }).find("'peak_memory_bytes'"), std::string::npos);
   EXPECT_EQ(search.pending().size(), 1U);
-  EXPECT_NE(refusal([&] { search.run(1, nullptr); }), "");
+  EXPECT_NE(message_of([&] { search.run(1, nullptr); }), "");
 }
 
 TEST(SearchRun, EvaluatorMayUseTheSearch) {
@@ -534,7 +517,7 @@ SearchState busy_state(std::string_view algorithm = "lts") {
 
 TEST(SearchState, ContradictionsAreRefused) {
   const SearchState good = busy_state();
-  ASSERT_EQ(refusal([&] { const Search search(good); }), "");
+  ASSERT_EQ(message_of([&] { const Search search(good); }), "");
   ASSERT_GT(good.pending.size(), 2U);
   ASSERT_GT(good.algorithm.queue.size(), 2U);
   ASSERT_GT(good.front.size(), 2U);
@@ -619,7 +602,7 @@ TEST(SearchState, ContradictionsAreRefused) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     SearchState state = good;
     changes[i].make(state);
-    const std::string reason = refusal([&] { const Search search(state); });
+    const std::string reason = message_of([&] { const Search search(state); });
     EXPECT_NE(reason.find(changes[i].reason), std::string::npos)
         << "change " << i << ", expected '" << changes[i].reason << "', got '" << reason << "'";
   }
@@ -629,7 +612,7 @@ TEST(SearchState, ContradictingPopulationsAreRefused) {
   SearchState good = busy_state("nsga2");
   ASSERT_GT(good.algorithm.population.size(), 2U);
   ASSERT_GT(good.algorithm.offspring.size(), 2U);
-  ASSERT_EQ(refusal([&] { const Search search(good); }), "");
+  ASSERT_EQ(message_of([&] { const Search search(good); }), "");
   const std::vector<std::function<void(AlgorithmState&)>> changes{
       [](AlgorithmState& s) { s.population[0].genotype.clear(); },
       [](AlgorithmState& s) { s.population[1].values.clear(); },
@@ -644,7 +627,7 @@ TEST(SearchState, ContradictingPopulationsAreRefused) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     SearchState state = good;
     changes[i](state.algorithm);
-    EXPECT_NE(refusal([&] { const Search search(state); }), "") << "change " << i;
+    EXPECT_NE(message_of([&] { const Search search(state); }), "") << "change " << i;
   }
 }
 
@@ -652,7 +635,7 @@ TEST(SearchState, FrontLargerThanWhatWasTold) {
   SearchState state = busy_state();
   state.n_failed += state.n_told - 1;
   state.n_told = 1;
-  EXPECT_NE(refusal([&] { const Search search(state); }).find("front has more"), std::string::npos);
+  EXPECT_NE(message_of([&] { const Search search(state); }).find("front has more"), std::string::npos);
 }
 
 TEST(SearchState, FreshAndUsedUp) {

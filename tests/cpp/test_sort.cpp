@@ -4,40 +4,21 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lts/random.hpp"
 #include "lts/sort.hpp"
+#include "point_oracle.hpp"
 
 namespace lts {
 namespace {
 
-using Points = std::vector<double>;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-template <class Function>
-std::string message_of(Function&& function) {
-  try {
-    function();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
-bool oracle_dominates(const Points& points, std::size_t m, std::size_t a, std::size_t b) {
-  bool better = false;
-  for (std::size_t k = 0; k < m; ++k) {
-    if (points[a * m + k] > points[b * m + k]) return false;
-    better = better || points[a * m + k] < points[b * m + k];
-  }
-  return better;
-}
+using oracle::kInfinity;
+using oracle::kNan;
+using oracle::message_of;
+using oracle::Points;
 
 /// Peels off one front after the other.
 std::vector<std::uint32_t> oracle_sort(const Points& points, std::size_t m) {
@@ -50,7 +31,7 @@ std::vector<std::uint32_t> oracle_sort(const Points& points, std::size_t m) {
       if (numbers[i] < number) continue;
       bool dominated = false;
       for (std::size_t j = 0; j < n && !dominated; ++j)
-        dominated = numbers[j] >= number && oracle_dominates(points, m, j, i);
+        dominated = numbers[j] >= number && oracle::dominates(points, m, j, i);
       if (!dominated) front.push_back(i);
     }
     for (const std::size_t i : front) numbers[i] = number;
@@ -68,7 +49,7 @@ std::vector<std::size_t> oracle_indices(const Points& points, std::size_t m) {
       const bool equal = std::equal(points.begin() + static_cast<std::ptrdiff_t>(i * m),
                                     points.begin() + static_cast<std::ptrdiff_t>((i + 1) * m),
                                     points.begin() + static_cast<std::ptrdiff_t>(j * m));
-      stays = !(oracle_dominates(points, m, j, i) || (equal && j < i));
+      stays = !(oracle::dominates(points, m, j, i) || (equal && j < i));
     }
     if (stays) indices.push_back(i);
   }
@@ -166,7 +147,7 @@ TEST_P(SortOf, ManyPointsAgreeWithEachOther) {
     for (std::size_t a = 0; a < numbers.size(); a += 50) {
       bool has_dominator = numbers[a] == 0;
       for (std::size_t b = 0; b < numbers.size(); ++b) {
-        if (!oracle_dominates(points, m, b, a)) continue;
+        if (!oracle::dominates(points, m, b, a)) continue;
         ASSERT_LT(numbers[b], numbers[a]);
         has_dominator = has_dominator || numbers[b] + 1 == numbers[a];
       }

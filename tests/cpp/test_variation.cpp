@@ -1,13 +1,12 @@
-#include "lts/variation.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <map>
 #include <set>
 
+#include "lts/variation.hpp"
+#include "search_fixture.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -261,9 +260,7 @@ TEST(Neighbors, AreOneStepAway) {
     const std::vector<Genotype> all = neighbors(encoding, center, random);
     ASSERT_EQ(all.size(), expected);
     for (const Genotype& n : all) {
-      int distance = 0;
-      for (std::size_t g = 0; g < n.size(); ++g) distance += std::abs(n[g] - center[g]);
-      ASSERT_EQ(distance, 1);
+      ASSERT_EQ(fixture::n_steps(n, center), 1);
     }
     ASSERT_EQ(std::set<Genotype>(all.begin(), all.end()).size(), all.size());
   }
@@ -285,9 +282,7 @@ TEST(Neighbors, HaveAllMembersOneStepAwayOnceAndNotTheCenter) {
     for (const Architecture& a : c.members) {
       const Genotype member = encoding.encode(a);
       if (encoding.n_layer(member) != encoding.n_layer(center)) continue;
-      int distance = 0;
-      for (std::size_t g = 0; g < member.size(); ++g) distance += std::abs(member[g] - center[g]);
-      if (distance == 1) {
+      if (fixture::n_steps(member, center) == 1) {
         ASSERT_TRUE(found.contains(member)) << oracle::describe(a);
       }
     }

@@ -1,15 +1,17 @@
-#include "lts/weights.hpp"
-
 #include <gtest/gtest.h>
 
 #include <map>
 #include <set>
 
+#include "architecture_fixture.hpp"
 #include "lts/cost.hpp"
+#include "lts/weights.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
 namespace {
+
+using fixture::architecture_of;
 
 std::vector<Weight> weights_of(const Architecture& a) {
   std::vector<Weight> weights;
@@ -38,7 +40,8 @@ Architecture random_architecture(Random& random) {
     for (std::uint32_t l = 0; l < n_layer; ++l) {
       const std::int64_t n_head = oracle::pick(random, {1, 2, 3, 4, 6, 7, 8});
       const std::int64_t n_kv_head = a.family->name == "llama" ? oracle::pick(random, {1, 2, 3, 4}) : n_head;
-      a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 1 + static_cast<std::int64_t>(random.below(300))});
+      a.layers.push_back(
+          {.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 1 + static_cast<std::int64_t>(random.below(300))});
     }
     a.tie_embedding = random.below(3) != 0;
     if (random.below(2) == 0) {
@@ -54,12 +57,7 @@ Architecture random_architecture(Random& random) {
 }
 
 TEST(Weights, Gpt2Inventory) {
-  Architecture a;
-  a.family = &family("gpt2");
-  a.vocab_size = 10;
-  a.n_positions = 6;
-  a.d_model = 4;
-  a.layers = {{.n_head = 2, .n_kv_head = 2, .d_ff = 8}};
+  Architecture a = fixture::small_gpt2();
   std::vector<std::string> expected{"token_embedding.0.weight 10x4",
                                     "position_embedding.weight 6x4",
                                     "layers.0.attention_norm.scale 1x4",
@@ -87,46 +85,45 @@ TEST(Weights, Gpt2Inventory) {
 }
 
 TEST(Weights, LlamaInventory) {
-  Architecture a;
-  a.family = &family("llama");
-  a.vocab_size = 10;
-  a.n_positions = 6;
-  a.d_model = 8;
-  a.layers = {{.n_head = 2, .n_kv_head = 1, .d_ff = 6}};
-  a.tie_embedding = false;
-  EXPECT_EQ(listing(a), (std::vector<std::string>{
-                            "token_embedding.0.weight 10x8", "layers.0.attention_norm.scale 1x8",
-                            "layers.0.query.weight 8x8", "layers.0.key.weight 8x4", "layers.0.value.weight 8x4",
-                            "layers.0.attention_output.weight 8x8", "layers.0.feed_forward_norm.scale 1x8",
-                            "layers.0.gate.weight 8x6", "layers.0.up.weight 8x6", "layers.0.down.weight 6x8",
-                            "final_norm.scale 1x8", "head.weight 8x10"}));
+  EXPECT_EQ(listing(fixture::small_llama()),
+            (std::vector<std::string>{
+                "token_embedding.0.weight 10x8", "layers.0.attention_norm.scale 1x8", "layers.0.query.weight 8x8",
+                "layers.0.key.weight 8x4", "layers.0.value.weight 8x4", "layers.0.attention_output.weight 8x8",
+                "layers.0.feed_forward_norm.scale 1x8", "layers.0.gate.weight 8x6", "layers.0.up.weight 8x6",
+                "layers.0.down.weight 6x8", "final_norm.scale 1x8", "head.weight 8x10"}));
 }
 
 TEST(Weights, TransformerXlInventory) {
-  Architecture a;
-  a.family = &family("transformer_xl");
-  a.vocab_size = 20;
-  a.n_positions = 6;
-  a.d_model = 10;
-  a.layers = {{.n_head = 3, .n_kv_head = 3, .d_ff = 8}};  // heads are 3 wide
+  // Heads are 3 wide.
+  Architecture a = architecture_of("transformer_xl", 20, 6, 10, {{.n_head = 3, .n_kv_head = 3, .d_ff = 8}});
   a.d_embed = 8;
   a.div_val = 2;
   a.cutoffs = {5, 12, 99};
-  EXPECT_EQ(listing(a),
-            (std::vector<std::string>{
-                "token_embedding.0.weight 5x8",      "embedding_projection.0.weight 8x10",
-                "token_embedding.1.weight 7x4",      "embedding_projection.1.weight 4x10",
-                "token_embedding.2.weight 8x2",      "embedding_projection.2.weight 2x10",
-                "layers.0.attention_norm.scale 1x10", "layers.0.attention_norm.bias 1x10",
-                "layers.0.query.weight 10x9",        "layers.0.key.weight 10x9",
-                "layers.0.value.weight 10x9",        "layers.0.relative_position.weight 10x9",
-                "layers.0.content_bias.bias 1x9",    "layers.0.position_bias.bias 1x9",
-                "layers.0.attention_output.weight 9x10", "layers.0.feed_forward_norm.scale 1x10",
-                "layers.0.feed_forward_norm.bias 1x10", "layers.0.up.weight 10x8",
-                "layers.0.up.bias 1x8",              "layers.0.down.weight 8x10",
-                "layers.0.down.bias 1x10",           "head_bias.bias 1x20",
-                "cluster.weight 8x2",                "cluster.bias 1x2",
-                "head_projection.0.weight 10x8"}));
+  EXPECT_EQ(listing(a), (std::vector<std::string>{"token_embedding.0.weight 5x8",
+                                                  "embedding_projection.0.weight 8x10",
+                                                  "token_embedding.1.weight 7x4",
+                                                  "embedding_projection.1.weight 4x10",
+                                                  "token_embedding.2.weight 8x2",
+                                                  "embedding_projection.2.weight 2x10",
+                                                  "layers.0.attention_norm.scale 1x10",
+                                                  "layers.0.attention_norm.bias 1x10",
+                                                  "layers.0.query.weight 10x9",
+                                                  "layers.0.key.weight 10x9",
+                                                  "layers.0.value.weight 10x9",
+                                                  "layers.0.relative_position.weight 10x9",
+                                                  "layers.0.content_bias.bias 1x9",
+                                                  "layers.0.position_bias.bias 1x9",
+                                                  "layers.0.attention_output.weight 9x10",
+                                                  "layers.0.feed_forward_norm.scale 1x10",
+                                                  "layers.0.feed_forward_norm.bias 1x10",
+                                                  "layers.0.up.weight 10x8",
+                                                  "layers.0.up.bias 1x8",
+                                                  "layers.0.down.weight 8x10",
+                                                  "layers.0.down.bias 1x10",
+                                                  "head_bias.bias 1x20",
+                                                  "cluster.weight 8x2",
+                                                  "cluster.bias 1x2",
+                                                  "head_projection.0.weight 10x8"}));
 }
 
 TEST(Weights, NamesAreUniqueAndShapesSane) {
@@ -159,8 +156,8 @@ TEST(Weights, SumsAreTheClosedFormulas) {
   std::map<std::string, int> seen;
   for (int i = 0; i < 6'000; ++i) {
     const Architecture a = random_architecture(random);
-    ++seen[std::string(a.family->name) + (oracle::is_adaptive(a) ? " adaptive" : "") + (a.tie_embedding ? "" : " untied") +
-           (a.div_val > 1 ? " divided" : "")];
+    ++seen[std::string(a.family->name) + (oracle::is_adaptive(a) ? " adaptive" : "") +
+           (a.tie_embedding ? "" : " untied") + (a.div_val > 1 ? " divided" : "")];
     std::map<Part, std::int64_t> parts;
     std::map<Role, std::int64_t> roles;
     for (const Weight& w : weights_of(a)) {
@@ -194,23 +191,12 @@ TEST(Weights, SumsAreTheClosedFormulas) {
 
 TEST(Weights, PublishedCounts) {
   // GPT-2 small (Radford et al. 2019) as released: 124,439,808 weights, 85,056,000 of them in the decoder.
-  Architecture a;
-  a.family = &family("gpt2");
-  a.vocab_size = 50257;
-  a.n_positions = 1024;
-  a.d_model = 768;
-  a.layers.assign(12, Layer{.n_head = 12, .n_kv_head = 12, .d_ff = 3072});
-  EXPECT_EQ(total_params(a), 124'439'808);
-  EXPECT_EQ(decoder_params(a), 85'056'000);
+  EXPECT_EQ(total_params(fixture::gpt2()), 124'439'808);
+  EXPECT_EQ(decoder_params(fixture::gpt2()), 85'056'000);
 
   // Llama 2 7B (Touvron et al. 2023): 6,738,415,616 weights.
-  a = {};
-  a.family = &family("llama");
-  a.vocab_size = 32000;
-  a.n_positions = 4096;
-  a.d_model = 4096;
-  a.layers.assign(32, Layer{.n_head = 32, .n_kv_head = 32, .d_ff = 11008});
-  a.tie_embedding = false;
+  Architecture a = architecture_of("llama", 32000, 4096, 4096,
+                                   std::vector<Layer>(32, {.n_head = 32, .n_kv_head = 32, .d_ff = 11008}));
   EXPECT_EQ(total_params(a), 6'738'415'616);
 
   // Llama 3 8B: grouped queries, 8,030,261,248 weights.

@@ -49,7 +49,7 @@ struct SearchContext {
   Random& random;
 
   /// Marks the genotype as proposed; false when it was before.
-  bool claim(const Genotype& genotype) const { return seen.insert(hash_of(genotype)); }
+  [[nodiscard]] bool claim(const Genotype& genotype) const { return seen.insert(hash_of(genotype)); }
 };
 
 /// Everything an algorithm remembers between calls; which fields it uses is its own affair.

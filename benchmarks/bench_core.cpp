@@ -79,15 +79,16 @@ void analytic(benchmark::State& state, std::string_view name) {
   for (lts::Architecture& a : architectures) a = space.sample(random);
   const lts::AnalyticFunction function = lts::analytic(name);
   std::size_t i = 0;
-  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(function(architectures[++i % architectures.size()], {}));
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(function(architectures[++i % architectures.size()], {}));
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK_CAPTURE(analytic, decoder_params, "decoder_params");
 BENCHMARK_CAPTURE(analytic, flops_prefill, "flops_prefill");
 BENCHMARK_CAPTURE(analytic, peak_memory_estimate_mib, "peak_memory_estimate_mib");
 
-/// Whole evolutionary steps: variation, repair, decoding, three analytic objectives, archive. The argument is the number
-/// of candidates of one search; the front, and with it the work of the archive, grows with it.
+/// Whole evolutionary steps: variation, repair, decoding, three analytic objectives, archive. The argument is the
+/// number of candidates of one search; the front, and with it the work of the archive, grows with it.
 void lts_evolution(benchmark::State& state) {
   const std::array<lts::AnalyticFunction, 3> functions{lts::analytic("decoder_params"), lts::analytic("flops_prefill"),
                                                        lts::analytic("peak_memory_estimate_mib")};

@@ -16,7 +16,6 @@ using State = py::typing::Tuple<py::str>;
 
 namespace {
 
-
 /// One dimension of the layers: a value for all, or one value each.
 struct PerLayer {
   std::string_view name;
@@ -40,7 +39,8 @@ std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, 
   std::string source = "n_layer";
   if (!n_layer.is_none()) depth = to_int64(n_layer, "n_layer");
   if (depth && (*depth < 1 || *depth > lts::max_layers)) {
-    lts::throw_invalid({"n_layer is ", std::to_string(*depth), "; it must be from 1 to ", std::to_string(lts::max_layers)});
+    lts::throw_invalid(
+        {"n_layer is ", std::to_string(*depth), "; it must be from 1 to ", std::to_string(lts::max_layers)});
   }
   for (const PerLayer* p : {&n_head, &n_kv_head, &d_ff}) {
     if (p->scalar) continue;

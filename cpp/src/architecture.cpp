@@ -58,16 +58,16 @@ void check_layer(const Architecture& a, std::size_t l) {
                    " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
   }
   if (layer.n_head % layer.n_kv_head != 0) {
-    throw_invalid({"n_kv_head", where, " is ", number(layer.n_kv_head), "; it must divide n_head, ",
-                   number(layer.n_head)});
+    throw_invalid(
+        {"n_kv_head", where, " is ", number(layer.n_kv_head), "; it must divide n_head, ", number(layer.n_head)});
   }
   if (a.head_dim == 0) {
     if (a.family->head_width == HeadWidth::exact && a.d_model % layer.n_head != 0) {
       throw_invalid({"n_head", where, " is ", number(layer.n_head), "; it must divide d_model, ", number(a.d_model)});
     }
     if (layer.n_head > a.d_model) {
-      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; it must be at most d_model, ",
-                     number(a.d_model)});
+      throw_invalid(
+          {"n_head", where, " is ", number(layer.n_head), "; it must be at most d_model, ", number(a.d_model)});
     }
   }
   const std::int64_t head = a.width_of_head(layer);
@@ -82,8 +82,8 @@ void check_embedding(const Architecture& a) {
   if (a.d_embed != -1) check_range("d_embed", a.d_embed, 1, kMaxWidth);
   check_range("div_val", a.div_val, 1, kMaxWidth);
   if (a.adaptive() && !a.family->adaptive_allowed) {
-    throw_invalid({"d_embed, div_val and cutoffs: ", a.family->name,
-                   " has no adaptive embedding; leave them at -1, 1 and none"});
+    throw_invalid(
+        {"d_embed, div_val and cutoffs: ", a.family->name, " has no adaptive embedding; leave them at -1, 1 and none"});
   }
   if (!a.adaptive()) return;
   if (!a.tie_embedding) throw_invalid({"tie_embedding is false; an adaptive embedding is always tied"});

@@ -110,8 +110,7 @@ std::uint32_t BigUint::divide(std::uint32_t divisor) {
 
 std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept {
   if (a.limbs_.size() != b.limbs_.size()) return a.limbs_.size() <=> b.limbs_.size();
-  return std::lexicographical_compare_three_way(a.limbs_.rbegin(), a.limbs_.rend(), b.limbs_.rbegin(),
-                                                b.limbs_.rend());
+  return std::lexicographical_compare_three_way(a.limbs_.rbegin(), a.limbs_.rend(), b.limbs_.rbegin(), b.limbs_.rend());
 }
 
 void BigUint::trim() noexcept {

@@ -71,9 +71,15 @@ ParameterCounts count_parameters(const Architecture& a) {
   visit_weights(a, [&counts](const Weight& w) {
     counts.by_role[static_cast<std::size_t>(w.role)] += w.size();
     switch (part_of(w.role)) {
-      case Part::embedding: counts.embedding += w.size(); break;
-      case Part::decoder: counts.decoder += w.size(); break;
-      case Part::softmax: counts.softmax += w.size(); break;
+      case Part::embedding:
+        counts.embedding += w.size();
+        break;
+      case Part::decoder:
+        counts.decoder += w.size();
+        break;
+      case Part::softmax:
+        counts.softmax += w.size();
+        break;
     }
     if (is_attention(w.role)) counts.attention += w.size();
     if (is_feed_forward(w.role)) counts.feed_forward += w.size();
@@ -152,10 +158,8 @@ constexpr std::array kAnalytic{
              [](const Architecture& a, const Workload&) { return static_cast<double>(total_params(a)); }},
     Analytic{"attention_params",
              [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).attention); }},
-    Analytic{"ffn_params",
-             [](const Architecture& a, const Workload&) {
-               return static_cast<double>(count_parameters(a).feed_forward);
-             }},
+    Analytic{"ffn_params", [](const Architecture& a,
+                              const Workload&) { return static_cast<double>(count_parameters(a).feed_forward); }},
     Analytic{"embedding_params",
              [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).embedding); }},
     Analytic{"flops_prefill", flops_prefill},

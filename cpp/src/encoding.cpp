@@ -39,13 +39,20 @@ std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept {
 const std::vector<std::int64_t>& Encoding::choices(Dimension dimension) const noexcept {
   const SearchSpaceOptions& o = space_->options();
   switch (dimension) {
-    case Dimension::d_model: return o.d_model;
-    case Dimension::n_layer: return o.n_layer;
-    case Dimension::d_embed: return o.d_embed;
-    case Dimension::div_val: return o.div_val;
-    case Dimension::n_head: return o.n_head;
-    case Dimension::n_kv_head: return o.n_kv_head;
-    case Dimension::d_ff: break;
+    case Dimension::d_model:
+      return o.d_model;
+    case Dimension::n_layer:
+      return o.n_layer;
+    case Dimension::d_embed:
+      return o.d_embed;
+    case Dimension::div_val:
+      return o.div_val;
+    case Dimension::n_head:
+      return o.n_head;
+    case Dimension::n_kv_head:
+      return o.n_kv_head;
+    case Dimension::d_ff:
+      break;
   }
   return o.d_ff;
 }
@@ -150,13 +157,27 @@ Genotype Encoding::encode(const Architecture& a) const {
     const Layer& layer = a.layers[gene.layer < 0 ? 0 : static_cast<std::size_t>(gene.layer)];
     std::int64_t value = 0;
     switch (gene.dimension) {
-      case Dimension::d_model: value = a.d_model; break;
-      case Dimension::n_layer: value = a.n_layer(); break;
-      case Dimension::d_embed: value = a.d_embed; break;
-      case Dimension::div_val: value = a.div_val; break;
-      case Dimension::n_head: value = layer.n_head; break;
-      case Dimension::n_kv_head: value = layer.n_kv_head; break;
-      case Dimension::d_ff: value = layer.d_ff; break;
+      case Dimension::d_model:
+        value = a.d_model;
+        break;
+      case Dimension::n_layer:
+        value = a.n_layer();
+        break;
+      case Dimension::d_embed:
+        value = a.d_embed;
+        break;
+      case Dimension::div_val:
+        value = a.div_val;
+        break;
+      case Dimension::n_head:
+        value = layer.n_head;
+        break;
+      case Dimension::n_kv_head:
+        value = layer.n_kv_head;
+        break;
+      case Dimension::d_ff:
+        value = layer.d_ff;
+        break;
     }
     genotype[g] = position_of(gene.dimension, choices(gene.dimension), value);
   }
@@ -165,8 +186,8 @@ Genotype Encoding::encode(const Architecture& a) const {
 
 Architecture Encoding::decode(std::span<const std::uint16_t> genotype) const {
   if (genotype.size() != genes_.size()) {
-    throw_invalid({"genotype has ", std::to_string(genotype.size()), " genes; the space has ",
-                   std::to_string(genes_.size())});
+    throw_invalid(
+        {"genotype has ", std::to_string(genotype.size()), " genes; the space has ", std::to_string(genes_.size())});
   }
   for (std::size_t g = 0; g < genes_.size(); ++g) {
     if (genotype[g] >= genes_[g].n_choices) {
@@ -205,9 +226,8 @@ void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out
 bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
   const SearchSpaceOptions& o = space_->options();
   const std::size_t d = gene_or_zero(genotype, at_d_model_);
-  const std::size_t embedding =
-      (d * o.d_embed.size() + gene_or_zero(genotype, at_d_embed_)) * o.div_val.size() +
-      gene_or_zero(genotype, at_div_val_);
+  const std::size_t embedding = (d * o.d_embed.size() + gene_or_zero(genotype, at_d_embed_)) * o.div_val.size() +
+                                gene_or_zero(genotype, at_div_val_);
   if (!valid_embedding_[embedding]) return false;
 
   bool changed = false;
@@ -216,8 +236,7 @@ bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
     const std::uint16_t now = gene_or_zero(genotype, at);
     // Nearly always the valid choices are a range, and a comparison is enough.
     const bool is_range = !valid.empty() && valid.back() - valid.front() + 1U == valid.size();
-    if (is_range ? now >= valid.front() && now <= valid.back()
-                 : std::binary_search(valid.begin(), valid.end(), now)) {
+    if (is_range ? now >= valid.front() && now <= valid.back() : std::binary_search(valid.begin(), valid.end(), now)) {
       return true;
     }
     if (at < 0 || valid.empty()) return false;

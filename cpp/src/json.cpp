@@ -12,7 +12,6 @@ using nlohmann::ordered_json;
 
 namespace {
 
-
 /// One dimension of the layers: a number for all, or an array of one each.
 struct PerLayer {
   std::string_view name;

@@ -73,8 +73,7 @@ Genotype mutate(const Encoding& encoding, const Genotype& parent, double probabi
   });
 }
 
-Genotype crossover(const Encoding& encoding, const Genotype& a, const Genotype& b, double probability,
-                   Random& random) {
+Genotype crossover(const Encoding& encoding, const Genotype& a, const Genotype& b, double probability, Random& random) {
   const auto genes = encoding.genes();
   const std::int64_t depth_a = encoding.n_layer(a);
   const std::int64_t depth_b = encoding.n_layer(b);

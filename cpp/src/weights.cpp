@@ -5,11 +5,26 @@
 namespace lts {
 
 namespace {
-constexpr std::array<std::string_view, n_roles> kRoleNames{
-    "token_embedding", "embedding_projection", "position_embedding", "attention_norm",    "query",
-    "key",             "value",                "relative_position",  "content_bias",      "position_bias",
-    "attention_output", "feed_forward_norm",   "gate",               "up",                "down",
-    "final_norm",      "head",                 "head_bias",          "cluster",           "head_projection"};
+constexpr std::array<std::string_view, n_roles> kRoleNames{"token_embedding",
+                                                           "embedding_projection",
+                                                           "position_embedding",
+                                                           "attention_norm",
+                                                           "query",
+                                                           "key",
+                                                           "value",
+                                                           "relative_position",
+                                                           "content_bias",
+                                                           "position_bias",
+                                                           "attention_output",
+                                                           "feed_forward_norm",
+                                                           "gate",
+                                                           "up",
+                                                           "down",
+                                                           "final_norm",
+                                                           "head",
+                                                           "head_bias",
+                                                           "cluster",
+                                                           "head_projection"};
 }  // namespace
 
 std::string_view role_name(Role role) noexcept { return kRoleNames[static_cast<std::size_t>(role)]; }
@@ -34,9 +49,12 @@ std::string weight_name(const Weight& weight) {
   }
   switch (weight.kind) {
     case WeightKind::matrix:
-    case WeightKind::table: return name + ".weight";
-    case WeightKind::scale: return name + ".scale";
-    case WeightKind::bias: return name + ".bias";
+    case WeightKind::table:
+      return name + ".weight";
+    case WeightKind::scale:
+      return name + ".scale";
+    case WeightKind::bias:
+      return name + ".bias";
   }
   return name;
 }

@@ -1,11 +1,10 @@
-#include "lts/big_uint.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "lts/big_uint.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -34,9 +33,14 @@ BigUint big(U128 value) {
 U128 random_u128(Random& random, std::uint32_t max_bits = 128) {
   U128 value = (static_cast<U128>(random.next()) << 64) | random.next();
   switch (random.below(4)) {
-    case 0: value = ~U128{0}; break;
-    case 1: value = U128{1} << random.below(128); break;
-    default: break;
+    case 0:
+      value = ~U128{0};
+      break;
+    case 1:
+      value = U128{1} << random.below(128);
+      break;
+    default:
+      break;
   }
   const std::uint32_t bits = random.below(max_bits + 1);
   if (bits < 128) value &= (U128{1} << bits) - 1;
@@ -52,7 +56,9 @@ std::string trimmed(std::string digits) {
   return digits;
 }
 
-std::string padded(const std::string& digits, std::size_t size) { return std::string(size - digits.size(), '0') + digits; }
+std::string padded(const std::string& digits, std::size_t size) {
+  return std::string(size - digits.size(), '0') + digits;
+}
 
 std::string add(std::string a, std::string b) {
   const std::size_t size = std::max(a.size(), b.size()) + 1;
@@ -227,8 +233,7 @@ TEST(BigUint, AFailedSubtractionChangesNothing) {
 
 TEST(BigUint, RandomBelowIsUniform) {
   Random random(3);
-  for (const std::uint64_t bound : {std::uint64_t{2}, std::uint64_t{5}, std::uint64_t{64},
-                                    std::uint64_t{100}}) {
+  for (const std::uint64_t bound : {std::uint64_t{2}, std::uint64_t{5}, std::uint64_t{64}, std::uint64_t{100}}) {
     constexpr int draws = 50'000;
     std::vector<double> counts(bound, 0.0);
     for (int i = 0; i < draws; ++i) ++counts.at(BigUint::random_below(BigUint(bound), random).low_uint64());

@@ -92,15 +92,15 @@ TEST(Cost, AdaptiveByHand) {
 }
 
 TEST(Cost, TheFeedForwardOrTheLogitsCanBeThePeak) {
+  constexpr std::int64_t four = 4;
   Architecture a = small_gpt2();
   a.layers[0].d_ff = 100;
-  const std::int64_t weights = 4 * total_params(a);
-  EXPECT_EQ(peak_memory_bytes(a, three), weights + 96 + 4 * (2 * 3 * 100 + 24));
+  EXPECT_EQ(peak_memory_bytes(a, three), four * total_params(a) + 96 + four * (2 * 3 * 100 + 24));
   a.vocab_size = 1000;
-  EXPECT_EQ(peak_memory_bytes(a, three), 4 * total_params(a) + 96 + 4 * (3 * (1000 + 4)));
+  EXPECT_EQ(peak_memory_bytes(a, three), four * total_params(a) + 96 + four * 3 * (1000 + 4));
   Architecture b = small_llama();
   b.layers[0].d_ff = 100;
-  EXPECT_EQ(peak_memory_bytes(b, three), 4 * total_params(b) + 96 + 4 * (3 * 3 * 100 + 48));
+  EXPECT_EQ(peak_memory_bytes(b, three), four * total_params(b) + 96 + four * (3 * 3 * 100 + 48));
 }
 
 TEST(Cost, PrecisionsAndOddSizes) {
@@ -174,7 +174,7 @@ TEST(Cost, MoreIsNeverCheaper) {
       [](Architecture&, Workload& w) { w.batch += 1; }};
   for (int i = 0; i < 300; ++i) {
     const std::vector<Architecture> bases{small_gpt2(), small_transformer_xl(), small_llama(), small_adaptive()};
-    const Architecture before = bases[random.below(4)];
+    const Architecture& before = bases[random.below(4)];
     const Workload workload{.batch = 1 + static_cast<std::int64_t>(random.below(4)),
                             .n_prompt = 1 + static_cast<std::int64_t>(random.below(100))};
     Architecture after = before;

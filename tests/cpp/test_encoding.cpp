@@ -1,9 +1,8 @@
-#include "lts/encoding.hpp"
-
 #include <gtest/gtest.h>
 
 #include <set>
 
+#include "lts/encoding.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -58,8 +57,8 @@ TEST(Encoding, LayoutOfTheGenes) {
   o.div_val = {1, 2};
   o.shared_n_head = o.shared_d_ff = true;
   const SearchSpace xl(o);
-  EXPECT_EQ(layout(Encoding(xl)), (std::vector<std::string>{"d_model -1 2", "d_embed -1 2", "div_val -1 2",
-                                                            "n_head -1 4", "d_ff -1 3"}));
+  EXPECT_EQ(layout(Encoding(xl)),
+            (std::vector<std::string>{"d_model -1 2", "d_embed -1 2", "div_val -1 2", "n_head -1 4", "d_ff -1 3"}));
   o = three_layers();
   o.n_layer = {3};
   o.d_model = {12};
@@ -211,11 +210,17 @@ TEST(Encoding, DecodeRejectsWhatIsOutOfRange) {
   const SearchSpace space(three_layers());
   const Encoding encoding(space);
   EXPECT_EQ(message_of([&] { (void)encoding.decode(Genotype{0, 0}); }), "genotype has 2 genes; the space has 8");
-  EXPECT_EQ(message_of([&] { (void)encoding.decode(Genotype{0, 3, 0, 0, 0, 0, 0, 0}); }),
+  EXPECT_EQ(message_of([&] {
+              (void)encoding.decode(Genotype{0, 3, 0, 0, 0, 0, 0, 0});
+            }),
             "gene 1 is 3; n_layer has 3 choices");
-  EXPECT_EQ(message_of([&] { (void)encoding.decode(Genotype{0, 0, 4, 0, 0, 0, 0, 0}); }),
+  EXPECT_EQ(message_of([&] {
+              (void)encoding.decode(Genotype{0, 0, 4, 0, 0, 0, 0, 0});
+            }),
             "gene 2 is 4; n_head has 4 choices");
-  EXPECT_EQ(message_of([&] { (void)encoding.decode(Genotype{0, 0, 0, 0, 0, 0, 0, 65535}); }),
+  EXPECT_EQ(message_of([&] {
+              (void)encoding.decode(Genotype{0, 0, 0, 0, 0, 0, 0, 65535});
+            }),
             "gene 7 is 65535; d_ff has 3 choices");
 }
 
@@ -232,7 +237,8 @@ TEST(Encoding, EncodeRejectsOtherValues) {
   EXPECT_EQ(rejection([](Architecture& a) { a.d_model = 10; }), "d_model 10 is not among the choices of the space");
   EXPECT_EQ(rejection([](Architecture& a) { a.layers.clear(); }), "n_layer 0 is not among the choices of the space");
   EXPECT_EQ(rejection([](Architecture& a) { a.layers.resize(4); }), "n_layer 4 is not among the choices of the space");
-  EXPECT_EQ(rejection([](Architecture& a) { a.layers[0].n_head = 6; }), "n_head 6 is not among the choices of the space");
+  EXPECT_EQ(rejection([](Architecture& a) { a.layers[0].n_head = 6; }),
+            "n_head 6 is not among the choices of the space");
   EXPECT_EQ(rejection([](Architecture& a) { a.layers[0].d_ff = 7; }), "d_ff 7 is not among the choices of the space");
   EXPECT_EQ(rejection([](Architecture& a) { a.d_embed = 4; }), "d_embed 4 is not among the choices of the space");
   EXPECT_EQ(rejection([](Architecture& a) { a.div_val = 4; }), "div_val 4 is not among the choices of the space");

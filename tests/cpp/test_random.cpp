@@ -1,11 +1,10 @@
-#include "lts/random.hpp"
-
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cmath>
 #include <vector>
 
+#include "lts/random.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -47,9 +46,16 @@ TEST(Random, IsSeededBySplitmix64) {
 
 TEST(Random, GivesThePublishedSequence) {
   // Test vector of the rand_xoshiro crate, made with the authors' C code.
-  constexpr std::array<std::uint64_t, 10> expected{
-      41943041,           58720359,           3588806011781223,    3591011842654386,     9228616714210784205U,
-      9973669472204895162U, 14011001112246962877U, 12406186145184390807U, 15849039046786891736U, 10450023813501588000U};
+  constexpr std::array<std::uint64_t, 10> expected{41943041,
+                                                   58720359,
+                                                   3588806011781223,
+                                                   3591011842654386,
+                                                   9228616714210784205U,
+                                                   9973669472204895162U,
+                                                   14011001112246962877U,
+                                                   12406186145184390807U,
+                                                   15849039046786891736U,
+                                                   10450023813501588000U};
   Random random = Random::from_state({1, 2, 3, 4});
   for (const std::uint64_t value : expected) EXPECT_EQ(random.next(), value);
 }

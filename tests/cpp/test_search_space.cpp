@@ -1,5 +1,3 @@
-#include "lts/search_space.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <set>
 
 #include "lts/cost.hpp"
+#include "lts/search_space.hpp"
 #include "space_oracle.hpp"
 
 namespace lts {
@@ -104,17 +103,31 @@ TEST(SearchSpace, ContainsExactlyTheMembers) {
       Architecture a = c.members[random.below(static_cast<std::uint32_t>(c.members.size()))];
       Layer& layer = a.layers[random.below(static_cast<std::uint32_t>(a.layers.size()))];
       switch (random.below(8)) {
-        case 0: a.d_model = oracle::pick(random, {8, 10, 12, 16, 24}); break;
+        case 0:
+          a.d_model = oracle::pick(random, {8, 10, 12, 16, 24});
+          break;
         case 1:
           layer.n_head = oracle::pick(random, {1, 2, 3, 4, 6});
           if (c.options.n_kv_head.empty()) layer.n_kv_head = layer.n_head;
           break;
-        case 2: layer.n_kv_head = oracle::pick(random, {1, 2, 3, 4}); break;
-        case 3: layer.d_ff = oracle::pick(random, {8, 9, 12, 24, 32, 48}); break;
-        case 4: a.d_embed = oracle::pick(random, {-1, 4, 8, 12}); break;
-        case 5: a.div_val = oracle::pick(random, {1, 2, 4}); break;
-        case 6: a.layers.push_back(a.layers.front()); break;
-        default: a.layers.pop_back(); break;
+        case 2:
+          layer.n_kv_head = oracle::pick(random, {1, 2, 3, 4});
+          break;
+        case 3:
+          layer.d_ff = oracle::pick(random, {8, 9, 12, 24, 32, 48});
+          break;
+        case 4:
+          a.d_embed = oracle::pick(random, {-1, 4, 8, 12});
+          break;
+        case 5:
+          a.div_val = oracle::pick(random, {1, 2, 4});
+          break;
+        case 6:
+          a.layers.push_back(a.layers.front());
+          break;
+        default:
+          a.layers.pop_back();
+          break;
       }
       const bool inside = !a.layers.empty() && keys.contains(oracle::key_of(c.options, a));
       ASSERT_EQ(space.contains(a), inside) << oracle::describe(a) << ": " << space.why_not(a).value_or("");
@@ -362,7 +375,8 @@ TEST(SearchSpace, WhyNot) {
   a.layers[0].d_ff = 8;
   EXPECT_EQ(other.why_not(a), "d_ff 8 is below min_ff_ratio * d_model in layer 0");
   a = base;
-  EXPECT_EQ(other.why_not(a), "decoder_params " + std::to_string(oracle::decoder_params(a)) + " is outside [700, 1100]");
+  EXPECT_EQ(other.why_not(a),
+            "decoder_params " + std::to_string(oracle::decoder_params(a)) + " is outside [700, 1100]");
   ruled.decoder_params = {};
   ruled.total_params.max = 700'000;
   const SearchSpace third(ruled);
@@ -396,14 +410,15 @@ TEST(SearchSpace, ConstructorRejections) {
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {0, 1}; }), "n_layer has the choice 0; it must be at least 1");
   EXPECT_EQ(rejection([](O& o) { o.n_head = {-2, 1}; }), "n_head has the choice -2; it must be at least 1");
   EXPECT_EQ(rejection([](O& o) { o.d_embed = {-2}; }), "d_embed has the choice -2; it must be at least -1");
-  EXPECT_EQ(rejection([](O& o) { o.d_embed = {-1, 0}; }),
+  EXPECT_EQ(rejection([](O& o) {
+              o.d_embed = {-1, 0};
+            }),
             "d_embed has the choice 0; it must be -1 (d_model) or at least 1");
   EXPECT_EQ(rejection([](O& o) { o.div_val = {0}; }), "div_val has the choice 0; it must be at least 1");
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {2, 5000}; }), "n_layer has the choice 5000; it must be at most 4096");
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {1'000'000'000'000}; }),
             "n_layer has the choice 1000000000000; it must be at most 4096");
-  EXPECT_EQ(rejection([](O& o) { o.n_kv_head = {1}; }),
-            "n_kv_head: gpt2 has no grouped-query attention; leave it out");
+  EXPECT_EQ(rejection([](O& o) { o.n_kv_head = {1}; }), "n_kv_head: gpt2 has no grouped-query attention; leave it out");
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = -1; }), "min_ff_ratio must be a finite number that is not negative");
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = std::nan(""); }),
             "min_ff_ratio must be a finite number that is not negative");
@@ -413,19 +428,23 @@ TEST(SearchSpace, ConstructorRejections) {
             "bounds of total_params: min 5 is above max 4");
   EXPECT_EQ(rejection([](O& o) { o.vocab_size = 0; }),
             "the choices and rules leave no architecture: vocab_size is 0; it must be from 1 to 2147483648");
-  EXPECT_EQ(rejection([](O& o) { o.n_head = {5, 7}; }),
+  EXPECT_EQ(rejection([](O& o) {
+              o.n_head = {5, 7};
+            }),
             "the choices and rules leave no architecture: n_head of layer 0 is 5; it must divide d_model, 8");
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = 3; }),
             "the choices and rules leave no architecture: no d_ff is at least min_ff_ratio * d_model");
-  EXPECT_EQ(rejection([](O& o) {
-              o.d_embed = {4};
-              o.tie_embedding = false;
-            }),
-            "the choices and rules leave no architecture: tie_embedding is false; an adaptive embedding is always tied");
+  EXPECT_EQ(
+      rejection([](O& o) {
+        o.d_embed = {4};
+        o.tie_embedding = false;
+      }),
+      "the choices and rules leave no architecture: tie_embedding is false; an adaptive embedding is always tied");
   // 8 wide, one layer of 8: 4*64+32 + 2*64+8+8 + 32 + 16 = 480; 12 wide, two layers of 16: 2*1084 + 24.
-  EXPECT_EQ(rejection([](O& o) { o.decoder_params.max = 479; }),
-            "the parameter bounds leave no architecture: decoder_params [-, 479], total_params [-, -], while the choices "
-            "reach from 480 to 2192 decoder parameters");
+  EXPECT_EQ(
+      rejection([](O& o) { o.decoder_params.max = 479; }),
+      "the parameter bounds leave no architecture: decoder_params [-, 479], total_params [-, -], while the choices "
+      "reach from 480 to 2192 decoder parameters");
   EXPECT_EQ(rejection([](O& o) { o.decoder_params = {.min = 481, .max = 482}; }),
             "the parameter bounds leave no architecture: decoder_params [481, 482], total_params [-, -], while the "
             "choices reach from 480 to 2192 decoder parameters");
@@ -436,14 +455,15 @@ TEST(SearchSpace, ConstructorRejections) {
             }),
             "the choices of d_model, d_embed, div_val, n_layer and the shared dimensions make more than 1000000 "
             "combinations; use fewer, or coarser steps");
-  EXPECT_EQ(rejection([](O& o) {
-              o.n_layer = {64};
-              o.d_model = range(64, 1024, 64);
-              o.d_ff = {101, 1009, 10007, 100003, 1000003};
-              o.decoder_params.min = 1;
-            }),
-            "parameter bounds: the choices make more than 2000000 distinct parameter sums; use coarser steps of d_ff or "
-            "fewer heads");
+  EXPECT_EQ(
+      rejection([](O& o) {
+        o.n_layer = {64};
+        o.d_model = range(64, 1024, 64);
+        o.d_ff = {101, 1009, 10007, 100003, 1000003};
+        o.decoder_params.min = 1;
+      }),
+      "parameter bounds: the choices make more than 2000000 distinct parameter sums; use coarser steps of d_ff or "
+      "fewer heads");
 }
 
 TEST(SearchSpace, BoundsMayBeAnyNumbers) {
@@ -463,7 +483,8 @@ TEST(SearchSpace, AtIsOutOfRangeFromTheSizeOn) {
   const SearchSpace space(small());
   // 8 wide: 3 heads, 2 widths: 6 + 36; 12 wide the same.
   EXPECT_EQ(space.size(), BigUint(84));
-  EXPECT_EQ(message_of([&] { (void)space.at(BigUint(84)); }), "index 84 is out of range; the space has 84 architectures");
+  EXPECT_EQ(message_of([&] { (void)space.at(BigUint(84)); }),
+            "index 84 is out of range; the space has 84 architectures");
   EXPECT_EQ(message_of([&] { (void)space.at(BigUint::from_decimal("123456789012345678901234567890")); }),
             "index 123456789012345678901234567890 is out of range; the space has 84 architectures");
 }

@@ -146,6 +146,7 @@ TEST(Mutate, NewLayersAreRandomAndOldOnesKept) {
   }
   EXPECT_EQ(depths.size(), 6U);
   std::vector<double> counts;
+  counts.reserve(widths.size());
   for (const auto& [width, count] : widths) counts.push_back(count);
   ASSERT_EQ(counts.size(), 6U);
   EXPECT_LT(oracle::chi_square_deviation(counts, std::vector<double>(6, n_deep / 6)), 4.0);

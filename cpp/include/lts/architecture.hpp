@@ -92,8 +92,7 @@ struct Architecture {
   }
   /// True when input and output use the adaptive embedding (Baevski and Auli 2019; Grave et al. 2017).
   [[nodiscard]] bool adaptive() const noexcept {
-    return family->embedding == Embedding::adaptive || !cutoffs.empty() || div_val != 1 ||
-           embedding_width() != d_model;
+    return family->embedding == Embedding::adaptive || !cutoffs.empty() || div_val != 1 || embedding_width() != d_model;
   }
   /// True when all layers are equal.
   [[nodiscard]] bool uniform() const noexcept;

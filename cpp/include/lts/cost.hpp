@@ -28,7 +28,8 @@ struct ParameterCounts {
 };
 ParameterCounts count_parameters(const Architecture& architecture);
 
-/// Parameters of all layers and the final norm: the quality proxy of LiteTransformerSearch (arXiv 2203.02094, section 3).
+/// Parameters of all layers and the final norm: the quality proxy of LiteTransformerSearch (arXiv 2203.02094,
+/// section 3).
 std::int64_t decoder_params(const Architecture& architecture);
 
 /// Decoder parameters of one layer.

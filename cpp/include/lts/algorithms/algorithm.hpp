@@ -43,7 +43,7 @@ class SeenSet {
 struct SearchContext {
   const SearchSpace& space;
   const Encoding& encoding;
-  const ParetoArchive& front;                              ///< feasible, non-dominated
+  const ParetoArchive& front;                                ///< feasible, non-dominated
   const std::map<std::uint64_t, Genotype>& front_genotypes;  ///< by id
   SeenSet& seen;
   Random& random;

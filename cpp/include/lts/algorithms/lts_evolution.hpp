@@ -14,10 +14,11 @@ struct LtsEvolutionOptions {
   friend bool operator==(const LtsEvolutionOptions&, const LtsEvolutionOptions&) = default;
 };
 
-/// The evolutionary search of LiteTransformerSearch (arXiv 2203.02094, section 3.2 and algorithm 1): a random population,
-/// then generations of mutants and crossovers of parents drawn from the Pareto front, each member with a weight inverse
-/// to how often it was drawn before. A new generation is bred when the last one is handed out, from the results told so
-/// far, so slow results never stall it. Until something feasible was told, the least violating results are the parents.
+/// The evolutionary search of LiteTransformerSearch (arXiv 2203.02094, section 3.2 and algorithm 1): a random
+/// population, then generations of mutants and crossovers of parents drawn from the Pareto front, each member with a
+/// weight inverse to how often it was drawn before. A new generation is bred when the last one is handed out, from the
+/// results told so far, so slow results never stall it. Until something feasible was told, the least violating results
+/// are the parents.
 class LtsEvolution final : public Algorithm {
  public:
   /// @throws std::invalid_argument naming the option that is out of range.

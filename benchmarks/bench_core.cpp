@@ -29,7 +29,7 @@ lts::SearchSpaceOptions gpt2_lts(std::vector<std::int64_t> n_layer) {
   return options;
 }
 
-/// design.md, "Exact counts".
+/// docs/counting.md
 std::int64_t decoder_params_by_formula(const lts::Architecture& a) {
   const std::int64_t d = a.d_model;
   std::int64_t sum = 2 * d;

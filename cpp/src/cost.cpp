@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "lts/error.hpp"
@@ -12,8 +13,10 @@ namespace {
 
 constexpr std::int64_t kBytesPerMib = std::int64_t{1024} * 1024;
 
-std::int64_t bytes(std::int64_t elements, Precision precision) {
-  return (elements * static_cast<std::int64_t>(precision) + 7) / 8;
+/// Bytes of that many elements, rounded up. Saturates far above any memory: a batch of long prompts can ask for it.
+std::int64_t bytes(double elements, Precision precision) {
+  constexpr double most = 0x1.0p60;
+  return static_cast<std::int64_t>(std::min(std::ceil(elements * static_cast<double>(precision) / 8), most));
 }
 
 std::int64_t kv_width(const Architecture& a, const Layer& layer) {
@@ -116,7 +119,7 @@ double flops_decode(const Architecture& a, const Workload& workload) {
 
 std::int64_t weight_bytes(const Architecture& a, const Workload& workload) {
   std::int64_t sum = 0;
-  visit_weights(a, [&](const Weight& w) { sum += bytes(w.size(), workload.weights); });
+  visit_weights(a, [&](const Weight& w) { sum += bytes(static_cast<double>(w.size()), workload.weights); });
   return sum;
 }
 
@@ -125,21 +128,24 @@ std::int64_t kv_cache_bytes(const Architecture& a, const Workload& workload) {
   for (const Layer& layer : a.layers) {
     width += a.family->position == Position::relative ? a.d_model : 2 * kv_width(a, layer);
   }
-  return bytes(workload.batch * workload.n_prompt * width, workload.activations);
+  return bytes(static_cast<double>(workload.batch * workload.n_prompt) * static_cast<double>(width),
+               workload.activations);
 }
 
 std::int64_t peak_memory_bytes(const Architecture& a, const Workload& workload) {
-  const std::int64_t tokens = workload.batch * workload.n_prompt;
-  std::int64_t alive = 0;  // elements, of the layer that needs most
+  const auto n_prompt = static_cast<double>(workload.n_prompt);
+  const double tokens = static_cast<double>(workload.batch) * n_prompt;
+  double alive = 0;  // elements, of the layer that needs most
   for (const Layer& layer : a.layers) {
-    const std::int64_t q = layer.n_head * a.width_of_head(layer);
-    const std::int64_t scores = 2 * tokens * workload.n_prompt * layer.n_head;  // before and after the softmax
-    const std::int64_t attention = tokens * (2 * q + 2 * kv_width(a, layer)) + scores;
-    const std::int64_t gated = a.family->feed_forward == FeedForward::swiglu ? 3 : 2;
-    alive = std::max({alive, attention, gated * tokens * layer.d_ff});
+    const auto width = static_cast<double>(2 * layer.n_head * a.width_of_head(layer) + 2 * kv_width(a, layer));
+    const double scores = 2 * n_prompt * static_cast<double>(layer.n_head);  // before and after the softmax
+    const double gated = a.family->feed_forward == FeedForward::swiglu ? 3 : 2;
+    alive = std::max({alive, tokens * (width + scores), gated * tokens * static_cast<double>(layer.d_ff)});
   }
-  alive = std::max(alive + 2 * tokens * a.d_model, tokens * (a.vocab_size + a.d_model));  // residual; logits
-  return weight_bytes(a, workload) + kv_cache_bytes(a, workload) + bytes(alive, workload.activations);
+  const double residual = 2 * tokens * static_cast<double>(a.d_model);
+  const double logits = tokens * static_cast<double>(a.vocab_size + a.d_model);
+  return weight_bytes(a, workload) + kv_cache_bytes(a, workload) +
+         bytes(std::max(alive + residual, logits), workload.activations);
 }
 
 namespace {

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from lts._core import Architecture, SearchSpace, analytic, analytic_names
+from lts._core import Architecture, SearchSpace, analytic, analytic_names, family
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
     from lts.device import Device
     from lts.target import Target
     from lts.trial import Provenance
+    from lts.workdir import WorkDirectory
 
 MEASURED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
-# Counts are exact; operations and bytes in use stand for a run that did not happen.
 _EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
@@ -30,6 +30,7 @@ class Evaluation:
     values: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    mad: dict[str, float] = field(default_factory=dict)
     samples_ns: dict[str, list[int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -117,7 +118,7 @@ class Evaluator:
         self.timeout = timeout
         self.min_time = min_time
         self._workdir = workdir
-        self._temporary: Any = None
+        self._temporary: WorkDirectory | None = None
         self._device: Device | None = open_device(device) if isinstance(device, str) else device
 
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
@@ -126,10 +127,13 @@ class Evaluator:
         for name in columns:
             if name not in known:
                 raise UsageError(f"unknown objective or constraint '{name}'; expected one of {', '.join(known)}")
+        if family(space.family).position == "relative":
+            return  # no table of positions, no limit
         needed = self.n_prompt + ("decode_ms_per_token" in columns)
         if (available := space.options["n_positions"]) < needed:
             raise UsageError(
-                f"a prompt of {self.n_prompt} tokens needs n_positions {needed}; {space.name} has {available}"
+                f"n_prompt is {self.n_prompt}, which needs n_positions {needed}; {space.name} has {available}, "
+                f"enough for {available - needed + self.n_prompt}"
             )
 
     def describe(self) -> dict[str, Any]:
@@ -152,10 +156,10 @@ class Evaluator:
         columns = list(columns)
         counted = [name for name in analytic_names() if name in columns or name in _ALWAYS]
         values = {
-            name: analytic(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision)
+            name: _counted(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision)
             for name in counted
         }
-        provenance: dict[str, Provenance] = {name: "exact" if name in _EXACT else "estimated" for name in counted}
+        provenance = {name: counted_provenance(name) for name in counted}
         costs = tuple(name for name in MEASURED_COLUMNS if name in columns)
         if not costs:
             return Evaluation(values=values, provenance=provenance)
@@ -175,6 +179,7 @@ class Evaluator:
             values={**values, **measurement.values},
             provenance={**provenance, **measurement.provenance},
             interval=measurement.interval,
+            mad=measurement.mad,
             samples_ns=measurement.samples_ns,
             warnings=measurement.warnings,
             seconds=measurement.seconds,
@@ -187,7 +192,7 @@ class Evaluator:
             self._device.close()
             self._device = None
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.close()
             self._temporary = None
 
     def __enter__(self) -> Evaluator:
@@ -198,15 +203,10 @@ class Evaluator:
 
     def _directory(self) -> Path:
         if self._workdir is None:
-            import tempfile
+            from lts.workdir import WorkDirectory
 
-            try:
-                self._temporary = tempfile.TemporaryDirectory(prefix="lts-")
-            except OSError as error:
-                raise UsageError(
-                    f"cannot write in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR to another directory"
-                ) from None
-            self._workdir = Path(self._temporary.name)
+            self._temporary = WorkDirectory()
+            self._workdir = self._temporary.path
         return self._workdir
 
 
@@ -250,12 +250,23 @@ class FunctionEvaluator:
                     return Evaluation(error=f"{self._name} gave {given[name]!r} for '{name}'; expected a number")
                 provenance[name] = self._provenance
             elif name in analytic_names():
-                values[name] = analytic(name, architecture)
-                provenance[name] = "exact" if name in _EXACT else "estimated"
+                values[name] = _counted(name, architecture)
+                provenance[name] = counted_provenance(name)
         return Evaluation(values=values, provenance=provenance)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def counted_provenance(name: str) -> Provenance:
+    """Of a value that the core counts: "exact", or "estimated" when it stands for a run that did not happen."""
+    return "exact" if name in _EXACT else "estimated"
+
+
+def _counted(name: str, architecture: Architecture, **workload: Any) -> float:
+    """An analytic quantity; a count as the integer that it is."""
+    value = analytic(name, architecture, **workload)
+    return int(value) if name in _EXACT and value.is_integer() else value
 
 
 def problem_with(evaluation: Evaluation, columns: Iterable[str]) -> str | None:

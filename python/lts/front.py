@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,16 +35,17 @@ class Front:
         return minimized(self.trials, self.objectives)
 
     def knee(self) -> Trial:
-        """The member farthest below the plane through the extremes of the front (each objective scaled to its range).
+        """The member nearest to the ideal point, where each objective is best, with each scaled to its range.
 
-        Das 1999, "On characterizing the knee of the Pareto curve". Raises `InfeasibleError` on an empty front.
+        The compromise solution of Zeleny 1973. The distance is Euclidean, so that of two correlated costs neither
+        extreme of the front wins by counting twice. Raises `InfeasibleError` on an empty front.
         """
         if not self.trials:
             raise InfeasibleError("the front is empty: no feasible trial yet")
         points = self.points()
         low, high = points.min(axis=0), points.max(axis=0)
         scaled = (points - low) / np.where(high > low, high - low, 1.0)
-        return self.trials[int(np.argmin(scaled.sum(axis=1)))]
+        return self.trials[int(np.argmin(np.linalg.norm(scaled, axis=1)))]
 
     def pick(self, choice: str) -> list[Trial]:
         """Members by id ("17"), "knee", "all", or a condition ("latency_ms<=20": the best such in the first objective).
@@ -145,12 +147,32 @@ def _in_box(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[n
     return points, 1.0 / math.prod(side.tolist()), low + side
 
 
-def stored_front(path: Path) -> Front:
-    """The front of the study in that store. Raises `UsageError` when it is not a study."""
+@dataclass(frozen=True)
+class StoredStudy:
+    """What the store of a study holds."""
+
+    configuration: dict[str, Any]
+    constraints: list[Constraint]
+    trials: list[Trial]
+    front: Front
+    environments: dict[str, dict[str, Any]]
+
+
+def read_study(path: Path) -> StoredStudy:
+    """Read a store. Raises `UsageError` when it is not a study, or a damaged one."""
     with Store(path) as store:
-        configuration = store.meta("study")
-        if configuration is None:
-            raise UsageError(f"{path} holds no study yet; run lts-engine search first")
+        configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
+    if configuration is None:
+        raise UsageError(f"{path} holds no study yet; run lts-engine search first")
+    try:
         objectives = [parse_objective(text) for text in configuration["objectives"]]
         constraints = [parse_constraint(text) for text in configuration["constraints"]]
-        return front_of(store.trials(), objectives, constraints)
+        front = front_of(trials, objectives, constraints)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
+    return StoredStudy(configuration, constraints, trials, front, environments)
+
+
+def stored_front(path: Path) -> Front:
+    """The front of the study in that store. Raises `UsageError` as `read_study`."""
+    return read_study(path).front

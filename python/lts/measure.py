@@ -30,6 +30,8 @@ COSTS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 # its logits, and the same keys and values; so its peak is the peak, whether decoding is measured or not.
 _PHASE_OF = {"latency_ms": "prefill", "peak_memory_mib": "prefill", "decode_ms_per_token": "decode"}
 _TIME_OF = {"prefill": "latency_ms", "decode": "decode_ms_per_token"}
+# Samples have nanoseconds, so their names leave the unit of the cost out.
+_SAMPLES_OF = {"latency_ms": "latency", "decode_ms_per_token": "decode"}
 
 _REPEATS = 10
 # The peak is reached when loading, or in the second run, which works with the memory plan that the first one made.
@@ -48,14 +50,15 @@ Export = Callable[[Architecture, str, Path], Path]
 class Measurement:
     """What was measured, or the reason why not.
 
-    `values` has milliseconds and MiB by cost; `interval` bounds the median times with 95 %. `samples_ns` has every
-    sample by cost, and where other programs had the processor meanwhile, so that some are processor time, all times on
-    the wall as ``<cost>_wall`` beside them. `seconds` says what the measuring itself took. `environment` is the hash
-    of the fingerprint.
+    `values` has milliseconds and MiB by cost; `interval` bounds the median times with 95 %, `mad` is their median
+    absolute deviation. `samples_ns` has every sample of ``latency`` and ``decode``, and where other programs had the
+    processor meanwhile, so that some are processor time, all times on the wall beside them, as ``latency_wall``.
+    `seconds` says what the measuring itself took. `environment` is the hash of the fingerprint.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    mad: dict[str, float] = field(default_factory=dict)
     samples_ns: dict[str, list[int]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -161,6 +164,7 @@ class _Candidate:
         self.seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
         self.values: dict[str, float] = {}
         self.interval: dict[str, tuple[float, float]] = {}
+        self.mad: dict[str, float] = {}
         self.samples_ns: dict[str, list[int]] = {}
         self.warnings: list[str] = []
 
@@ -175,6 +179,7 @@ class _Candidate:
         return Measurement(
             values=self.values,
             interval=self.interval,
+            mad=self.mad,
             samples_ns=self.samples_ns,
             provenance=dict.fromkeys(self.values, "measured"),
             warnings=self.warnings,
@@ -264,12 +269,13 @@ class _Candidate:
             found = summary(samples)
             self.values[cost] = found.median / 1e6
             self.interval[cost] = (found.low / 1e6, found.high / 1e6)
-            self.samples_ns[cost] = list(samples)
+            self.mad[cost] = found.mad / 1e6
+            self.samples_ns[_SAMPLES_OF[cost]] = list(samples)
             self.warnings += [f"{cost}: {sentence}" for sentence in advice(samples)]
             wall = list(result.get("wall_ns", samples))
             n = sum(a != b for a, b in zip(samples, wall, strict=True))
             if n > 0:
-                self.samples_ns[f"{cost}_wall"] = wall
+                self.samples_ns[f"{_SAMPLES_OF[cost]}_wall"] = wall
             if n > _MANY_DISTURBED * len(samples):
                 self.warnings.append(
                     f"{cost}: other programs had the processor during {n} of {len(samples)} samples; "

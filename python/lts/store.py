@@ -52,6 +52,7 @@ class Store:
         try:
             with self._explained():
                 self._connection = self._open(writable=writable, create=create)
+            self._identity = self._file_identity()
         except BaseException:
             self._release()
             raise
@@ -78,6 +79,8 @@ class Store:
 
     def write(self, *, trials: tuple[Trial, ...] = (), meta: dict[str, Any] | None = None) -> None:
         """Store trials and meta values, all or none, durably."""
+        if self._file_identity() != self._identity:
+            raise UsageError(f"store {self.path}: it was moved or deleted while in use; what was found since is lost")
         with self._explained(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             for trial in trials:
@@ -162,6 +165,13 @@ class Store:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot create the directory {self.path.parent}: {error.strerror}") from None
+
+    def _file_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _acquire(self) -> None:
         lock = self.path.with_name(self.path.name + ".lock")

@@ -74,17 +74,22 @@ class Study:
         algorithm_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         store: str | Path | None = None,
-        expected_trials: int | None = None,
     ) -> None:
         self.evaluator: EvaluatorLike = (
             evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
         )
         options = dict(algorithm_options or {})
-        scaled = {**population_for(algorithm, expected_trials), **options}
+
+        def new_search(sizes: Mapping[str, int]) -> Search:
+            given = {**sizes, **options}
+            return Search(space, objectives or DEFAULT_OBJECTIVES, bounds, algorithm, seed, **given)
+
+        bounds = tuple(constraints)
         try:
-            fresh = Search(space, objectives or DEFAULT_OBJECTIVES, tuple(constraints), algorithm, seed, **scaled)
+            fresh = new_search({})
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
+        self._new_search = new_search
         self.evaluator.check(space, fresh.columns)
         self._configuration = {
             "space": json.loads(space.to_json()),
@@ -98,7 +103,9 @@ class Study:
         self._seed = seed
         self._environment_key: str | None = None
         self._store = Store(store, writable=True, create=True) if store is not None else None
+        self._closed = False
         self._trials: dict[int, Trial] = {}
+        self._unsaved: dict[int, Trial] = {}
         try:
             self.search = self._open(fresh)
             self._resumed = bool(self._trials)
@@ -110,21 +117,31 @@ class Study:
         if self._store is None:
             return fresh
         stored = self._store.meta("study")
-        if stored is None:
+        trials = self._store.trials()
+        if stored is None and not trials:
             self._store.write(meta={"study": self._configuration, "search": fresh.save()})
             return fresh
+        if not isinstance(stored, dict):
+            raise self._damaged("its arguments are missing")
         if differing := differences(stored, self._configuration):
             raise UsageError(
                 f"{self._store.path} holds another study: {'; '.join(differing)}; "
                 "repeat its arguments to resume it, or use another --store"
             )
-        self._trials = {trial.id: trial for trial in self._store.trials()}
         try:
-            return Search.load(self._store.meta("search"))
+            search = Search.load(str(self._store.meta("search")))
         except (ValueError, TypeError) as error:
-            raise UsageError(
-                f"store {self._store.path}: the state of the search is damaged ({error}); use another --store"
-            ) from None
+            raise self._damaged(f"the state of the search: {error}") from None
+        n_finished = sum(trial.state in ("complete", "failed") for trial in trials)
+        if n_finished != search.n_told + search.n_failed:
+            told = search.n_told + search.n_failed
+            raise self._damaged(f"it has {n_finished} finished trials, and its search knows of {told}")
+        self._trials = {trial.id: trial for trial in trials}
+        return search
+
+    def _damaged(self, what: str) -> UsageError:
+        assert self._store is not None
+        return UsageError(f"store {self._store.path} is damaged ({what}); restore a copy or use another --store")
 
     @property
     def resumed(self) -> bool:
@@ -159,6 +176,9 @@ class Study:
     ) -> Front:
         """Evaluate candidates until the study has `trials` finished ones, or `timeout` seconds have passed.
 
+        When the first run of a study is given fewer than 300 trials, and there are no `algorithm_options`, populations
+        are smaller than published: a budget that the first, random population used up would be no search.
+
         A candidate is not begun when the time left is shorter than candidates have taken; one that the end of the
         time cuts off is taken up again by the next run. `KeyboardInterrupt` passes through, with every finished trial
         stored.
@@ -170,6 +190,8 @@ class Study:
         MeasurementError
             When nothing can be measured: the first ten trials all failed.
         """
+        if self._closed:
+            raise UsageError("the study is closed; open it again to go on")
         if trials is None and timeout is None:
             raise UsageError("give a number of trials, a timeout, or both; a search has no other end")
         if trials is not None and trials < 1:
@@ -177,6 +199,8 @@ class Study:
         if timeout is not None and not timeout > 0:
             raise UsageError(f"the timeout is {timeout} s; it must be above 0")
         start = time.monotonic()
+        if self.search.n_asked == 0 and not self._configuration["algorithm_options"]:
+            self.search = self._new_search(population_for(self.search.algorithm, trials))
         durations: list[float] = []
         n_failed = 0
         while trials is None or self.n_finished < trials:
@@ -200,6 +224,7 @@ class Study:
 
     def close(self) -> None:
         """Release the store and the device."""
+        self._closed = True
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -215,7 +240,9 @@ class Study:
         """A trial that an earlier run left unfinished, or a new one, stored as running."""
         for candidate in self.search.pending():
             known = self._trials.get(candidate.id)
-            if known is None or known.state in ("waiting", "running"):
+            if known is not None and known.state in ("complete", "failed"):
+                self._tell(known)  # an interrupt came between its result and the search
+            else:
                 return self._keep(self._new_trial(candidate.id, candidate.architecture))
         candidates = self.search.ask(1)
         if not candidates:
@@ -243,12 +270,6 @@ class Study:
         if error is not None and left is not None and taken >= left:
             return trial
         values = {name: _plain(value) for name, value in evaluation.values.items() if math.isfinite(value)}
-        feasible = None
-        if error is None:
-            feasible = all(c.holds(values[c.name]) for c in self.search.constraints)
-            self.search.tell(trial.id, {name: values[name] for name in self.search.columns})
-        else:
-            self.search.tell_failed(trial.id)
         done = replace(
             trial,
             state="complete" if error is None else "failed",
@@ -256,14 +277,24 @@ class Study:
             provenance={name: p for name, p in evaluation.provenance.items() if name in values},
             interval={name: bounds for name, bounds in evaluation.interval.items() if all(map(math.isfinite, bounds))},
             samples_ns=evaluation.samples_ns,
-            feasible=feasible,
+            mad=evaluation.mad,
+            feasible=all(c.holds(values[c.name]) for c in self.search.constraints) if error is None else None,
             error=error,
             warnings=evaluation.warnings,
             seconds=evaluation.seconds,
             environment=evaluation.environment or self._environment(),
             time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
+        # In memory first: whatever interrupts the rest, the result is there and the next write has it.
+        self._trials[done.id] = self._unsaved[done.id] = done
+        self._tell(done)
         return self._keep(done)
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.state == "complete":
+            self.search.tell(trial.id, {name: trial.values[name] for name in self.search.columns})
+        else:
+            self.search.tell_failed(trial.id)
 
     def _environment(self) -> str:
         from lts.environment import environment_hash
@@ -272,12 +303,13 @@ class Study:
 
     def _keep(self, trial: Trial) -> Trial:
         """Store the trial together with the state of the search that follows from it."""
+        self._trials[trial.id] = self._unsaved[trial.id] = trial
         if self._store is not None:
             if trial.environment and trial.environment != self._environment_key:
                 self._store.add_environment(trial.environment, self.evaluator.environment())
                 self._environment_key = trial.environment
-            self._store.write(trials=(trial,), meta={"search": self.search.save()})
-        self._trials[trial.id] = trial
+            self._store.write(trials=tuple(self._unsaved.values()), meta={"search": self.search.save()})
+        self._unsaved.clear()
         return trial
 
 

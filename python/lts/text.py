@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,8 +61,9 @@ def magnitude(value: int) -> str:
     """A size of any magnitude: exact below a million million, then as a power of ten."""
     if value < 10**12:
         return grouped(value)
-    digits = str(value)
-    return f"{digits[0]}.{digits[1:3]}\u00a0×\u00a010{str(len(digits) - 1).translate(_SUPERSCRIPTS)}"
+    exponent = int(math.log10(value))
+    leading = int(value // 10 ** (exponent - 2))
+    return f"{leading // 100}.{leading % 100:02}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def runs(values: Iterable[int]) -> str:

@@ -13,9 +13,13 @@ from lts.errors import UsageError
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises `UsageError` when it cannot be read, or is not TOML (with line and column)."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
+        message = str(error).replace("at end of document", f"at the end, line {max(1, len(text.splitlines()))}")
+        raise UsageError(f"{path} is not valid TOML: {message}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:

@@ -27,6 +27,7 @@ class Trial:
     values: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    mad: dict[str, float] = field(default_factory=dict)
     samples_ns: dict[str, list[int]] = field(default_factory=dict, repr=False)
     feasible: bool | None = None
     error: str | None = None
@@ -50,6 +51,7 @@ class Trial:
             "values": self.values,
             "provenance": self.provenance,
             "interval": {name: list(bounds) for name, bounds in self.interval.items()},
+            "mad": self.mad,
             "samples_ns": self.samples_ns,
             "feasible": self.feasible,
             "error": self.error,

@@ -55,7 +55,7 @@ ALLOWED = {
 # Modules of lts from the bottom up; one may import only from earlier lines.
 PYTHON_ORDER = [
     ["_core", "errors"],
-    ["machine", "text", "toml_file"],
+    ["machine", "text", "toml_file", "workdir"],
     ["space", "target"],
     ["environment", "export", "statistics", "worker"],
     ["worker_process"],

@@ -145,16 +145,17 @@ def test_the_knee_is_where_the_front_bends_most() -> None:
 
 @UNHURRIED
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=20))
-def test_the_knee_is_farthest_below_the_line_through_the_extremes(points: list[tuple[int, int]]) -> None:
+def test_the_knee_is_nearest_to_the_ideal_point(points: list[tuple[int, int]]) -> None:
     front = front_from(points, "a:min", "b:min")
-    p = front.points()
-    knee = front.trials.index(front.knee())
-    if len(front) == 1:
-        assert knee == 0
-        return
-    (x0, y0), (x1, y1) = p[0], p[-1]
-    below = [(x1 - x0) * (y0 - y) - (x - x0) * (y0 - y1) for x, y in p]
-    assert below[knee] == pytest.approx(max(below))
+    p = front.points().tolist()
+    sides = [(min(column), (max(column) - min(column)) or 1) for column in zip(*p, strict=True)]
+    distances = [sum(((x - low) / side) ** 2 for x, (low, side) in zip(q, sides, strict=True)) for q in p]
+    assert distances[front.trials.index(front.knee())] == pytest.approx(min(distances))
+
+
+def test_the_knee_is_no_extreme_when_costs_are_correlated() -> None:
+    front = front_from([(n, n**2, n**2) for n in range(10)], "params:max", "ms:min", "mib:min")
+    assert 2 < front.knee().values["params"] < 8
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -70,7 +70,7 @@ def test_the_published_spaces_have_the_published_choices(name: str) -> None:
         assert options["d_embed"] == [128, 256, 512]
         assert options["div_val"] == [1, 2, 4]
         assert options["vocab_size"] == 267735
-        assert options["cutoffs"] == [19997, 39997, 199997]
+        assert options["cutoffs"] == [19997, 39997, 199997, 267735]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import random
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,7 +97,7 @@ def test_a_seed_gives_one_study(space: lts.SearchSpace) -> None:
 
 @pytest.mark.parametrize("algorithm", ["lts", "nsga2", "local", "random", "exhaustive"])
 def test_every_algorithm(space: lts.SearchSpace, algorithm: str) -> None:
-    with study_of(space, algorithm=algorithm, expected_trials=20) as study:
+    with study_of(space, algorithm=algorithm) as study:
         study.run(trials=20)
         assert study.n_finished == 20
 
@@ -353,10 +355,11 @@ def test_ten_failures_after_a_success_do_not(space: lts.SearchSpace) -> None:
 
 def test_a_resumed_study_equals_an_uninterrupted_one(space: lts.SearchSpace, tmp_path: Path) -> None:
     function = sometimes(RuntimeError("no"))
-    with study_of(space, function, store=tmp_path / "whole.db") as study:
+    sizes = {"population_size": 8}  # otherwise the first budget sets it
+    with study_of(space, function, store=tmp_path / "whole.db", algorithm_options=sizes) as study:
         study.run(trials=40)
     for n in (1, 2, 7, 20, 33, 40):
-        with study_of(space, function, store=tmp_path / "parts.db") as study:
+        with study_of(space, function, store=tmp_path / "parts.db", algorithm_options=sizes) as study:
             assert study.resumed == (n > 1)
             study.run(trials=n)
             assert study.n_finished == n
@@ -414,7 +417,7 @@ def test_a_damaged_search_is_told(space: lts.SearchSpace, tmp_path: Path, state:
         study.run(trials=2)
     with Store(store, writable=True) as opened:
         opened.write(meta={"search": state})
-    with pytest.raises(UsageError, match="the state of the search is damaged"):
+    with pytest.raises(UsageError, match="state of the search"):
         study_of(space, store=store)
 
 
@@ -449,8 +452,68 @@ def test_a_wrong_argument_is_told(space: lts.SearchSpace, options: dict[str, Any
 
 def test_resuming_with_another_budget_is_the_same_study(space: lts.SearchSpace, tmp_path: Path) -> None:
     for n in (5, 20, 400):
-        with study_of(space, store=tmp_path / "study.db", expected_trials=n) as study:
+        with study_of(space, store=tmp_path / "study.db") as study:
             study.run(trials=min(n, 30))
+            assert study.search.algorithm_options["population_size"] == 8, "as the first run was given"
+
+
+def test_a_small_budget_is_not_all_random(space: lts.SearchSpace) -> None:
+    with study_of(space) as study:
+        study.run(trials=60)
+        assert study.search.algorithm_options["population_size"] == 20
+    with study_of(space, algorithm_options={"population_size": 30}) as study:
+        study.run(trials=60)
+        assert study.search.algorithm_options["population_size"] == 30
+
+
+def test_an_interrupt_between_result_and_store_loses_nothing(
+    space: lts.SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_tell", "_keep"):
+        with study_of(space, store=tmp_path / f"{name}.db") as study:
+            study.run(trials=3)
+            whole = getattr(Study, name)
+
+            def interrupted(self: Study, trial: Any, name: str = name, whole: Any = whole) -> Any:
+                if trial.state != "complete":
+                    return whole(self, trial)
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+
+            monkeypatch.setattr(Study, name, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                study.run(trials=6)
+            study.run(trials=8)
+            assert study.n_finished == 8 == study.search.n_told
+            assert [trial.state for trial in study.trials] == ["complete"] * 8
+        with study_of(space, store=tmp_path / f"{name}.db") as study:
+            assert study.n_finished == 8
+
+
+def test_a_closed_study_does_not_run(space: lts.SearchSpace) -> None:
+    study = study_of(space)
+    study.close()
+    with pytest.raises(UsageError, match="closed"):
+        study.run(trials=1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meta",
+        "DELETE FROM trial WHERE id = 1",
+        "UPDATE meta SET value = '[1]' WHERE key = 'study'",
+        "UPDATE meta SET value = '{}' WHERE key = 'search'",
+    ],
+)
+def test_a_store_that_contradicts_itself_is_refused(space: lts.SearchSpace, tmp_path: Path, damage: str) -> None:
+    with study_of(space, store=tmp_path / "study.db") as study:
+        study.run(trials=4)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with pytest.raises(UsageError, match="damaged"):
+        study_of(space, store=tmp_path / "study.db")
 
 
 # interrupts and kills
@@ -549,7 +612,7 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(space: lts.SearchSpace,
         known = now
     n_final = len(known) + 5
     subprocess.run([sys.executable, "-c", CHILD, store, log, str(n_final)], check=True, capture_output=True)
-    with study_of(space, store=tmp_path / "whole.db") as study:
+    with study_of(space, store=tmp_path / "whole.db", algorithm_options={"population_size": 100}) as study:
         study.run(trials=n_final)
     assert finished(store) == finished(tmp_path / "whole.db")
     counts = Counter(log.read_text().splitlines())

@@ -60,6 +60,7 @@ std::int64_t weight_bytes(const Architecture& architecture, const Workload& work
 std::int64_t kv_cache_bytes(const Architecture& architecture, const Workload& workload = {});
 
 /// Estimated peak bytes of a prompt pass: weights, cache, logits and the largest set of activations alive at once.
+/// Each of these saturates at 2^60.
 std::int64_t peak_memory_bytes(const Architecture& architecture, const Workload& workload = {});
 
 /// The analytic quantities by the name they have as an objective: decoder_params, total_params, attention_params,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+
 import typer
 
 from lts.cli import count, export, front, report, search, space, target
+from lts.cli.errors import INTERRUPTED
 
 app = typer.Typer(
     name="lts-engine",
@@ -40,4 +45,15 @@ app.add_typer(target.app, name="target")
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    sys.set_int_max_str_digits(0)  # the size of a space may have thousands of digits
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # rather a question mark than a lost result
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

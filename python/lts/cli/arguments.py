@@ -12,6 +12,7 @@ import typer
 from lts.errors import UsageError
 
 STORE_NAME = "study.db"
+_MAX_SECONDS = 365 * 24 * 3600.0
 
 
 class Format(StrEnum):
@@ -40,6 +41,6 @@ def duration(text: str) -> float:
         raise UsageError(f"'{text}' is not a duration; expected for example 90s, 5m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + seconds
-    if total <= 0:
-        raise UsageError(f"the duration '{text}' must be above 0")
+    if not 0 < total <= _MAX_SECONDS:
+        raise UsageError(f"the duration '{text}' must be above 0 and at most a year")
     return total

@@ -26,6 +26,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
+    from lts.evaluate import counted_provenance
 
     a = load_architecture(architecture)
     counts = _core.count_parameters(a)
@@ -33,9 +34,10 @@ def command(
     rows += [
         (f"{part}_params", getattr(counts, part), "exact") for part in ("embedding", "decoder", "softmax", "total")
     ]
+    workload: dict[str, Any] = {"n_prompt": n_prompt, "batch": batch, "precision": precision}
     try:
         rows += [
-            (name, _core.analytic(name, a, n_prompt=n_prompt, batch=batch, precision=precision), "estimated")
+            (name, _core.analytic(name, a, **workload), counted_provenance(name))
             for name in ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
         ]
     except ValueError as error:

@@ -31,6 +31,10 @@ def exits(function: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, OverflowError, RecursionError) as error:
+            # A net below the checks of each argument: an absurd number is the user's, not worth a traceback.
+            typer.echo(f"error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            raise typer.Exit(2) from None
         except BrokenPipeError:
             # The reader of our output has gone (`lts-engine front ... | head`); nothing is left to say.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

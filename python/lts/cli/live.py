@@ -26,6 +26,7 @@ class Live:
 
             self._live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
             self._live.start()
+            self._live.update("evaluating the first candidate", refresh=True)
         return self
 
     def __exit__(

@@ -85,7 +85,9 @@ def _table(results: Results) -> None:
     table = Table(title=results.title, box=box.SIMPLE_HEAD, title_justify="left")
     for i, column in enumerate(results.columns):
         numeric = any(isinstance(row[i], int | float) for row in results.rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        # A number broken over two lines is another number; lists may break. Provenance stands on its own line.
+        heading = column.replace(" (", "\n(")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in results.rows:
         table.add_row(*(cell(value) for value in row))
     if sys.stdout.isatty():
@@ -117,11 +119,11 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects become dotted columns; lists become JSON."""
+    """Nested objects become dotted columns, lists become JSON; raw samples are left to the JSON formats."""
     flat: dict[str, Any] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= {} if key == "samples_ns" else _flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = json.dumps(value) if isinstance(value, list | bool) else value
     return flat

@@ -65,7 +65,7 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.errors import InfeasibleError, UsageError
+    from lts.errors import InfeasibleError, MeasurementError, UsageError
     from lts.evaluate import Evaluator
     from lts.space import load_space
     from lts.study import Study
@@ -95,7 +95,6 @@ def command(
             algorithm=algorithm,
             seed=seed,
             store=path,
-            expected_trials=trials,
         )
     except BaseException:
         evaluator.close()
@@ -103,7 +102,7 @@ def command(
     with study:
         _announce(study, search_space, path)
         budget = seconds - (time.monotonic() - started)
-        interrupted = _run(study, trials, max(1.0, budget - min(_RESERVE, budget / 10)))
+        interrupted = _run(study, trials, max(0.001, budget - min(_RESERVE, budget / 10)))
         front = study.front()
         if interrupted:
             typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
@@ -112,18 +111,22 @@ def command(
     _print(front, output)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    typer.echo(f"study: {path}  (lts-engine front|export|report {directory})", err=True)
+    named = directory if path == directory / STORE_NAME else path
+    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
+    if not any(trial.state == "complete" for trial in study.trials):
+        raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
     if not front.trials:
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
 
 
 def _announce(study: Study, space: Any, path: Path) -> None:
     from lts.environment import fitness_warnings
+    from lts.text import magnitude
 
     about = study.evaluator.describe()
     typer.echo(
-        f"searching {space.name} ({space.size:.3g} architectures) for {about['target']} on {about['device']} with "
-        f"{about['backend']}, {about['threads']} thread(s)",
+        f"searching {space.name} ({magnitude(space.size)} architectures) for {about['target']} on {about['device']} "
+        f"with {about['backend']}, {about['threads']} thread(s)",
         err=True,
     )
     if study.resumed:

@@ -22,11 +22,12 @@ def list_spaces(output: FormatOption = Format.table) -> None:
     """The spaces that come with lts-engine."""
     from lts.cli.output import Results, emit
     from lts.space import describe_space, load_space, space_names
+    from lts.text import magnitude
 
     rows = []
     for name in space_names():
         space = load_space(name)
-        rows.append((name, space.family, _size(space.size), describe_space(name)))
+        rows.append((name, space.family, magnitude(space.size), describe_space(name)))
     columns = ("space", "family", "size", "description")
     emit(Results([dict(zip(columns, row, strict=True)) for row in rows], columns, rows), output)
 
@@ -48,8 +49,8 @@ def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
 @exits
 def sample(
     space: SpaceArgument,
-    n: Annotated[int, typer.Option("-n", help="How many.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0)] = 0,
+    n: Annotated[int, typer.Option("-n", help="How many.", min=1, max=1_000_000)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed.", min=0, max=2**64 - 1)] = 0,
     method: Annotated[
         str, typer.Option(help="uniform over architectures, or over their choices: uniform, choices.")
     ] = "uniform",
@@ -75,9 +76,11 @@ def sample(
 def check(
     space: SpaceArgument,
     architecture: Annotated[Path, typer.Argument(help="Architecture as JSON.", show_default=False)],
+    output: FormatOption = Format.table,
 ) -> None:
     """Whether an architecture is in a space, and at which index; exit code 1 and the reason when it is not."""
     from lts.cli.count import load_architecture
+    from lts.cli.output import Results, emit
     from lts.errors import InfeasibleError
     from lts.space import load_space
 
@@ -85,11 +88,8 @@ def check(
     a = load_architecture(str(architecture))
     if reason := loaded.why_not(a):
         raise InfeasibleError(f"not in {loaded.name}: {reason}")
-    typer.echo(loaded.index(a))
-
-
-def _size(size: int) -> str:
-    return str(size) if size < 10**9 else f"{size:.3e}"
+    record = {"space": loaded.name, "index": str(loaded.index(a))}
+    emit(Results([record], list(record), [list(record.values())]), output)
 
 
 def _choices(value: Any) -> str:

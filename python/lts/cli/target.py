@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
+
+if TYPE_CHECKING:
+    from lts.target import Target
 
 app = typer.Typer(help="List, show and detect targets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,10 +37,15 @@ def show(
     output: FormatOption = Format.table,
 ) -> None:
     """Everything known of a target."""
-    from lts.cli.output import Results, emit
     from lts.target import load_target
 
-    record = asdict(load_target(target))
+    _show(load_target(target), output)
+
+
+def _show(target: Target, output: Format) -> None:
+    from lts.cli.output import Results, emit
+
+    record = asdict(target)
     rows = [(key, ", ".join(map(str, v)) if isinstance(v, list | tuple) else v) for key, v in record.items()]
     emit(Results([record], ("key", "value"), rows), output)
 
@@ -46,11 +54,17 @@ def show(
 @exits
 def detect(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Write here instead of to stdout.")] = None,
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="Format of the results on stdout.", show_default="TOML")
+    ] = None,
 ) -> None:
     """Write the profile of this machine as TOML."""
     from lts.errors import UsageError
     from lts.target import detect as detect_target
 
+    if output is not None:
+        _show(detect_target(), output)
+        return
     text = detect_target().to_toml()
     if file is None:
         typer.echo(text, nl=False)

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lts._core import Constraint, SearchSpace, parse_constraint, parse_objective
+from lts._core import Constraint, SearchSpace
 from lts.errors import UsageError
-from lts.front import Front, front_of, hypervolume_history
-from lts.store import Store
+from lts.front import Front, hypervolume_history, read_study
 from lts.text import unit
 from lts.trial import Trial
 
@@ -135,17 +134,9 @@ def read(path: Path) -> Contents:
     UsageError
         When it is not a study, or damaged.
     """
-    with Store(path) as store:
-        configuration = store.meta("study")
-        if configuration is None:
-            raise UsageError(f"{path} holds no study yet; run lts-engine search first")
-        trials = store.trials()
-        environments = store.environments()  # after the trials that name them
+    study = read_study(path)
     try:
-        objectives = [parse_objective(text) for text in configuration["objectives"]]
-        constraints = [parse_constraint(text) for text in configuration["constraints"]]
-        space = SearchSpace.from_json(json.dumps(configuration["space"]))
-        front = front_of(trials, objectives, constraints)
+        space = SearchSpace.from_json(json.dumps(study.configuration["space"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"store {path}: the study is damaged ({error}); restore a copy of it") from None
-    return Contents(path, configuration, space, constraints, trials, front, environments)
+        raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
+    return Contents(path, study.configuration, space, study.constraints, study.trials, study.front, study.environments)

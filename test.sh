@@ -14,7 +14,7 @@ step "format and lint"
 "$bin/mypy"
 git ls-files '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --dry-run --Werror
 scripts/lint_changed
-scripts/generate_stubs --check
+"$bin/python" scripts/generate_stubs --check
 
 step "C++ tests under address and undefined-behaviour sanitizers"
 cmake --preset asan >/dev/null

@@ -9,12 +9,7 @@
 
 namespace lts {
 
-using detail::describe;
-using detail::has;
-using detail::kNoMax;
-using detail::kNoMin;
-using detail::number;
-using detail::within;
+using namespace detail;
 
 BigUint SearchSpace::Ways::between(std::int64_t low, std::int64_t high) const {
   const auto end = std::upper_bound(sums.begin(), sums.end(), high);

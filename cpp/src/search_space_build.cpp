@@ -13,11 +13,7 @@
 
 namespace lts {
 
-using detail::describe;
-using detail::has;
-using detail::kNoMax;
-using detail::kNoMin;
-using detail::number;
+using namespace detail;
 
 namespace {
 

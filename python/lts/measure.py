@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from lts.device import Job
 from lts.environment import environment_hash
 from lts.errors import LtsError, UsageError
 from lts.statistics import advice, summary
+from lts.workdir import WorkDirectory
 
 if TYPE_CHECKING:
     from lts.backends import Backend
@@ -127,12 +128,7 @@ def measure(
     backend.check(target)
     with ExitStack() as stack:
         if workdir is None:
-            try:
-                workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lts-")))
-            except OSError as error:
-                raise UsageError(
-                    f"cannot write in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR to another directory"
-                ) from None
+            workdir = stack.enter_context(closing(WorkDirectory())).path
         candidate = _Candidate(
             architecture, target, device, backend, n_prompt, min_time, workdir, export or export_pooled
         )

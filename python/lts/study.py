@@ -79,17 +79,10 @@ class Study:
             evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
         )
         options = dict(algorithm_options or {})
-
-        def new_search(sizes: Mapping[str, int]) -> Search:
-            given = {**sizes, **options}
-            return Search(space, objectives or DEFAULT_OBJECTIVES, bounds, algorithm, seed, **given)
-
-        bounds = tuple(constraints)
         try:
-            fresh = new_search({})
+            fresh = Search(space, objectives or DEFAULT_OBJECTIVES, tuple(constraints), algorithm, seed, **options)
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
-        self._new_search = new_search
         self.evaluator.check(space, fresh.columns)
         self._configuration = {
             "space": json.loads(space.to_json()),
@@ -200,7 +193,9 @@ class Study:
             raise UsageError(f"the timeout is {timeout} s; it must be above 0")
         start = time.monotonic()
         if self.search.n_asked == 0 and not self._configuration["algorithm_options"]:
-            self.search = self._new_search(population_for(self.search.algorithm, trials))
+            new = self.search
+            sizes = population_for(new.algorithm, trials)
+            self.search = Search(new.space, new.objectives, new.constraints, new.algorithm, new.seed, **sizes)
         durations: list[float] = []
         n_failed = 0
         while trials is None or self.n_finished < trials:
@@ -285,15 +280,12 @@ class Study:
             environment=evaluation.environment or self._environment(),
             time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
-        # In memory first: whatever interrupts the rest, the result is there and the next write has it.
-        self._trials[done.id] = self._unsaved[done.id] = done
-        self._tell(done)
         return self._keep(done)
 
     def _tell(self, trial: Trial) -> None:
         if trial.state == "complete":
             self.search.tell(trial.id, {name: trial.values[name] for name in self.search.columns})
-        else:
+        elif trial.state == "failed":
             self.search.tell_failed(trial.id)
 
     def _environment(self) -> str:
@@ -303,7 +295,9 @@ class Study:
 
     def _keep(self, trial: Trial) -> Trial:
         """Store the trial together with the state of the search that follows from it."""
+        # In memory first: whatever interrupts the rest, the result is there and the next write has it.
         self._trials[trial.id] = self._unsaved[trial.id] = trial
+        self._tell(trial)
         if self._store is not None:
             if trial.environment and trial.environment != self._environment_key:
                 self._store.add_environment(trial.environment, self.evaluator.environment())

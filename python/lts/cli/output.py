@@ -122,8 +122,10 @@ def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested objects become dotted columns, lists become JSON; raw samples are left to the JSON formats."""
     flat: dict[str, Any] = {}
     for key, value in record.items():
+        if key == "samples_ns":
+            continue
         if isinstance(value, Mapping):
-            flat |= {} if key == "samples_ns" else _flatten(value, f"{prefix}{key}.")
+            flat |= _flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = json.dumps(value) if isinstance(value, list | bool) else value
     return flat

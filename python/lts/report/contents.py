@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from lts._core import Constraint, SearchSpace
+from lts._core import SearchSpace
 from lts.errors import UsageError
-from lts.front import Front, hypervolume_history, read_study
+from lts.front import StoredStudy, hypervolume_history, read_study
 from lts.text import unit
 from lts.trial import Trial
 
@@ -19,16 +18,11 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
-class Contents:
+class Contents(StoredStudy):
     """A study as it was when its store was read."""
 
     path: Path
-    configuration: dict[str, Any]
     space: SearchSpace
-    constraints: list[Constraint]
-    trials: list[Trial]
-    front: Front
-    environments: dict[str, dict[str, Any]]
 
     @property
     def objectives(self) -> list[str]:
@@ -139,4 +133,4 @@ def read(path: Path) -> Contents:
         space = SearchSpace.from_json(json.dumps(study.configuration["space"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    return Contents(path, study.configuration, space, study.constraints, study.trials, study.front, study.environments)
+    return Contents(**vars(study), path=path, space=space)

@@ -62,7 +62,8 @@ def magnitude(value: int) -> str:
     if value < 10**12:
         return grouped(value)
     exponent = int(math.log10(value))
-    leading = int(value // 10 ** (exponent - 2))
+    exponent -= value < 10**exponent  # the logarithm of a number just below a power of ten is rounded up to it
+    leading = value // 10 ** (exponent - 2)
     return f"{leading // 100}.{leading % 100:02}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPTS)}"
 
 

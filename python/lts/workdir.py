@@ -32,10 +32,13 @@ class WorkDirectory:
         _remove_abandoned(parent)
         try:
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Under its name only once it is held, or another process could take the directory for an abandoned one.
+            unheld = self.path / f"{_LOCK}.new"
+            self._lock = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            unheld.rename(self.path / _LOCK)
         except OSError as error:
             raise UsageError(f"cannot write in {parent}: {error.strerror}; set TMPDIR to another directory") from None
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """Remove the directory with all that is in it."""

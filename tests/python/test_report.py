@@ -643,6 +643,8 @@ def test_numbers() -> None:
     assert number(12345.678) == "12\u202f346"
     assert number(4.109369e12) == "4.109e+12"
     assert magnitude(516) == "516"
+    assert magnitude(10**15 - 1) == "9.99\u00a0×\u00a010¹⁴"
+    assert magnitude(10**15) == "1.00\u00a0×\u00a010¹⁵"
     assert magnitude(23860986580673728820010483354466658055) == "2.38\u00a0×\u00a010³⁷"
     assert plural(1, "trial") == "1 trial"
     assert plural(2000, "trial") == "2\u202f000 trials"

@@ -36,6 +36,20 @@ _ARM_PARTS = {
     0xD4F: "neoverse-v2",
 }
 
+# Float32 operations per cycle of those with more than one 128-bit pipe that multiplies and adds.
+_ARM_FLOPS = {
+    "cortex-a75": 16,
+    "cortex-a76": 16,
+    "cortex-a77": 16,
+    "cortex-a78": 16,
+    "cortex-a710": 16,
+    "cortex-x1": 32,
+    "neoverse-n1": 16,
+    "neoverse-n2": 16,
+    "neoverse-v1": 32,
+    "neoverse-v2": 32,
+}
+
 
 def read(path: Path) -> str:
     """The text of a small file, stripped; empty when it cannot be read."""
@@ -133,6 +147,27 @@ def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
 def governor(root: Path = ROOT, cpu: int = 0) -> str:
     """The frequency governor, empty where the kernel controls no frequency (most virtual machines)."""
     return read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
+
+
+def frequency_mhz(cpu: int, root: Path = ROOT) -> int | None:
+    """The highest clock of a logical processor; None where the kernel controls no frequency (most virtual machines)."""
+    khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq")
+    return int(khz) // 1000 or None if khz.isdigit() else None
+
+
+def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
+    """Float32 operations per cycle and core of these features, a multiply-add being two; None when unknown.
+
+    Assumes two vector pipes on x86 (Intel since Haswell, AMD since Zen 2; with AVX-512, as in Intel's servers and
+    AMD's Zen 5, which is twice what other processors with AVX-512 do), and on Arm what the core is known to have.
+    """
+    if "avx512f" in features:
+        return 64
+    if "fma" in features and "avx2" in features:
+        return 32
+    if {"asimd", "neon"} & set(features):
+        return _ARM_FLOPS.get(cpu, 8)
+    return None
 
 
 def pick_cpus(n: int, cpus: Sequence[int], busy: dict[int, float] | None = None, root: Path = ROOT) -> list[int]:

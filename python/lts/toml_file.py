@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,11 +35,11 @@ def check_keys(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> 
             raise UsageError(f"{where}: unknown key '{key}'; allowed: {', '.join(allowed)}")
 
 
-def table_at(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    """The sub-table of that key, empty when absent. Raises `UsageError` when it is something else."""
+def table_at(table: Mapping[str, Any], key: str, where: str, path: str | None = None) -> Mapping[str, Any]:
+    """The sub-table of that key, empty when absent. Raises `UsageError`, naming `path`, when it is something else."""
     value = table.get(key, {})
     if not isinstance(value, dict):
-        raise UsageError(f"{where}: '{key}' must be a table, [{key}]")
+        raise UsageError(f"{where}: '{key}' must be a table, [{path or key}]")
     return value
 
 
@@ -46,4 +47,22 @@ def integer(value: Any, where: str) -> int:
     """`value` when it is an integer (bool is not). Raises `UsageError` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{where}: expected an integer, got {value!r}")
+    return value
+
+
+def number(
+    value: Any, where: str, *, above: float | None = None, most: float | None = None, below: float | None = None
+) -> float:
+    """`value` when it is a finite number from 0 (or above `above`) to `most`, or below `below`.
+
+    Raises `UsageError` otherwise.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{where}: expected a number, got {value!r}")
+    range_ = [f"above {above}" if above is not None else "at least 0"]
+    range_ += [f"at most {most}"] if most is not None else []
+    range_ += [f"below {below}"] if below is not None else []
+    too_small = value < 0 or (above is not None and value <= above)
+    if too_small or (most is not None and value > most) or (below is not None and value >= below):
+        raise UsageError(f"{where} is {value}; it must be {' and '.join(range_)}")
     return value

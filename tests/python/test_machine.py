@@ -75,6 +75,29 @@ def test_cpu_features(tmp_path: Path) -> None:
     assert machine.cpu_features(tmp_path) == ()
 
 
+def test_frequency(tmp_path: Path) -> None:
+    folder = "sys/devices/system/cpu/cpu2/cpufreq"
+    assert machine.frequency_mhz(2, write(tmp_path, {f"{folder}/cpuinfo_max_freq": "1500000\n"})) == 1500
+    assert machine.frequency_mhz(1, tmp_path) is None
+    assert machine.frequency_mhz(2, write(tmp_path, {f"{folder}/cpuinfo_max_freq": "0\n"})) is None
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "flops"),
+    [
+        ("AMD EPYC", ("avx2", "avx512f", "fma"), 64),
+        ("Intel", ("avx", "avx2", "fma"), 32),
+        ("Intel", ("avx",), None),
+        ("cortex-a72", ("asimd",), 8),
+        ("cortex-a76", ("neon", "dotprod"), 16),
+        ("unknown", ("asimd",), 8),
+        ("unknown", (), None),
+    ],
+)
+def test_flops_per_cycle(cpu: str, features: tuple[str, ...], flops: int | None) -> None:
+    assert machine.flops_per_cycle(cpu, features) == flops
+
+
 def test_cores_count_threads_of_a_core_once(tmp_path: Path) -> None:
     root = write(tmp_path, processors((0, 0), (0, 1), (0, 0), (0, 1), (1, 0), (1, 0)))
     assert machine.cores([0, 1, 2, 3, 4, 5], root) == 3

@@ -127,5 +127,5 @@ def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list | bool) else value
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list | tuple | bool) else value
     return flat

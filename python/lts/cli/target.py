@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,8 +47,18 @@ def _show(target: Target, output: Format) -> None:
     from lts.cli.output import Results, emit
 
     record = asdict(target)
-    rows = [(key, ", ".join(map(str, v)) if isinstance(v, list | tuple) else v) for key, v in record.items()]
-    emit(Results([record], ("key", "value"), rows), output)
+    emit(Results([record], ("key", "value"), list(_rows("", record))), output)
+
+
+def _rows(path: str, table: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys with their values as text, which may be long; those of a table in a table as ``outer.inner``."""
+    from lts.cli.output import cell
+
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _rows(f"{path}{key}.", value)
+        else:
+            yield f"{path}{key}", cell(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
 @app.command()
@@ -74,3 +85,30 @@ def detect(
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
     typer.echo(file)
+
+
+@app.command()
+@exits
+def bundle(
+    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
+    directory: Annotated[
+        Path | None, typer.Option("--output-dir", "-O", help="Copy the folder there.", show_default="prepare it only")
+    ] = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Make the folder that a device needs to run compiled models: lts-runner and TVM's runtime, less than 8 MB."""
+    from lts.bundle import bundle as make_bundle
+    from lts.bundle import write_bundle
+    from lts.cli.output import Results, emit
+    from lts.errors import UsageError
+    from lts.target import load_target
+
+    known = load_target(target)
+    if known.kind != "cpu":
+        raise UsageError(f"target '{known.name}' is a {known.kind}; lts-runner runs models on processors")
+    if directory is None:
+        files = sorted(make_bundle(known.triple, fetch=True).iterdir())
+    else:
+        files = sorted(write_bundle(known.triple, directory))
+    records = [{"file": str(file), "bytes": file.stat().st_size} for file in files]
+    emit(Results(records, ("file", "bytes"), [tuple(record.values()) for record in records]), output)

@@ -1,0 +1,131 @@
+// lts-runner: loads a compiled model, runs it and says what that took, without Python. See docs/runner.md.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "environment.hpp"
+#include "error.hpp"
+#include "lines.hpp"
+#include "request.hpp"
+#include "response.hpp"
+#include "run.hpp"
+#include "supervisor.hpp"
+
+namespace lts::runner {
+namespace {
+
+// Both are defined by who compiles this.
+constexpr std::string_view kVersion = LTS_VERSION;
+constexpr std::string_view kTvm = LTS_TVM_VERSION;
+constexpr std::string_view kHelp =
+    "Usage: lts-runner [--once]\n"
+    "\n"
+    "Runs compiled models. Reads requests from stdin, one JSON object on a line, and writes a line for each to "
+    "stdout:\n"
+    "\n"
+    "  {\"run\": \"model/model.json\"}    runs a model: {\"value\": {\"samples_ns\": [...], ...}} or {\"error\": "
+    "\"...\"}\n"
+    "  {\"environment\": true}          says what this machine is\n"
+    "\n"
+    "Every request runs in a process of its own; when stdin is closed meanwhile, it is killed.\n"
+    "\n"
+    "  --once      answer a single request in this process, whatever becomes of stdin\n"
+    "  --version   print the version and exit\n"
+    "  --help      print this and exit\n"
+    "\n"
+    "Exit codes: 0 done, whatever the answers; 2 wrong argument; 3 an answer could not be written.\n";
+constexpr int kWrongArgument = 2;
+constexpr int kNotWritten = 3;
+
+/// Where this program lies, with a slash at the end.
+std::string own_folder() {
+  std::array<char, PATH_MAX> path{};
+  const auto length = readlink("/proc/self/exe", path.data(), path.size());
+  if (length <= 0) return "./";
+  const std::string_view name(path.data(), static_cast<std::size_t>(length));
+  return std::string(name.substr(0, name.rfind('/') + 1));
+}
+
+/// The line that a function gives, or one with what it throws.
+template <class Function>
+std::string guarded(const Function& function) {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return error_line("out of memory");
+  } catch (const std::exception& error) {
+    return error_line(error.what());
+  }
+}
+
+std::string answer(std::string_view line) {
+  return guarded([&] {
+    const Request request = parse_request(line);
+    if (request.environment) return value_line(environment(), {.runner = kVersion, .tvm = kTvm});
+    return value_line(run(request, own_folder(), kTvm));
+  });
+}
+
+Task check(std::string_view line) {
+  Task task;
+  task.error = guarded([&] {
+    task.timeout = parse_request(line).timeout;
+    return std::string();
+  });
+  return task;
+}
+
+int once() {
+  // A model that prints does not print into the answer.
+  const int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  LineReader lines(STDIN_FILENO);
+  const auto line = wait_for_line(lines);
+  std::string response;
+  if (!line) response = error_line("there is no request on stdin");
+  if (line && line->too_long) response = error_line("the request is longer than 1 MiB");
+  if (response.empty()) response = answer(line->text);
+  const int error = write_all(out, response);
+  if (error != 0) {
+    write_all(STDERR_FILENO, "lts-runner: cannot write the result: " + reason(error) + "\n");
+    _exit(kNotWritten);
+  }
+  _exit(0);  // without any clean-up that could crash after the result is known
+}
+
+int print(std::string_view text) {
+  const int error = write_all(STDOUT_FILENO, text);
+  if (error == 0) return 0;
+  write_all(STDERR_FILENO, "lts-runner: cannot write: " + reason(error) + "\n");
+  return kNotWritten;
+}
+
+int main_with(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);  // who does not read our output is told by the exit code
+  const std::string_view option = argc == 2 ? argv[1] : "";
+  if (option == "--version") {
+    return print("lts-runner " LTS_VERSION " (TVM " LTS_TVM_VERSION ", " + triple() + ")\n");
+  }
+  if (option == "--help") return print(kHelp);
+  if (option == "--once") return once();
+  if (argc > 1) {
+    const std::string_view wrong = argv[argc == 2 ? 1 : 2];
+    write_all(STDERR_FILENO, "lts-runner: unexpected argument '" + std::string(wrong) +
+                                 "'; expected nothing, --once, --version or --help\n");
+    return kWrongArgument;
+  }
+  return supervise(STDIN_FILENO, STDOUT_FILENO, check, answer) == End::output_failed ? kNotWritten : 0;
+}
+
+}  // namespace
+}  // namespace lts::runner
+
+int main(int argc, char** argv) { return lts::runner::main_with(argc, argv); }

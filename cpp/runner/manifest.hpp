@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lts::runner {
+
+enum class DType { float32, float16, int64, int32, boolean };
+
+std::string_view dtype_name(DType dtype);
+std::uint64_t item_bytes(DType dtype);
+
+/// A tensor in a file: little-endian, dense, row-major.
+struct TensorSpec {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  DType dtype = DType::float32;
+  std::string file;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;  ///< follows from shape and type
+};
+
+/// A compiled model, as its model.json describes it.
+struct Manifest {
+  std::string phase;
+  std::string device;
+  std::string tvm;      ///< version that compiled it
+  std::string library;  ///< file name
+  std::string function;
+  std::string prepare;  ///< empty when there is none
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> weights;
+  std::vector<std::string> outputs;
+};
+
+/// Number of items of a shape times their size. @throws Error naming `what` when that exceeds 63 bits.
+std::uint64_t tensor_bytes(const std::vector<std::int64_t>& shape, DType dtype, std::string_view what);
+
+/// @throws Error naming `what` for anything that is not a manifest of a schema that this program knows.
+Manifest parse_manifest(std::string_view text, std::string_view what);
+
+/// @throws Error when the file cannot be read or is not a manifest.
+Manifest load_manifest(const std::string& path);
+
+}  // namespace lts::runner

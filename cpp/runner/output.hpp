@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "manifest.hpp"
+
+namespace lts::runner {
+
+/// A dense tensor that somebody else keeps.
+struct Output {
+  DType dtype = DType::float32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+
+  [[nodiscard]] std::size_t size() const { return bytes.size() / item_bytes(dtype); }
+};
+
+/// CRC-32 as zlib and PNG define it. Linear.
+std::uint32_t crc32(std::span<const std::byte> bytes);
+
+/// Eight hexadecimal digits.
+std::string hexadecimal(std::uint32_t number);
+
+/// The number that the 16 bits of a half-precision number mean.
+float half_to_float(std::uint16_t bits);
+
+/// Whether all numbers are finite; integers are.
+bool is_finite(const Output& output);
+
+/// Root mean square of all numbers, 0 when there is none.
+double root_mean_square(const Output& output);
+
+/// Largest |output - expected| over the largest |expected|; the former alone where all of these are zero.
+/// @param path a file with as many float32 numbers as the output has
+/// @throws Error when it cannot be read, is of another size, or has numbers that are not finite.
+double output_error(const Output& output, const std::string& path);
+
+/// Writes the raw bytes to a file. A file that could not be written completely is removed.
+/// @throws Error saying why.
+void save(const Output& output, const std::string& path);
+
+}  // namespace lts::runner

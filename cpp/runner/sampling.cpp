@@ -1,0 +1,93 @@
+#include "sampling.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <ctime>
+
+namespace lts::runner {
+
+namespace {
+
+constexpr double kWarmUp = 0.03;
+// The fewest samples whose range covers the median with 95 %; for models so slow that more would exceed max_time.
+constexpr std::int64_t kFewest = 6;
+// Less processor time than this share of a run means that the core did something else meanwhile.
+constexpr double kUndisturbed = 0.98;
+// "LTS": no option of prctl has this number.
+constexpr int kMark = 0x4c5453;
+
+std::int64_t nanoseconds(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+rusage usage() {
+  rusage result{};
+  getrusage(RUSAGE_SELF, &result);
+  return result;
+}
+
+void sample(const std::function<void()>& function, const Sampling& sampling, Timing& timing) {
+  const rusage before = usage();
+  std::int64_t cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
+  std::int64_t wall = nanoseconds(CLOCK_MONOTONIC);
+  function();
+  wall = nanoseconds(CLOCK_MONOTONIC) - wall;
+  cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+  const rusage after = usage();
+  const bool own = sampling.threads == 1 &&
+                   disturbed(after.ru_nivcsw - before.ru_nivcsw, after.ru_nvcsw - before.ru_nvcsw, cpu, wall);
+  timing.samples_ns.push_back(std::max<std::int64_t>(1, own ? cpu : wall));
+  timing.wall_ns.push_back(wall);
+}
+
+Timing mark_runs(const std::function<void()>& function, const Sampling& sampling) {
+  Timing timing;
+  // All memory is there before the first mark, or a call would be charged for it.
+  const auto n = static_cast<std::size_t>(sampling.min_repeats);
+  timing.samples_ns.reserve(n);
+  timing.wall_ns.reserve(n);
+  prctl(kMark, 0, 0, 0, 0);
+  for (std::size_t i = 1; i <= n; ++i) {
+    const std::int64_t start = nanoseconds(CLOCK_MONOTONIC);
+    function();
+    prctl(kMark, i, 0, 0, 0);
+    timing.wall_ns.push_back(nanoseconds(CLOCK_MONOTONIC) - start);
+    timing.samples_ns.push_back(std::max<std::int64_t>(1, timing.wall_ns.back()));
+  }
+  return timing;
+}
+
+}  // namespace
+
+double now() { return static_cast<double>(nanoseconds(CLOCK_MONOTONIC)) * 1e-9; }
+
+bool disturbed(std::int64_t involuntary_switches, std::int64_t voluntary_switches, std::int64_t cpu_ns,
+               std::int64_t wall_ns) {
+  // A call that waits by itself, say for the disk, switches voluntarily: that time is its own.
+  const bool preempted = involuntary_switches > 0 && voluntary_switches == 0;
+  return preempted && static_cast<double>(cpu_ns) < kUndisturbed * static_cast<double>(wall_ns);
+}
+
+Timing time_runs(const std::function<void()>& function, const Sampling& sampling) {
+  if (sampling.mark) return mark_runs(function, sampling);
+  double start = now();
+  do {
+    function();
+  } while (now() - start < kWarmUp);
+  Timing timing;
+  const double max_time = std::max(sampling.max_time, sampling.min_time);
+  start = now();
+  for (std::int64_t n = 0; n < sampling.max_repeats; ++n) {
+    const double elapsed = now() - start;
+    if (n >= sampling.min_repeats && elapsed >= sampling.min_time) break;
+    if (n >= kFewest && elapsed >= max_time) break;
+    sample(function, sampling, timing);
+  }
+  return timing;
+}
+
+}  // namespace lts::runner

@@ -5,11 +5,13 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-extra=report
-packages=(g++ cmake ninja-build python3 python3-dev python3-venv)
+extra=all
+packages=(g++ gcc cmake ninja-build python3 python3-dev python3-venv openssh-client)
+# To compile for arm64 elsewhere, and to run the result.
+[[ $(uname -m) == aarch64 ]] || packages+=(g++-aarch64-linux-gnu qemu-user)
 if [[ ${1:-} == --dev ]]; then
   extra=dev
-  packages+=(libgtest-dev libbenchmark-dev clang-format clang-tidy g++-aarch64-linux-gnu qemu-user file git)
+  packages+=(libgtest-dev libbenchmark-dev clang-format clang-tidy openssh-server file git)
 elif [[ $# -gt 0 ]]; then
   echo "install.sh: unknown argument '$1'; the only one is --dev" >&2
   exit 2
@@ -34,4 +36,6 @@ if [[ $extra == dev ]]; then
 else
   .venv/bin/python -m pip install --quiet --disable-pip-version-check ".[$extra]"
 fi
+.venv/bin/lts-engine target bundle arm64 >/dev/null ||
+  echo "install.sh: models for arm64 will be compiled but not run, for the reason above" >&2
 echo "installed: $PWD/.venv/bin/lts-engine"

@@ -1,27 +1,31 @@
-"""Machines that run and time candidates. `LocalDevice` is this one; a job there may crash, hang or eat all memory."""
+"""Machines that run and time candidates: what every one of them does, and how to open one."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from pkgutil import resolve_name
+from typing import Any, Literal, Protocol, TypeAlias
 
-from lts import machine
-from lts.environment import environment
-from lts.errors import MeasurementError, UsageError
+from lts.errors import UsageError
 from lts.target import Target
-from lts.worker_process import Ended, WorkerError, WorkerProcess
 
-# How many times in a row a server of workers may fail before jobs get an interpreter each.
-_MAX_FAILURES = 2
+# Scheme: the class, and how its URI is written.
+_BUILTIN = {
+    "local": ("lts.devices.local:LocalDevice", "local"),
+    "ssh": ("lts.devices.ssh:SshDevice", "ssh://[USER@]HOST[:PORT][?python=PATH]"),
+    "rpc": ("lts.devices.rpc:RpcDevice", "rpc://TRACKER:PORT/KEY"),
+    "emulated": ("lts.devices.emulated:EmulatedDevice", "emulated"),
+    "none": ("lts.devices.none:NoDevice", "none"),
+}
+
+MANIFEST = "model.json"
+"""What describes a compiled model, in its folder."""
+
+Runs: TypeAlias = Literal["python", "runner"]
+"""What a device can run: functions in Python, or compiled models with lts-runner."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,38 @@ class Job:
 
 
 @dataclass(frozen=True)
+class RunnerJob:
+    """A compiled model for lts-runner, see ``docs/runner.md``.
+
+    Parameters
+    ----------
+    model
+        Folder of the compiled model, with its manifest.
+    files
+        Paths of what the manifest names and the folder does not have, by the name there: the weights.
+    options
+        Keys of the runner's request: how long to sample, what to compare the output with (``file`` of ``expected`` is
+        one of the names in `files`).
+    threads
+        Threads to run with, pinned to that many processors.
+    """
+
+    model: Path
+    files: Mapping[str, Path] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+    def request(self, model: str | None = None, files: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The request for lts-runner, with the paths as the device knows them; by default those of this machine."""
+        paths = dict(files) if files is not None else {name: str(path) for name, path in self.files.items()}
+        options = dict(self.options)
+        if "expected" in options:
+            options["expected"] = {**options["expected"], "file": paths[options["expected"]["file"]]}
+        model = str(self.model / MANIFEST) if model is None else model
+        return {**options, "run": model, "files": paths, "threads": self.threads}
+
+
+@dataclass(frozen=True)
 class JobResult:
     """What became of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
 
@@ -59,12 +95,24 @@ class JobResult:
 
 
 class Device(Protocol):
-    """A machine that runs jobs one at a time, with nothing else of ours beside them."""
+    """A machine that runs jobs, with nothing else of ours beside them."""
+
+    @property
+    def runs(self) -> tuple[Runs, ...]:
+        """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` is ``runner``."""
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The costs of `lts.measure.COSTS` that can be had from it."""
+
+    @property
+    def parallel(self) -> int:
+        """How many jobs may run at the same time, on as many machines or without disturbing each other."""
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` when a model for that target cannot run here."""
 
-    def run(self, job: Job, timeout: float) -> JobResult:
+    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
         """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
 
         Raises
@@ -81,151 +129,25 @@ class Device(Protocol):
 
 
 def device(uri: str) -> Device:
-    """Open a device: "local", or one that an installed package offers in the entry point group ``lts.devices``.
+    """Open a device: a built-in one, or one that an installed package offers in the entry point group ``lts.devices``.
 
     Raises
     ------
     UsageError
-        For an unknown one, naming those known.
+        For an unknown one, naming those known, or a URI that is wrong.
+    MeasurementError
+        For one that is not there.
     """
-    if uri == "local":
-        return LocalDevice()
+    scheme = uri.split(":", 1)[0]
     plugins = {entry.name: entry for entry in entry_points(group="lts.devices")}
-    if (entry := plugins.get(uri.split(":", 1)[0])) is not None:
-        factory: Callable[[str], Device] = entry.load()
-        return factory(uri)
-    raise UsageError(f"unknown device '{uri}'; expected one of {', '.join(['local', *sorted(plugins)])}")
-
-
-class LocalDevice:
-    """This machine: every job runs in a process of its own, forked from a small server that has done the imports.
-
-    The worker is pinned, out of reach of the terminal's Ctrl-C, and dies with this process however that goes.
-
-    Parameters
-    ----------
-    fork
-        Whether to fork workers from a server (about 10 ms per job) or start an interpreter for each (about 500 ms).
-        Where the server does not run, interpreters are started anyway.
-    cpus
-        Logical processors to choose from; by default those that this process may use.
-    """
-
-    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
-        self._fork = fork
-        self._cpus = list(cpus) if cpus is not None else machine.allowed_cpus()
-        self._pinned: dict[int, list[int]] = {}
-        self._ticks = machine.cpu_ticks()
-        self._server: WorkerProcess | None = None
-        self._failures = 0
-        self._lock = threading.Lock()
-
-    def check(self, target: Target) -> None:
-        """Raise `UsageError` when a model for that target cannot run here."""
-        if target.kind != "cpu" or not machine.same_architecture(target.triple, machine.triple()):
-            raise UsageError(
-                f"target '{target.name}' is for {target.kind} {target.triple}; the local device is a "
-                f"{machine.triple()} processor"
-            )
-        if target.threads > len(self._cpus):
-            raise UsageError(
-                f"target '{target.name}' wants {target.threads} threads; the local device may use "
-                f"{len(self._cpus)} processors"
-            )
-
-    def run(self, job: Job, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
-
-        Raises
-        ------
-        MeasurementError
-            When worker processes cannot be started at all.
-        """
-        with self._lock:
-            start = time.monotonic()
-            ended = self._run(job, timeout)
-            seconds = time.monotonic() - start
-        if ended.timed_out:
-            return JobResult(error=f"no result within {timeout:.3g} s", seconds=seconds)
-        try:
-            result = json.loads(ended.result)
-        except ValueError:
-            return JobResult(error=_cause(ended), seconds=seconds)
-        return JobResult(value=result.get("value"), error=result.get("error"), seconds=seconds)
-
-    def environment(self, threads: int) -> dict[str, Any]:
-        """The fingerprint of this machine."""
-        return environment(threads)
-
-    def close(self) -> None:
-        """End the server. The next job would start another."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    def __enter__(self) -> LocalDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _run(self, job: Job, timeout: float) -> Ended:
-        text = json.dumps(
-            {
-                "function": job.function,
-                "arguments": dict(job.arguments),
-                "cpus": self._processors(job.threads),
-                "environment": dict.fromkeys(("OMP_NUM_THREADS", "TVM_NUM_THREADS"), str(job.threads)),
-            }
-        )
-        # A server that has died, for example of the system's lack of memory, says nothing about the job: try again.
-        while self._fork and self._failures < _MAX_FAILURES:
-            try:
-                ended = self._serving(job.preload).run(text, timeout)
-            except WorkerError:
-                self._failures += 1
-            except BaseException:  # Ctrl-C: the job shall not go on
-                self.close()
-                raise
-            else:
-                self._failures = 0
-                return ended
-        try:
-            worker = WorkerProcess("once")
-            try:
-                return worker.run(text, timeout)
-            finally:
-                worker.close()
-        except WorkerError as error:
-            raise MeasurementError(f"cannot start worker processes: {error}") from None
-
-    def _serving(self, modules: tuple[str, ...]) -> WorkerProcess:
-        """The server that has imported these modules."""
-        if self._server is not None and not (self._server.alive and self._server.modules == modules):
-            self.close()
-        if self._server is None:
-            self._server = WorkerProcess("serve", modules)
-        return self._server
-
-    def _processors(self, n: int) -> list[int]:
-        """Where to pin `n` threads: the same processors for every job, those that were idle before the first one."""
-        if n not in self._pinned:
-            busy = machine.busy_share(self._ticks, machine.cpu_ticks())
-            self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)
-        return self._pinned[n]
-
-
-def _cause(ended: Ended) -> str:
-    """Why a worker has left no result."""
-    last = re.sub(r"\s+", " ", ended.output.strip().rpartition("\n")[2])[-300:]
-    said = f"; its last words: {last}" if last else ""
-    code = os.waitstatus_to_exitcode(ended.status)
-    if code >= 0:
-        return f"the worker ended with code {code} and no result{said}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = "unknown"
-    if -code == signal.SIGKILL:
-        return f"killed by signal {-code} ({name}): probably out of memory"
-    return f"killed by signal {-code} ({name}){said}"
+    if scheme in _BUILTIN:
+        location, form = _BUILTIN[scheme]
+        if (uri == scheme) != (form == scheme):
+            raise UsageError(f"device '{uri}' is not of the form {form}")
+        factory: Callable[[str], Device] = resolve_name(location).from_uri
+    elif scheme in plugins:
+        factory = plugins[scheme].load()
+    else:
+        known = [form for _, form in _BUILTIN.values()]
+        raise UsageError(f"unknown device '{uri}'; expected one of {', '.join([*known, *sorted(plugins)])}")
+    return factory(uri)

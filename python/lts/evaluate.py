@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ from lts._core import Architecture, SearchSpace, analytic, analytic_names, famil
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
+    from lts.backends import Backend
     from lts.device import Device
+    from lts.reference import Reference
     from lts.target import Target
     from lts.trial import Provenance
     from lts.workdir import WorkDirectory
 
-MEASURED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 _EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
@@ -40,7 +42,11 @@ class Evaluation:
 
 @runtime_checkable
 class EvaluatorLike(Protocol):
-    """What a `Study` evaluates candidates with."""
+    """What a `Study` evaluates candidates with.
+
+    Two more attributes are used where they are there: `parallel`, how many candidates may be evaluated at the same
+    time, each in a thread of its own; and `default_objectives`, what a study optimizes when it is not told.
+    """
 
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
         """Raise `UsageError` naming the first column, or property of the space, that cannot be evaluated."""
@@ -59,12 +65,14 @@ class EvaluatorLike(Protocol):
 
 
 class Evaluator:
-    """Counts in the core and measures on a device.
+    """Counts in the core, and measures on a device or, without one, estimates.
 
     Parameters
     ----------
     target, device, backend
-        Names or objects: what is compiled for, where it runs, and by what.
+        Names or objects: what is compiled for, where it runs, and by what. Without a device, this machine where it
+        can run the target, and estimates ("none") otherwise; without a backend, ONNX Runtime for this machine and TVM
+        for another.
     n_prompt
         Tokens of the prompt pass; also the context of a decode step.
     timeout
@@ -73,13 +81,15 @@ class Evaluator:
         Seconds that each quantity is measured at least.
     threads
         Overrides the threads of the target.
+    tune
+        Trials of TVM's MetaSchedule per candidate.
     workdir
         Where candidate models are written; a temporary directory when absent.
 
     Raises
     ------
     UsageError
-        For an unknown target, device or backend, or an argument out of range.
+        For an unknown target, device or backend, an argument out of range, or what does not go together.
     MeasurementError
         When the device cannot be reached or the backend is not installed.
     """
@@ -88,18 +98,19 @@ class Evaluator:
         self,
         target: str | Path | Target = "host",
         *,
-        device: str | Device = "local",
-        backend: str = "onnxruntime",
+        device: str | Device | None = None,
+        backend: str | None = None,
         n_prompt: int = 128,
         timeout: float = 60.0,
         min_time: float = 0.3,
         threads: int | None = None,
+        tune: int = 0,
         workdir: Path | None = None,
     ) -> None:
         from dataclasses import replace
 
-        from lts.backends import backend as load_backend
         from lts.device import device as open_device
+        from lts.devices.local import runs_here
         from lts.target import Target, load_target
 
         if n_prompt < 1:
@@ -111,25 +122,82 @@ class Evaluator:
             if not 1 <= threads <= self.target.cores:
                 raise UsageError(f"threads is {threads}; {self.target.name} has {self.target.cores} cores")
             self.target = replace(self.target, threads=threads)
+        if device is None:
+            device = "local" if runs_here(self.target) else "none"
         self.device_name = device if isinstance(device, str) else type(device).__name__
-        self.backend_name = backend
-        self.backend = load_backend(backend)
         self.n_prompt = n_prompt
         self.timeout = timeout
         self.min_time = min_time
+        self._tune = tune
         self._workdir = workdir
         self._temporary: WorkDirectory | None = None
+        self._backend: Backend | None = None
+        self._reference: Reference | None = None
+        self._lock = threading.Lock()
         self._device: Device | None = open_device(device) if isinstance(device, str) else device
+        try:
+            self.backend_name = self._choose_backend(backend)
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose_backend(self, name: str | None) -> str:
+        assert self._device is not None
+        if self.device_name == "none":
+            from lts.estimate import check
+
+            check(self.target)
+            return "estimate"
+        from lts.backends import backend as load_backend
+        from lts.devices.local import runs_here
+        from lts.measure import INSTRUCTIONS, check_together
+        from lts.reference import Reference
+
+        if name is None:
+            name = "onnxruntime" if "python" in self._device.runs and runs_here(self.target) else "tvm"
+        options = {"tune": self._tune} if self._tune else {}
+        self._backend = load_backend(name, **options)
+        check_together(self.target, self._device, self._backend)
+        if set(INSTRUCTIONS) & set(self._device.costs):
+            self._reference = Reference()  # what emulation is for: is it right, and how many instructions does it take
+        return name
+
+    @property
+    def device(self) -> Device | None:
+        """The open device; None after `close`."""
+        return self._device
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The columns that are measured, emulated or estimated rather than counted."""
+        if self._backend is None:
+            from lts.estimate import columns
+
+            return columns(self.target)
+        assert self._device is not None, "the evaluator is closed"
+        return self._device.costs
+
+    @property
+    def parallel(self) -> int:
+        return self._device.parallel if self._device is not None else 1
+
+    @property
+    def default_objectives(self) -> tuple[str, ...]:
+        costs = [name for name in ("latency_ms", "instructions", "peak_memory_mib") if name in self.costs]
+        return ("decoder_params:max", *(f"{name}:min" for name in costs))
 
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
         columns = list(columns)
-        known = [*analytic_names(), *MEASURED_COLUMNS]
+        known = [*analytic_names(), *self.costs]
         for name in columns:
             if name not in known:
-                raise UsageError(f"unknown objective or constraint '{name}'; expected one of {', '.join(known)}")
+                raise UsageError(
+                    f"unknown objective or constraint '{name}' on the device '{self.device_name}'; "
+                    f"expected one of {', '.join(known)}"
+                )
         if family(space.family).position == "relative":
             return  # no table of positions, no limit
-        needed = self.n_prompt + ("decode_ms_per_token" in columns)
+        needed = self.n_prompt + any(name.startswith("decode_") and name in self.costs for name in columns)
         if (available := space.options["n_positions"]) < needed:
             raise UsageError(
                 f"n_prompt is {self.n_prompt}, which needs n_positions {needed}; {space.name} has {available}, "
@@ -144,6 +212,7 @@ class Evaluator:
             "device": self.device_name,
             "backend": self.backend_name,
             "n_prompt": self.n_prompt,
+            **({"tune": self._tune} if self._tune else {}),
         }
 
     def environment(self) -> dict[str, Any]:
@@ -151,8 +220,6 @@ class Evaluator:
         return self._device.environment(self.target.threads)
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
-        from lts.measure import measure
-
         columns = list(columns)
         counted = [name for name in analytic_names() if name in columns or name in _ALWAYS]
         values = {
@@ -160,20 +227,32 @@ class Evaluator:
             for name in counted
         }
         provenance = {name: counted_provenance(name) for name in counted}
-        costs = tuple(name for name in MEASURED_COLUMNS if name in columns)
+        if self._backend is None:
+            from lts.estimate import estimate
+
+            found = estimate(architecture, self.target, self.n_prompt)
+            return Evaluation(
+                values={**values, **found.values},
+                provenance={**provenance, **dict.fromkeys(found.values, "estimated")},
+                interval=found.interval,
+            )
+        costs = tuple(name for name in self.costs if name in columns)
         if not costs:
             return Evaluation(values=values, provenance=provenance)
+        from lts.measure import measure
+
         assert self._device is not None, "the evaluator is closed"
         measurement = measure(
             architecture,
             self.target,
             self._device,
-            self.backend,
+            self._backend,
             costs=costs,
             n_prompt=self.n_prompt,
             timeout=self.timeout if timeout is None else min(timeout, self.timeout),
             min_time=self.min_time,
             workdir=self._directory(),
+            reference=self._reference,
         )
         return Evaluation(
             values={**values, **measurement.values},
@@ -188,12 +267,10 @@ class Evaluator:
         )
 
     def close(self) -> None:
-        if self._device is not None:
-            self._device.close()
-            self._device = None
-        if self._temporary is not None:
-            self._temporary.close()
-            self._temporary = None
+        for held in (self._device, self._backend, self._reference, self._temporary):
+            if held is not None:
+                held.close()
+        self._device = self._temporary = None
 
     def __enter__(self) -> Evaluator:
         return self
@@ -202,12 +279,13 @@ class Evaluator:
         self.close()
 
     def _directory(self) -> Path:
-        if self._workdir is None:
-            from lts.workdir import WorkDirectory
+        with self._lock:
+            if self._workdir is None:
+                from lts.workdir import WorkDirectory
 
-            self._temporary = WorkDirectory()
-            self._workdir = self._temporary.path
-        return self._workdir
+                self._temporary = WorkDirectory()
+                self._workdir = self._temporary.path
+            return self._workdir
 
 
 class FunctionEvaluator:

@@ -67,6 +67,25 @@ class Front:
             raise InfeasibleError(f"no member of the front satisfies '{choice}'")
         return [kept[0]]
 
+    def spread(self, n: int) -> Front:
+        """At most `n` members that stand for all: the knee, then always the one that adds most hypervolume.
+
+        Hypervolume is submodular, so that this reaches at least 63 % of the hypervolume of the knee with the best
+        `n - 1` others (Nemhauser, Wolsey and Fisher 1978). In the order of the front. Complexity: `n` times the size of
+        the front hypervolumes of at most `n` points.
+        """
+        if len(self.trials) <= n:
+            return self
+        points = minimized(self.trials, self.objectives)
+        low, high = points.min(axis=0), points.max(axis=0)
+        scaled = (points - low) / np.where(high > low, high - low, 1.0)
+        reference = np.full(len(self.objectives), 1.1)
+        chosen = [self.trials.index(self.pick("knee")[0])]
+        while len(chosen) < n:
+            rest = [i for i in range(len(self.trials)) if i not in chosen]
+            chosen.append(max(rest, key=lambda i: (hypervolume(scaled[[*chosen, i]], reference), -i)))
+        return Front([self.trials[i] for i in sorted(chosen)], self.objectives)
+
 
 def minimized(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:
     """Objective values turned so that less is better: (n, n_objectives) float64."""

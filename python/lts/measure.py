@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lts._core import Architecture, weight_bytes
-from lts.device import Job
+from lts.backends import BuildError, Workload
+from lts.device import Job, RunnerJob
 from lts.environment import environment_hash
 from lts.errors import LtsError, UsageError
 from lts.statistics import advice, summary
@@ -23,13 +24,22 @@ from lts.workdir import WorkDirectory
 if TYPE_CHECKING:
     from lts.backends import Backend
     from lts.device import Device
+    from lts.reference import Reference
     from lts.target import Target
     from lts.trial import Provenance
 
-COSTS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 # Which run gives which cost. The prompt pass holds more than any decode step after it: all activations of the prompt,
 # its logits, and the same keys and values; so its peak is the peak, whether decoding is measured or not.
-_PHASE_OF = {"latency_ms": "prefill", "peak_memory_mib": "prefill", "decode_ms_per_token": "decode"}
+_PHASE_OF = {
+    "latency_ms": "prefill",
+    "decode_ms_per_token": "decode",
+    "peak_memory_mib": "prefill",
+    "instructions": "prefill",
+    "decode_instructions": "decode",
+}
+COSTS = tuple(_PHASE_OF)
+INSTRUCTIONS = ("instructions", "decode_instructions")
+OUTPUT_ERROR = "output_error"
 _TIME_OF = {"prefill": "latency_ms", "decode": "decode_ms_per_token"}
 # Samples have nanoseconds, so their names leave the unit of the cost out.
 _SAMPLES_OF = {"latency_ms": "latency", "decode_ms_per_token": "decode"}
@@ -74,18 +84,20 @@ def measure(
     device: Device,
     backend: Backend,
     *,
-    costs: Iterable[str] = COSTS,
+    costs: Iterable[str] | None = None,
     n_prompt: int = 128,
     timeout: float = 60.0,
     min_time: float = 0.3,
     workdir: Path | None = None,
     export: Export | None = None,
+    reference: Reference | None = None,
 ) -> Measurement:
     """Measure the costs of an architecture; nothing is run for costs that are not asked for.
 
     ``latency_ms`` is the median time of the prompt pass over `n_prompt` tokens, ``decode_ms_per_token`` that of one
     decode step with `n_prompt` tokens before it, and ``peak_memory_mib`` the most that loading and running the prompt
     pass adds to the resident memory of a process. Prefill and decode run in a process each, at batch 1.
+    ``instructions`` and ``decode_instructions`` are those that an emulated processor executes in one such run.
 
     Parameters
     ----------
@@ -96,7 +108,7 @@ def measure(
     device, backend
         Where, and by what.
     costs
-        Of `COSTS`.
+        Of `COSTS`; by default all that the device gives.
     n_prompt
         Tokens.
     timeout
@@ -108,6 +120,9 @@ def measure(
         default a temporary directory for this measurement alone.
     export
         Writes a model; for tests and for other formats.
+    reference
+        Where the first output of every run is compared: an `output_error` beyond its tolerance is a failure. Only for
+        backends that need lts-runner.
 
     Raises
     ------
@@ -116,23 +131,34 @@ def measure(
     MeasurementError
         When the device runs nothing at all. A candidate that fails is a `Measurement` with an `error`.
     """
-    costs = list(dict.fromkeys(costs))
+    costs = list(dict.fromkeys(device.costs if costs is None else costs))
     for cost in costs:
-        if cost not in COSTS:
-            raise UsageError(f"unknown cost '{cost}'; expected one of {', '.join(COSTS)}")
+        if cost not in device.costs:
+            raise UsageError(f"the device does not give the cost '{cost}'; expected one of {', '.join(device.costs)}")
     if n_prompt < 1:
         raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
     if not timeout > 0:
         raise UsageError(f"the timeout is {timeout} s; it must be above 0")
-    device.check(target)
-    backend.check(target)
+    check_together(target, device, backend)
     with ExitStack() as stack:
         if workdir is None:
             workdir = stack.enter_context(closing(WorkDirectory())).path
         candidate = _Candidate(
-            architecture, target, device, backend, n_prompt, min_time, workdir, export or export_pooled
+            architecture, target, device, backend, n_prompt, min_time, workdir, export or export_pooled, reference
         )
         return candidate.measure(costs, timeout)
+
+
+def check_together(target: Target, device: Device, backend: Backend) -> None:
+    """Raise `UsageError` when the device does not run what the backend compiles for the target."""
+    device.check(target)
+    backend.check(target)
+    if backend.needs not in device.runs:
+        what = {"python": "runs in Python", "runner": "needs lts-runner"}
+        raise UsageError(
+            f"backend '{backend.name}' {what[backend.needs]}, which this device does not have; "
+            f"use --backend {'tvm' if backend.needs == 'python' else 'onnxruntime'} or another device"
+        )
 
 
 class _Candidate:
@@ -148,6 +174,7 @@ class _Candidate:
         min_time: float,
         workdir: Path,
         export: Export,
+        reference: Reference | None,
     ) -> None:
         self.architecture = architecture
         self.target = target
@@ -157,6 +184,7 @@ class _Candidate:
         self.min_time = min_time
         self.workdir = workdir
         self.export = export
+        self.reference = reference
         self.seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
         self.values: dict[str, float] = {}
         self.interval: dict[str, tuple[float, float]] = {}
@@ -177,7 +205,7 @@ class _Candidate:
             interval=self.interval,
             mad=self.mad,
             samples_ns=self.samples_ns,
-            provenance=dict.fromkeys(self.values, "measured"),
+            provenance=dict.fromkeys(self.values, "emulated" if "instructions" in self.device.costs else "measured"),
             warnings=self.warnings,
             error=error,
             environment=environment_hash(self.device.environment(self.target.threads)),
@@ -187,13 +215,23 @@ class _Candidate:
     def _measure_phase(self, phase: str, costs: Sequence[str], timeout: float, start: float) -> str | None:
         """Export, build and run one phase. Returns the reason when that fails."""
         begun = time.monotonic()
+        workload = Workload.of(self.architecture, phase, self.n_prompt)
         files: list[Path] = []
         try:
             try:
                 files.append(self._exported(phase))
-                files.append(self.backend.build(files[0], self.target))
+                left = timeout - (time.monotonic() - start)
+                if left <= 0:
+                    return f"no result within {timeout:.3g} s: the export took longer"
+                files.append(self.backend.build(files[0], self.target, workload, left))
+                job = self._job(files[-1], workload, costs)
+                if self.reference is not None and isinstance(job, RunnerJob):
+                    files.append(self.reference.write(files[0], workload))
+                    job = self.reference.attach(job, files[-1])
             except LtsError:
                 raise
+            except BuildError as error:
+                return f"the {phase} model cannot be built: {error}"
             except Exception as error:  # whatever a compiler raises, it is this candidate that failed
                 return f"the {phase} model cannot be built: {type(error).__name__}: {error}"
             finally:
@@ -201,10 +239,13 @@ class _Candidate:
             left = timeout - (time.monotonic() - start)
             if left <= 0:
                 return f"no result within {timeout:.3g} s: the export took longer"
-            result = self.device.run(self._job(phase, costs, files[-1]), left)
+            result = self.device.run(job, left)
         finally:
             for file in files:
-                file.unlink(missing_ok=True)
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                else:
+                    file.unlink(missing_ok=True)
         if result.error is not None:
             return f"{phase}: {result.error}"
         return self._keep(phase, costs, result.value)
@@ -226,41 +267,34 @@ class _Candidate:
                 raise UsageError(f"cannot write in {self.workdir}: {error.strerror or error}") from None
             raise
 
-    def _job(self, phase: str, costs: Sequence[str], model: Path) -> Job:
-        n = self.n_prompt
-        if phase == "prefill":
-            dims = {"batch": 1, "sequence": n, "past": 0, "memory": 0, "total": n}
-        else:
-            dims = {"batch": 1, "sequence": 1, "past": n, "memory": n, "total": n + 1}
-        timed = _TIME_OF[phase] in costs
-        arguments = {
-            "model": str(model),
-            "phase": phase,
-            "dims": dims,
-            "vocab_size": self.architecture.vocab_size,
-            "threads": self.target.threads,
-            "min_time": self.min_time if timed else 0.0,
-            "min_repeats": _REPEATS if timed else _REPEATS_FOR_MEMORY,
-        }
-        return Job(
-            self.backend.runner,
-            arguments,
+    def _job(self, built: Path, workload: Workload, costs: Sequence[str]) -> Job | RunnerJob:
+        timed = _TIME_OF[workload.phase] in costs
+        return self.backend.job(
+            built,
+            workload,
             threads=self.target.threads,
-            preload=self.backend.preload,
-            files=(model, *sorted(self.workdir.glob("*.bin"))),
+            min_time=self.min_time if timed else 0.0,
+            min_repeats=_REPEATS if timed else _REPEATS_FOR_MEMORY,
         )
 
     def _keep(self, phase: str, costs: Sequence[str], result: Mapping[str, Any]) -> str | None:
         """Take over what the runner of a backend returned. Returns what is wrong with it."""
-        samples = result.get("samples_ns")
-        if not samples or min(samples) <= 0:
+        samples: list[int] = result.get("samples_ns") or []
+        if _TIME_OF[phase] in costs and (not samples or min(samples) <= 0):
             return f"{phase}: backend '{self.backend.name}' gave no times"
         self.seconds["load"] += result.get("load_seconds", 0.0)
         self.seconds["run"] += result.get("run_seconds", 0.0)
         self.warnings += [f"{phase}: {warning}" for warning in result.get("warnings", ())]
+        if (error := result.get(OUTPUT_ERROR)) is not None:
+            self.values[OUTPUT_ERROR] = max(error, self.values.get(OUTPUT_ERROR, 0.0))
+            if not result["correct"]:
+                return f"{phase}: the output differs from ONNX Runtime's by {error:.2g} of its largest value"
         for cost in costs:
             if cost == "peak_memory_mib":
                 self._keep_peak(float(result["peak_memory_mib"]))
+                continue
+            if cost in INSTRUCTIONS:
+                self.values[cost] = result["instructions"]
                 continue
             found = summary(samples)
             self.values[cost] = found.median / 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,13 @@ from lts import _core
 from lts._core import Architecture, Search, SearchSpace
 from lts.errors import MeasurementError, UsageError
 from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
+from lts.evaluations import Evaluated, Evaluations
 from lts.front import Front, front_of
 from lts.store import Store
 from lts.study_arguments import differences, population_for
-from lts.trial import Trial
+from lts.trial import Provenance, Trial
 
-DEFAULT_OBJECTIVES = {"decoder_params": "max", "latency_ms": "min", "peak_memory_mib": "min"}
+DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 
 # A device that fails this often before its first success is not worth more trials.
 _MAX_FIRST_FAILURES = 10
@@ -48,7 +49,8 @@ class Study:
     evaluator
         An `Evaluator`, anything like it, or a function from an `Architecture` to a dictionary of values.
     objectives
-        Columns with "min" or "max"; by default more decoder parameters, less latency, less peak memory.
+        Columns with "min" or "max"; by default more decoder parameters, and less of the costs that the evaluator has:
+        latency and peak memory, or executed instructions.
     constraints
         Bounds such as ``"peak_memory_mib<=512"``.
     algorithm, algorithm_options, seed
@@ -80,7 +82,8 @@ class Study:
         )
         options = dict(algorithm_options or {})
         try:
-            fresh = Search(space, objectives or DEFAULT_OBJECTIVES, tuple(constraints), algorithm, seed, **options)
+            default: Sequence[str] = getattr(self.evaluator, "default_objectives", DEFAULT_OBJECTIVES)
+            fresh = Search(space, objectives or default, tuple(constraints), algorithm, seed, **options)
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
         self.evaluator.check(space, fresh.columns)
@@ -196,26 +199,75 @@ class Study:
             new = self.search
             sizes = population_for(new.algorithm, trials)
             self.search = Search(new.space, new.objectives, new.constraints, new.algorithm, new.seed, **sizes)
+        evaluations = Evaluations(self.evaluator, self.search.columns)
+        try:
+            self._loop(evaluations, trials, timeout, start, progress)
+        finally:
+            # Only an exception leaves anything running, and ending that takes the evaluator with it.
+            self._closed = bool(evaluations.trials) and evaluations.parallel > 1
+            evaluations.close()
+        return self.front()
+
+    def _loop(
+        self,
+        evaluations: Evaluations,
+        trials: int | None,
+        timeout: float | None,
+        start: float,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
         durations: list[float] = []
         n_failed = 0
-        while trials is None or self.n_finished < trials:
-            left = None if timeout is None else timeout - (time.monotonic() - start)
-            if left is not None and left < max(durations[-5:], default=0.0):
-                break
-            trial = self._next()
-            if trial is None:
-                break  # the space is used up
-            begun = time.monotonic()
-            trial = self._evaluate(trial, left)
-            if trial.state == "running":
-                break  # cut off by the end of the time
-            durations.append(time.monotonic() - begun)
+        more = True
+        while True:
+            while more and len(evaluations.trials) < evaluations.parallel:
+                left = None if timeout is None else timeout - (time.monotonic() - start)
+                n = self.n_finished + len(evaluations.trials)
+                enough = (trials is not None and n >= trials) or (
+                    left is not None and left < max(durations[-5:], default=0.0)
+                )
+                trial = None if enough else self._next(evaluations.trials)
+                if trial is None:  # enough, or the space is used up
+                    break
+                evaluations.start(trial, left)
+            if not evaluations.trials:
+                return
+            done = evaluations.next()
+            trial = self._finish(done)
+            if trial.state == "running":  # cut off by the end of the time
+                more = False
+                continue
+            durations.append(done.seconds)
             n_failed += trial.state == "failed"
             if progress is not None:
                 progress(Progress(trial, self.n_finished, n_failed, trials, time.monotonic() - start, timeout))
             if n_failed == len(durations) == _MAX_FIRST_FAILURES:
                 raise MeasurementError(f"the first {n_failed} trials all failed, the last one because: {trial.error}")
-        return self.front()
+
+    def annotate(
+        self, key: int, values: Mapping[str, float], provenance: Mapping[str, Provenance], warnings: Iterable[str] = ()
+    ) -> Trial:
+        """Add to a complete trial what was found out later, and store it. What the search was told does not change.
+
+        Raises
+        ------
+        UsageError
+            For a trial that is not complete, or a value of a column that the search was told.
+        """
+        trial = self._trials.get(key)
+        if trial is None or trial.state != "complete":
+            raise UsageError(f"trial {key} is not a complete trial of this study")
+        if told := set(values) & set(self.search.columns):
+            raise UsageError(f"trial {key} has its value of '{sorted(told)[0]}', which the search was told")
+        self._trials[key] = replace(
+            trial,
+            values={**trial.values, **values},
+            provenance={**trial.provenance, **provenance},
+            warnings=list(dict.fromkeys([*trial.warnings, *warnings])),
+        )
+        if self._store is not None:
+            self._store.write(trials=(self._trials[key],))
+        return self._trials[key]
 
     def close(self) -> None:
         """Release the store and the device."""
@@ -231,9 +283,11 @@ class Study:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next(self) -> Trial | None:
+    def _next(self, running: Collection[int]) -> Trial | None:
         """A trial that an earlier run left unfinished, or a new one, stored as running."""
         for candidate in self.search.pending():
+            if candidate.id in running:
+                continue
             known = self._trials.get(candidate.id)
             if known is not None and known.state in ("complete", "failed"):
                 self._tell(known)  # an interrupt came between its result and the search
@@ -257,12 +311,11 @@ class Study:
             lts_version=_core.__version__,
         )
 
-    def _evaluate(self, trial: Trial, left: float | None) -> Trial:
-        begun = time.monotonic()
-        evaluation = self.evaluator.evaluate(trial.architecture, self.search.columns, left)
+    def _finish(self, evaluated: Evaluated) -> Trial:
+        """The trial with what came out for it; unchanged when it failed for want of time."""
+        trial, evaluation = evaluated.trial, evaluated.evaluation
         error = problem_with(evaluation, self.search.columns)
-        taken = max(time.monotonic() - begun, sum(evaluation.seconds.values()))
-        if error is not None and left is not None and taken >= left:
+        if error is not None and evaluated.allowed is not None and evaluated.seconds >= evaluated.allowed:
             return trial
         values = {name: _plain(value) for name, value in evaluation.values.items() if math.isfinite(value)}
         done = replace(

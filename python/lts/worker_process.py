@@ -130,11 +130,11 @@ class WorkerProcess:
         self.alive = False
         self._channel.close()  # tells a server to kill its job and end
         if self.mode == "once":
-            self._kill_process()
+            self.kill()
         try:
             self._process.wait(_END_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._kill_process()
+            self.kill()
             self._process.wait()
         finally:
             os.close(self._log)
@@ -145,10 +145,10 @@ class WorkerProcess:
                 self._channel.send(b"kill")
                 if (self._wait(_END_TIMEOUT) or b"").startswith(b"ended "):
                     return
-        self._kill_process()
+        self.kill()
 
-    def _kill_process(self) -> None:
-        """Kill the process and its group; the job of a server dies with it."""
+    def kill(self) -> None:
+        """Kill the process and its group, from any thread; the job of a server dies with it."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -20,7 +20,8 @@ from lts import backends
 from lts.backends import backend, backend_names, timing
 from lts.backends.inputs import make_inputs
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.device import Job, JobResult, LocalDevice
+from lts.device import Job, JobResult
+from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
 from lts.target import detect
 
@@ -53,7 +54,7 @@ def test_a_backend_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(backends, "entry_points", lambda group: [Entry()] if group == "lts.backends" else [])
     assert isinstance(backend("abacus"), Abacus)
-    assert backend_names() == ["onnxruntime", "abacus"]
+    assert backend_names() == ["onnxruntime", "tvm", "abacus"]
 
 
 def test_targets_that_onnxruntime_refuses() -> None:
@@ -184,7 +185,7 @@ def test_peak_memory_without_help_from_the_kernel(monkeypatch: pytest.MonkeyPatc
 def run(model: Path, **arguments: Any) -> JobResult:
     given = {"phase": "prefill", "dims": {"batch": 1, "sequence": 8}, "vocab_size": 64, "min_time": 0.0}
     with LocalDevice() as local:
-        return local.run(Job(OnnxRuntime.runner, {"model": str(model), **given, **arguments}), TIMEOUT)
+        return local.run(Job("lts.backends.onnxruntime:run", {"model": str(model), **given, **arguments}), TIMEOUT)
 
 
 def matmul(folder: Path, dtype: int = TensorProto.FLOAT, name: str = "x") -> Path:

@@ -25,7 +25,8 @@ from device_jobs import (
 )
 
 from lts import device as device_module
-from lts.device import Device, Job, JobResult, LocalDevice, device
+from lts.device import Device, Job, JobResult, device
+from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
 from lts.target import detect
 
@@ -81,7 +82,7 @@ def test_device_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "entry_points", lambda group: [Entry()] if group == "lts.devices" else [])
     opened = device("board:0")
     assert isinstance(opened, LocalDevice)
-    with pytest.raises(UsageError, match="expected one of local, board"):
+    with pytest.raises(UsageError, match="none, board"):
         device("toaster")
 
 
@@ -248,7 +249,8 @@ def parent(folder: Path, fork: bool) -> tuple[subprocess.Popen[str], list[int]]:
     code = f"""
 import sys
 sys.path[:] = {json.dumps([str(Path(__file__).parent), *sys.path])}
-from lts.device import LocalDevice, Job
+from lts.device import Job
+from lts.devices.local import LocalDevice
 with LocalDevice(fork={fork}) as local:
     local.run(Job("device_jobs:hang_with_a_child", {{"path": {str(file)!r}}}), 1000)
 """
@@ -290,3 +292,17 @@ def test_importing_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_close_ends_a_job_of_another_thread(fork: bool) -> None:
+    local = LocalDevice(fork=fork)
+    results: list[JobResult] = []
+    thread = threading.Thread(target=lambda: results.append(local.run(Job("lts.testing.jobs:hang"), TIMEOUT)))
+    thread.start()
+    time.sleep(0.3)  # somewhere between the start of the server and the job
+    local.close()
+    thread.join(TIMEOUT / 2)
+    assert results[0].error == "the device was closed"
+    assert local.run(Job("lts.testing.jobs:echo", {"value": 1}), TIMEOUT).value == 1
+    local.close()

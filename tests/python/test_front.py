@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -162,6 +164,29 @@ def test_the_knee_is_no_extreme_when_costs_are_correlated() -> None:
 def test_the_knee_of_few_points_and_of_flat_objectives(n: int) -> None:
     front = front_from([(1, 5, 7), (2, 4, 7)][:n], "a:min", "b:min", "c:max")
     assert front.knee() in front.trials
+
+
+@UNHURRIED
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=14), st.integers(1, 6))
+def test_a_spread_stands_for_the_front(points: list[tuple[int, int]], n: int) -> None:
+    front = front_from(points, "a:min", "b:min")
+    chosen = front.spread(n)
+    assert len(chosen) == min(n, len(front))
+    assert [trial for trial in front.trials if trial in chosen.trials] == chosen.trials, "in the same order"
+    assert front.knee() in chosen.trials
+    if len(front) <= n:
+        return
+    # Against brute force over all sets with the knee: the greedy bound of submodular functions.
+    scaled = minimized(front.trials, front.objectives)
+    low, high = scaled.min(axis=0), scaled.max(axis=0)
+    scaled = (scaled - low) / np.where(high > low, high - low, 1.0)
+
+    def volume(members: Sequence[int]) -> float:
+        return lts.hypervolume(scaled[list(members)], np.full(2, 1.1))
+
+    knee = front.trials.index(front.knee())
+    best = max(volume(c) for c in itertools.combinations(range(len(front)), n) if knee in c)
+    assert volume([front.trials.index(t) for t in chosen.trials]) >= (1 - 1 / math.e) * best - 1e-12
 
 
 def test_picking() -> None:

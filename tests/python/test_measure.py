@@ -14,10 +14,11 @@ import pytest
 
 from lts import Architecture
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.device import Job, JobResult, LocalDevice
+from lts.device import Job, JobResult
+from lts.devices.local import LocalDevice
 from lts.environment import environment, environment_hash
 from lts.errors import MeasurementError, UsageError
-from lts.measure import COSTS, Measurement, export_pooled, measure
+from lts.measure import Measurement, export_pooled, measure
 from lts.space import load_space, space_names
 from lts.statistics import summary
 from lts.target import Target, detect
@@ -35,6 +36,10 @@ class FakeDevice:
     def __init__(self, *results: JobResult | BaseException) -> None:
         self.results = list(results)
         self.jobs: list[tuple[Job, float]] = []
+
+    runs = ("python",)
+    costs = LocalDevice.costs
+    parallel = 1
 
     def check(self, target: Target) -> None:
         if target.name == "elsewhere":
@@ -73,10 +78,10 @@ def fake(device: FakeDevice, **options: Any) -> Measurement:
 
 def test_values_come_from_the_samples(tmp_path: Path) -> None:
     device = FakeDevice(JobResult(good()), JobResult(good(samples_ns=[5_000_000] * 12, wall_ns=[5_000_000] * 12)))
-    found = fake(device, workdir=tmp_path, costs=COSTS)
+    found = fake(device, workdir=tmp_path, costs=LocalDevice.costs)
     assert found.error is None
     assert found.values == {"latency_ms": 2.01, "decode_ms_per_token": 5.0, "peak_memory_mib": 100.0}
-    assert found.provenance == dict.fromkeys(COSTS, "measured")
+    assert found.provenance == dict.fromkeys(LocalDevice.costs, "measured")
     expected = summary(good()["samples_ns"])
     assert found.interval["latency_ms"] == (expected.low / 1e6, expected.high / 1e6)
     assert found.samples_ns == {"latency": good()["samples_ns"], "decode": [5_000_000] * 12}
@@ -163,7 +168,7 @@ def test_an_export_that_fails_is_a_failed_measurement() -> None:
 
 def test_a_compiler_that_fails_is_a_failed_measurement(tmp_path: Path) -> None:
     class Broken(OnnxRuntime):
-        def build(self, model: Path, target: Target) -> Path:
+        def build(self, *arguments: object) -> Path:
             raise RuntimeError("internal error")
 
     found = measure(architecture(), TARGET, FakeDevice(), Broken(), export=export, workdir=tmp_path)
@@ -208,7 +213,7 @@ def test_more_memory_than_the_target_has_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"costs": ("latency",)}, "unknown cost 'latency'; expected one of latency_ms, decode_ms_per_token, peak"),
+        ({"costs": ("latency",)}, "does not give the cost 'latency'; expected one of latency_ms, decode_ms"),
         ({"n_prompt": 0}, "n_prompt is 0; it must be at least 1"),
         ({"timeout": 0}, "the timeout is 0 s; it must be above 0"),
         ({"timeout": float("nan")}, "the timeout is nan s"),
@@ -274,7 +279,7 @@ def local() -> Iterator[LocalDevice]:
 def test_every_family_is_measured(local: LocalDevice, tmp_path: Path, space: str) -> None:
     found = measure(architecture(space), TARGET, local, OnnxRuntime(), n_prompt=16, min_time=0.02, workdir=tmp_path)
     assert found.error is None
-    assert set(found.values) == set(COSTS)
+    assert set(found.values) == set(LocalDevice.costs)
     assert all(value > 0 for value in found.values.values())
     assert len(found.samples_ns["latency"]) >= 10
     for cost, (low, high) in found.interval.items():
@@ -291,7 +296,7 @@ def test_larger_models_cost_more(local: LocalDevice, tmp_path: Path) -> None:
     one, other = (
         measure(a, TARGET, local, OnnxRuntime(), n_prompt=64, min_time=0.05, workdir=tmp_path) for a in (small, large)
     )
-    for cost in COSTS:
+    for cost in LocalDevice.costs:
         assert other.values[cost] > one.values[cost], cost
 
 

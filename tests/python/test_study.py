@@ -140,7 +140,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr("lts.study.time", SimpleNamespace(monotonic=lambda: self.now))
+        for module in ("lts.study", "lts.evaluations"):
+            monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def spend(self, seconds: float) -> Any:
         def function(a: Architecture) -> dict[str, float]:
@@ -617,3 +618,25 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(space: lts.SearchSpace,
     assert finished(store) == finished(tmp_path / "whole.db")
     counts = Counter(log.read_text().splitlines())
     assert sum(counts.values()) - len(counts) <= N_KILLS, "more than the trials in flight were begun again"
+
+
+def test_what_is_found_out_later_is_stored(space: lts.SearchSpace, tmp_path: Path) -> None:
+    store = tmp_path / "study.db"
+    with study_of(space, store=store) as study:
+        study.run(trials=4)
+        state = study.search.save()
+        done = study.annotate(2, {"instructions": 12.0}, {"instructions": "emulated"}, ["it is odd", "it is odd"])
+        assert done.values["instructions"] == 12.0
+        assert study.search.save() == state
+        with pytest.raises(UsageError, match="trial 2 has its value of 'cost'"):
+            study.annotate(2, {"cost": 1.0}, {"cost": "measured"})
+        with pytest.raises(UsageError, match="trial 9 is not a complete trial"):
+            study.annotate(9, {}, {})
+    with study_of(space, store=store) as study:
+        (found,) = (trial for trial in study.trials if trial.id == 2)
+        assert found.values["instructions"] == 12.0
+        assert found.provenance["instructions"] == "emulated"
+        assert found.provenance["cost"] == "measured"
+        assert found.warnings == ["it is odd"]
+        study.run(trials=6)
+        assert study.n_finished == 6

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.device import JobResult, LocalDevice
+from lts.device import JobResult
+from lts.devices.local import LocalDevice
 from lts.testing import BackendSuite, DeviceSuite
 
 

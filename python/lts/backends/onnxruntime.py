@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lts.device import Job, Runs
 from lts.errors import MeasurementError, UsageError
 from lts.target import Target
+
+if TYPE_CHECKING:
+    from lts.backends import Workload
 
 _TYPES = {
     "tensor(int64)": "int64",
@@ -20,14 +25,14 @@ _TYPES = {
     "tensor(double)": "float64",
 }
 _ERRORS_ONLY = 3
+PRELOAD = ("numpy", "onnxruntime")
 
 
 class OnnxRuntime:
     """Runs the ONNX file as it is: the session optimizes it when it loads it."""
 
     name = "onnxruntime"
-    runner = "lts.backends.onnxruntime:run"
-    preload = ("numpy", "onnxruntime")
+    needs: Runs = "python"
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the target is a processor with float32, the precision of the exported models."""
@@ -38,9 +43,25 @@ class OnnxRuntime:
                 f"backend 'onnxruntime' runs float32 models; target '{target.name}' has precision {target.precision}"
             )
 
-    def build(self, model: Path, target: Target) -> Path:
+    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
         """The model itself."""
         return model
+
+    def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> Job:
+        """A call of `run`."""
+        arguments = {
+            "model": str(built),
+            **asdict(workload),
+            "threads": threads,
+            "min_time": min_time,
+            "min_repeats": min_repeats,
+        }
+        return Job(
+            "lts.backends.onnxruntime:run", arguments, threads, PRELOAD, (built, *sorted(built.parent.glob("*.bin")))
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def run(
@@ -87,30 +108,13 @@ def run(
     MeasurementError
         When an output is not finite, or an input cannot be made.
     """
-    import numpy as np
-    import onnxruntime
-
-    from lts.backends.inputs import make_inputs
     from lts.backends.timing import PeakMemory, time_runs
 
     memory = PeakMemory()
     start = time.perf_counter()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = _ERRORS_ONLY
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = _session(model, threads)
     loaded = time.perf_counter()
-
-    specifications = []
-    for value in session.get_inputs():
-        if value.type not in _TYPES:
-            raise MeasurementError(f"input '{value.name}' has the type {value.type}; expected one of {list(_TYPES)}")
-        specifications.append((value.name, value.shape, np.dtype(_TYPES[value.type])))
-    feed = make_inputs(specifications, dims, vocab_size)
+    feed = _feed(session, dims, vocab_size)
     names = [value.name for value in session.get_outputs()]
     checked = _check(names, session.run(names, feed), phase)
     timing = time_runs(
@@ -129,6 +133,51 @@ def run(
         "run_seconds": time.perf_counter() - loaded,
         "warnings": memory.warnings,
     }
+
+
+def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, file: str) -> int:
+    """Run a model once and write its first output, float32 in row-major order, to a file. For a worker process.
+
+    What the outputs of other backends are compared with. Arguments are those of `run`.
+
+    Returns
+    -------
+    int
+        How many numbers were written.
+    """
+    import numpy as np
+
+    session = _session(model, threads=1)
+    (first, *_) = session.run([session.get_outputs()[0].name], _feed(session, dims, vocab_size))
+    np.ascontiguousarray(first, np.float32).tofile(file)
+    return int(first.size)
+
+
+def _session(model: str, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _feed(session: Any, dims: Mapping[str, int], vocab_size: int) -> dict[str, Any]:
+    """The inputs of a session, see `make_inputs`."""
+    import numpy as np
+
+    from lts.backends.inputs import make_inputs
+
+    specifications = []
+    for value in session.get_inputs():
+        if value.type not in _TYPES:
+            raise MeasurementError(f"input '{value.name}' has the type {value.type}; expected one of {list(_TYPES)}")
+        specifications.append((value.name, value.shape, np.dtype(_TYPES[value.type])))
+    return make_inputs(specifications, dims, vocab_size)
 
 
 def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str, Any]:

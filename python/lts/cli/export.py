@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
 from lts.cli.errors import exits
 
-FORMATS = ("onnx", "hf", "json")
+if TYPE_CHECKING:
+    from lts.trial import Trial
+
+FORMATS = ("onnx", "hf", "json", "tvm")
+# Of a study that says nothing about it.
+_N_PROMPT = 128
 
 
 @exits
 def command(
     study: StudyArgument,
     pick: Annotated[str, typer.Option(help="ID, knee, all, or a condition such as 'latency_ms<=20'.")] = "knee",
-    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, with commas.")] = "onnx,hf,json",
+    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
+    target: Annotated[
+        str | None,
+        typer.Option(help="What the format tvm is compiled for: a name, or a TOML file.", show_default="as searched"),
+    ] = None,
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
@@ -26,16 +36,46 @@ def command(
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export import export
-    from lts.front import stored_front
+    from lts.front import read_study
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
     path = store_path(study)
+    stored = read_study(path)
+    trials = stored.front.pick(pick)
+    place = directory or path.parent / "models"
+    plain = tuple(name for name in chosen if name != "tvm")
     records = [
         {"trial": trial.id, "file": str(file)}
-        for trial in stored_front(path).pick(pick)
-        for file in export(trial.architecture, (directory or path.parent / "models") / str(trial.id), chosen, seed=seed)
+        for trial in trials
+        for file in export(trial.architecture, place / str(trial.id), plain, seed=seed)
     ]
+    if "tvm" in chosen:
+        name = target or stored.configuration.get("target") or "host"
+        records += _compiled(trials, place, name, plain, stored.configuration.get("n_prompt", _N_PROMPT), seed)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
+
+
+def _compiled(
+    trials: Sequence[Trial], place: Path, name: str, formats: tuple[str, ...], n_prompt: int, seed: int
+) -> list[dict[str, Any]]:
+    """Compile, and check where that is possible; a model that is not right is an error."""
+    from lts.deploy import Deployer
+    from lts.errors import MeasurementError
+    from lts.target import load_target
+
+    records = []
+    deployer = Deployer(load_target(name), n_prompt=n_prompt)
+    try:
+        if deployer.unchecked is not None:
+            typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
+        for trial in trials:
+            done = deployer.deploy(trial.architecture, place / str(trial.id), formats=formats, seed=seed)
+            if done.error is not None:
+                raise MeasurementError(f"trial {trial.id}, compiled for {name}: {done.error}")
+            records += [{"trial": trial.id, "file": str(file)} for file in done.files]
+    finally:
+        deployer.close()
+    return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,21 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """Shows the trials, the front, its hypervolume and the time left. Use as a context manager and a callback."""
+    """Shows the trials, the front, its hypervolume and the time left. Use as a context manager and a callback.
 
-    def __init__(self, study: Study) -> None:
+    Parameters
+    ----------
+    study
+        What is run.
+    interval
+        Seconds between two updates, at least; failures and the last trial are always shown.
+    """
+
+    def __init__(self, study: Study, interval: float = 0.0) -> None:
         self._study = study
+        self._interval = interval
         self._live: Any = None
+        self._shown = -math.inf
 
     def __enter__(self) -> Live:
         if sys.stderr.isatty():
@@ -36,6 +47,10 @@ class Live:
             self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
+        last = progress.n_finished == progress.trials
+        if progress.seconds - self._shown < self._interval and progress.trial.state != "failed" and not last:
+            return
+        self._shown = progress.seconds
         if self._live is not None:
             self._live.update(self._table(progress), refresh=True)
         else:

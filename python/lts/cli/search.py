@@ -14,6 +14,7 @@ from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
 
 if TYPE_CHECKING:
+    from lts.evaluate import Evaluator
     from lts.front import Front
     from lts.study import Study
 
@@ -28,14 +29,30 @@ class Export(StrEnum):
 
 # Kept back from the timeout for the export of the knee and the summary, in seconds.
 _RESERVE = 10.0
+# Kept back for compiling and checking the front: estimates take next to no time, measurements most of it.
+_COMPILE_SHARE = {True: 0.85, False: 0.25}
+# Seconds between two lines about estimates, which come by the thousand.
+_INTERVAL = 0.5
+# Trials by default.
+_MEASUREMENTS = 100
+_ESTIMATES = 2000
 
 
 @exits
 def command(
     space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.")] = "gpt2-small",
     target: Annotated[str, typer.Option(help="What is compiled for: a name, or a TOML file.")] = "host",
-    device: Annotated[str, typer.Option(help="Where candidates run.")] = "local",
-    backend: Annotated[str, typer.Option(help="Compiler and runtime.")] = "onnxruntime",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where candidates run: local, ssh://[USER@]HOST[:PORT], rpc://TRACKER:PORT/KEY, emulated, or none.",
+            show_default="local where the target runs here, else none: costs are estimated",
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="Compiler and runtime: onnxruntime or tvm.", show_default="onnxruntime here, else tvm"),
+    ] = None,
     objective: Annotated[
         list[str] | None, typer.Option(help="May be repeated.", metavar="NAME:max|min", show_default=False)
     ] = None,
@@ -43,35 +60,45 @@ def command(
         list[str] | None, typer.Option(help="May be repeated.", metavar="NAME<=NUMBER|NAME>=NUMBER", show_default=False)
     ] = None,
     algorithm: Annotated[str, typer.Option(help="lts, nsga2, local, random or exhaustive.")] = "lts",
-    trials: Annotated[int, typer.Option(help="Finished trials that the study shall have.")] = 100,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Finished trials that the study shall have.", show_default="100, or 2000 estimates"),
+    ] = None,
     timeout: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "5m",
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
     threads: Annotated[
         int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
     ] = None,
+    tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
     candidate_timeout: Annotated[str, typer.Option(help="Time for one candidate.", metavar="DURATION")] = "60s",
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUTPUT_DIR/study.db")
     ] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Where results go.", show_default="SPACE-TARGET")] = None,
     export: Annotated[Export, typer.Option(help="Members of the front to write as models at the end.")] = Export.knee,
+    front_size: Annotated[
+        int, typer.Option(help="Members of the front, at most, that are shown and compiled when costs are estimates.")
+    ] = 8,
     output: FormatOption = Format.table,
 ) -> None:
     """Search a space for the Pareto front of a device.
 
     The same command again resumes a search that was stopped. Objectives by default: decoder_params:max latency_ms:min
-    peak_memory_mib:min.
+    peak_memory_mib:min, or instructions:min on an emulated device. For a target that is not this machine the front is
+    compiled, and run in an emulator where one is installed.
     """
     started = time.monotonic()
     seconds = duration(timeout)
     from lts.errors import InfeasibleError, MeasurementError, UsageError
     from lts.evaluate import Evaluator
+    from lts.front import Front
     from lts.space import load_space
     from lts.study import Study
 
-    if trials < 1:
-        raise UsageError(f"--trials is {trials}; it must be at least 1")
+    for name, number in (("trials", trials), ("front-size", front_size)):
+        if number is not None and number < 1:
+            raise UsageError(f"--{name} is {number}; it must be at least 1")
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must not be negative")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
@@ -83,8 +110,11 @@ def command(
         n_prompt=n_prompt,
         timeout=duration(candidate_timeout),
         threads=threads,
+        tune=tune,
     )
-    directory = output_dir or (store.parent if store else Path(f"{search_space.name}-{evaluator.target.name}"))
+    estimates = evaluator.backend_name == "estimate"
+    default = f"{search_space.name}-{evaluator.target.name}{_suffix(evaluator)}"
+    directory = output_dir or (store.parent if store else Path(default))
     path = store or directory / STORE_NAME
     try:
         study = Study(
@@ -101,20 +131,37 @@ def command(
         raise
     with study:
         _announce(study, search_space, path)
+        compiles = estimates or evaluator.backend_name == "tvm"
         budget = seconds - (time.monotonic() - started)
-        interrupted = _run(study, trials, max(0.001, budget - min(_RESERVE, budget / 10)))
+        reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
+        n_trials = trials or (_ESTIMATES if estimates else _MEASUREMENTS)
+        interrupted = _run(study, n_trials, max(0.001, budget - reserve))
         front = study.front()
+        if estimates and len(front) > front_size:
+            typer.echo(f"front: {front_size} of {len(front)} members stand for all (--front-size)", err=True)
+            front = front.spread(front_size)
+        problem: MeasurementError | None = None
+        if not interrupted and front.trials and export is not Export.none:
+            _export(front, export, directory)
+            if compiles:
+                try:
+                    _compile(study, evaluator, front, directory, seconds - (time.monotonic() - started))
+                except KeyboardInterrupt:
+                    interrupted = True
+                except MeasurementError as error:  # results first
+                    problem = error
+                known = {trial.id: trial for trial in study.trials}
+                front = Front([known[trial.id] for trial in front.trials], front.objectives)
         if interrupted:
             typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
-        elif front.trials and export is not Export.none:
-            _export(front, export, directory)
     _print(front, output)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    named = directory if path == directory / STORE_NAME else path
-    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
+    _finish(study, path, directory, _suffix(evaluator))
     if not any(trial.state == "complete" for trial in study.trials):
         raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
+    if problem is not None:
+        raise problem
     if not front.trials:
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
 
@@ -133,7 +180,13 @@ def _announce(study: Study, space: Any, path: Path) -> None:
         typer.echo(f"resuming {path}: {study.n_finished} trials are there", err=True)
         if study.environment_changed:
             typer.echo("warning: earlier trials come from another machine or software; costs may not compare", err=True)
-    for warning in fitness_warnings():
+    if about["backend"] == "estimate":
+        typer.echo(
+            f"no device: costs are estimated from the profile of {about['target']}; to measure: "
+            "--device ssh://HOST (docs/devices.md)",
+            err=True,
+        )
+    for warning in fitness_warnings() if about["device"] == "local" else ():
         typer.echo(f"warning: {warning}", err=True)
 
 
@@ -142,7 +195,7 @@ def _run(study: Study, trials: int, timeout: float) -> bool:
     from lts.cli.live import Live
 
     try:
-        with Live(study) as live:
+        with Live(study, _INTERVAL if study.evaluator.describe()["backend"] == "estimate" else 0.0) as live:
             study.run(trials=trials, timeout=timeout, progress=live)
     except KeyboardInterrupt:
         return True
@@ -159,8 +212,51 @@ def _export(front: Front, which: Export, directory: Path) -> None:
         typer.echo(f"{label}: trial {trial.id} exported to {folder}", err=True)
 
 
+def _suffix(evaluator: Evaluator) -> str:
+    """What file names say when costs are not measured."""
+    return {"none": "-estimated", "emulated": "-emulated"}.get(evaluator.device_name, "")
+
+
+def _compile(study: Study, evaluator: Evaluator, front: Front, directory: Path, left: float) -> None:
+    """Compile and check the front, the knee first. Raises `MeasurementError` when that cannot be done or goes wrong."""
+    from lts.cli.deploy_front import deploy_front
+    from lts.deploy import Deployer
+    from lts.errors import MeasurementError
+
+    try:
+        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt)
+    except MeasurementError as error:
+        raise MeasurementError(f"the front is not compiled (--export none leaves that out): {error}") from None
+    knee = front.pick("knee")
+    try:
+        n_wrong = deploy_front(study, deployer, [*knee, *(t for t in front.trials if t not in knee)], directory, left)
+    finally:
+        deployer.close()
+    if n_wrong:
+        raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
+
+
+def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
+    """The report, where it can be written, and where everything is."""
+    from importlib.util import find_spec
+
+    from lts.report import write_report
+
+    if find_spec("plotly") is not None and study.trials:
+        report = directory / f"report{suffix}.html"
+        write_report(path, report)
+        typer.echo(f"report: {report}", err=True)
+    named = directory if path == directory / STORE_NAME else path
+    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
+
+
+# Columns that are shown beside the objectives where trials have them.
+_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
+
+
 def _print(front: Front, form: Format) -> None:
     from lts.cli.output import emit, trial_results
 
     names = [o.name for o in front.objectives]
+    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
     emit(trial_results(front.trials, names, f"Pareto front, {len(front)} architectures"), form)

@@ -92,7 +92,7 @@ class Contents(StoredStudy):
         kinds = self.provenances(name)
         device = self.configuration.get("device")
         text = " or ".join(kinds) if kinds else "no values yet"
-        if device and any(kind in ("measured", "emulated") for kind in kinds):
+        if device and "measured" in kinds:
             text += f" on {device}"
         return ", ".join(part for part in (unit(name), text) if part)
 

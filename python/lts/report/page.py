@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from lts.report import charts, sections
+from lts.report import charts, deployment, sections
 from lts.report.contents import Contents
 from lts.report.sections import escaped
 from lts.text import number
@@ -46,7 +46,9 @@ def document(contents: Contents, plotly_js: str) -> str:
     body = "".join(
         (
             sections.heading(contents),
+            deployment.estimates(contents),
             _front(contents, figures),
+            deployment.compiled(contents),
             sections.objectives(contents),
             _hypervolume(contents, figures),
             _comparisons(contents, figures),

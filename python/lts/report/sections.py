@@ -291,6 +291,12 @@ def _pairs(rows: Iterable[tuple[str, object]], *, card: bool = True) -> str:
     return f'<div class="{"card " if card else ""}table"><table><tbody>{body}</tbody></table></div>'
 
 
+def simple_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table of texts."""
+    cells = ["".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in rows]
+    return _table([escaped(cell) for cell in head], cells)
+
+
 def _table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
     """A table from cells of headings and rows of cells that are HTML already."""
     headings = "".join(f"<th{' class=n' if i in right else ''}>{cell}</th>" for i, cell in enumerate(head))

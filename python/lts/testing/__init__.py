@@ -9,5 +9,6 @@ class TestBoard(DeviceSuite):
 
 from lts.testing.backend import BackendSuite
 from lts.testing.device import DeviceSuite
+from lts.testing.runner_device import RunnerDeviceSuite
 
-__all__ = ["BackendSuite", "DeviceSuite"]
+__all__ = ["BackendSuite", "DeviceSuite", "RunnerDeviceSuite"]

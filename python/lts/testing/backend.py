@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends import Backend
-from lts.device import Job, LocalDevice
+from lts.backends import Backend, BuildError, Workload
+from lts.devices.local import LocalDevice
 from lts.target import Target, detect
 
 # Nothing here takes a second; on a busy machine much takes many.
@@ -32,19 +32,16 @@ class BackendSuite:
 
     def run(self, model: Path, phase: str = "prefill", vocab_size: int = 512) -> Any:
         """The result of building a model and running it in a worker process."""
-        backend, target, n = self.make_backend(), self.target(), self.n_prompt
-        backend.check(target)
-        arguments = {
-            "model": str(backend.build(model, target)),
-            "phase": phase,
-            "dims": dims_of(phase, n),
-            "vocab_size": vocab_size,
-            "threads": target.threads,
-            "min_time": 0.0,
-            "min_repeats": 3,
-        }
-        with LocalDevice() as device:
-            return device.run(Job(backend.runner, arguments, target.threads, backend.preload), _TIMEOUT)
+        backend, target = self.make_backend(), self.target()
+        try:
+            backend.check(target)
+            workload = Workload(phase, dims_of(phase, self.n_prompt), vocab_size)
+            built = backend.build(model, target, workload, _TIMEOUT)
+            job = backend.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=3)
+            with LocalDevice() as device:
+                return device.run(job, _TIMEOUT)
+        finally:
+            backend.close()
 
     def test_it_has_a_name(self) -> None:
         assert self.make_backend().name
@@ -102,7 +99,7 @@ class BackendSuite:
         file.write_bytes(b"this is not a model " * 50)
         try:
             error = self.run(file).error
-        except (ValueError, RuntimeError) as raised:  # by `build`, which is as good
+        except (ValueError, RuntimeError, BuildError) as raised:  # by `build`, which is as good
             error = str(raised)
         assert error
 

@@ -1,0 +1,268 @@
+"""What executed instructions, counted in an emulator, say about models for an Arm processor.
+
+Run: python benchmarks/bench_instructions.py [--models 15] [--tokens 16] [--records FILE]
+     python benchmarks/bench_instructions.py --against-default
+
+The first ranks published architectures by the instructions of their prompt pass, compiled for the target by TVM, and
+compares with their published latencies on an Arm device (LiteTransformerSearch, GPT-2 on LM1B): Spearman's rank
+correlation. The published prompts have 192 tokens, which take an emulator many minutes a model; with the default of
+16, the same layers do the same work on fewer rows. Records are kept in a file, so that the same command goes on where
+it was interrupted. The table is in $LTS_DATA/lts or ../shared/data/lts, or given with --table.
+
+The second compares our schedules with TVM's default ones, for models whose time is that of matrix products: executed
+instructions, and the outputs of both with ONNX Runtime's.
+
+Both need TVM, qemu-user and a cross compiler: pip install 'lts-engine[tvm]';
+apt-get install qemu-user g++-aarch64-linux-gnu
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lts
+from lts.backends import Workload, backend
+from lts.device import MANIFEST, Device, RunnerJob, device
+from lts.environment import environment_hash
+from lts.errors import LtsError
+from lts.measure import export_pooled, measure
+from lts.reference import Reference
+from lts.target import Target
+
+TABLE = "pareto_gpt2_lm1b_arm.csv"
+FEWEST = 10.0  # times fewer instructions than with the default schedules
+TIMEOUT = 7200.0
+
+
+def table_path(given: Path | None) -> Path:
+    """The published table; ends the program with 0 where there is none."""
+    base = Path(os.environ.get("LTS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    places = [given] if given is not None else [base / TABLE, base / "lts" / TABLE]
+    for path in places:
+        if path.is_file():
+            return path
+    print(f"skipped: {TABLE} is not in {base / 'lts'}; set LTS_DATA to the folder that holds it, or give --table")
+    sys.exit(0)
+
+
+def published(path: Path, tokens: int) -> list[tuple[str, lts.Architecture, float]]:
+    """Key, architecture and latency in ms of every row, by latency; positions for as many tokens as are asked for."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = []
+    for row in rows:
+        architecture = lts.Architecture(
+            "gpt2",
+            vocab_size=int(row["n_token"]),
+            n_positions=max(int(row["tgt_len"]), tokens),
+            d_model=int(row["d_model"]),
+            n_layer=int(row["n_layer"]),
+            n_head=json.loads(row["n_head"]),
+            d_ff=json.loads(row["d_inner"]),
+            d_embed=int(row["d_embed"]),
+            div_val=int(row["div_val"]),
+            cutoffs=json.loads(row["cutoffs"]),
+            tie_projs=json.loads(row["tie_projs"]),
+        )
+        found.append((row["key"], architecture, float(row["latency"])))
+    return sorted(found, key=lambda entry: entry[2])
+
+
+def spearman(x: list[float], y: list[float]) -> float:
+    """Rank correlation; of equal values each has the mean of their ranks."""
+
+    def ranks(values: list[float]) -> Any:
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        return (ends - (counts - 1) / 2)[inverse]
+
+    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
+
+
+def against_published(arguments: argparse.Namespace, target: Target) -> int:
+    rows = published(table_path(arguments.table), arguments.tokens)
+    n = min(arguments.models, len(rows))
+    chosen = [rows[round(i * (len(rows) - 1) / max(1, n - 1))] for i in range(n)]
+    compiler, emulated, reference = backend("tvm"), device("emulated"), Reference()
+    try:
+        emulated.check(target)
+        environment = environment_hash(emulated.environment(1))
+        done = {}
+        if arguments.records.is_file():
+            for line in arguments.records.read_text(encoding="utf-8").splitlines():
+                record = json.loads(line)
+                if (record["tokens"], record["environment"]) == (arguments.tokens, environment):
+                    done[record["key"]] = record
+        with tempfile.TemporaryDirectory() as folder:
+
+            def one(entry: tuple[str, lts.Architecture, float]) -> dict[str, Any]:
+                key, architecture, latency = entry
+                if key in done:
+                    return done[key]
+                start = time.monotonic()
+                found = measure(
+                    architecture,
+                    target,
+                    emulated,
+                    compiler,
+                    costs=["instructions"],
+                    n_prompt=arguments.tokens,
+                    timeout=TIMEOUT,
+                    workdir=Path(folder),
+                    reference=reference,
+                )
+                record = {
+                    "key": key,
+                    "tokens": arguments.tokens,
+                    "environment": environment,
+                    "latency_ms": latency,
+                    **found.values,
+                    "decoder_params": lts.decoder_params(architecture),
+                    "flops_prefill": lts.analytic("flops_prefill", architecture, n_prompt=arguments.tokens),
+                    "seconds": round(time.monotonic() - start, 1),
+                    "error": found.error,
+                }
+                if found.error is None:
+                    with arguments.records.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(record) + "\n")
+                return record
+
+            with ThreadPoolExecutor(arguments.jobs or emulated.parallel) as pool:
+                records = []
+                for record in pool.map(one, chosen):
+                    print(line_of(record), flush=True)
+                    records.append(record)
+    finally:
+        for held in (emulated, compiler, reference):
+            held.close()
+    return summary(records, arguments.tokens)
+
+
+def line_of(record: dict[str, Any]) -> str:
+    if record["error"] is not None:
+        return f"{record['key']:>4}: {record['error']}"
+    return (
+        f"{record['key']:>4}: published {record['latency_ms']:7.1f} ms, {record['decoder_params'] / 1e6:6.1f} M "
+        f"decoder parameters, {record['instructions'] / 1e6:8.1f} M instructions, "
+        f"output error {record['output_error']:.1e}, {record['seconds']:.0f} s"
+    )
+
+
+def summary(records: list[dict[str, Any]], tokens: int) -> int:
+    good = [record for record in records if record["error"] is None]
+    if len(good) < 3:
+        print("too few models ran")
+        return 1
+    latency = [record["latency_ms"] for record in good]
+    print(f"Spearman with the published latencies (192 tokens), {len(good)} models, {tokens} tokens here:")
+    for name in ("instructions", "flops_prefill", "decoder_params"):
+        print(f"  {name}: {spearman([record[name] for record in good], latency):.4f}")
+    wall = [record["seconds"] for record in good]
+    print(f"seconds a model: median {np.median(wall):.0f}, most {max(wall):.0f}")
+    return 0 if len(good) == len(records) else 1
+
+
+def build_default(model: Path, folder: Path, target: Target, workload: Workload) -> None:
+    """Compile with TVM's default pipeline, its schedules included, into a folder as the backend makes it."""
+    import tvm
+
+    from lts.backends.tvm import compile as ours
+    from lts.backends.tvm.llvm_target import tvm_target
+    from lts.backends.tvm.onnx_model import fixed_model
+
+    ours.build(str(model), str(folder), asdict(target), workload.phase, workload.dims, workload.vocab_size)
+    goal = tvm_target(target)
+    with goal:
+        executable = tvm.compile(ours.import_model(fixed_model(model, workload.dims)), goal)
+    executable.export_library(str(folder / "model.so"), fcompile=tvm.support.cc.cross_compiler(f"{target.triple}-g++"))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["prepare"] = None
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def instructions(emulated: Device, job: RunnerJob) -> int:
+    """Of one run, whose output is right."""
+    result = emulated.run(job, TIMEOUT)
+    if result.error is not None:
+        raise SystemExit(f"the model does not run: {result.error}")
+    assert result.value["correct"], result.value["output_error"]
+    count: int = result.value["instructions"]
+    return count
+
+
+def against_default(arguments: argparse.Namespace, target: Target) -> int:
+    tokens = arguments.tokens
+    shapes = [
+        ("gpt2", {"d_model": 256, "n_layer": 2, "n_head": 4, "d_ff": 1024}),
+        ("gpt2", {"d_model": 384, "n_layer": 1, "n_head": 6, "d_ff": 1536}),
+        ("llama", {"d_model": 256, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "d_ff": 768}),
+    ]
+    compiler, emulated, reference = backend("tvm"), device("emulated"), Reference()
+    worst = float("inf")
+    try:
+        emulated.check(target)
+        for family, shape in shapes:
+            architecture = lts.Architecture(family, vocab_size=512, n_positions=tokens, **shape)
+            workload = Workload.of(architecture, "prefill", tokens)
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                model = export_pooled(architecture, "prefill", folder)
+                expected = reference.write(model, workload)
+                counts = []
+                for default in (False, True):
+                    if default:
+                        built = folder / "default"
+                        build_default(model, built, target, workload)
+                    else:
+                        built = compiler.build(model, target, workload, TIMEOUT)
+                    job = compiler.job(built, workload, threads=1, min_time=0.0, min_repeats=2)
+                    assert isinstance(job, RunnerJob)
+                    counts.append(instructions(emulated, reference.attach(job, expected)))
+            ours, theirs = counts
+            worst = min(worst, theirs / ours)
+            print(
+                f"{family} {shape}, {tokens} tokens: {ours / 1e6:.1f} M instructions, with the default schedules "
+                f"{theirs / 1e6:.1f} M: {theirs / ours:.1f} times fewer",
+                flush=True,
+            )
+    finally:
+        for held in (emulated, compiler, reference):
+            held.close()
+    print(f"least: {worst:.1f} times fewer; expected at least {FEWEST:.0f}")
+    return 0 if worst >= FEWEST else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--against-default", action="store_true", help="compare with TVM's default schedules")
+    parser.add_argument("--models", type=int, default=15, help="published architectures, spread over their latencies")
+    parser.add_argument("--tokens", type=int, help="of the prompt; default 16, with --against-default 64")
+    parser.add_argument("--cpu", default="cortex-a72", help="as LLVM and qemu call it")
+    parser.add_argument("--table", type=Path, help="the published table")
+    parser.add_argument("--records", type=Path, default=Path("bench_instructions.jsonl"))
+    parser.add_argument("--jobs", type=int, help="models at the same time; default: as many as processors")
+    arguments = parser.parse_args()
+    if arguments.tokens is None:
+        arguments.tokens = 64 if arguments.against_default else 16
+    target = Target(name=arguments.cpu, triple="aarch64-linux-gnu", cpu=arguments.cpu, cores=4)
+    try:
+        return against_default(arguments, target) if arguments.against_default else against_published(arguments, target)
+    except LtsError as error:
+        print(f"bench_instructions: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Apache TVM as a backend: compiling in worker processes, running with lts-runner."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from lts.backends import BuildError, Workload
+from lts.device import MANIFEST, Job, RunnerJob, Runs
+from lts.devices.local import LocalDevice
+from lts.errors import UsageError
+from lts.target import Target
+from lts.toolchain import cxx
+
+_PRELOAD = ("numpy", "onnx", "tvm")
+
+
+class Tvm:
+    """ONNX through Relax to a library for the target, with schedules of our own.
+
+    Parameters
+    ----------
+    tune
+        Trials of MetaSchedule for each model, 0 for the built-in schedules alone.
+    database
+        Directory of what tuning has found; used even when `tune` is 0.
+    """
+
+    name = "tvm"
+    needs: Runs = "runner"
+
+    def __init__(self, tune: int = 0, database: Path | None = None) -> None:
+        self.tune = tune
+        self.database = database
+        # One for every thread that compiles at the same time.
+        self._workers: list[LocalDevice] = []
+        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+
+    def check(self, target: Target) -> None:
+        """Raise `UsageError` unless the precision is that of the exported models, float32."""
+        if target.precision != "float32":
+            raise UsageError(
+                f"backend 'tvm' compiles float32 models; target '{target.name}' has precision {target.precision}"
+            )
+
+    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+        """Compile an ONNX file into a folder beside it.
+
+        Raises
+        ------
+        BuildError
+            For a model that TVM does not compile, or not within `timeout` seconds.
+        MeasurementError
+            When there is no compiler that links for the target.
+        """
+        cxx(target.triple)
+        folder = Path(tempfile.mkdtemp(prefix=f"{workload.phase}-", dir=model.parent))
+        arguments = {
+            "model": str(model),
+            "directory": str(folder),
+            "target": asdict(target),
+            **asdict(workload),
+            "tune": self.tune,
+            "database": None if self.database is None else str(self.database),
+        }
+        worker = self._worker()
+        try:
+            result = worker.run(Job("lts.backends.tvm.compile:build", arguments, preload=_PRELOAD), timeout)
+        finally:
+            self._idle.put(worker)
+        if result.error is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise BuildError(result.error)
+        return folder
+
+    def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> RunnerJob:
+        """The folder for lts-runner, with the weights that its manifest names."""
+        manifest = json.loads((built / MANIFEST).read_text(encoding="utf-8"))
+        files = {}
+        for name in sorted({weight["file"] for weight in manifest["weights"]}):
+            if not (built / name).is_file():
+                files[name] = built.parent / name  # a fresh build lies beside the weights
+            elif Path(name).name != name:
+                files[name] = built / name
+        return RunnerJob(built, files, {"min_time": min_time, "min_repeats": min_repeats}, threads)
+
+    def close(self) -> None:
+        """End the worker processes. Harmless when repeated."""
+        while self._workers:
+            self._workers.pop().close()
+        self._idle = SimpleQueue()
+
+    def _worker(self) -> LocalDevice:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            worker = LocalDevice()
+            self._workers.append(worker)
+            return worker

@@ -1,0 +1,229 @@
+"""Chooses how each operator of a Relax module is computed: products, softmax and norms by our own expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from typing import Any
+
+from lts.backends.tvm import approximate, products, rows
+from lts.backends.tvm.tiles import Tiles
+
+# TVM's numbers for kinds of operators, which say what may be fused with what.
+_FUSES_ELEMENTS = 4
+_OPAQUE = 8
+# With more rows than this, the right side is packed, so that vectors run along the columns.
+_MOST_DOT_ROWS = 4
+_UNARY: dict[str, Callable[[Any], Any]] = {
+    "relax.exp": approximate.exp,
+    "relax.tanh": approximate.tanh,
+    "relax.sigmoid": approximate.sigmoid,
+    "relax.sin": approximate.sin,
+    "relax.cos": approximate.cos,
+}
+
+
+def rewrite(module: Any, tiles: Tiles) -> Any:
+    """Replace products, softmax, norms and transcendental functions of ``main`` by calls of TensorIR functions.
+
+    Parameters
+    ----------
+    module
+        A `tvm.IRModule` as the importer makes it; the attribute ``num_input`` of ``main`` says how many parameters are
+        inputs. The others are weights, which may be packed beforehand.
+    tiles
+        Of the target.
+    """
+    from tvm import relax
+
+    module = _with_rms_norm(relax, module)
+    main = module["main"]
+    weights = {variable.name for variable in main.params[int(main.attrs["num_input"]) :]}
+    mutator = _mutator(relax)(module, weights, tiles)
+    mutator.builder_.update_func(module.get_global_var("main"), mutator.visit_expr(module["main"]))
+    return relax.transform.DeadCodeElimination(["main"])(mutator.builder_.get())
+
+
+def _with_rms_norm(relax: Any, module: Any) -> Any:
+    """Recognize ``x / sqrt(mean(x ** 2) + epsilon) * scale``."""
+    from tvm.relax.dpl import is_const, is_op, rewrite_call, wildcard
+
+    x, scale, epsilon, two = wildcard(), wildcard(), is_const(), is_const()
+    mean = is_op("relax.mean")(is_op("relax.power")(x, two))
+    root = is_op("relax.sqrt")(is_op("relax.add")(mean, epsilon))
+    pattern = is_op("relax.multiply")(is_op("relax.divide")(x, root), scale)
+
+    def replace(match: Any, found: Any) -> Any:
+        call = found[mean]
+        last = len(found[x].ty.shape) - 1
+        fits = (
+            float(found[two].value.numpy()) == 2.0
+            and [int(axis) for axis in call.attrs.axis] in ([-1], [last])
+            and len(found[scale].ty.shape) == 1
+            and found[epsilon].value.numpy().size == 1
+        )
+        if not fits:
+            return match
+        return relax.op.nn.rms_norm(found[x], found[scale], [-1], float(found[epsilon].value.numpy()))
+
+    module = module.clone()
+    module["main"] = rewrite_call(pattern, replace, module["main"])
+    return module
+
+
+def _mutator(relax: Any) -> Any:
+    """The class that rewrites; made here because its base is TVM's."""
+    from tvm.relax.expr_functor import PyExprMutator, mutator
+
+    @mutator
+    class Rewriter(PyExprMutator):  # type: ignore[misc]
+        def __init__(self, module: Any, weights: Set[str], tiles: Tiles) -> None:
+            super().__init__(module)
+            self.weights = weights
+            self.tiles = tiles
+
+        def visit_call_(self, call: Any) -> Any:
+            call = self.visit_expr_post_order(call)
+            name = getattr(call.op, "name", "")
+            if name in _UNARY and call.ty.dtype == "float32":
+                # What is as long as a sine stays by itself: fused, it would be repeated wherever it is used.
+                pattern = _OPAQUE if name in ("relax.sin", "relax.cos") else None
+                return self._te(_elementwise(_UNARY[name]), call.args[0], hint=name.split(".")[-1], pattern=pattern)
+            method = getattr(self, name.replace("relax.", "").replace(".", "_"), None) if name else None
+            return call if method is None else method(call)
+
+        def _te(self, function: Any, *args: Any, hint: str, pattern: int | None = None) -> Any:
+            attributes = {} if pattern is None else {"op_pattern": pattern}
+            return self.builder_.call_te(function, *args, primfunc_name_hint=hint, primfunc_attrs=attributes)
+
+        def _transposed(self, expr: Any) -> Any:
+            """What `expr` is with its last two dimensions exchanged, if it is made so."""
+            value = self.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
+            if isinstance(value, relax.Call) and getattr(value.op, "name", "") == "relax.permute_dims":
+                rank = len(value.args[0].ty.shape)
+                axes = (
+                    range(rank)[::-1] if value.attrs.axes is None else [int(axis) % rank for axis in value.attrs.axes]
+                )
+                if list(axes) == [*range(rank - 2), rank - 1, rank - 2]:
+                    return value.args[0]
+            return None
+
+        def matmul(self, call: Any) -> Any:
+            x, y = call.args
+            sizes = [_sizes(x), _sizes(y)]
+            if min(map(len, sizes)) < 2 or call.ty.dtype != "float32" or len(sizes[0]) < len(sizes[1]):
+                return call
+            base = self._transposed(y)
+            weight = y if base is None else base
+            if isinstance(weight, relax.Var) and weight.name in self.weights and len(sizes[1]) == 2:
+                return self._weighted(x, weight, base is not None)
+            if any(a != b and b != 1 for a, b in zip(sizes[0][:-2][::-1], sizes[1][:-2][::-1], strict=False)):
+                return call
+            if base is not None and sizes[0][-2] <= _MOST_DOT_ROWS:
+                return self._te(
+                    lambda a, b: products.dot_product(a, b, self.tiles), x, base, hint="dot", pattern=_FUSES_ELEMENTS
+                )
+            return self._te(
+                lambda a, b: products.batched_product(a, b, base is not None, self.tiles),
+                x,
+                weight,
+                hint="matmul",
+                pattern=_FUSES_ELEMENTS,
+            )
+
+        def _weighted(self, x: Any, weight: Any, transposed: bool) -> Any:
+            *lead, k = _sizes(x)
+            n = _sizes(weight)[0 if transposed else 1]
+            m = 1
+            for size in lead:
+                m *= size
+            flat = x if len(lead) == 1 else self.builder_.emit(relax.op.reshape(x, (m, k)))
+            if transposed and m == 1:
+                y = self._te(
+                    lambda a, b: products.dot_product(a, b, self.tiles),
+                    flat,
+                    weight,
+                    hint="dot",
+                    pattern=_FUSES_ELEMENTS,
+                )
+            else:
+                columns = self.tiles.of_product(m, n)[1]
+                packed = self.builder_.emit(
+                    self._te(lambda w: products.pack(w, columns, transposed), weight, hint="pack", pattern=_OPAQUE)
+                )
+                y = self._te(
+                    lambda a, p: products.packed_product(a, p, n, self.tiles),
+                    flat,
+                    packed,
+                    hint="matmul",
+                    pattern=_FUSES_ELEMENTS,
+                )
+            return y if len(lead) == 1 else relax.op.reshape(self.builder_.emit(y), (*lead, n))
+
+        def nn_softmax(self, call: Any) -> Any:
+            return self._softmax(call, False)
+
+        def nn_log_softmax(self, call: Any) -> Any:
+            return self._softmax(call, True)
+
+        def _softmax(self, call: Any, logarithm: bool) -> Any:
+            if int(call.attrs.axis) not in (-1, len(call.ty.shape) - 1) or call.ty.dtype != "float32":
+                return call
+            return self._te(
+                lambda x: rows.softmax(x, self.tiles.lanes, logarithm), call.args[0], hint="softmax", pattern=_OPAQUE
+            )
+
+        def take(self, call: Any) -> Any:
+            table, indices = call.args
+            if str(call.attrs.mode) != "fast" or int(call.attrs.axis or 0) != 0 or len(_sizes(table)) != 2:
+                return call
+            return self._te(_gather, table, indices, hint="gather")
+
+        def cumsum(self, call: Any) -> Any:
+            # TVM's own starts threads, however short the sums are.
+            last = len(call.ty.shape) - 1
+            if int(call.attrs.axis) not in (-1, last) or call.attrs.exclusive or call.ty.dtype != call.args[0].ty.dtype:
+                return call
+            return self._te(rows.running_sum, call.args[0], hint="cumsum")
+
+        def nn_layer_norm(self, call: Any) -> Any:
+            last = len(call.ty.shape) - 1
+            if [int(axis) for axis in call.attrs.axes] not in ([-1], [last]) or call.ty.dtype != "float32":
+                return call
+            epsilon = float(call.attrs.epsilon)
+            return self._te(
+                lambda x, scale, bias: rows.layer_norm(x, scale, bias, epsilon, self.tiles.lanes),
+                *call.args,
+                hint="layer_norm",
+                pattern=_OPAQUE,
+            )
+
+        def nn_rms_norm(self, call: Any) -> Any:
+            last = len(call.ty.shape) - 1
+            if [int(axis) for axis in call.attrs.axes] not in ([-1], [last]) or call.ty.dtype != "float32":
+                return call
+            epsilon = float(call.attrs.epsilon)
+            return self._te(
+                lambda x, scale: rows.rms_norm(x, scale, epsilon, self.tiles.lanes),
+                *call.args,
+                hint="rms_norm",
+                pattern=_OPAQUE,
+            )
+
+    return Rewriter
+
+
+def _elementwise(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    from tvm import te
+
+    return lambda x: te.compute(x.shape, lambda *index: function(x[index]), name="element")
+
+
+def _gather(table: Any, indices: Any) -> Any:
+    """Rows of a table."""
+    from tvm import te
+
+    return te.compute((*indices.shape, table.shape[1]), lambda *i: table[indices[i[:-1]], i[-1]], name="gather")
+
+
+def _sizes(expr: Any) -> list[int]:
+    return [int(size) for size in expr.ty.shape]

@@ -1,0 +1,79 @@
+"""How wide vectors are, and how much of a product fits into the registers of a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# In a row of a tile.
+_MOST_VECTORS = 8
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Register tiles for float32.
+
+    A product of matrices is computed in tiles, whose sums stay in registers while they run over the inner dimension:
+    for each step a row of the right side is loaded in vectors, and a column of the left, every number to all lanes.
+
+    Parameters
+    ----------
+    lanes
+        Numbers in a vector.
+    accumulators
+        Vector registers for sums; the others hold operands.
+    rows
+        Rows of a tile, at most.
+    steps
+        Of the inner dimension that are taken at a time, with the numbers of the left side loaded as one vector: where
+        an instruction can multiply by one lane of a vector.
+    threads
+        That share the outermost loop.
+    """
+
+    lanes: int
+    accumulators: int
+    rows: int
+    steps: int = 1
+    threads: int = 1
+
+    def of_product(self, rows: int, columns: int) -> tuple[int, int]:
+        """Tile of a product with that many rows and columns; its columns are a multiple of `lanes`.
+
+        It is the one with the fewest instructions: a multiplication for each vector of the tile, and loads for a row of
+        the right side and a column of the left.
+        """
+        needed = -(-columns // self.lanes)
+        tiles = -(-rows // self.rows)
+        # Where the left side is loaded in vectors, any height will do; else the tallest, with the rows shared evenly.
+        heights = range(1, min(rows, self.rows) + 1) if self.steps > 1 else [-(-rows // tiles)]
+
+        def cost(tile: tuple[int, int]) -> tuple[float, int]:
+            height, vectors = tile
+            loads = height + vectors if self.steps == 1 else height / self.steps + vectors / 2 + 0.5
+            return -(-rows // height) * -(-needed // vectors) * (height * vectors + loads), -vectors
+
+        # A single row has no other way than independent columns to keep the pipelines busy.
+        sizes = (
+            (height, vectors)
+            for height in heights
+            for vectors in range(1, min(needed, max(1, self.accumulators // height), _MOST_VECTORS) + 1)
+        )
+        height, vectors = min(sizes, key=cost)
+        return height, self.lanes * vectors
+
+
+def tiles_of(target: Any, threads: int = 1) -> Tiles:
+    """Tiles for a `tvm.target.Target` of kind llvm."""
+    from tvm.target.codegen import llvm_cpu_has_features
+
+    triple = str(target.attrs["mtriple"])
+    if triple.startswith("x86_64"):
+        with target:
+            if llvm_cpu_has_features("avx512f", target):
+                return Tiles(lanes=16, accumulators=16, rows=8, threads=threads)
+            if llvm_cpu_has_features("avx2", target):
+                return Tiles(lanes=8, accumulators=12, rows=6, threads=threads)
+    if triple.startswith("aarch64"):
+        return Tiles(lanes=4, accumulators=20, rows=5, steps=4, threads=threads)
+    return Tiles(lanes=4, accumulators=12, rows=6, threads=threads)

@@ -1,0 +1,96 @@
+"""The last part of a search for a target that models are compiled for: the front as checked libraries."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from lts.deploy import Deployer, Deployment
+    from lts.study import Study
+    from lts.trial import Trial
+
+# What is kept back for the end of the command, of the time that is left, in seconds.
+_RESERVE = 3.0
+
+
+def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], directory: Path, left: float) -> int:
+    """Compile the members of a front, the first ones first, check them, and keep what that gives in the study.
+
+    What the time is not enough for is named on stderr, as is every model that is not right; of these the number is
+    returned.
+    """
+    end = time.monotonic() + left - _RESERVE
+    if deployer.unchecked is not None:
+        typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
+    done = n_wrong = 0
+    members = [trial for trial in members if not _is_deployed(trial, deployer, directory)]
+    pool = ThreadPoolExecutor(deployer.parallel, "lts-deploy")
+    try:
+        futures = {pool.submit(_deploy, deployer, trial, directory, end): trial for trial in members}
+        for future in as_completed(futures):
+            result = future.result()
+            if result is None:
+                continue
+            done += 1
+            n_wrong += result.error is not None
+            trial = futures[future]
+            warnings = [] if result.error is None else [f"compiled for {deployer.target.name}: {result.error}"]
+            study.annotate(trial.id, result.values, result.provenance, warnings)
+            typer.echo(f"[{done}/{len(members)}] trial {trial.id}: {_outcome(result, deployer)}", err=True)
+    except BaseException:
+        deployer.close()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if done < len(members):
+        typer.echo(
+            f"the time was not enough for {len(members) - done} of {len(members)} members of the front; the same "
+            "command goes on, or: lts-engine export --format tvm",
+            err=True,
+        )
+    return n_wrong
+
+
+def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
+    """Whether an earlier run has done it."""
+    from lts.deploy import PHASES
+    from lts.device import MANIFEST
+
+    folder = directory / "models" / str(trial.id) / deployer.target.name
+    return ("output_error" in trial.values or deployer.unchecked is not None) and all(
+        (folder / phase / MANIFEST).is_file() for phase in PHASES
+    )
+
+
+def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float) -> Deployment | None:
+    """Nothing when there is no time for it, or too little."""
+    left = end - time.monotonic()
+    if left <= 0:
+        return None
+    folder = directory / "models" / str(trial.id)
+    formats = ("onnx", "json") if (folder / "prefill.onnx").is_file() else ("json",)
+    result = deployer.deploy(trial.architecture, folder, formats=formats, weights=False, timeout=left)
+    if result.error is not None and time.monotonic() >= end:
+        shutil.rmtree(folder / deployer.target.name, ignore_errors=True)  # not checked to the end
+        return None
+    return result
+
+
+def _outcome(result: Deployment, deployer: Deployer) -> str:
+    from lts.text import number
+
+    if result.error is not None:
+        return result.error
+    place = f"{result.folder / deployer.target.name}"
+    if not result.checked:
+        return place
+    counted = result.values.get("instructions")
+    counts = "" if counted is None else f", {number(counted)} instructions"
+    return f"{place}, correct {deployer.where} (output error {result.values['output_error']:.1g}{counts})"

@@ -1,0 +1,250 @@
+"""A processor emulated by qemu: it says whether a model is right and how many instructions it takes, never how long."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+from lts import machine
+from lts.device import MANIFEST, Job, JobResult, RunnerJob, Runs
+from lts.devices.local import LocalDevice, runner_job
+from lts.devices.qemu import Emulator, architecture, emulated_processors, find_emulator, runner_environment
+from lts.errors import UsageError
+from lts.target import Target
+from lts.workdir import WorkDirectory
+
+# Of the runner's results, what an emulator changes beyond all meaning.
+_MEANINGLESS = ("samples_ns", "wall_ns", "peak_memory_mib")
+# The model in the folder of a job.
+_MODEL = "model"
+# Of that folder's parent, longer than that of any usual directory of temporary files.
+_PATH_LENGTH = 200
+# Of the runner's options, those about time. The first run is not counted: it allocates what the others use again.
+_TIMES = ("min_time", "max_time", "max_repeats")
+_RUNS = 2
+# The second run finds memory that the first one had to ask for, some thousand instructions, whatever the model; more
+# than that, and than this share of it, is worth a word.
+_MORE_AT_FIRST = 20_000
+_MAX_DIFFERENCE = 1e-3
+
+
+class EmulatedDevice:
+    """A processor of another architecture, or of this one, emulated by qemu: one process for each processor here.
+
+    ``instructions`` are those that the program executes in one run of the model, on one thread. They are the same every
+    time, whatever else the machine does.
+    """
+
+    runs: tuple[Runs, ...] = ("runner",)
+    costs = ("instructions", "decode_instructions")
+
+    def __init__(self) -> None:
+        cpus = machine.allowed_cpus()
+        self.parallel = len(cpus)
+        self._locals = [LocalDevice(cpus=[cpu]) for cpu in cpus]
+        self._idle: queue.Queue[LocalDevice] = queue.Queue()
+        for local in self._locals:
+            self._idle.put(local)
+        self._lock = threading.Lock()
+        self._workdir: WorkDirectory | None = None
+        self._emulators: dict[tuple[str, str], tuple[Emulator, dict[str, Any]]] = {}
+        self._chosen: tuple[str, str] | None = None
+        self._jobs = count()
+
+    @classmethod
+    def from_uri(cls, uri: str) -> EmulatedDevice:
+        """For `lts.device.device`."""
+        return cls()
+
+    def check(self, target: Target) -> None:
+        """Raise when a model for that target cannot be emulated; models are run on its processor from now on.
+
+        Raises
+        ------
+        UsageError
+            For a target that is no processor which qemu has, or that has more than one thread.
+        MeasurementError
+            When the emulator, or what it needs, is not installed.
+        """
+        if target.kind != "cpu" or architecture(target.triple) is None:
+            raise UsageError(
+                f"target '{target.name}' is for {target.kind} {target.triple}; the emulated device has Linux on "
+                f"{', '.join(emulated_processors())}"
+            )
+        if target.threads > 1:
+            raise UsageError(
+                f"target '{target.name}' wants {target.threads} threads; the emulated device counts the instructions "
+                "of one: use --threads 1"
+            )
+        self._chosen = (target.triple, target.cpu)
+        self._emulator(*self._chosen)
+
+    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+        """Run a compiled model for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+
+        Raises
+        ------
+        UsageError
+            For a job in Python, or with more than one thread.
+        MeasurementError
+            When the emulator, or what it needs, is not installed.
+        """
+        if not isinstance(job, RunnerJob):
+            raise UsageError("the emulated device runs compiled models alone; use --backend tvm")
+        if job.threads > 1:
+            raise UsageError(f"the job has {job.threads} threads; the emulated device counts the instructions of one")
+        emulator, _ = self._emulator(*(self._chosen or (_triple_of(job.model), "")))
+        options = {key: value for key, value in job.options.items() if key not in _TIMES}
+        job = replace(job, options={**options, "mark": True, "min_repeats": _RUNS})
+        with self._job_folder() as folder, self._local() as local:
+            names = _link(job, folder)
+            marks = folder / "marks"
+            model = str(folder / _MODEL / MANIFEST)
+            result = local.run(runner_job(job, emulator.command(marks), timeout, model=model, files=names), timeout)
+            shown = {
+                str(folder / _MODEL): str(job.model),
+                **{names[name]: str(path) for name, path in job.files.items()},
+            }
+            return replace(result, **_outcome(result, emulator, marks, shown))
+
+    def environment(self, threads: int) -> dict[str, Any]:
+        """What the counts depend on: the emulator, what it emulates, and the versions of what runs there.
+
+        The triple and the processor are those of the last target that was checked.
+        """
+        if self._chosen is None:
+            return {"emulator": "qemu", "triple": "", "cpu": "", "threads": threads}
+        emulator, versions = self._emulator(*self._chosen)
+        return {
+            "emulator": emulator.name,
+            "triple": emulator.triple,
+            "cpu": emulator.cpu,
+            **versions,
+            "threads": threads,
+        }
+
+    def close(self) -> None:
+        """End all processes. The next job would start others."""
+        for local in self._locals:
+            local.close()
+        with self._lock:
+            if self._workdir is not None:
+                self._workdir.close()
+                self._workdir = None
+                self._emulators.clear()
+
+    def __enter__(self) -> EmulatedDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _emulator(self, triple: str, cpu: str) -> tuple[Emulator, dict[str, Any]]:
+        """The emulator, once it has shown that it works, and the versions of what runs in it."""
+        directory = self._directory()
+        with self._lock:
+            if (triple, cpu) not in self._emulators:
+                emulator = find_emulator(triple, cpu)
+                bundle = directory / triple
+                shutil.copytree(emulator.runner.parent, bundle, dirs_exist_ok=True)
+                emulator = replace(emulator, runner=bundle / emulator.runner.name)
+                said = runner_environment(emulator, bundle / "marks")
+                self._emulators[triple, cpu] = emulator, {key: said.get(key, "") for key in ("runner", "tvm")}
+            return self._emulators[triple, cpu]
+
+    def _directory(self) -> Path:
+        """Where everything lies that an emulated program is told the path of.
+
+        Paths are strings in that program, whose lengths decide how its memory is divided, which takes a few hundred
+        instructions more or less. So they are all equally long.
+        """
+        with self._lock:
+            if self._workdir is None:
+                self._workdir = WorkDirectory()
+            parent = self._workdir.path.resolve()
+            directory = parent / ("_" * max(1, _PATH_LENGTH - len(str(parent))))
+            directory.mkdir(exist_ok=True)
+            return directory
+
+    @contextmanager
+    def _job_folder(self) -> Iterator[Path]:
+        folder = self._directory() / f"{next(self._jobs):09}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _local(self) -> Iterator[LocalDevice]:
+        """A device of this machine that nobody else uses meanwhile."""
+        local = self._idle.get()
+        try:
+            yield local
+        finally:
+            self._idle.put(local)
+
+
+def _triple_of(model: Path) -> str:
+    """What a compiled model says that it is for."""
+    try:
+        triple = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["triple"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{model} is not a compiled model: {error}") from None
+    if not isinstance(triple, str) or architecture(triple) is None:
+        raise UsageError(
+            f"{model} is compiled for {triple}; the emulated device has Linux on {', '.join(emulated_processors())}"
+        )
+    return triple
+
+
+def _link(job: RunnerJob, folder: Path) -> dict[str, str]:
+    """Give the folder links to the model and its files; returns the paths of these by name."""
+    (folder / _MODEL).symlink_to(job.model.resolve())
+    names = {}
+    for i, (name, path) in enumerate(sorted(job.files.items())):
+        link = folder / f"file{i}"
+        link.symlink_to(path.resolve())
+        names[name] = str(link)
+    return names
+
+
+def _outcome(result: JobResult, emulator: Emulator, marks: Path, shown: Mapping[str, str]) -> dict[str, Any]:
+    """Value and error of a job from what the runner has returned and the plugin has counted.
+
+    `shown` has what to call the paths of this device in an error.
+    """
+    if result.error is not None:
+        error = result.error
+        for path, name in shown.items():
+            error = error.replace(path, name)
+        if "(SIGILL)" in error:
+            error = (
+                f"{error.partition(':')[0]}: {emulator.name} does not have an instruction of the "
+                f"model on its processor '{emulator.cpu}'; compile for another cpu"
+            )
+        return {"value": None, "error": error}
+    try:
+        lines = [json.loads(line) for line in marks.read_text(encoding="ascii").splitlines()]
+        counts = [line["instructions"] for line in lines]
+        if [line["mark"] for line in lines] != list(range(_RUNS + 1)):
+            raise ValueError
+    except (OSError, ValueError, KeyError):
+        return {"value": None, "error": f"{emulator.name} has not counted {_RUNS} runs of the model"}
+    if lines[-1]["threads"] > 1:
+        threads = lines[-1]["threads"]
+        return {"value": None, "error": f"the model has run on {threads} threads; instructions are counted on one"}
+    value = {key: content for key, content in result.value.items() if key not in _MEANINGLESS}
+    first, last = (after - before for before, after in pairwise(counts))
+    value["instructions"] = last
+    if abs(last - first) > _MORE_AT_FIRST + _MAX_DIFFERENCE * last:
+        value["warnings"] = [*value["warnings"], f"two runs have taken {first} and {last} instructions"]
+    return {"value": value}

@@ -1,0 +1,239 @@
+"""qemu's user-mode emulators: finding the one for a target, and the plugin that counts instructions in it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts import machine
+from lts.bundle import RUNNER, bundle, data_folder
+from lts.errors import MeasurementError
+from lts.toolchain import cxx
+
+# Processors whose system calls the plugin knows: how a triple begins, and what qemu calls them.
+_QEMU = {
+    "aarch64": "aarch64",
+    "arm64": "aarch64",
+    "arm": "arm",
+    "armv7": "arm",
+    "armv7l": "arm",
+    "i386": "i386",
+    "i686": "i386",
+    "riscv64": "riscv64",
+    "x86_64": "x86_64",
+    "amd64": "x86_64",
+}
+# The processor with all extensions that the emulator knows; every emulator calls it so.
+_ANY_CPU = "max"
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """An emulator that runs and counts programs of a triple.
+
+    Attributes
+    ----------
+    program, version
+        For example ``/usr/bin/qemu-aarch64``, ``7.2.22``.
+    triple, cpu
+        What is emulated; the processor as qemu calls it.
+    sysroot
+        Folder with the C library of the triple.
+    plugin
+        The compiled ``cpp/emulator/instructions.c``.
+    runner
+        lts-runner for the triple.
+    """
+
+    program: Path
+    version: str
+    triple: str
+    cpu: str
+    sysroot: Path
+    plugin: Path
+    runner: Path
+
+    @property
+    def name(self) -> str:
+        """For people, for example ``qemu-aarch64 7.2.22``."""
+        return f"{self.program.name} {self.version}"
+
+    def command(self, marks: Path) -> list[str]:
+        """Starts lts-runner for one request; the counts go into the file `marks`."""
+        # In qemu's options a comma separates, and two of them are one.
+        plugin, out = (str(path).replace(",", ",,") for path in (self.plugin, marks))
+        return [
+            *(str(self.program), "-L", str(self.sysroot), "-cpu", self.cpu, "-plugin", f"file={plugin},out={out}"),
+            *(str(self.runner), "--once"),
+        ]
+
+
+def emulated_processors() -> list[str]:
+    """Names of the processor architectures that can be emulated, where qemu is installed."""
+    return sorted(set(_QEMU.values()))
+
+
+def architecture(triple: str) -> str | None:
+    """What qemu calls the processor of a triple; None for one that it cannot emulate for us."""
+    name, _, rest = triple.partition("-")
+    return _QEMU.get(name.lower()) if "linux" in rest else None
+
+
+def find_emulator(triple: str, cpu: str) -> Emulator:
+    """The emulator for a triple and a processor as LLVM calls it; where qemu does not know that one, it has everything.
+
+    The plugin and the runner are built when they are not there yet.
+
+    Raises
+    ------
+    MeasurementError
+        When something is not installed, with the command that installs it.
+    """
+    name = f"qemu-{architecture(triple)}"
+    found = shutil.which(name)
+    if found is None:
+        raise MeasurementError(f"no emulator for {triple}: '{name}' is not there; on Debian: apt-get install qemu-user")
+    program = Path(found)
+    sysroot = Path("/") if machine.same_architecture(triple, machine.triple()) else Path("/usr") / triple
+    if not (sysroot / "lib").is_dir():
+        raise MeasurementError(
+            f"no C library for {triple}: {sysroot / 'lib'} is not there; "
+            f"on Debian: apt-get install g++-{triple.replace('_', '-')}"
+        )
+    version = version_of(program)
+    return Emulator(
+        program=program,
+        version=version,
+        triple=triple,
+        cpu=cpu if cpu in _cpus(program) else _ANY_CPU,
+        sysroot=sysroot,
+        plugin=plugin(version),
+        runner=bundle(triple) / RUNNER,
+    )
+
+
+def runner_environment(emulator: Emulator, marks: Path) -> Mapping[str, Any]:
+    """What the emulated runner says about itself: shows that emulator, plugin, C library and runner work together.
+
+    Raises
+    ------
+    MeasurementError
+        With the last words of what does not work.
+    """
+    try:
+        done = subprocess.run(
+            emulator.command(marks),
+            input=json.dumps({"environment": True}) + "\n",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT,
+        )
+        value = json.loads(done.stdout)["value"]
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"{emulator.name} does not run lts-runner: no answer in {_TIMEOUT:.0f} s") from None
+    except (ValueError, KeyError, TypeError):
+        said = " ".join((done.stderr or done.stdout).strip().rpartition("\n")[2].split())
+        raise MeasurementError(
+            f"{emulator.name} does not run lts-runner with the plugin that counts instructions "
+            f"(it needs qemu 4.2 to 8.2, with plugins): {said or f'it ended with code {done.returncode}'}"
+        ) from None
+    result: Mapping[str, Any] = value
+    return result
+
+
+def plugin(version: str, folder: Path | None = None) -> Path:
+    """The plugin that counts instructions, compiled when it is not there yet, for a version of qemu.
+
+    It lies in `folder`, by default that of what lts-engine builds.
+
+    Raises
+    ------
+    MeasurementError
+        When there is no compiler, or it does not compile the plugin.
+    """
+    source = _source()
+    key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    folder = data_folder() / "emulator" if folder is None else folder
+    built = folder / f"instructions-{key}-qemu-{version}.so"
+    if built.is_file():
+        return built
+    compiler = cxx(machine.triple())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Under its name once it is complete: several processes may be doing this at the same time.
+        with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+            made = Path(unfinished) / "instructions.so"
+            done = subprocess.run(
+                [
+                    compiler,
+                    "-x",
+                    "c",
+                    "-O2",
+                    "-Wall",
+                    "-shared",
+                    "-fPIC",
+                    "-fvisibility=hidden",
+                    "-o",
+                    str(made),
+                    str(source),
+                ],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_TIMEOUT,
+            )
+            if done.returncode != 0 or not made.is_file():
+                said = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
+                raise MeasurementError(f"'{compiler}' does not compile {source}: {said}")
+            made.replace(built)
+    except OSError as error:
+        raise MeasurementError(f"cannot build the emulator's plugin in {folder}: {error.strerror or error}") from None
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"'{compiler}' does not compile {source}: no end in {_TIMEOUT:.0f} s") from None
+    return built
+
+
+@functools.cache
+def version_of(program: Path) -> str:
+    """For example ``7.2.22``."""
+    found = re.search(r"version (\d+(?:\.\d+)*)", _output(program, "--version"))
+    if found is None:
+        raise MeasurementError(f"'{program} --version' names no version; expected qemu's user-mode emulator")
+    return found[1]
+
+
+@functools.cache
+def _cpus(program: Path) -> frozenset[str]:
+    """Names of the processors that the emulator knows."""
+    lines = _output(program, "-cpu", "help").splitlines()
+    return frozenset(match[1] for line in lines if (match := re.match(r"(?:x86)?\s+(\S+)", line)))
+
+
+def _output(*command: str | Path) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MeasurementError(f"{command[0]} does not start: {error}") from None
+    return done.stdout
+
+
+def _source() -> Path:
+    """The plugin's source: in the package when it is installed, in the checkout otherwise."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[1], here.parents[3] / "cpp"):
+        if (path := folder / "emulator" / "instructions.c").is_file():
+            return path
+    raise MeasurementError(f"the source of the emulator's plugin is not in {here.parents[1]}: install lts-engine again")

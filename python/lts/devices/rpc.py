@@ -1,0 +1,191 @@
+"""Devices behind a TVM RPC tracker: a farm, of which one that dies leaves its jobs to the others."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from queue import SimpleQueue
+from typing import Any
+
+from lts.device import Job, JobResult, RunnerJob, Runs
+from lts.devices.local import LocalDevice
+from lts.errors import MeasurementError, UsageError
+from lts.target import Target
+
+_URI = re.compile(r"rpc://(?P<host>\[[0-9a-fA-F:]+\]|[^/:?#\[\]]+):(?P<port>\d{1,5})/(?P<key>[\w.-]+)")
+_PRELOAD = ("numpy", "tvm")
+_CONNECT_TIMEOUT = 5.0
+_LIST_TIMEOUT = 30.0
+# Devices that a job is tried on before it counts as the job's fault that they go away or do not answer.
+_ATTEMPTS = 3
+
+
+class RpcDevice:
+    """All devices of one key of a tracker; each has a job at a time, given by a worker process of its own.
+
+    Memory is not measured: a server of TVM does not say what a model takes there.
+
+    Parameters
+    ----------
+    host, port
+        Of the tracker.
+    key
+        What the servers were started with as ``--key``.
+    wait
+        Seconds to wait for a device when the tracker lists none any more.
+
+    Raises
+    ------
+    MeasurementError
+        When TVM is not installed, there is no tracker, or it lists no such device.
+    """
+
+    runs: tuple[Runs, ...] = ("runner",)
+    costs = ("latency_ms", "decode_ms_per_token")
+
+    def __init__(self, host: str, port: int, key: str, *, wait: float = 30.0) -> None:
+        self._host, self._port, self._key = host, port, key
+        self._wait = wait
+        self._closed = threading.Event()
+        self._locals: list[LocalDevice] = []
+        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        try:
+            version("apache-tvm")
+        except PackageNotFoundError:
+            raise MeasurementError(
+                "the device rpc:// needs TVM, which is not installed; install it with: pip install 'lts-engine[tvm]'"
+            ) from None
+        try:
+            socket.create_connection((host, port), _CONNECT_TIMEOUT).close()  # TVM itself tries for half a minute
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise MeasurementError(f"no TVM RPC tracker answers at {host}:{port}: {reason}") from None
+        self._add_local()
+        try:
+            listed = self._listed()
+        except BaseException:
+            self.close()
+            raise
+        self.parallel = listed.count(key)
+        if self.parallel == 0:
+            self.close()
+            known = ", ".join(sorted(set(listed))) or "none at all"
+            raise MeasurementError(f"the tracker at {host}:{port} lists no device '{key}'; it lists {known}")
+        for _ in range(self.parallel - 1):
+            self._add_local()
+
+    @classmethod
+    def from_uri(cls, uri: str) -> RpcDevice:
+        """For `lts.device.device`. Raises `UsageError` for a URI of another form."""
+        match = _URI.fullmatch(uri)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            raise UsageError(f"device '{uri}' is not of the form rpc://TRACKER:PORT/KEY, as in rpc://127.0.0.1:9190/pi")
+        return cls(match["host"].strip("[]"), int(match["port"]), match["key"])
+
+    def check(self, target: Target) -> None:
+        """Raise `UsageError` for a target that is no processor. Which one a server has, only a job finds out."""
+        if target.kind != "cpu":
+            raise UsageError(f"target '{target.name}' is a {target.kind}; the device rpc:// runs models on the cpu")
+
+    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+        """Run a compiled model for at most `timeout` seconds, on another device when one goes away or is silent.
+
+        Raises
+        ------
+        UsageError
+            For a job in Python.
+        MeasurementError
+            When no device is left.
+        """
+        if not isinstance(job, RunnerJob):
+            raise UsageError("the device rpc:// runs compiled models alone; use --backend tvm")
+        start = time.monotonic()
+        troubles: list[str] = []
+        lost_since: float | None = None
+        while True:
+            left = timeout - (time.monotonic() - start)
+            # Half for the first device where there is another: it may be one that never answers.
+            share = left / 2 if self.parallel > 1 and not troubles else left
+            if left <= 0 or len(troubles) == _ATTEMPTS:
+                what = "; ".join(dict.fromkeys(troubles)) or f"no result within {timeout:.3g} s"
+                return JobResult(error=what, seconds=time.monotonic() - start)
+            result = self._attempt(job, share)
+            seconds = time.monotonic() - start
+            if self._closed.is_set():
+                return JobResult(error="the device was closed", seconds=seconds)
+            if result.error is not None and result.error.startswith("no result within"):
+                troubles.append(f"no result within {share:.3g} s")
+            elif result.error is not None:
+                if result.error.startswith("no TVM RPC tracker"):
+                    raise MeasurementError(result.error)
+                return JobResult(error=result.error, seconds=seconds)
+            elif "value" in result.value:
+                return JobResult(value=result.value["value"], seconds=seconds)
+            elif "gone" in result.value:
+                troubles.append(f"a device '{self._key}' went away: {result.value['gone']}")
+            else:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > min(self._wait, timeout):
+                    raise MeasurementError(f"{result.value['none']} any more")
+                self._closed.wait(0.5)
+
+    def environment(self, threads: int) -> dict[str, Any]:
+        """The tracker and the key, which stand for the devices, and the version of TVM here."""
+        return {
+            "device": f"rpc://{self._host}:{self._port}/{self._key}",
+            "tvm": version("apache-tvm"),
+            "threads": threads,
+        }
+
+    def close(self) -> None:
+        """End the worker processes, and the jobs that they run. Harmless when repeated."""
+        self._closed.set()
+        for local in self._locals:
+            local.close()
+
+    def __enter__(self) -> RpcDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _attempt(self, job: RunnerJob, timeout: float) -> JobResult:
+        arguments = {
+            **self._tracker(),
+            "key": self._key,
+            "model": str(job.model),
+            "files": {name: str(path) for name, path in job.files.items()},
+            "options": dict(job.options),
+            "threads": job.threads,
+        }
+        with self._local() as local:
+            return local.run(Job("lts.devices.rpc_worker:run", arguments, preload=_PRELOAD), timeout)
+
+    def _listed(self) -> list[str]:
+        with self._local() as local:
+            result = local.run(Job("lts.devices.rpc_worker:servers", self._tracker(), preload=_PRELOAD), _LIST_TIMEOUT)
+        if result.error is not None:
+            told = result.error if "tracker" in result.error else f"no TVM RPC tracker at {self._host}: {result.error}"
+            raise MeasurementError(told)
+        return list(result.value)
+
+    def _tracker(self) -> dict[str, Any]:
+        return {"host": self._host, "port": self._port}
+
+    def _add_local(self) -> None:
+        self._locals.append(LocalDevice())
+        self._idle.put(self._locals[-1])
+
+    @contextmanager
+    def _local(self) -> Iterator[LocalDevice]:
+        """A worker process that nobody else uses meanwhile."""
+        local = self._idle.get()
+        try:
+            yield local
+        finally:
+            self._idle.put(local)

@@ -1,0 +1,193 @@
+"""One job on a device of a TVM RPC tracker, from inside a worker process: nothing here runs in the search itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lts.device import MANIFEST
+from lts.errors import MeasurementError
+
+# As lts.backends.timing: samples that a slow model has at least, and seconds after which it has no more.
+_FEWEST = 6
+_MAX_TIME = 1.0
+_MAX_REPEATS = 1000
+
+
+def servers(host: str, port: int) -> list[str]:
+    """The key of every device that the tracker lists, free or not.
+
+    Raises
+    ------
+    MeasurementError
+        When there is no tracker.
+    """
+    keys = [str(server["key"]) for server in _tracker(host, port).summary()["server_info"]]
+    return [key.removeprefix("server:") for key in keys if key.startswith("server:")]
+
+
+def run(
+    host: str, port: int, key: str, model: str, files: Mapping[str, str], options: Mapping[str, Any], threads: int
+) -> dict[str, Any]:
+    """Run a compiled model on a free device of that key.
+
+    Returns
+    -------
+    dict
+        ``value`` as lts-runner gives it, without memory; or ``gone``, why the device did not answer; or ``none``, that
+        the tracker lists no device of that key.
+
+    Raises
+    ------
+    MeasurementError
+        When there is no tracker, or the model cannot be run.
+    """
+    tracker = _tracker(host, port)
+    if f"server:{key}" not in [server["key"] for server in tracker.summary()["server_info"]]:
+        return {"none": f"the tracker at {host}:{port} lists no device '{key}'"}
+    try:
+        remote = tracker.request(key, session_timeout=0, max_retry=1)
+    except Exception as error:  # of many types, with the socket's words
+        return {"gone": _last_line(error)}
+    try:
+        return {"value": _run(remote, Path(model), files, options, threads)}
+    except MeasurementError:
+        raise
+    except Exception as error:
+        if not _answers(remote):
+            return {"gone": _last_line(error)}
+        raise MeasurementError(_last_line(error)) from None
+
+
+def _run(
+    remote: Any, folder: Path, files: Mapping[str, str], options: Mapping[str, Any], threads: int
+) -> dict[str, Any]:
+    from tvm import relax
+
+    start = time.perf_counter()
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    _set_threads(remote, threads)
+    remote.upload(str(folder / manifest["library"]))
+    device = remote.cpu(0)
+    machine = relax.VirtualMachine(remote.load_module(manifest["library"]), device)
+
+    def tensors(specifications: Sequence[Mapping[str, Any]]) -> list[Any]:
+        return [_tensor(s, Path(files.get(s["file"], folder / s["file"])), device) for s in specifications]
+
+    inputs, weights = tensors(manifest["inputs"]), tensors(manifest["weights"])
+    if manifest["prepare"]:
+        weights = _call(machine, manifest["prepare"], weights)
+    loaded = time.perf_counter()
+    name = manifest["function"]
+    begun = time.perf_counter()
+    outputs = _call(machine, name, [*inputs, *weights])
+    once = time.perf_counter() - begun
+    checked = _check(manifest, [output.numpy() for output in outputs], files, options)
+
+    def sample(n: int) -> list[int]:
+        evaluator = machine.module.time_evaluator("invoke_stateful", device, number=1, repeat=n)
+        return [max(1, round(1e9 * seconds)) for seconds in evaluator(name).results]
+
+    samples = _sample(sample, once, options)
+    return {
+        "samples_ns": samples,
+        "wall_ns": samples,
+        **checked,
+        "load_seconds": loaded - start,
+        "run_seconds": time.perf_counter() - loaded,
+        "warnings": [],
+    }
+
+
+def _sample(sample: Callable[[int], list[int]], once: float, options: Mapping[str, Any]) -> list[int]:
+    """Nanoseconds of single runs, as many as `lts.backends.timing.time_runs` takes; `once` is a guess, seconds."""
+    least, min_time = int(options.get("min_repeats", 10)), float(options.get("min_time", 0.3))
+    seconds = min(once, sample(1)[0] / 1e9)  # which also warms up
+    wanted = max(least, math.ceil(min_time / seconds))
+    if wanted * seconds > max(_MAX_TIME, min_time):
+        wanted = max(_FEWEST, int(max(_MAX_TIME, min_time) / seconds))
+    return sample(min(wanted, int(options.get("max_repeats", _MAX_REPEATS))))
+
+
+def _tracker(host: str, port: int) -> Any:
+    from tvm import rpc
+
+    try:
+        return rpc.connect_tracker(host, port)
+    except Exception as error:
+        raise MeasurementError(f"no TVM RPC tracker answers at {host}:{port}: {_last_line(error)}") from None
+
+
+def _answers(remote: Any) -> bool:
+    """Whether the device is still there after something went wrong."""
+    try:
+        _ = remote.cpu(0).exist
+    except Exception:
+        return False
+    return True
+
+
+def _set_threads(remote: Any, threads: int) -> None:
+    try:
+        configure = remote.get_function("runtime.config_threadpool")
+    except Exception:  # a server with a smaller runtime
+        return
+    configure(1, threads)
+
+
+def _tensor(specification: Mapping[str, Any], path: Path, device: Any) -> Any:
+    import numpy as np
+    import tvm
+
+    shape = tuple(specification["shape"])
+    array = np.empty(shape, specification["dtype"])
+    if array.size:
+        offset = int(specification["offset"])
+        try:
+            array[...] = np.memmap(path, array.dtype, "r", offset, shape)
+        except (OSError, ValueError) as error:
+            raise MeasurementError(f"cannot read '{specification['name']}' from {path}: {error}") from None
+    return tvm.runtime.tensor(array, device)
+
+
+def _call(machine: Any, function: str, arguments: Sequence[Any]) -> list[Any]:
+    """Outputs of a function of the model; its arguments stay set."""
+    machine.set_input(function, *arguments)
+    machine.invoke_stateful(function)
+    outputs = machine.get_outputs(function)
+    return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+
+
+def _check(
+    manifest: Mapping[str, Any], outputs: Sequence[Any], files: Mapping[str, str], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What lts-runner says of the outputs. Raises `MeasurementError` when one is not finite."""
+    import numpy as np
+
+    for name, output in zip(manifest["outputs"], outputs, strict=True):
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
+            raise MeasurementError(f"the output '{name}' of {manifest['phase']} is not finite")
+    first = np.ascontiguousarray(outputs[0])
+    flat = first.reshape(-1).astype(np.float32)
+    checked: dict[str, Any] = {
+        "checksum": f"{zlib.crc32(first.tobytes()):08x}",
+        "rms": float(np.sqrt(np.vdot(flat, flat) / max(1, flat.size))),
+    }
+    if "expected" in options:
+        wanted = np.fromfile(files[options["expected"]["file"]], np.float32)
+        if wanted.size != flat.size:
+            raise MeasurementError(f"the output has {flat.size} numbers; {wanted.size} are expected")
+        checked["output_error"] = float(np.abs(flat - wanted).max() / max(np.abs(wanted).max(), 1e-30))
+        checked["correct"] = checked["output_error"] <= options["expected"]["tolerance"]
+    return checked
+
+
+def _last_line(error: BaseException) -> str:
+    """What an error says at its end; TVM's begin with a stack of the other side."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][-300:] if lines else type(error).__name__

@@ -1,0 +1,54 @@
+"""The sections of a report about a target that models are compiled for, or that only estimates are known of."""
+
+from __future__ import annotations
+
+from lts.report.contents import Contents
+from lts.report.sections import escaped, simple_table
+from lts.text import number
+
+_COSTS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
+_CHECKS = ("output_error", "instructions", "decode_instructions")
+
+
+def estimates(contents: Contents) -> str:
+    """What estimated costs are, and how to measure instead; nothing when none was estimated."""
+    estimated = [name for name in _COSTS if contents.provenances(name) == ["estimated"]]
+    if not estimated:
+        return ""
+    target = contents.configuration.get("target")
+    published = ""
+    if contents.has("latency_published_ms"):
+        published = (
+            " <b>latency_published_ms</b> is what the software of the published measurements, which the profile was "
+            "fitted to, would take; <b>latency_ms</b> is for a compiled model."
+        )
+    command = f"lts-engine search --target {target} --device ssh://USER@HOST"
+    return (
+        f'<h2>Estimates</h2><p class="warn">Nothing was measured: {escaped(", ".join(estimated))} are estimated from '
+        f"the profile of {escaped(target)} (lts-engine target show {escaped(target)}).{published}</p>"
+        f"<p>To measure on a board: <code>{escaped(command)}</code>; it needs an ssh server and no Python.</p>"
+    )
+
+
+def compiled(contents: Contents) -> str:
+    """Which members of the front were compiled for the target, and what running them gave."""
+    trials = [trial for trial in contents.front.trials if "output_error" in trial.values]
+    if not trials:
+        return ""
+    names = [name for name in _CHECKS if any(name in trial.values for trial in trials)]
+    target = str(contents.configuration.get("target"))
+    mark = f"compiled for {target}: "
+    rows = []
+    for trial in trials:
+        wrong = [text.removeprefix(mark) for text in trial.warnings if text.startswith(mark)]
+        rows.append([trial.id, "; ".join(wrong) or "yes", *(_text(trial.values.get(name)) for name in names)])
+    labels = [f"{name} ({contents.label(name)})" for name in names]
+    return (
+        f"<h2>Compiled for {escaped(target)}</h2><p>The models in <code>models/ID/{escaped(target)}</code>, run and "
+        "compared with ONNX Runtime: output_error is the largest difference of the logits, relative to the largest "
+        f"of them.</p>{simple_table(['trial', 'correct', *labels], rows)}"
+    )
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else number(value)

@@ -12,7 +12,7 @@ step "format and lint"
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/mypy"
-git ls-files '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --dry-run --Werror
+git ls-files '*.c' '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --dry-run --Werror
 scripts/lint_changed
 "$bin/python" scripts/generate_stubs --check
 

@@ -179,6 +179,8 @@ class Deployer:
         Where the compiled models are checked, when it has lts-runner; otherwise this machine or the emulator do.
     n_prompt
         See `deploy`.
+    options
+        Of `lts.backends.tvm.backend.Tvm`.
 
     Attributes
     ----------
@@ -191,11 +193,11 @@ class Deployer:
         When TVM is not installed, or nothing links for the target.
     """
 
-    def __init__(self, target: Target, device: Device | None = None, *, n_prompt: int = 128) -> None:
+    def __init__(self, target: Target, device: Device | None = None, *, n_prompt: int = 128, **options: Any) -> None:
         self.target = target
         self.n_prompt = n_prompt
         self.unchecked: str | None = None
-        self.backend = backend("tvm")
+        self.backend = backend("tvm", **options)
         self.backend.check(target)
         cxx(target.triple)
         self._own: Device | None = None

@@ -155,12 +155,18 @@ class Evaluator:
 
         if name is None:
             name = "onnxruntime" if "python" in self._device.runs and runs_here(self.target) else "tvm"
-        options = {"tune": self._tune} if self._tune else {}
-        self._backend = load_backend(name, **options)
+        self._backend = load_backend(name, **self.tuning())
         check_together(self.target, self._device, self._backend)
         if set(INSTRUCTIONS) & set(self._device.costs):
             self._reference = Reference()  # what emulation is for: is it right, and how many instructions does it take
         return name
+
+    def tuning(self) -> dict[str, Any]:
+        """Options of the backend `tvm`: nothing, or how much to tune, and on which devices."""
+        if not self._tune:
+            return {}
+        tracker = self.device_name.removeprefix("rpc://")
+        return {"tune": self._tune, **({"tracker": tracker} if tracker != self.device_name else {})}
 
     @property
     def device(self) -> Device | None:

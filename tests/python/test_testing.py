@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lts.backends.onnxruntime import OnnxRuntime
 from lts.device import JobResult
 from lts.devices.local import LocalDevice
-from lts.testing import BackendSuite, DeviceSuite
+from lts.testing import BackendSuite, DeviceSuite, RunnerDeviceSuite
 
 
 class TestForkedWorkers(DeviceSuite):
@@ -20,6 +21,12 @@ class TestForkedWorkers(DeviceSuite):
 class TestSpawnedWorkers(DeviceSuite):
     def make_device(self) -> LocalDevice:
         return LocalDevice(fork=False)
+
+
+@pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed: pip install 'lts-engine[tvm]'")
+class TestLocalRunner(RunnerDeviceSuite):
+    def make_device(self) -> LocalDevice:
+        return LocalDevice()
 
 
 class TestOnnxRuntime(BackendSuite):
@@ -55,5 +62,7 @@ def test_a_device_that_does_nothing_fails_the_suite() -> None:
 def test_the_suites_say_what_to_override() -> None:
     with pytest.raises(NotImplementedError, match="make_device"):
         DeviceSuite().make_device()
+    with pytest.raises(NotImplementedError, match="make_device"):
+        RunnerDeviceSuite().make_device()
     with pytest.raises(NotImplementedError, match="make_backend"):
         BackendSuite().make_backend()

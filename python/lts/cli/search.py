@@ -71,7 +71,12 @@ def command(
         int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
     ] = None,
     tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
-    candidate_timeout: Annotated[str, typer.Option(help="Time for one candidate.", metavar="DURATION")] = "60s",
+    candidate_timeout: Annotated[
+        str | None,
+        typer.Option(
+            help="Time for one candidate.", metavar="DURATION", show_default="60s, and 10s for each trial of --tune"
+        ),
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUTPUT_DIR/study.db")
     ] = None,
@@ -79,7 +84,7 @@ def command(
     export: Annotated[Export, typer.Option(help="Members of the front to write as models at the end.")] = Export.knee,
     front_size: Annotated[
         int, typer.Option(help="Members of the front, at most, that are shown and compiled when costs are estimates.")
-    ] = 8,
+    ] = 6,
     output: FormatOption = Format.table,
 ) -> None:
     """Search a space for the Pareto front of a device.
@@ -108,7 +113,7 @@ def command(
         device=device,
         backend=backend,
         n_prompt=n_prompt,
-        timeout=duration(candidate_timeout),
+        timeout=duration(candidate_timeout) if candidate_timeout else 60.0 + 10.0 * tune,
         threads=threads,
         tune=tune,
     )
@@ -224,7 +229,7 @@ def _compile(study: Study, evaluator: Evaluator, front: Front, directory: Path, 
     from lts.errors import MeasurementError
 
     try:
-        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt)
+        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
     except MeasurementError as error:
         raise MeasurementError(f"the front is not compiled (--export none leaves that out): {error}") from None
     knee = front.pick("knee")

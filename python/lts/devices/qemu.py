@@ -34,6 +34,7 @@ _QEMU = {
 }
 # The processor with all extensions that the emulator knows; every emulator calls it so.
 _ANY_CPU = "max"
+_FLAGS = ("-x", "c", "-O2", "-Wall", "-shared", "-fPIC", "-fvisibility=hidden")
 _TIMEOUT = 60.0
 
 
@@ -69,11 +70,24 @@ class Emulator:
         return f"{self.program.name} {self.version}"
 
     def command(self, marks: Path) -> list[str]:
-        """Starts lts-runner for one request; the counts go into the file `marks`."""
+        """Starts lts-runner for one request; the counts go into the file `marks`.
+
+        Without environment variables: how many there are decides how the program's memory is divided.
+        """
         # In qemu's options a comma separates, and two of them are one.
         plugin, out = (str(path).replace(",", ",,") for path in (self.plugin, marks))
         return [
-            *(str(self.program), "-L", str(self.sysroot), "-cpu", self.cpu, "-plugin", f"file={plugin},out={out}"),
+            *(
+                "env",
+                "-i",
+                str(self.program),
+                "-L",
+                str(self.sysroot),
+                "-cpu",
+                self.cpu,
+                "-plugin",
+                f"file={plugin},out={out}",
+            ),
             *(str(self.runner), "--once"),
         ]
 
@@ -164,7 +178,7 @@ def plugin(version: str, folder: Path | None = None) -> Path:
         When there is no compiler, or it does not compile the plugin.
     """
     source = _source()
-    key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(repr(_FLAGS).encode() + source.read_bytes()).hexdigest()[:12]
     folder = data_folder() / "emulator" if folder is None else folder
     built = folder / f"instructions-{key}-qemu-{version}.so"
     if built.is_file():
@@ -176,19 +190,7 @@ def plugin(version: str, folder: Path | None = None) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             made = Path(unfinished) / "instructions.so"
             done = subprocess.run(
-                [
-                    compiler,
-                    "-x",
-                    "c",
-                    "-O2",
-                    "-Wall",
-                    "-shared",
-                    "-fPIC",
-                    "-fvisibility=hidden",
-                    "-o",
-                    str(made),
-                    str(source),
-                ],
+                [compiler, *_FLAGS, "-o", str(made), str(source)],
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -10,8 +11,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from lts.backends import BuildError, Workload
+from lts.bundle import data_folder
 from lts.device import MANIFEST, Job, RunnerJob, Runs
-from lts.devices.local import LocalDevice
+from lts.devices.local import LocalDevice, runs_here
 from lts.errors import UsageError
 from lts.target import Target
 from lts.toolchain import cxx
@@ -27,21 +29,31 @@ class Tvm:
     tune
         Trials of MetaSchedule for each model, 0 for the built-in schedules alone.
     database
-        Directory of what tuning has found; used even when `tune` is 0.
+        Folder of the schedules that tuning has found, which a build with `tune` uses again; by default one for each
+        processor, in lts-engine's data.
+    tracker
+        ``host:port/key`` of a TVM RPC tracker on whose devices tuning measures; by default this machine does.
     """
 
     name = "tvm"
     needs: Runs = "runner"
 
-    def __init__(self, tune: int = 0, database: Path | None = None) -> None:
+    def __init__(self, tune: int = 0, database: Path | None = None, tracker: str | None = None) -> None:
+        if tune < 0:
+            raise UsageError(f"tune is {tune}; it must be at least 0")
         self.tune = tune
         self.database = database
+        self.tracker = tracker
         # One for every thread that compiles at the same time.
         self._workers: list[LocalDevice] = []
         self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` unless the precision is that of the exported models, float32."""
+        """Raise `UsageError` unless the precision is that of the exported models, float32, and tuning can measure."""
+        if self.tune > 0 and self.tracker is None and not runs_here(target):
+            raise UsageError(
+                f"tuning for target '{target.name}' measures on it: use --device rpc://TRACKER:PORT/KEY, or no --tune"
+            )
         if target.precision != "float32":
             raise UsageError(
                 f"backend 'tvm' compiles float32 models; target '{target.name}' has precision {target.precision}"
@@ -65,7 +77,8 @@ class Tvm:
             "target": asdict(target),
             **asdict(workload),
             "tune": self.tune,
-            "database": None if self.database is None else str(self.database),
+            "database": str(self._database(target)) if self.tune > 0 else None,
+            "tracker": self.tracker,
         }
         worker = self._worker()
         try:
@@ -93,6 +106,10 @@ class Tvm:
         while self._workers:
             self._workers.pop().close()
         self._idle = SimpleQueue()
+
+    def _database(self, target: Target) -> Path:
+        name = re.sub(r"[^\w.-]+", "-", f"{target.triple}-{target.cpu}")
+        return self.database or data_folder() / "tuning" / name
 
     def _worker(self) -> LocalDevice:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,8 @@ def _tune_one(function: Any, target: Any, tiles: Tiles, trials: int, database: A
                 num_trials_per_iter=_LEAST_TRIALS,
                 runner=runner,
                 database=found,
+                # Which schedules are worth measuring: learned where XGBoost is installed (the extra `tune`).
+                cost_model="xgb" if find_spec("xgboost") else "random",
                 num_tuning_cores=1,
                 seed=1,
             )

@@ -135,6 +135,7 @@ def against_published(arguments: argparse.Namespace, target: Target) -> int:
                     "error": found.error,
                 }
                 if found.error is None:
+                    arguments.records.parent.mkdir(parents=True, exist_ok=True)
                     with arguments.records.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(record) + "\n")
                 return record
@@ -251,7 +252,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, help="of the prompt; default 16, with --against-default 64")
     parser.add_argument("--cpu", default="cortex-a72", help="as LLVM and qemu call it")
     parser.add_argument("--table", type=Path, help="the published table")
-    parser.add_argument("--records", type=Path, default=Path("bench_instructions.jsonl"))
+    parser.add_argument("--records", type=Path, default=Path("build/bench_instructions.jsonl"))
     parser.add_argument("--jobs", type=int, help="models at the same time; default: as many as processors")
     arguments = parser.parse_args()
     if arguments.tokens is None:

@@ -42,7 +42,9 @@ def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], dir
             n_wrong += result.error is not None
             trial = futures[future]
             warnings = [] if result.error is None else [f"compiled for {deployer.target.name}: {result.error}"]
-            study.annotate(trial.id, result.values, result.provenance, warnings)
+            # What the search was told stands, such as the instructions on an emulated device.
+            values = {name: value for name, value in result.values.items() if name not in study.search.columns}
+            study.annotate(trial.id, values, {name: result.provenance[name] for name in values}, warnings)
             typer.echo(f"[{done}/{len(members)}] trial {trial.id}: {_outcome(result, deployer)}", err=True)
     except BaseException:
         deployer.close()

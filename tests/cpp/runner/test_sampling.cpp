@@ -27,10 +27,10 @@ TEST(RunnerSampling, TakesNoMoreThanTheLargestNumber) {
 }
 
 TEST(RunnerSampling, GoesOnForTheShortestTime) {
-  const Timing timing = time_runs([] { spin(0.001); }, {.min_time = 0.03, .min_repeats = 2});
-  double sum = 0;
-  for (const auto sample : timing.wall_ns) sum += static_cast<double>(sample) * 1e-9;
-  EXPECT_GE(sum, 0.02);
+  const double start = now();
+  const Timing timing = time_runs([] { spin(0.001); }, {.min_time = 0.1, .min_repeats = 2});
+  EXPECT_GE(now() - start, 0.1);
+  EXPECT_GE(timing.samples_ns.size(), 2U);
 }
 
 TEST(RunnerSampling, IsContentWithSixSlowCalls) {

@@ -59,7 +59,7 @@ def run(
     except MeasurementError:
         raise
     except Exception as error:
-        if not _answers(remote):
+        if not _answers(remote, error):
             return {"gone": _last_line(error)}
         raise MeasurementError(_last_line(error)) from None
 
@@ -123,13 +123,14 @@ def _tracker(host: str, port: int) -> Any:
         raise MeasurementError(f"no TVM RPC tracker answers at {host}:{port}: {_last_line(error)}") from None
 
 
-def _answers(remote: Any) -> bool:
+def _answers(remote: Any, error: BaseException) -> bool:
     """Whether the device is still there after something went wrong."""
+    if "kShutdown" in str(error):  # the answer to a call when the other side has ended
+        return False
     try:
-        _ = remote.cpu(0).exist
+        return bool(remote.cpu(0).exist)
     except Exception:
         return False
-    return True
 
 
 def _set_threads(remote: Any, threads: int) -> None:

@@ -55,9 +55,9 @@ class Farm:
         arguments = ["rpc_server", *_at(free_port()), "--tracker", f"127.0.0.1:{self.port}", "--key", KEY]
         self.servers.append(self._start(f"server{len(self.servers)}", arguments))
 
-    def wait_for(self, n: int) -> None:
+    def wait_for(self, n: int, timeout: float = _START_TIMEOUT) -> None:
         """Until the tracker lists so many servers."""
-        self._wait(lambda: self._listed() == n, f"the tracker does not list {n} servers")
+        self._wait(lambda: self._listed() == n, f"the tracker does not list {n} servers", timeout)
 
     def kill(self, i: int) -> None:
         """SIGKILL to a server and all that it has started."""
@@ -99,9 +99,9 @@ class Farm:
             return True
         return False
 
-    def _wait(self, condition: object, problem: str) -> None:
+    def _wait(self, condition: object, problem: str, timeout: float = _START_TIMEOUT) -> None:
         assert callable(condition)
-        end = time.monotonic() + _START_TIMEOUT
+        end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 logs = "\n".join(path.read_text(errors="replace")[-500:] for path in self.folder.glob("*.log"))

@@ -98,6 +98,7 @@ def deploy(
     start = time.monotonic()
     result = Deployment(folder)
     formats = tuple(formats)
+    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
     written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed)
     try:
         for phase in phases:
@@ -112,7 +113,11 @@ def deploy(
             result.files.append(built)
             job = backend.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=_CHECK_REPEATS)
             if device is not None and reference is not None and isinstance(job, RunnerJob):
-                expected = reference.write(model, workload)
+                try:
+                    expected = reference.write(model, workload)
+                except BuildError as error:
+                    result.error = f"{phase}: {error}"
+                    return result
                 left = timeout - (time.monotonic() - start)
                 try:
                     result.error = _check(result, job, expected, phase, device, reference, max(0.1, left))
@@ -123,7 +128,7 @@ def deploy(
         result.checked = device is not None and reference is not None
     finally:
         if "onnx" not in formats:
-            for path in written:
+            for path in set(written) - before:  # what was there stays
                 if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
                     path.unlink(missing_ok=True)
     return result

@@ -36,6 +36,8 @@ if [[ $extra == dev ]]; then
 else
   .venv/bin/python -m pip install --quiet --disable-pip-version-check ".[$extra]"
 fi
+.venv/bin/lts-engine target bundle host >/dev/null ||
+  echo "install.sh: models compiled for this machine will not be run, for the reason above" >&2
 .venv/bin/lts-engine target bundle arm64 >/dev/null ||
   echo "install.sh: models for arm64 will be compiled but not run, for the reason above" >&2
 echo "installed: $PWD/.venv/bin/lts-engine"

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lts import machine
-from lts._core import Architecture
+from lts._core import Architecture, family
 from lts.backends import Backend, BuildError, Workload, backend
 from lts.device import MANIFEST, Device, RunnerJob
 from lts.device import device as open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError, UsageError
 from lts.export import export
-from lts.measure import INSTRUCTIONS, OUTPUT_ERROR
-from lts.reference import Reference
+from lts.measure import INSTRUCTIONS, OUTPUT_ERROR, provenance_of
+from lts.reference import Reference, difference
 from lts.target import Target
 from lts.toolchain import cxx
+from lts.trial import COMPILED, CORRECT, Provenance
 
-if TYPE_CHECKING:
-    from lts.trial import Provenance
-
-PHASES = ("prefill", "decode")
 _CHECK_REPEATS = 1
+_STOPPED = "stopped before the end"
 
 
 @dataclass
@@ -46,6 +45,17 @@ class Deployment:
     checked: bool = False
     error: str | None = None
 
+    @property
+    def outcome(self) -> str:
+        """For the `deployed` of a trial."""
+        return self.error or (CORRECT if self.checked else COMPILED)
+
+
+def phases_of(architecture: Architecture, n_prompt: int) -> tuple[str, ...]:
+    """The models of an architecture: no decode step where its positions end with the prompt."""
+    limited = family(architecture.family).position != "relative"
+    return ("prefill",) if limited and architecture.n_positions <= n_prompt else ("prefill", "decode")
+
 
 def deploy(
     architecture: Architecture,
@@ -57,10 +67,10 @@ def deploy(
     reference: Reference | None = None,
     n_prompt: int = 128,
     timeout: float = 300.0,
-    phases: Sequence[str] = PHASES,
     formats: Iterable[str] = ("json",),
     weights: bool = True,
     seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
     """Write an architecture with random weights, compile it for the target, and check the result on a device.
 
@@ -78,8 +88,6 @@ def deploy(
         Tokens of the prompt pass, tokens before the decode step: a compiled model has fixed sizes.
     timeout
         Seconds for all of it.
-    phases
-        Which models.
     formats
         What else to write, see `lts.export.export`.
     seed
@@ -87,6 +95,8 @@ def deploy(
     weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
+    stop
+        Asked before every step whether to give up.
 
     Raises
     ------
@@ -95,34 +105,29 @@ def deploy(
     MeasurementError
         When nothing can be compiled, or run on the device.
     """
-    start = time.monotonic()
+    end = time.monotonic() + timeout
     result = Deployment(folder)
     formats = tuple(formats)
     before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
     written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed)
     try:
-        for phase in phases:
+        for phase in phases_of(architecture, n_prompt):
+            if stop():
+                result.error = _STOPPED
+                return result
             workload = Workload.of(architecture, phase, n_prompt)
             model = folder / f"{phase}.onnx"
-            left = timeout - (time.monotonic() - start)
             try:
-                built = _placed(backend.build(model, target, workload, max(0.1, left)), folder / target.name / phase)
+                built = backend.build(model, target, workload, _left(end))
+                result.files.append(_placed(built, folder / target.name / phase))
             except BuildError as error:
                 result.error = f"the {phase} model cannot be built: {error}"
                 return result
-            result.files.append(built)
-            job = backend.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=_CHECK_REPEATS)
+            job = backend.job(
+                result.files[-1], workload, threads=target.threads, min_time=0.0, min_repeats=_CHECK_REPEATS
+            )
             if device is not None and reference is not None and isinstance(job, RunnerJob):
-                try:
-                    expected = reference.write(model, workload)
-                except BuildError as error:
-                    result.error = f"{phase}: {error}"
-                    return result
-                left = timeout - (time.monotonic() - start)
-                try:
-                    result.error = _check(result, job, expected, phase, device, reference, max(0.1, left))
-                finally:
-                    expected.unlink(missing_ok=True)
+                result.error = _check(result, job, model, workload, device, reference, end, stop)
                 if result.error is not None:
                     return result
         result.checked = device is not None and reference is not None
@@ -141,6 +146,7 @@ def _placed(built: Path, place: Path) -> Path:
         if place.is_dir():
             shutil.rmtree(place)
         shutil.move(built, place)
+        place.chmod(0o755)  # a temporary folder is for its owner alone
         manifest = place / MANIFEST
         description = json.loads(manifest.read_text(encoding="utf-8"))
         for weight in description["weights"]:
@@ -153,24 +159,42 @@ def _placed(built: Path, place: Path) -> Path:
     return place
 
 
+def _left(end: float) -> float:
+    return max(0.1, end - time.monotonic())
+
+
 def _check(
-    result: Deployment, job: RunnerJob, expected: Path, phase: str, device: Device, reference: Reference, timeout: float
+    result: Deployment,
+    job: RunnerJob,
+    model: Path,
+    workload: Workload,
+    device: Device,
+    reference: Reference,
+    end: float,
+    stop: Callable[[], bool],
 ) -> str | None:
     """Run a compiled model and keep what that gives. Returns what is wrong with it."""
-    ended = device.run(reference.attach(job, expected), timeout)
+    phase = workload.phase
+    try:
+        expected = reference.write(model, workload)
+    except BuildError as error:
+        return f"{phase}: {error}"
+    try:
+        if stop():
+            return _STOPPED
+        ended = device.run(reference.attach(job, expected), _left(end))
+    finally:
+        expected.unlink(missing_ok=True)
     if ended.error is not None:
         return f"{phase}: {ended.error}"
-    kind: Provenance = "emulated" if set(INSTRUCTIONS) & set(device.costs) else "measured"
-    error = float(ended.value[OUTPUT_ERROR])
-    result.values[OUTPUT_ERROR] = max(error, result.values.get(OUTPUT_ERROR, 0.0))
+    kind = provenance_of(device)
+    differs_by = float(ended.value[OUTPUT_ERROR])
+    result.values[OUTPUT_ERROR] = max(differs_by, result.values.get(OUTPUT_ERROR, 0.0))
     result.provenance[OUTPUT_ERROR] = kind
     if "instructions" in ended.value:
-        name = INSTRUCTIONS[PHASES.index(phase)]
-        result.values[name] = ended.value["instructions"]
-        result.provenance[name] = kind
-    if not ended.value["correct"]:
-        return f"{phase}: the output differs from ONNX Runtime's by {error:.2g} of its largest value"
-    return None
+        result.values[INSTRUCTIONS[phase]] = ended.value["instructions"]
+        result.provenance[INSTRUCTIONS[phase]] = kind
+    return None if ended.value["correct"] else f"{phase}: {difference(differs_by)}"
 
 
 class Deployer:
@@ -205,16 +229,30 @@ class Deployer:
         self.backend = backend("tvm", **options)
         self.backend.check(target)
         cxx(target.triple)
+        self._closed = threading.Event()
         self._own: Device | None = None
         self._device: Device | None = None
         self._reference: Reference | None = None
         try:
             if device is None or "runner" not in device.runs:
-                device = self._own = open_device("local" if runs_here(target) else "emulated")
-            device.check(target)
-            self._device, self._reference = device, Reference()
+                device = self._own = self._open()
+            if device is not None:
+                device.check(target)
+                self._device, self._reference = device, Reference()
         except LtsError as error:
             self.unchecked = str(error)
+
+    def _open(self) -> Device | None:
+        """This machine, or the emulator; None where neither runs such models, and why in `unchecked`."""
+        if runs_here(self.target):
+            return open_device("local")
+        if self.target.kind != "cpu":
+            self.unchecked = f"target '{self.target.name}' is a {self.target.kind}, which no device runs yet"
+        elif self.target.threads > 1:
+            self.unchecked = f"the emulator runs one thread, the models have {self.target.threads}"
+        else:
+            return open_device("emulated")
+        return None
 
     @property
     def parallel(self) -> int:
@@ -224,7 +262,7 @@ class Deployer:
     @property
     def where(self) -> str:
         """Where the models are checked, for people."""
-        emulated = self._device is not None and set(INSTRUCTIONS) & set(self._device.costs)
+        emulated = self._device is not None and provenance_of(self._device) == "emulated"
         return "in the emulator" if emulated else "on the device"
 
     def deploy(self, architecture: Architecture, folder: Path, **options: Any) -> Deployment:
@@ -237,11 +275,13 @@ class Deployer:
             device=self._device,
             reference=self._reference,
             n_prompt=self.n_prompt,
+            stop=self._closed.is_set,
             **options,
         )
 
     def close(self) -> None:
-        """Release what was opened here."""
+        """Release what was opened here; what is being deployed in other threads stops soon."""
+        self._closed.set()
         for held in (self.backend, self._own, self._reference):
             if held is not None:
                 held.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from lts import machine
 from lts._core import Architecture, SearchSpace, analytic, analytic_names, family
 from lts.errors import UsageError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
+_TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
 
 
@@ -76,7 +78,8 @@ class Evaluator:
     n_prompt
         Tokens of the prompt pass; also the context of a decode step.
     timeout
-        Seconds that one candidate may take on the device.
+        Seconds that one candidate may take: to be built, and on the device. By default a minute, ten minutes where it
+        is emulated, and ten seconds more for each trial of `tune`.
     min_time
         Seconds that each quantity is measured at least.
     threads
@@ -101,7 +104,7 @@ class Evaluator:
         device: str | Device | None = None,
         backend: str | None = None,
         n_prompt: int = 128,
-        timeout: float = 60.0,
+        timeout: float | None = None,
         min_time: float = 0.3,
         threads: int | None = None,
         tune: int = 0,
@@ -115,8 +118,10 @@ class Evaluator:
 
         if n_prompt < 1:
             raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
-        if not timeout > 0:
+        if timeout is not None and not timeout > 0:
             raise UsageError(f"the timeout of a candidate is {timeout} s; it must be above 0")
+        if tune < 0:
+            raise UsageError(f"tune is {tune}; it must be at least 0")
         self.target = target if isinstance(target, Target) else load_target(target)
         if threads is not None:
             if not 1 <= threads <= self.target.cores:
@@ -126,7 +131,6 @@ class Evaluator:
             device = "local" if runs_here(self.target) else "none"
         self.device_name = device if isinstance(device, str) else type(device).__name__
         self.n_prompt = n_prompt
-        self.timeout = timeout
         self.min_time = min_time
         self._tune = tune
         self._workdir = workdir
@@ -137,27 +141,40 @@ class Evaluator:
         self._device: Device | None = open_device(device) if isinstance(device, str) else device
         try:
             self.backend_name = self._choose_backend(backend)
+            emulated = self._reference is not None
+            self.timeout = timeout or (_EMULATED_TIMEOUT if emulated else _TIMEOUT) + _TUNE_TIMEOUT * tune
         except BaseException:
             self.close()
             raise
 
     def _choose_backend(self, name: str | None) -> str:
         assert self._device is not None
-        if self.device_name == "none":
+        if not self._device.runs:
             from lts.estimate import check
 
+            self.device_name = "none"
             check(self.target)
+            if name not in (None, "tvm"):
+                raise UsageError(
+                    f"the backend '{name}' needs a device to run on; without one, costs are those of compiled models, "
+                    "'tvm'"
+                )
+            if self._tune:
+                raise UsageError("tuning measures on the device, and there is none: attach one, or leave --tune out")
             return "estimate"
         from lts.backends import backend as load_backend
-        from lts.devices.local import runs_here
-        from lts.measure import INSTRUCTIONS, check_together
+        from lts.bundle import bundle
+        from lts.devices.local import LocalDevice, runs_here
+        from lts.measure import check_together, provenance_of
         from lts.reference import Reference
 
         if name is None:
             name = "onnxruntime" if "python" in self._device.runs and runs_here(self.target) else "tvm"
         self._backend = load_backend(name, **self.tuning())
         check_together(self.target, self._device, self._backend)
-        if set(INSTRUCTIONS) & set(self._device.costs):
+        if self._backend.needs == "runner" and isinstance(self._device, LocalDevice):
+            bundle(machine.triple())  # now, so that it is not in the time of the first candidate
+        if provenance_of(self._device) == "emulated":
             self._reference = Reference()  # what emulation is for: is it right, and how many instructions does it take
         return name
 
@@ -219,6 +236,7 @@ class Evaluator:
             "backend": self.backend_name,
             "n_prompt": self.n_prompt,
             **({"tune": self._tune} if self._tune else {}),
+            "profile": self.target.to_dict(),
         }
 
     def environment(self) -> dict[str, Any]:

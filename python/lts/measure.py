@@ -18,6 +18,7 @@ from lts.backends import BuildError, Workload
 from lts.device import Job, RunnerJob
 from lts.environment import environment_hash
 from lts.errors import LtsError, UsageError
+from lts.reference import difference
 from lts.statistics import advice, summary
 from lts.workdir import WorkDirectory
 
@@ -38,7 +39,7 @@ _PHASE_OF = {
     "decode_instructions": "decode",
 }
 COSTS = tuple(_PHASE_OF)
-INSTRUCTIONS = ("instructions", "decode_instructions")
+INSTRUCTIONS = {"prefill": "instructions", "decode": "decode_instructions"}
 OUTPUT_ERROR = "output_error"
 _TIME_OF = {"prefill": "latency_ms", "decode": "decode_ms_per_token"}
 # Samples have nanoseconds, so their names leave the unit of the cost out.
@@ -49,6 +50,8 @@ _REPEATS = 10
 _REPEATS_FOR_MEMORY = 2
 # What a model file takes besides its weights: the graph and the small tensors.
 _MODEL_BYTES = 2 << 20
+
+_SLOW = "exporting and building it took longer"
 
 # Share of samples during which other programs had the core, from which on a measurement says so.
 _MANY_DISTURBED = 0.1
@@ -161,6 +164,11 @@ def check_together(target: Target, device: Device, backend: Backend) -> None:
         )
 
 
+def provenance_of(device: Device) -> Provenance:
+    """Of what comes from a device: "emulated" where instructions are counted instead of time, else "measured"."""
+    return "emulated" if INSTRUCTIONS["prefill"] in device.costs else "measured"
+
+
 class _Candidate:
     """The arguments of `measure`, and what has come out so far."""
 
@@ -205,7 +213,7 @@ class _Candidate:
             interval=self.interval,
             mad=self.mad,
             samples_ns=self.samples_ns,
-            provenance=dict.fromkeys(self.values, "emulated" if "instructions" in self.device.costs else "measured"),
+            provenance=dict.fromkeys(self.values, provenance_of(self.device)),
             warnings=self.warnings,
             error=error,
             environment=environment_hash(self.device.environment(self.target.threads)),
@@ -222,7 +230,7 @@ class _Candidate:
                 files.append(self._exported(phase))
                 left = timeout - (time.monotonic() - start)
                 if left <= 0:
-                    return f"no result within {timeout:.3g} s: the export took longer"
+                    return f"no result within {timeout:.3g} s: {_SLOW}"
                 files.append(self.backend.build(files[0], self.target, workload, left))
                 job = self._job(files[-1], workload, costs)
                 if self.reference is not None and isinstance(job, RunnerJob):
@@ -238,7 +246,7 @@ class _Candidate:
                 self.seconds["export"] += time.monotonic() - begun
             left = timeout - (time.monotonic() - start)
             if left <= 0:
-                return f"no result within {timeout:.3g} s: the export took longer"
+                return f"no result within {timeout:.3g} s: {_SLOW}"
             result = self.device.run(job, left)
         finally:
             for file in files:
@@ -288,12 +296,12 @@ class _Candidate:
         if (error := result.get(OUTPUT_ERROR)) is not None:
             self.values[OUTPUT_ERROR] = max(error, self.values.get(OUTPUT_ERROR, 0.0))
             if not result["correct"]:
-                return f"{phase}: the output differs from ONNX Runtime's by {error:.2g} of its largest value"
+                return f"{phase}: {difference(error)}"
         for cost in costs:
             if cost == "peak_memory_mib":
                 self._keep_peak(float(result["peak_memory_mib"]))
                 continue
-            if cost in INSTRUCTIONS:
+            if cost in INSTRUCTIONS.values():
                 self.values[cost] = result["instructions"]
                 continue
             found = summary(samples)

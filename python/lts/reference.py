@@ -18,6 +18,11 @@ TOLERANCE = 1e-4
 _TIMEOUT = 120.0
 
 
+def difference(error: float) -> str:
+    """What is wrong with an output that differs by more than the tolerance; `error` relative to the largest value."""
+    return f"the output differs from ONNX Runtime's by {error:.2g} of its largest value"
+
+
 class Reference:
     """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with."""
 

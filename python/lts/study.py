@@ -245,9 +245,15 @@ class Study:
                 raise MeasurementError(f"the first {n_failed} trials all failed, the last one because: {trial.error}")
 
     def annotate(
-        self, key: int, values: Mapping[str, float], provenance: Mapping[str, Provenance], warnings: Iterable[str] = ()
+        self,
+        key: int,
+        values: Mapping[str, float],
+        provenance: Mapping[str, Provenance],
+        deployed: str | None = None,
     ) -> Trial:
         """Add to a complete trial what was found out later, and store it. What the search was told does not change.
+
+        `deployed` as in `Trial`; None leaves it as it is.
 
         Raises
         ------
@@ -263,7 +269,7 @@ class Study:
             trial,
             values={**trial.values, **values},
             provenance={**trial.provenance, **provenance},
-            warnings=list(dict.fromkeys([*trial.warnings, *warnings])),
+            deployed=deployed if deployed is not None else trial.deployed,
         )
         if self._store is not None:
             self._store.write(trials=(self._trials[key],))

@@ -29,15 +29,22 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
     found = []
     for key in sorted({*stored, *given}):
         before, now = stored.get(key), given.get(key)
-        if before == now:
+        # Whether this machine is still what it was, its environment says.
+        if before == now or (key == "profile" and given.get("device") == "local"):
             continue
         if key == "space" and isinstance(before, dict) and isinstance(now, dict):
-            fields = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            fields = _differing(before, now)
             named = f" ({before.get('name')} there, {now.get('name')} here)" if "name" in fields else ""
             found.append(f"the space differs in {', '.join(fields)}{named}")
+        elif key == "profile" and isinstance(before, dict) and isinstance(now, dict):
+            found.append(f"the profile of the target differs in {', '.join(_differing(before, now))}")
         else:
             found.append(f"{key} is {_short(before)} there and {_short(now)} here")
     return found
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
 
 
 def _short(value: Any) -> str:

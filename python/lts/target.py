@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -90,6 +91,15 @@ class Target:
         """The profile as a file for `load_target`."""
         return "\n".join(_toml_lines("", {"schema": SCHEMA, **asdict(self)})) + "\n"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The profile as JSON has it, for `from_dict`; what is not known is left out."""
+        return dict(_known(asdict(self)))
+
+    @staticmethod
+    def from_dict(record: Mapping[str, Any]) -> Target:
+        """The inverse of `to_dict`. Raises `UsageError` for anything else."""
+        return _target(record, None, "the stored target")
+
 
 _FIELDS = tuple(each.name for each in fields(Target))
 _TOP = ("schema", "detect", "like", *_FIELDS)
@@ -123,14 +133,18 @@ def load_target(name_or_path: str | Path) -> Target:
     schema = document.get("schema", SCHEMA)
     if schema != SCHEMA:
         raise UsageError(f"{where}: schema is {schema!r}; this version reads schema {SCHEMA}")
+    return _target({"name": path.stem, **document}, _base(document, where), where)
+
+
+def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Target:
+    """A target from what a document says of it over what it starts from."""
     given = {key: value for key, value in document.items() if key in _FIELDS}
-    base = _base(document, where)
     if base is None and (missing := [key for key in _REQUIRED if key not in given]):
         raise UsageError(
             f"{where}: '{missing[0]}' is missing; needed: {', '.join(_REQUIRED)}, or detect = true, or like = \"NAME\""
         )
     before = {key: getattr(base, key) for key in _FIELDS} if base is not None else {}
-    values: dict[str, Any] = {**before, "name": path.stem, **given}
+    values: dict[str, Any] = {**before, **given}
     if isinstance(values.get("features"), list):
         values["features"] = tuple(values["features"])
     assumptions = Assumptions() if base is None else base.estimate
@@ -188,6 +202,15 @@ def _base(document: Mapping[str, Any], where: str) -> Target | None:
     return load_target(str(like))
 
 
+def _known(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if inner := dict(_known(value)):
+                yield key, inner
+        elif value is not None:
+            yield key, list(value) if isinstance(value, tuple) else value
+
+
 def _toml_lines(path: str, table: Mapping[str, Any]) -> list[str]:
     """A table as TOML, its sub-tables last and only where they hold anything."""
     lines, tables = [], []
@@ -211,6 +234,9 @@ def _check(values: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: '{key}' must be a string, got {value!r}")
         if not value and key in ("name", "triple", "cpu") and key in values:
             raise UsageError(f"{where}: '{key}' must not be empty")
+    name = values.get("name", "")
+    if name in (".", "..") or re.search(r"[/\x00-\x1f\x7f]", name):
+        raise UsageError(f"{where}: 'name' is {name!r}; folders are called after it, so it must have no '/'")
     for key in ("cores", "threads", *_OPTIONAL_SIZES):
         value = values.get(key, 1)
         if value is None and key in _OPTIONAL_SIZES:

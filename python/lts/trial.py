@@ -16,10 +16,17 @@ complete: has a value for every column. failed: could not be evaluated, for the 
 
 Provenance = Literal["exact", "measured", "predicted", "estimated", "emulated"]
 
+CORRECT = "correct"
+COMPILED = "compiled, not run"
+
 
 @dataclass(frozen=True)
 class Trial:
-    """An architecture with what is known of it. Units are in the names of the values."""
+    """An architecture with what is known of it. Units are in the names of the values.
+
+    `deployed` says what became of compiling it for the target: `CORRECT` when every model was run and was right,
+    `COMPILED` when nothing could run them, or else the reason; None when it was not tried.
+    """
 
     id: int
     state: TrialState
@@ -32,6 +39,7 @@ class Trial:
     feasible: bool | None = None
     error: str | None = None
     warnings: list[str] = field(default_factory=list)
+    deployed: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     target: str = ""
     device: str = ""
@@ -56,6 +64,7 @@ class Trial:
             "feasible": self.feasible,
             "error": self.error,
             "warnings": self.warnings,
+            "deployed": self.deployed,
             "seconds": self.seconds,
             "target": self.target,
             "device": self.device,

@@ -166,6 +166,46 @@ def test_an_emulated_device_has_instructions_as_its_cost(tmp_path: Path) -> None
     assert "--backend tvm" in result.stderr
 
 
+def test_a_prompt_as_long_as_the_positions_has_no_decode_step(tmp_path: Path) -> None:
+    arguments = ["search", "gpt2-tiny", "--target", "arm64", "--n-prompt", "256", "--trials", "20", "--front-size", "1"]
+    result = run(tmp_path, *arguments, "-o", "json")
+    assert result.returncode == 0, result.stderr
+    assert "no decode step" in result.stderr
+    (record,) = json.loads(result.stdout)
+    assert record["deployed"] == "correct"
+    assert "instructions" in record["values"]
+
+
+def test_a_target_of_ones_own(tmp_path: Path) -> None:
+    """It is known by what its file says, not by its name."""
+    profile = tmp_path / "cortex-a53.toml"  # a name that a target of ours has, too
+    profile.write_text('like = "cortex-a72"\n')
+    arguments = ["search", "gpt2-tiny", "--target", profile.name, "--n-prompt", "8", "--trials", "20"]
+    result = run(tmp_path, *arguments, "--export", "none", "-o", "json")
+    assert result.returncode == 0, result.stderr
+    assert not list(tmp_path.rglob("model.so"))
+    profile.write_text('like = "cortex-a72"\nfrequency_mhz = 500\n')
+    result = run(tmp_path, *arguments, "--export", "none")
+    assert result.returncode == 2
+    assert "the profile of the target differs in estimate, frequency_mhz" in result.stderr
+    profile.unlink()
+    result = run(tmp_path, "export", "gpt2-tiny-cortex-a53-estimated", "--format", "tvm", "-o", "json")
+    assert result.returncode == 0, result.stderr
+    (manifest,) = tmp_path.rglob("decode/model.json")
+    assert manifest.parent.parent.name == "cortex-a53"
+
+
+def test_what_the_compile_stage_stumbles_over_comes_after_the_results(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "out" / "models"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("")
+    result = run(tmp_path, *ARGUMENTS, "--output-dir", "out", "-o", "json")
+    assert result.returncode == 2
+    assert json.loads(result.stdout)
+    assert "models" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
 def test_ctrl_c_while_the_front_is_compiled(tmp_path: Path) -> None:
     arguments = [a if a != "2" else "6" for a in ARGUMENTS]
     process = subprocess.Popen(

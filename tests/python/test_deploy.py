@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ import pytest
 
 import lts
 from lts.backends import BuildError, Workload
-from lts.deploy import deploy
+from lts.deploy import Deployer, Deployment, deploy, phases_of
 from lts.device import MANIFEST, Job, JobResult, RunnerJob
-from lts.errors import UsageError
-from lts.target import Target
+from lts.errors import MeasurementError, UsageError
+from lts.export import export
+from lts.target import Target, load_target
+from lts.toolchain import cxx
+from lts.trial import COMPILED, CORRECT
 
 TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
+FOREIGN = load_target("x86-64-v3" if platform.machine() == "aarch64" else "arm64")
 ARCHITECTURE = lts.SearchSpace.load("gpt2-tiny").sample(1, 0)[0]
 
 
@@ -158,6 +164,64 @@ def test_a_model_that_is_wrong_or_fails_is_told(tmp_path: Path) -> None:
     result = deployed(tmp_path, Compiler(fails_in="decode"))
     assert result.error == "the decode model cannot be built: no such operator"
     assert [file.name for file in result.files] == ["prefill"]
+
+
+def test_what_became_of_it() -> None:
+    assert Deployment(Path()).outcome == COMPILED
+    assert Deployment(Path(), checked=True).outcome == CORRECT
+    assert Deployment(Path(), error="decode: it crashed").outcome == "decode: it crashed"
+
+
+def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
+    class Nothing(Expected):
+        def write(self, model: Path, workload: Workload) -> Path:
+            raise BuildError("ONNX Runtime gives no outputs")
+
+    result = deploy(ARCHITECTURE, tmp_path, TARGET, Compiler(), device=Board(good()), reference=Nothing(), n_prompt=5)
+    assert result.error == "prefill: ONNX Runtime gives no outputs"
+
+
+def test_files_that_were_there_stay(tmp_path: Path) -> None:
+    export(ARCHITECTURE, tmp_path, ("onnx",))
+    names = {path.name for path in tmp_path.iterdir()}
+    deployed(tmp_path, formats=(), weights=False)
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "board"}
+
+
+def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
+    compiler = Compiler()
+    result = deployed(tmp_path, compiler, Board(good()), n_prompt=ARCHITECTURE.n_positions)
+    assert result.checked
+    assert [workload.phase for workload in compiler.workloads] == ["prefill"]
+    assert phases_of(ARCHITECTURE, ARCHITECTURE.n_positions - 1) == ("prefill", "decode")
+    (relative,) = lts.SearchSpace.load("transformer-xl-tiny").sample(1, 0)
+    assert phases_of(relative, 10_000) == ("prefill", "decode")
+
+
+def test_it_can_be_stopped(tmp_path: Path) -> None:
+    compiler = Compiler()
+    answers = iter([False, False, True])
+    result = deployed(tmp_path, compiler, Board(good()), stop=lambda: next(answers))
+    assert result.error == "stopped before the end"
+    assert len(compiler.workloads) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (load_target("sm_80"), "target 'sm_80' is a gpu, which no device runs yet"),
+        (replace(FOREIGN, threads=2), "the emulator runs one thread, the models have 2"),
+    ],
+)
+def test_why_nothing_is_checked(target: Target, sentence: str) -> None:
+    pytest.importorskip("tvm", reason="tvm is not installed")
+    try:
+        cxx(target.triple)
+    except MeasurementError as error:
+        pytest.skip(str(error))
+    deployer = Deployer(target)
+    assert deployer.unchecked == sentence
+    deployer.close()
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -294,6 +294,22 @@ def test_importing_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_close_ends_the_jobs_that_wait_too() -> None:
+    local = LocalDevice()
+    results: list[JobResult] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(local.run(Job("lts.testing.jobs:hang"), TIMEOUT)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    local.close()
+    for thread in threads:
+        thread.join(TIMEOUT / 2)
+    assert [result.error for result in results] == ["the device was closed"] * 3
+
+
 @pytest.mark.parametrize("fork", [True, False])
 def test_close_ends_a_job_of_another_thread(fork: bool) -> None:
     local = LocalDevice(fork=fork)

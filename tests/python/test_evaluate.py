@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lts
+from lts.devices.none import NoDevice
 from lts.errors import UsageError
 from lts.evaluate import Evaluation, Evaluator, FunctionEvaluator, counted_provenance, problem_with
+from lts.target import load_target
 
 GPT2 = lts.Architecture("gpt2", vocab_size=512, n_positions=64, d_model=32, n_head=[2, 4], d_ff=[64, 128])
 
@@ -67,6 +71,10 @@ def test_relative_positions_have_no_longest_prompt() -> None:
         ({"backend": "nonsense"}, "nonsense"),
         ({"n_prompt": 0}, "n_prompt is 0; it must be at least 1"),
         ({"timeout": 0}, "must be above 0"),
+        ({"tune": -1}, "tune is -1"),
+        ({"target": "arm64", "device": "none", "backend": "nonsense"}, "the backend 'nonsense' needs a device"),
+        ({"target": "arm64", "device": "none", "backend": "onnxruntime"}, "'onnxruntime' needs a device"),
+        ({"target": "arm64", "device": "none", "tune": 8}, "tuning measures on the device, and there is none"),
         ({"threads": 0}, "threads is 0"),
         ({"threads": 10_000}, "threads is 10000"),
     ],
@@ -74,6 +82,22 @@ def test_relative_positions_have_no_longest_prompt() -> None:
 def test_a_wrong_argument_is_told(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         Evaluator(**options)
+
+
+def test_without_a_device_costs_are_estimated() -> None:
+    for given in ("none", NoDevice()):
+        with Evaluator("arm64", device=given, backend="tvm") as evaluator:
+            assert (evaluator.device_name, evaluator.backend_name) == ("none", "estimate")
+            found = evaluator.evaluate(GPT2, ["latency_ms"])
+            assert found.provenance["latency_ms"] == "estimated"
+
+
+def test_what_a_target_says_belongs_to_the_description() -> None:
+    cortex = load_target("cortex-a72")
+    with Evaluator(cortex, device="none") as one, Evaluator(replace(cortex, l2_kib=1), device="none") as other:
+        assert one.describe()["profile"]["l2_kib"] == cortex.l2_kib
+        assert one.describe() != other.describe()
+        assert json.loads(json.dumps(one.describe())) == one.describe()
 
 
 def test_a_function_is_an_evaluator() -> None:

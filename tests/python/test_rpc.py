@@ -16,8 +16,11 @@ import pytest
 from rpc_farm import KEY, Farm, free_port
 
 import lts
+from lts import machine
 from lts.backends import Workload
 from lts.device import Job, JobResult, RunnerJob, device
+from lts.devices import rpc_worker
+from lts.devices.local import LocalDevice
 from lts.devices.rpc import RpcDevice
 from lts.environment import environment_hash
 from lts.errors import MeasurementError, UsageError
@@ -95,6 +98,33 @@ def test_models_are_run_checked_and_timed(steady: Farm, jobs: dict[str, RunnerJo
         assert json.loads(json.dumps(first)) == first
         assert environment_hash(first) == environment_hash(second) != environment_hash(opened.environment(2))
     opened.close()
+
+
+def test_clients_are_not_pinned_to_one_processor(
+    steady: Farm, jobs: dict[str, RunnerJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    run = LocalDevice.run
+    monkeypatch.setattr(
+        LocalDevice, "run", lambda self, job, timeout: threads.append(job.threads) or run(self, job, timeout)
+    )
+    with RpcDevice.from_uri(steady.uri) as opened:
+        assert good(opened.run(jobs["decode"], TIMEOUT))
+    assert threads[-1] == len(machine.allowed_cpus())
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds", "expected"),
+    [
+        ({"min_repeats": 1, "min_time": 0.0}, 2.0, 1),  # one run is enough to check
+        ({"min_repeats": 10, "min_time": 0.3}, 2.0, 6),  # a slow model is not run so often
+        ({"min_repeats": 10, "min_time": 0.3}, 0.2, 6),
+        ({"min_repeats": 10, "min_time": 0.3}, 0.01, 30),
+        ({"min_repeats": 10, "min_time": 0.3, "max_repeats": 12}, 0.01, 12),
+    ],
+)
+def test_how_often_a_model_is_run(options: dict[str, float], seconds: float, expected: int) -> None:
+    assert len(rpc_worker._sample(lambda n: [round(seconds * 1e9)] * n, seconds, options)) == expected
 
 
 def test_both_devices_are_used_at_once(steady: Farm, jobs: dict[str, RunnerJob]) -> None:

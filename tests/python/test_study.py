@@ -25,6 +25,7 @@ from lts.evaluate import Evaluation, FunctionEvaluator
 from lts.space import load_space
 from lts.store import Store
 from lts.study import Progress, Study
+from lts.trial import CORRECT
 
 OBJECTIVES = {"decoder_params": "max", "cost": "min"}
 N_KILLS = 20
@@ -625,7 +626,9 @@ def test_what_is_found_out_later_is_stored(space: lts.SearchSpace, tmp_path: Pat
     with study_of(space, store=store) as study:
         study.run(trials=4)
         state = study.search.save()
-        done = study.annotate(2, {"instructions": 12.0}, {"instructions": "emulated"}, ["it is odd", "it is odd"])
+        done = study.annotate(2, {"instructions": 12.0}, {"instructions": "emulated"}, "decode: it crashed")
+        assert study.annotate(2, {}, {}).deployed == "decode: it crashed"
+        done = study.annotate(2, {}, {}, CORRECT)
         assert done.values["instructions"] == 12.0
         assert study.search.save() == state
         with pytest.raises(UsageError, match="trial 2 has its value of 'cost'"):
@@ -637,6 +640,6 @@ def test_what_is_found_out_later_is_stored(space: lts.SearchSpace, tmp_path: Pat
         assert found.values["instructions"] == 12.0
         assert found.provenance["instructions"] == "emulated"
         assert found.provenance["cost"] == "measured"
-        assert found.warnings == ["it is odd"]
+        assert found.deployed == CORRECT
         study.run(trials=6)
         assert study.n_finished == 6

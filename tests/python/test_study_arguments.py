@@ -15,6 +15,16 @@ def test_differences_are_named() -> None:
     assert differences({"space": {"name": "x", "d": 1}}, {"space": {"name": "x", "d": 2}}) == ["the space differs in d"]
 
 
+def test_a_target_that_says_something_else_is_another_study() -> None:
+    before, now = (
+        {"device": "none", "profile": {"cores": 4, "l2_kib": 512}},
+        {"device": "none", "profile": {"cores": 8}},
+    )
+    assert differences(before, now) == ["the profile of the target differs in cores, l2_kib"]
+    here = {"device": "local"}
+    assert differences(before | here, now | here) == []
+
+
 def test_populations_fit_small_budgets() -> None:
     for algorithm in ("lts", "nsga2"):
         assert population_for(algorithm, None) == population_for(algorithm, 300) == {}

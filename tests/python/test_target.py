@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -156,6 +157,7 @@ publications = st.builds(
     ns_per_activation=amount,
     ns_per_score=amount,
 )
+name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\x00-\x1f\x7f]", t))
 assumptions = st.builds(
     Assumptions,
     efficiency=st.none() | st.floats(0, 1, exclude_min=True),
@@ -167,7 +169,7 @@ assumptions = st.builds(
 @given(
     st.builds(
         Target,
-        name=text,
+        name=name,
         triple=text,
         cpu=text,
         cores=st.integers(8, 2**62),
@@ -189,6 +191,7 @@ assumptions = st.builds(
 )
 def test_every_target_survives_its_file(tmp_path_factory: pytest.TempPathFactory, target: Target) -> None:
     assert load(tmp_path_factory.getbasetemp(), target.to_toml()) == target
+    assert Target.from_dict(json.loads(json.dumps(target.to_dict()))) == target
 
 
 def published(**wrong: object) -> str:
@@ -222,6 +225,8 @@ def published(**wrong: object) -> str:
         (GOOD + 'kind = "npu"\n', "unknown kind 'npu'; expected one of cpu, gpu"),
         (GOOD + "name = 3\n", "'name' must be a string, got 3"),
         (GOOD + 'name = ""\n', "'name' must not be empty"),
+        (GOOD + 'name = "a/b"\n', "'name' is 'a/b'; folders are called after it, so it must have no '/'"),
+        (GOOD + 'name = ".."\n', "'name' is '..'"),
         ("detect = true\nthreads = 100000\n", "'threads' is 100000; the target has"),
         ("frequency_mhz = 1.5\n" + GOOD, "'frequency_mhz': expected an integer, got 1.5"),
         (GOOD + "flops_per_cycle = 0\n", "'flops_per_cycle' is 0; it must be at least 1"),

@@ -16,6 +16,11 @@ from onnx import TensorProto, helper
 from tvm_models import compiled_outputs, dims_of, error_of, expected_outputs
 
 import lts
+from lts import machine
+from lts.backends import BuildError, Workload
+from lts.backends.tvm.backend import Tvm
+from lts.device import Job, JobResult
+from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
@@ -202,6 +207,24 @@ def test_a_model_without_weights(tmp_path: Path) -> None:
     manifest = build(str(model), str(tmp_path / "out"), asdict(detect()), "prefill", {"batch": 3}, 10)
     assert manifest["prepare"] is None
     assert error_of(compiled_outputs(tmp_path / "out", {}), expected_outputs(model, {"batch": 3}, 10)) < 1e-5
+
+
+@pytest.mark.parametrize("tune", [0, 8])
+def test_compilers_are_not_pinned_to_one_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tune: int) -> None:
+    """But what tuning measures here runs with the threads of the target."""
+    jobs: list[Job] = []
+    monkeypatch.setattr(
+        LocalDevice, "run", lambda self, job, timeout: jobs.append(job) or JobResult(error="it is not run")
+    )
+    backend = Tvm(tune=tune, database=tmp_path)
+    with pytest.raises(BuildError, match="it is not run"):
+        backend.build(tmp_path / "prefill.onnx", detect(), Workload("prefill", {}, 8), 1.0)
+    assert jobs[0].threads == (1 if tune else len(machine.allowed_cpus()))
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
+    backend.close()
+    with pytest.raises(BuildError, match="the backend was closed"):
+        backend.build(tmp_path / "prefill.onnx", detect(), Workload("prefill", {}, 8), 1.0)
+    assert len(jobs) == 1
 
 
 def test_an_unknown_processor(tmp_path: Path) -> None:

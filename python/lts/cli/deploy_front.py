@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _RESERVE = 3.0
 
 
-def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], directory: Path, left: float) -> int:
+def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], directory: Path, end: float) -> int:
     """Compile the members of a front, the first ones first, check them, and keep what that gives in the study.
 
-    What the time is not enough for is named on stderr, as is every model that is not right; of these the number is
-    returned.
+    What the time is not enough for, until `end` by the monotonic clock, is named on stderr, as is every model that is
+    not right; of these the number is returned.
     """
-    end = time.monotonic() + left - _RESERVE
+    end -= _RESERVE
     if deployer.unchecked is not None:
         typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
     done = n_wrong = 0
@@ -41,13 +41,13 @@ def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], dir
             done += 1
             n_wrong += result.error is not None
             trial = futures[future]
-            warnings = [] if result.error is None else [f"compiled for {deployer.target.name}: {result.error}"]
             # What the search was told stands, such as the instructions on an emulated device.
             values = {name: value for name, value in result.values.items() if name not in study.search.columns}
-            study.annotate(trial.id, values, {name: result.provenance[name] for name in values}, warnings)
+            study.annotate(trial.id, values, {name: result.provenance[name] for name in values}, result.outcome)
             typer.echo(f"[{done}/{len(members)}] trial {trial.id}: {_outcome(result, deployer)}", err=True)
     except BaseException:
         deployer.close()
+        study.evaluator.close()  # its device may be where a model runs
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -62,12 +62,14 @@ def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], dir
 
 def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
     """Whether an earlier run has done it."""
-    from lts.deploy import PHASES
+    from lts.deploy import phases_of
     from lts.device import MANIFEST
+    from lts.trial import COMPILED, CORRECT
 
     folder = directory / "models" / str(trial.id) / deployer.target.name
-    return ("output_error" in trial.values or deployer.unchecked is not None) and all(
-        (folder / phase / MANIFEST).is_file() for phase in PHASES
+    done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
+    return done and all(
+        (folder / phase / MANIFEST).is_file() for phase in phases_of(trial.architecture, deployer.n_prompt)
     )
 
 
@@ -77,8 +79,7 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float) -> De
     if left <= 0:
         return None
     folder = directory / "models" / str(trial.id)
-    formats = ("onnx", "json") if (folder / "prefill.onnx").is_file() else ("json",)
-    result = deployer.deploy(trial.architecture, folder, formats=formats, weights=False, timeout=left)
+    result = deployer.deploy(trial.architecture, folder, weights=False, timeout=left)
     if result.error is not None and time.monotonic() >= end:
         shutil.rmtree(folder / deployer.target.name, ignore_errors=True)  # not checked to the end
         return None
@@ -91,6 +92,8 @@ def _outcome(result: Deployment, deployer: Deployer) -> str:
     if result.error is not None:
         return result.error
     place = f"{result.folder / deployer.target.name}"
+    if len(result.files) == 1:
+        place += " (no decode step: the positions end with the prompt)"
     if not result.checked:
         return place
     counted = result.values.get("instructions")

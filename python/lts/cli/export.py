@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
+from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, store_path
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
+    from lts.target import Target
     from lts.trial import Trial
 
 FORMATS = ("onnx", "hf", "json", "tvm")
@@ -28,6 +29,7 @@ def command(
         str | None,
         typer.Option(help="What the format tvm is compiled for: a name, or a TOML file.", show_default="as searched"),
     ] = None,
+    timeout: Annotated[str, typer.Option(help="Time to compile and check one of them.", metavar="DURATION")] = "10m",
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
@@ -53,28 +55,44 @@ def command(
         for file in export(trial.architecture, place / str(trial.id), plain, seed=seed)
     ]
     if "tvm" in chosen:
-        name = target or stored.configuration.get("target") or "host"
-        records += _compiled(trials, place, name, plain, stored.configuration.get("n_prompt", _N_PROMPT), seed)
+        seconds = duration(timeout)
+        goal = _target(target, stored.configuration)
+        records += _compiled(trials, place, goal, plain, stored.configuration.get("n_prompt", _N_PROMPT), seconds, seed)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
 
 
+def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
+    """What was given, or else the target as it was searched for, threads and all."""
+    from lts.target import Target, load_target
+
+    if given is None and "profile" in configuration:
+        return Target.from_dict(configuration["profile"])
+    return load_target(given or configuration.get("target") or "host")
+
+
 def _compiled(
-    trials: Sequence[Trial], place: Path, name: str, formats: tuple[str, ...], n_prompt: int, seed: int
+    trials: Sequence[Trial],
+    place: Path,
+    target: Target,
+    formats: tuple[str, ...],
+    n_prompt: int,
+    timeout: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model that is not right is an error."""
     from lts.deploy import Deployer
     from lts.errors import MeasurementError
-    from lts.target import load_target
 
     records = []
-    deployer = Deployer(load_target(name), n_prompt=n_prompt)
+    deployer = Deployer(target, n_prompt=n_prompt)
     try:
         if deployer.unchecked is not None:
             typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
         for trial in trials:
-            done = deployer.deploy(trial.architecture, place / str(trial.id), formats=formats, seed=seed)
+            folder = place / str(trial.id)
+            done = deployer.deploy(trial.architecture, folder, formats=formats, timeout=timeout, seed=seed)
             if done.error is not None:
-                raise MeasurementError(f"trial {trial.id}, compiled for {name}: {done.error}")
+                raise MeasurementError(f"trial {trial.id}, compiled for {target.name}: {done.error}")
             records += [{"trial": trial.id, "file": str(file)} for file in done.files]
     finally:
         deployer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lts.evaluate import Evaluator
     from lts.front import Front
     from lts.study import Study
+    from lts.trial import Trial
 
 
 class Export(StrEnum):
@@ -74,7 +76,9 @@ def command(
     candidate_timeout: Annotated[
         str | None,
         typer.Option(
-            help="Time for one candidate.", metavar="DURATION", show_default="60s, and 10s for each trial of --tune"
+            help="Time for one candidate.",
+            metavar="DURATION",
+            show_default="60s (10m when emulated), and 10s for each trial of --tune",
         ),
     ] = None,
     store: Annotated[
@@ -91,11 +95,11 @@ def command(
 
     The same command again resumes a search that was stopped. Objectives by default: decoder_params:max latency_ms:min
     peak_memory_mib:min, or instructions:min on an emulated device. For a target that is not this machine the front is
-    compiled, and run in an emulator where one is installed.
+    compiled, and run: on the device when it takes compiled models, else in an emulator where one is installed.
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.errors import InfeasibleError, MeasurementError, UsageError
+    from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
     from lts.evaluate import Evaluator
     from lts.front import Front
     from lts.space import load_space
@@ -113,7 +117,7 @@ def command(
         device=device,
         backend=backend,
         n_prompt=n_prompt,
-        timeout=duration(candidate_timeout) if candidate_timeout else 60.0 + 10.0 * tune,
+        timeout=duration(candidate_timeout) if candidate_timeout else None,
         threads=threads,
         tune=tune,
     )
@@ -136,25 +140,34 @@ def command(
         raise
     with study:
         _announce(study, search_space, path)
-        compiles = estimates or evaluator.backend_name == "tvm"
+        compiles = export is not Export.none and evaluator.backend_name in ("estimate", "tvm")
         budget = seconds - (time.monotonic() - started)
         reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
         n_trials = trials or (_ESTIMATES if estimates else _MEASUREMENTS)
         interrupted = _run(study, n_trials, max(0.001, budget - reserve))
         front = study.front()
+        knee = front.knee() if front.trials else None
         if estimates and len(front) > front_size:
             typer.echo(f"front: {front_size} of {len(front)} members stand for all (--front-size)", err=True)
             front = front.spread(front_size)
-        problem: MeasurementError | None = None
-        if not interrupted and front.trials and export is not Export.none:
-            _export(front, export, directory)
+        problem: LtsError | OSError | None = None
+        if not interrupted and knee is not None and export is not Export.none:
+            try:
+                _export(front.trials if export is Export.all else [knee], export, directory)
+                if compiles:
+                    members = [knee, *(trial for trial in front if trial is not knee)]
+                    _compile(study, evaluator, members, directory, started + seconds)
+                    if export is Export.knee and len(members) > 1:
+                        typer.echo(
+                            "compiled models but the knee's lack their weights; to write them: "
+                            f"lts-engine export {path if store else directory} --pick ID --format onnx",
+                            err=True,
+                        )
+            except KeyboardInterrupt:
+                interrupted = True
+            except (LtsError, OSError) as error:  # results first
+                problem = error
             if compiles:
-                try:
-                    _compile(study, evaluator, front, directory, seconds - (time.monotonic() - started))
-                except KeyboardInterrupt:
-                    interrupted = True
-                except MeasurementError as error:  # results first
-                    problem = error
                 known = {trial.id: trial for trial in study.trials}
                 front = Front([known[trial.id] for trial in front.trials], front.objectives)
         if interrupted:
@@ -207,10 +220,10 @@ def _run(study: Study, trials: int, timeout: float) -> bool:
     return False
 
 
-def _export(front: Front, which: Export, directory: Path) -> None:
+def _export(trials: Iterable[Trial], which: Export, directory: Path) -> None:
     from lts.export import export as export_architecture
 
-    for trial in front.pick(which.value):
+    for trial in trials:
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder)
         label = "knee of the front" if which is Export.knee else "front"
@@ -222,8 +235,8 @@ def _suffix(evaluator: Evaluator) -> str:
     return {"none": "-estimated", "emulated": "-emulated"}.get(evaluator.device_name, "")
 
 
-def _compile(study: Study, evaluator: Evaluator, front: Front, directory: Path, left: float) -> None:
-    """Compile and check the front, the knee first. Raises `MeasurementError` when that cannot be done or goes wrong."""
+def _compile(study: Study, evaluator: Evaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
+    """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
     from lts.cli.deploy_front import deploy_front
     from lts.deploy import Deployer
     from lts.errors import MeasurementError
@@ -232,9 +245,8 @@ def _compile(study: Study, evaluator: Evaluator, front: Front, directory: Path, 
         deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
     except MeasurementError as error:
         raise MeasurementError(f"the front is not compiled (--export none leaves that out): {error}") from None
-    knee = front.pick("knee")
     try:
-        n_wrong = deploy_front(study, deployer, [*knee, *(t for t in front.trials if t not in knee)], directory, left)
+        n_wrong = deploy_front(study, deployer, members, directory, end)
     finally:
         deployer.close()
     if n_wrong:

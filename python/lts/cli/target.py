@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,12 +76,13 @@ def detect(
     if output is not None:
         _show(detect_target(), output)
         return
-    text = detect_target().to_toml()
+    found = detect_target()
     if file is None:
-        typer.echo(text, nl=False)
+        typer.echo(found.to_toml(), nl=False)
         return
     try:
-        file.write_text(text, encoding="utf-8")
+        # Called after its file, and not as the target that is whatever machine one is on.
+        file.write_text(replace(found, name=file.stem).to_toml(), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
     typer.echo(file)

@@ -55,6 +55,7 @@ class LocalDevice:
         self._failures = 0
         self._lock = threading.Lock()
         self._closing = False
+        self._closed = 0  # how many times
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:
@@ -86,7 +87,10 @@ class LocalDevice:
             from lts.bundle import bundle
 
             job = runner_job(job, [str(bundle(machine.triple()) / "lts-runner"), "--once"], timeout)
+        closed = self._closed
         with self._lock:
+            if self._closed != closed:  # while this job waited for the one before
+                return JobResult(error="the device was closed")
             start = time.monotonic()
             ended = self._run(job, timeout)
             seconds = time.monotonic() - start
@@ -105,8 +109,9 @@ class LocalDevice:
         return environment(threads)
 
     def close(self) -> None:
-        """End the server, and a job that runs in another thread. The next job would start another."""
+        """End the server, and the jobs of other threads, which run or wait. The next job would start another."""
         self._closing = True
+        self._closed += 1
         try:
             while not self._lock.acquire(timeout=0.05):
                 if (worker := self._working) is not None:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
+from lts import machine
 from lts.device import Job, JobResult, RunnerJob, Runs
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
@@ -164,7 +165,9 @@ class RpcDevice:
             "threads": job.threads,
         }
         with self._local() as local:
-            return local.run(Job("lts.devices.rpc_worker:run", arguments, preload=_PRELOAD), timeout)
+            # Not pinned to one processor, which would be the same one for all devices.
+            n_cpus = len(machine.allowed_cpus())
+            return local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
 
     def _listed(self) -> list[str]:
         with self._local() as local:

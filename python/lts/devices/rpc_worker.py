@@ -110,7 +110,7 @@ def _sample(sample: Callable[[int], list[int]], once: float, options: Mapping[st
     seconds = min(once, sample(1)[0] / 1e9)  # which also warms up
     wanted = max(least, math.ceil(min_time / seconds))
     if wanted * seconds > max(_MAX_TIME, min_time):
-        wanted = max(_FEWEST, int(max(_MAX_TIME, min_time) / seconds))
+        wanted = min(wanted, max(_FEWEST, int(max(_MAX_TIME, min_time) / seconds)))
     return sample(min(wanted, int(options.get("max_repeats", _MAX_REPEATS))))
 
 

@@ -32,21 +32,17 @@ def estimates(contents: Contents) -> str:
 
 def compiled(contents: Contents) -> str:
     """Which members of the front were compiled for the target, and what running them gave."""
-    trials = [trial for trial in contents.front.trials if "output_error" in trial.values]
+    trials = [trial for trial in contents.front.trials if trial.deployed is not None]
     if not trials:
         return ""
     names = [name for name in _CHECKS if any(name in trial.values for trial in trials)]
     target = str(contents.configuration.get("target"))
-    mark = f"compiled for {target}: "
-    rows = []
-    for trial in trials:
-        wrong = [text.removeprefix(mark) for text in trial.warnings if text.startswith(mark)]
-        rows.append([trial.id, "; ".join(wrong) or "yes", *(_text(trial.values.get(name)) for name in names)])
+    rows = [[trial.id, trial.deployed, *(_text(trial.values.get(name)) for name in names)] for trial in trials]
     labels = [f"{name} ({contents.label(name)})" for name in names]
     return (
-        f"<h2>Compiled for {escaped(target)}</h2><p>The models in <code>models/ID/{escaped(target)}</code>, run and "
-        "compared with ONNX Runtime: output_error is the largest difference of the logits, relative to the largest "
-        f"of them.</p>{simple_table(['trial', 'correct', *labels], rows)}"
+        f"<h2>Compiled for {escaped(target)}</h2><p>The models in <code>models/ID/{escaped(target)}</code>; correct: "
+        "run, and compared with ONNX Runtime. output_error is the largest difference of the logits, relative to the "
+        f"largest of them.</p>{simple_table(['trial', 'outcome', *labels], rows)}"
     )
 
 

@@ -6,10 +6,13 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from lts import machine
 from lts.backends import BuildError, Workload
 from lts.bundle import data_folder
 from lts.device import MANIFEST, Job, RunnerJob, Runs
@@ -47,6 +50,7 @@ class Tvm:
         # One for every thread that compiles at the same time.
         self._workers: list[LocalDevice] = []
         self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        self._closed = False
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the precision is that of the exported models, float32, and tuning can measure."""
@@ -80,14 +84,18 @@ class Tvm:
             "database": str(self._database(target)) if self.tune > 0 else None,
             "tracker": self.tracker,
         }
-        worker = self._worker()
+        # What tuning measures here has the threads of the target; a compiler goes wherever there is room.
+        tunes_here = self.tune > 0 and self.tracker is None
+        threads = target.threads if tunes_here else len(machine.allowed_cpus())
+        job = Job("lts.backends.tvm.compile:build", arguments, threads, preload=_PRELOAD)
         try:
-            result = worker.run(Job("lts.backends.tvm.compile:build", arguments, preload=_PRELOAD), timeout)
-        finally:
-            self._idle.put(worker)
-        if result.error is not None:
+            with self._worker() as worker:
+                result = worker.run(job, timeout)
+            if result.error is not None:
+                raise BuildError(result.error)
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
-            raise BuildError(result.error)
+            raise
         return folder
 
     def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> RunnerJob:
@@ -102,19 +110,26 @@ class Tvm:
         return RunnerJob(built, files, {"min_time": min_time, "min_repeats": min_repeats}, threads)
 
     def close(self) -> None:
-        """End the worker processes. Harmless when repeated."""
-        while self._workers:
-            self._workers.pop().close()
-        self._idle = SimpleQueue()
+        """End the worker processes, and what they compile. Harmless when repeated; nothing can be built any more."""
+        self._closed = True
+        for worker in list(self._workers):
+            worker.close()
 
     def _database(self, target: Target) -> Path:
         name = re.sub(r"[^\w.-]+", "-", f"{target.triple}-{target.cpu}")
         return self.database or data_folder() / "tuning" / name
 
-    def _worker(self) -> LocalDevice:
+    @contextmanager
+    def _worker(self) -> Iterator[LocalDevice]:
+        """A worker process that nobody else uses meanwhile."""
+        if self._closed:
+            raise BuildError("the backend was closed")
         try:
-            return self._idle.get_nowait()
+            worker = self._idle.get_nowait()
         except Empty:
             worker = LocalDevice()
             self._workers.append(worker)
-            return worker
+        try:
+            yield worker
+        finally:
+            self._idle.put(worker)

@@ -15,12 +15,12 @@ from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
 from lts.backends.tvm.rewrite import rewrite
 from lts.backends.tvm.schedule import schedule_module
 from lts.backends.tvm.tiles import tiles_of
+from lts.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.target import Target
 from lts.toolchain import cxx
 
 SCHEMA = 1
-MANIFEST = "model.json"
 LIBRARY = "model.so"
 INPUTS_FILE = "inputs.bin"
 _ALIGNMENT = 64

@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   register_cost(m);
   register_search_space(m);
   register_pareto(m);
+  register_surrogate(m);
   register_search(m);
 }

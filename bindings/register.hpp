@@ -2,6 +2,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <lts/surrogate.hpp>
+
 // One function per concept: adds its classes and functions to lts._core.
 void register_family(pybind11::module_& m);
 void register_architecture(pybind11::module_& m);
@@ -9,4 +11,8 @@ void register_weights(pybind11::module_& m);
 void register_cost(pybind11::module_& m);
 void register_search_space(pybind11::module_& m);
 void register_pareto(pybind11::module_& m);
+void register_surrogate(pybind11::module_& m);
 void register_search(pybind11::module_& m);
+
+/// The surrogate in a Python object. @throws pybind11::cast_error for another object.
+const lts::Surrogate& to_surrogate(pybind11::handle value);

@@ -21,6 +21,7 @@ using lts::SearchSpace;
 namespace {
 
 using ValuesArgument = Argument<"collections.abc.Mapping[str, typing.SupportsFloat] | None">;
+using SurrogatesArgument = Argument<"collections.abc.Mapping[str, Surrogate] | None">;
 using ArchiveResult = Argument<"lts._core.ParetoArchive">;
 using Values = py::typing::Dict<py::str, py::float_>;
 
@@ -120,15 +121,33 @@ void tell(PySearch& self, const Int& id, const ValuesArgument& values) {
   self.idle().tell(key, row);
 }
 
-std::uint64_t run(PySearch& self, const Int& n, const Int& n_prompt, const Int& batch, const std::string& precision) {
+/// What fills a column: an analytic function or a surrogate.
+struct Column {
+  lts::AnalyticFunction function = nullptr;
+  const lts::Surrogate* surrogate = nullptr;
+};
+
+std::uint64_t run(PySearch& self, const Int& n, const Int& n_prompt, const Int& batch, const std::string& precision,
+                  const SurrogatesArgument& surrogates) {
   constexpr std::uint64_t chunk = 10'000;
   const std::uint64_t total = to_uint64(n, "n");
   const lts::Workload load = workload(n_prompt, batch, precision);
   const Turn turn(self);
-  std::vector<lts::AnalyticFunction> functions;
-  for (const std::string& column : turn.search.columns()) functions.push_back(lts::analytic(column));
+  std::vector<Column> columns;
+  for (const std::string& name : turn.search.columns()) {
+    Column column;
+    if (!surrogates.is_none() && surrogates.contains(py::str(name))) {
+      column.surrogate = &to_surrogate(surrogates[py::str(name)]);
+    } else {
+      column.function = lts::analytic(name);
+    }
+    columns.push_back(column);
+  }
   const auto evaluate = [&](const Architecture& architecture, std::span<double> values) {
-    for (std::size_t i = 0; i < functions.size(); ++i) values[i] = functions[i](architecture, load);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const Column& c = columns[i];
+      values[i] = c.surrogate != nullptr ? c.surrogate->predict(architecture) : c.function(architecture, load);
+    }
   };
   std::uint64_t done = 0;
   while (done < total) {
@@ -253,6 +272,19 @@ True)")
            py::arg("algorithm") = "lts", py::arg("seed") = 0)
       .def("ask", &ask, py::arg("n") = 1,
            "Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.")
+      .def(
+          "add", [](PySearch& s, const Architecture& a) { return s.idle().add(a); }, py::arg("architecture"),
+          R"(An architecture of one's own choice as a candidate, to be told like any other.
+
+Returns
+-------
+int or None
+    Its id; None when it was proposed before.
+
+Raises
+------
+ValueError
+    When it is not in the space.)")
       .def("tell", &tell, py::arg("id"), py::arg("values"), R"(The results of a candidate.
 
 Parameters
@@ -275,8 +307,8 @@ Raises
 ValueError
     An unknown or already told id.)")
       .def("run", &run, py::arg("n"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-           py::arg("precision") = "float32",
-           R"(Evaluate n candidates on the analytic columns, in C++ and without the GIL.
+           py::arg("precision") = "float32", py::arg("surrogates") = py::none(),
+           R"(Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
 Ctrl-C stops between candidates, with everything told so far kept.
 
@@ -286,6 +318,8 @@ n
     How many.
 n_prompt, batch, precision
     See `analytic`.
+surrogates
+    `Surrogate` by column, for those that are predicted.
 
 Returns
 -------
@@ -295,7 +329,7 @@ int
 Raises
 ------
 ValueError
-    When a column is not among `analytic_names`.)")
+    When a column is neither among `analytic_names` nor predicted.)")
       .def("front", &front, "The feasible, non-dominated results, in the order of `archive`.")
       .def(
           "pending", [](PySearch& s) { return s.idle().pending(); }, "Candidates asked and not told, ascending ids.")

@@ -33,6 +33,10 @@ constexpr std::array kFamilies{
            .adaptive_allowed = false,
            .tie_embedding = false,
            .norm_epsilon = 1e-5},
+    // GPT-2 without biases in its layers, as HW-GPT-Bench (Sukthanker et al. 2024) builds it with heads 64 wide
+    // whatever
+    // d_model; its architectures with biases are gpt2 with head_dim 64.
+    Family{.name = "hw_gpt", .attention_bias = false, .feed_forward_bias = false},
 };
 
 // Products of two widths and a layer count must stay far from overflow.

@@ -23,13 +23,34 @@ std::int64_t kv_width(const Architecture& a, const Layer& layer) {
   return (a.family->attention == Attention::grouped_query ? layer.n_kv_head : layer.n_head) * a.width_of_head(layer);
 }
 
+/// Multiply-adds of a token with weights of the output that are the embedding's, and so not in the inventory again.
+double tied_multiply_adds(const Architecture& a) {
+  if (!a.adaptive()) return a.tie_embedding ? static_cast<double>(a.vocab_size * a.d_model) : 0.0;
+  double sum = 0;
+  std::int64_t begin = 0;
+  std::int64_t width = a.embedding_width();
+  const std::vector<std::int64_t> ends = clean_cutoffs(a);
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    sum += static_cast<double>((ends[i] - begin) * width);
+    const bool projected = a.div_val != 1 || a.embedding_width() != a.d_model;
+    if (projected && projection_tied(a, i)) sum += static_cast<double>(width * a.d_model);
+    begin = ends[i];
+    width /= a.div_val;
+  }
+  return sum;
+}
+
+/// Whether a token is multiplied with all of a weight. Tail clusters of the input embedding project only their own
+/// tokens: one projection per token in all.
+bool multiplies(const Weight& w) {
+  return w.kind == WeightKind::matrix && !(w.role == Role::embedding_projection && w.index > 0);
+}
+
 /// Multiply-adds of `n_new` tokens that attend to `n_all` positions, themselves included.
 double multiply_adds(const Architecture& a, double n_new, double n_all) {
   double sum = 0;
   visit_weights(a, [&](const Weight& w) {
-    if (w.kind != WeightKind::matrix) return;
-    // Tail clusters of the input embedding project only their own tokens: one projection per token in all.
-    if (w.role == Role::embedding_projection && w.index > 0) return;
+    if (!multiplies(w)) return;
     const bool of_memory = a.family->position == Position::relative &&
                            (w.role == Role::relative_position || w.role == Role::key || w.role == Role::value);
     sum += static_cast<double>(w.size()) * (of_memory ? n_all : n_new);
@@ -39,21 +60,7 @@ double multiply_adds(const Architecture& a, double n_new, double n_all) {
     const double scores = a.family->position == Position::relative ? 2 : 1;  // content and position
     sum += (scores + 1) * width * n_new * n_all;
   }
-  if (a.adaptive()) {
-    std::int64_t begin = 0;
-    std::int64_t width = a.embedding_width();
-    const std::vector<std::int64_t> ends = clean_cutoffs(a);
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      sum += static_cast<double>((ends[i] - begin) * width) * n_new;
-      const bool projected = a.div_val != 1 || a.embedding_width() != a.d_model;
-      if (projected && projection_tied(a, i)) sum += static_cast<double>(width * a.d_model) * n_new;
-      begin = ends[i];
-      width /= a.div_val;
-    }
-  } else if (a.tie_embedding) {
-    sum += static_cast<double>(a.vocab_size * a.d_model) * n_new;
-  }
-  return sum;
+  return sum + tied_multiply_adds(a) * n_new;
 }
 
 }  // namespace
@@ -105,6 +112,16 @@ std::int64_t decoder_params(const Architecture& a) {
 std::int64_t total_params(const Architecture& a) {
   std::int64_t sum = 0;
   visit_weights(a, [&sum](const Weight& w) { sum += w.size(); });
+  return sum;
+}
+
+double output_multiply_adds(const Architecture& a) {
+  double sum = tied_multiply_adds(a);
+  const auto visit = [&sum](const Weight& w) {
+    if (multiplies(w)) sum += static_cast<double>(w.size());
+  };
+  visit_embedding_weights(a, visit);
+  visit_softmax_weights(a, visit);
   return sum;
 }
 

@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'count_parameters', 'crowding_distance', 'decoder_params', 'families', 'family', 'flops_decode', 'flops_prefill', 'hypervolume', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'total_params', 'weight_bytes', 'weights']
+__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'families', 'family', 'flops_decode', 'flops_prefill', 'hypervolume', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'total_params', 'weight_bytes', 'weights']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -713,6 +713,92 @@ class ParetoArchive:
         """
         Copy of the members, shape (len, n_objectives).
         """
+class Surrogate:
+    """
+    A cost as a sum of analytic terms, fitted to measurements.
+
+    Coefficients are not negative (Lawson and Hanson 1974); errors are relative, weighted by the noise of the samples.
+    Intervals are conformal, from predicting every sample from all others (Barber et al. 2021).
+    """
+    @staticmethod
+    def fit(architectures: collections.abc.Sequence[Architecture], values: numpy.typing.ArrayLike, *, noise: numpy.typing.ArrayLike | None = None, prior: typing.Any = None, pairwise: bool = False, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> Surrogate:
+        """
+        Fit to measured costs.
+
+        Parameters
+        ----------
+        architectures
+            What was measured, at least 3 (1 with a prior).
+        values : array_like, shape (n,)
+            Above 0, in any unit.
+        noise : array_like, shape (n,)
+            Standard errors over the values; none by default.
+        prior
+            `coefficients` of another device of the same kind, which a few samples then suffice to adapt.
+        pairwise
+            Also products of two terms, for devices on which costs do not just add.
+        level
+            Share of architectures whose cost lies in the interval of its prediction.
+
+        Raises
+        ------
+        ValueError
+            For too few samples, or a number out of range.
+        """
+    @staticmethod
+    def from_json(text: str) -> Surrogate:
+        """
+        The inverse of `to_json`. Raises ValueError naming what is wrong with it.
+        """
+    def __repr__(self) -> str:
+        ...
+    def interval(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Low and high ends of the intervals: float64, (n, 2).
+        """
+    def predict(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Costs in the unit of the samples: float64, (n,).
+        """
+    def to_json(self) -> str:
+        """
+        One line of JSON.
+        """
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """
+        By name of the term, or of the product of two.
+        """
+    @property
+    def error(self) -> float:
+        """
+        Mean relative error of predicting every sample from the others.
+        """
+    @property
+    def error_max(self) -> float:
+        """
+        The largest of them.
+        """
+    @property
+    def left_out(self) -> list[float]:
+        """
+        Prediction of every sample from the others; empty for one that was loaded.
+        """
+    @property
+    def n_samples(self) -> int:
+        """
+        What it was fitted to.
+        """
+    @property
+    def outlier(self) -> list[bool]:
+        """
+        Samples so far off that the fit leaves them out; empty for one that was loaded.
+        """
+    @property
+    def pairwise(self) -> bool:
+        """
+        Whether it has products.
+        """
 class Candidate:
     """
     An architecture to evaluate; see `Search.ask`.
@@ -802,6 +888,20 @@ class Search:
         ...
     def __repr__(self) -> str:
         ...
+    def add(self, architecture: Architecture) -> int | None:
+        """
+        An architecture of one's own choice as a candidate, to be told like any other.
+
+        Returns
+        -------
+        int or None
+            Its id; None when it was proposed before.
+
+        Raises
+        ------
+        ValueError
+            When it is not in the space.
+        """
     def ask(self, n: typing.SupportsIndex = 1) -> list[Candidate]:
         """
         Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.
@@ -814,9 +914,9 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', surrogates: collections.abc.Mapping[str, Surrogate] | None = None) -> int:
         """
-        Evaluate n candidates on the analytic columns, in C++ and without the GIL.
+        Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
         Ctrl-C stops between candidates, with everything told so far kept.
 
@@ -826,6 +926,8 @@ class Search:
             How many.
         n_prompt, batch, precision
             See `analytic`.
+        surrogates
+            `Surrogate` by column, for those that are predicted.
 
         Returns
         -------
@@ -835,7 +937,7 @@ class Search:
         Raises
         ------
         ValueError
-            When a column is not among `analytic_names`.
+            When a column is neither among `analytic_names` nor predicted.
         """
     def save(self) -> str:
         """
@@ -950,6 +1052,14 @@ def analytic(name: str, architecture: Architecture, *, n_prompt: typing.Supports
 def analytic_names() -> list[str]:
     """
     Names that `analytic` knows; also the columns that `Search.run` can evaluate.
+    """
+def cost_term_names() -> list[str]:
+    """
+    Names of the terms that a cost is taken to be a sum of.
+    """
+def cost_terms(architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Amounts of the terms, counted from the inventory of weights: float64, (n, number of terms).
     """
 def count_parameters(architecture: Architecture) -> ParameterCounts:
     """

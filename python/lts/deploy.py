@@ -105,6 +105,9 @@ def deploy(
     MeasurementError
         When nothing can be compiled, or run on the device.
     """
+    limited = family(architecture.family).position != "relative"
+    if limited and n_prompt > architecture.n_positions:
+        raise UsageError(f"n_prompt is {n_prompt}; the architecture has {architecture.n_positions} positions")
     end = time.monotonic() + timeout
     result = Deployment(folder)
     formats = tuple(formats)
@@ -175,6 +178,8 @@ def _check(
 ) -> str | None:
     """Run a compiled model and keep what that gives. Returns what is wrong with it."""
     phase = workload.phase
+    if stop():
+        return _STOPPED
     try:
         expected = reference.write(model, workload)
     except BuildError as error:

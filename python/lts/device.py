@@ -19,6 +19,7 @@ _BUILTIN = {
     "rpc": ("lts.devices.rpc:RpcDevice", "rpc://TRACKER:PORT/KEY"),
     "emulated": ("lts.devices.emulated:EmulatedDevice", "emulated"),
     "none": ("lts.devices.none:NoDevice", "none"),
+    "table": ("lts.devices.table:TableDevice", "table:FILE"),
 }
 
 MANIFEST = "model.json"

@@ -16,6 +16,7 @@ from lts.errors import UsageError
 if TYPE_CHECKING:
     from lts.backends import Backend
     from lts.device import Device
+    from lts.devices.table import TableDevice
     from lts.reference import Reference
     from lts.target import Target
     from lts.trial import Provenance
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 _EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
-_TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
+# Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
+_TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Evaluator:
         self._temporary: WorkDirectory | None = None
         self._backend: Backend | None = None
         self._reference: Reference | None = None
+        self._table: TableDevice | None = None
         self._lock = threading.Lock()
         self._device: Device | None = open_device(device) if isinstance(device, str) else device
         try:
@@ -148,7 +151,14 @@ class Evaluator:
             raise
 
     def _choose_backend(self, name: str | None) -> str:
+        from lts.devices.table import TableDevice
+
         assert self._device is not None
+        if isinstance(self._device, TableDevice):
+            if name is not None or self._tune:
+                raise UsageError("a table replays measurements: leave --backend and --tune out")
+            self._table = self._device
+            return "table"
         if not self._device.runs:
             from lts.estimate import check
 
@@ -193,12 +203,19 @@ class Evaluator:
     @property
     def costs(self) -> tuple[str, ...]:
         """The columns that are measured, emulated or estimated rather than counted."""
+        if self._table is not None:
+            return self._table.costs
         if self._backend is None:
             from lts.estimate import columns
 
             return columns(self.target)
         assert self._device is not None, "the evaluator is closed"
         return self._device.costs
+
+    @property
+    def architectures(self) -> list[Architecture] | None:
+        """All that can be evaluated, where these are few: the rows of a table."""
+        return self._table.architectures if self._table is not None else None
 
     @property
     def parallel(self) -> int:
@@ -237,6 +254,7 @@ class Evaluator:
             "n_prompt": self.n_prompt,
             **({"tune": self._tune} if self._tune else {}),
             "profile": self.target.to_dict(),
+            **({"table": self._table.digest} if self._table is not None else {}),
         }
 
     def environment(self) -> dict[str, Any]:
@@ -251,6 +269,16 @@ class Evaluator:
             for name in counted
         }
         provenance = {name: counted_provenance(name) for name in counted}
+        if self._table is not None:
+            record = self._table.look_up(architecture)
+            if record is None:
+                return Evaluation(error=f"the table {self._table.path} does not have this architecture")
+            measured = {**dict.fromkeys(record["values"], "measured"), **record.get("provenance", {})}
+            return Evaluation(
+                values={**values, **record["values"]},
+                provenance={**provenance, **measured},
+                interval={name: (low, high) for name, (low, high) in record.get("interval", {}).items()},
+            )
         if self._backend is None:
             from lts.estimate import estimate
 

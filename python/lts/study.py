@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lts import _core
-from lts._core import Architecture, Search, SearchSpace
+from lts._core import Architecture, Search, SearchSpace, analytic_names
+from lts.cost_model import CostModel, SurrogateLike, surrogate_of
 from lts.errors import MeasurementError, UsageError
 from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
 from lts.evaluations import Evaluated, Evaluations
 from lts.front import Front, front_of
+from lts.proposals import DEFAULT_BUDGET, Proposal, Proposer
 from lts.store import Store
 from lts.study_arguments import differences, population_for
 from lts.trial import Provenance, Trial
@@ -59,6 +61,11 @@ class Study:
         Path of the SQLite file; None keeps the study in memory. A study found there is resumed when everything above
         is the same.
 
+    surrogate
+        "additive" predicts costs from the first measurements on (`lts.cost_model.Additive`): candidates evolve on
+        predictions, and only those that the front is expected to gain most from are measured. "none" measures every
+        candidate of the algorithm. Or a `lts.cost_model.SurrogateLike` of one's own.
+
     Raises
     ------
     UsageError
@@ -76,6 +83,7 @@ class Study:
         algorithm_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         store: str | Path | None = None,
+        surrogate: str | SurrogateLike = "none",
     ) -> None:
         self.evaluator: EvaluatorLike = (
             evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
@@ -96,6 +104,9 @@ class Study:
             "seed": seed,
             **self.evaluator.describe(),
         }
+        self._proposer = self._make_proposer(fresh, surrogate, options)
+        self._configuration["surrogate"] = "none" if self._proposer is None else self._proposer.surrogate.name
+        self._proposals: list[Proposal] = []
         self._seed = seed
         self._environment_key: str | None = None
         self._store = Store(store, writable=True, create=True) if store is not None else None
@@ -108,6 +119,36 @@ class Study:
         except BaseException:
             self.close()
             raise
+
+    def _make_proposer(self, search: Search, given: str | SurrogateLike, options: Mapping[str, Any]) -> Proposer | None:
+        """Nothing for a study that measures all candidates, or none."""
+        surrogate = surrogate_of(given, getattr(self.evaluator, "priors", {}))
+        measured = [name for name in search.columns if name not in analytic_names()]
+        if surrogate is None or not measured:
+            return None
+        about = self.evaluator.describe()
+        return Proposer(
+            search.space,
+            search.objectives,
+            search.constraints,
+            measured,
+            surrogate,
+            algorithm=search.algorithm,
+            algorithm_options=options,
+            workload={"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")},
+            pool=self._pool(search.space),
+            seed=search.seed,
+        )
+
+    def _pool(self, space: SearchSpace) -> list[Architecture] | None:
+        """All that can be evaluated, where the evaluator knows; None when that is the whole space."""
+        known: Sequence[Architecture] | None = getattr(self.evaluator, "architectures", None)
+        if known is None:
+            return None
+        pool = [architecture for architecture in known if space.contains(architecture)]
+        if not pool:
+            raise UsageError("the evaluator has no architecture of the space; choose the space that they come from")
+        return pool
 
     def _open(self, fresh: Search) -> Search:
         if self._store is None:
@@ -153,6 +194,21 @@ class Study:
     def n_finished(self) -> int:
         """How many trials are complete or failed."""
         return sum(trial.state in ("complete", "failed") for trial in self._trials.values())
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last run ended because further measurements were not expected to change the front."""
+        return self._proposer is not None and self._proposer.settled
+
+    @property
+    def notes(self) -> list[str]:
+        """What predicting the costs has shown, in sentences for people."""
+        return [] if self._proposer is None else list(self._proposer.notes)
+
+    @property
+    def models(self) -> dict[str, CostModel]:
+        """The models of the costs by column, as of the last batch."""
+        return {} if self._proposer is None else dict(self._proposer.models)
 
     @property
     def environment_changed(self) -> bool:
@@ -226,7 +282,7 @@ class Study:
                 enough = (trials is not None and n >= trials) or (
                     left is not None and left < max(durations[-5:], default=0.0)
                 )
-                trial = None if enough else self._next(evaluations.trials)
+                trial = None if enough else self._next(evaluations.trials, trials)
                 if trial is None:  # enough, or the space is used up
                     break
                 evaluations.start(trial, left)
@@ -289,7 +345,7 @@ class Study:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next(self, running: Collection[int]) -> Trial | None:
+    def _next(self, running: Collection[int], budget: int | None) -> Trial | None:
         """A trial that an earlier run left unfinished, or a new one, stored as running."""
         for candidate in self.search.pending():
             if candidate.id in running:
@@ -298,18 +354,35 @@ class Study:
             if known is not None and known.state in ("complete", "failed"):
                 self._tell(known)  # an interrupt came between its result and the search
             else:
-                return self._keep(self._new_trial(candidate.id, candidate.architecture))
+                predicted = known.predicted if known is not None else {}
+                return self._keep(self._new_trial(candidate.id, candidate.architecture, predicted))
+        while proposal := self._propose(budget):
+            if (key := self.search.add(proposal.architecture)) is not None:
+                return self._keep(self._new_trial(key, proposal.architecture, proposal.predicted))
+        if self.settled:
+            return None
         candidates = self.search.ask(1)
         if not candidates:
             return None
         return self._keep(self._new_trial(candidates[0].id, candidates[0].architecture))
 
-    def _new_trial(self, key: int, architecture: Architecture) -> Trial:
+    def _propose(self, budget: int | None) -> Proposal | None:
+        """What the surrogate would measure next; nothing without one, or when it has settled or is of no use."""
+        if self._proposer is None or self._proposer.useless:
+            return None
+        if not self._proposals:
+            self._proposals = self._proposer.propose(self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + 1))
+        return self._proposals.pop(0) if self._proposals else None
+
+    def _new_trial(
+        self, key: int, architecture: Architecture, predicted: Mapping[str, tuple[float, float, float]] | None = None
+    ) -> Trial:
         description = self.evaluator.describe()
         return Trial(
             id=key,
             state="running",
             architecture=architecture,
+            predicted=dict(predicted or {}),
             target=description.get("target", ""),
             device=description.get("device", ""),
             backend=description.get("backend", ""),

@@ -29,8 +29,7 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
     found = []
     for key in sorted({*stored, *given}):
         before, now = stored.get(key), given.get(key)
-        # Whether this machine is still what it was, its environment says.
-        if before == now or (key == "profile" and given.get("device") == "local"):
+        if before == now or (key == "profile" and not _is_other_profile(before, now)):
             continue
         if key == "space" and isinstance(before, dict) and isinstance(now, dict):
             fields = _differing(before, now)
@@ -41,6 +40,14 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
         else:
             found.append(f"{key} is {_short(before)} there and {_short(now)} here")
     return found
+
+
+def _is_other_profile(before: Any, now: Any) -> bool:
+    """Whether a target says something else than it did. Whether this machine is still what it was, its environment
+    says; and a study of an earlier version has no profile."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return False
+    return not before.get("name") == now.get("name") == "host"
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

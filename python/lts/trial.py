@@ -24,8 +24,9 @@ COMPILED = "compiled, not run"
 class Trial:
     """An architecture with what is known of it. Units are in the names of the values.
 
-    `deployed` says what became of compiling it for the target: `CORRECT` when every model was run and was right,
-    `COMPILED` when nothing could run them, or else the reason; None when it was not tried.
+    `predicted` has what was predicted for a column before it was measured, with the ends of the interval. `deployed`
+    says what became of compiling it for the target: `CORRECT` when every model was run and was right, `COMPILED` when
+    nothing could run them, or else the reason; None when it was not tried.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Trial:
     provenance: dict[str, Provenance] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     mad: dict[str, float] = field(default_factory=dict)
+    predicted: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     samples_ns: dict[str, list[int]] = field(default_factory=dict, repr=False)
     feasible: bool | None = None
     error: str | None = None
@@ -60,6 +62,7 @@ class Trial:
             "provenance": self.provenance,
             "interval": {name: list(bounds) for name, bounds in self.interval.items()},
             "mad": self.mad,
+            "predicted": {name: list(values) for name, values in self.predicted.items()},
             "samples_ns": self.samples_ns,
             "feasible": self.feasible,
             "error": self.error,
@@ -89,4 +92,5 @@ class Trial:
         fields = {key: value for key, value in record.items() if key not in ("schema", "trial")}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         fields["interval"] = {name: (low, high) for name, (low, high) in fields["interval"].items()}
+        fields["predicted"] = {name: (v, low, high) for name, (v, low, high) in fields.get("predicted", {}).items()}
         return Trial(id=record["trial"], **fields)

@@ -48,10 +48,10 @@ void expect_equal(const Family& f, const Family& expected) {
   EXPECT_EQ(f.rotary_theta, expected.rotary_theta);
 }
 
-TEST(Family, ThreeAreKnown) {
+TEST(Family, FourAreKnown) {
   std::vector<std::string_view> names;
   for (const Family& f : families()) names.push_back(f.name);
-  EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama", "hw_gpt"}));
   for (const Family& f : families()) EXPECT_EQ(&family(f.name), &f);
 }
 
@@ -91,6 +91,14 @@ TEST(Family, TransformerXl) {
                                           .rotary_theta = 10000.0});
 }
 
+TEST(Family, HwGpt) {
+  Family expected = family("gpt2");
+  expected.name = "hw_gpt";
+  expected.attention_bias = false;
+  expected.feed_forward_bias = false;
+  expect_equal(family("hw_gpt"), expected);
+}
+
 TEST(Family, Llama) {
   expect_equal(family("llama"), {.name = "llama",
                                  .attention = Attention::grouped_query,
@@ -111,7 +119,7 @@ TEST(Family, Llama) {
 
 TEST(Family, AnUnknownNameListsTheKnown) {
   EXPECT_EQ(oracle::message_of([] { (void)family("bert"); }),
-            "unknown family 'bert'; expected one of gpt2, transformer_xl, llama");
+            "unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt");
 }
 
 TEST(Architecture, DerivedValues) {
@@ -295,7 +303,7 @@ TEST(Validate, AgreesWithTheRulesAsWritten) {
   int n_valid = 0;
   for (int i = 0; i < 5'000; ++i) {
     Architecture a;
-    a.family = &families()[random.below(3)];
+    a.family = &families()[random.below(static_cast<std::uint32_t>(families().size()))];
     a.vocab_size = oracle::pick(random, {10, 50});
     a.n_positions = 8;
     a.d_model = oracle::pick(random, {2, 6, 8, 12});

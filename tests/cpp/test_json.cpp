@@ -246,7 +246,8 @@ TEST(Json, AMillionSeenHashesComeBack) {
 // --- Golden text ---
 
 TEST(Json, GoldenArchitectures) {
-  for (const char* name : {"architecture_gpt2", "architecture_transformer_xl", "architecture_llama"}) {
+  for (const char* name :
+       {"architecture_gpt2", "architecture_transformer_xl", "architecture_llama", "architecture_hw_gpt"}) {
     const std::string text = golden(name);
     EXPECT_EQ(lts::to_json(lts::architecture_from_json(text)), text);
   }

@@ -399,7 +399,7 @@ TEST(SearchSpace, ConstructorRejections) {
   using O = SearchSpaceOptions;
   EXPECT_EQ(rejection([](O&) {}), "");
   EXPECT_EQ(rejection([](O& o) { o.family = "rwkv"; }),
-            "unknown family 'rwkv'; expected one of gpt2, transformer_xl, llama");
+            "unknown family 'rwkv'; expected one of gpt2, transformer_xl, llama, hw_gpt");
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {}; }), "n_layer has no choices; give at least one");
   EXPECT_EQ(rejection([](O& o) { o.d_model = {}; }), "d_model has no choices; give at least one");
   EXPECT_EQ(rejection([](O& o) { o.n_head = {}; }), "n_head has no choices; give at least one");

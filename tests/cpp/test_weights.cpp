@@ -31,7 +31,7 @@ std::vector<std::string> listing(const Architecture& a) {
 Architecture random_architecture(Random& random) {
   for (;;) {
     Architecture a;
-    a.family = &families()[random.below(3)];
+    a.family = &families()[random.below(static_cast<std::uint32_t>(families().size()))];
     a.vocab_size = 1 + static_cast<std::int64_t>(random.below(2000));
     a.n_positions = 1 + static_cast<std::int64_t>(random.below(300));
     a.d_model = oracle::pick(random, {8, 12, 30, 48, 64, 96, 100});

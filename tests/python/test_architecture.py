@@ -25,7 +25,7 @@ def small(**changes: Any) -> Architecture:
 @st.composite
 def architectures(draw: st.DrawFn) -> Architecture:
     """Valid architectures of all families."""
-    family = draw(st.sampled_from(["gpt2", "transformer_xl", "llama"]))
+    family = draw(st.sampled_from(["gpt2", "transformer_xl", "llama", "hw_gpt"]))
     n_layer = draw(st.integers(1, 6))
     powers = st.sampled_from([1, 2, 4])
     n_kv_head = draw(st.lists(powers, min_size=n_layer, max_size=n_layer))
@@ -143,7 +143,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"family": "gpt3"}, "unknown family 'gpt3'; expected one of gpt2, transformer_xl, llama"),
+            ({"family": "gpt3"}, "unknown family 'gpt3'; expected one of gpt2, transformer_xl, llama, hw_gpt"),
             ({"vocab_size": 0}, "vocab_size is 0; it must be from 1"),
             ({"n_positions": -1}, "n_positions is -1"),
             ({"n_head": 3}, "n_head of layer 0 is 3; it must divide d_model, 8"),
@@ -222,14 +222,19 @@ class TestValue:
 
 class TestFamilies:
     def test_names(self) -> None:
-        assert [f.name for f in lts.families()] == ["gpt2", "transformer_xl", "llama"]
+        assert [f.name for f in lts.families()] == ["gpt2", "transformer_xl", "llama", "hw_gpt"]
         assert lts.family("llama").name == "llama"
-        with pytest.raises(ValueError, match="unknown family 'bert'; expected one of gpt2, transformer_xl, llama"):
+        known = "gpt2, transformer_xl, llama, hw_gpt"
+        with pytest.raises(ValueError, match=f"unknown family 'bert'; expected one of {known}"):
             lts.family("bert")
 
     def test_traits(self) -> None:
         expected = {
             "gpt2": ("multi_head", "gelu", "layer_norm", "before", True, "learned", "exact", True, True, "plain", True),
+            "hw_gpt": (
+                *("multi_head", "gelu", "layer_norm", "before", True, "learned", "exact", False, False, "plain"),
+                True,
+            ),
             "transformer_xl": (
                 *("multi_head", "relu", "layer_norm", "after", False, "relative", "floor", False, True, "adaptive"),
                 True,

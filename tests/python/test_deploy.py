@@ -194,6 +194,8 @@ def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
     assert result.checked
     assert [workload.phase for workload in compiler.workloads] == ["prefill"]
     assert phases_of(ARCHITECTURE, ARCHITECTURE.n_positions - 1) == ("prefill", "decode")
+    with pytest.raises(UsageError, match="n_prompt is 257; the architecture has 256 positions"):
+        deployed(tmp_path, n_prompt=257)
     (relative,) = lts.SearchSpace.load("transformer-xl-tiny").sample(1, 0)
     assert phases_of(relative, 10_000) == ("prefill", "decode")
 

@@ -27,6 +27,7 @@ SPACES = (
     "gpt2-tiny",
     "gpt2-small",
     "gpt2-lts",
+    "hw-gpt-tiny",
     "llama-tiny",
     "llama-edge",
     "transformer-xl-tiny",

@@ -33,7 +33,7 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
     def choices(values: list[int], most: int = 2) -> list[int]:
         return draw(st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True))
 
-    family = draw(st.sampled_from(["gpt2", "transformer_xl", "llama"]))
+    family = draw(st.sampled_from(["gpt2", "transformer_xl", "llama", "hw_gpt"]))
     o: dict[str, Any] = {
         "family": family,
         "vocab_size": 50,

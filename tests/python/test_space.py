@@ -35,6 +35,7 @@ def test_the_documented_spaces_are_there() -> None:
         "gpt2-lts",
         "gpt2-small",
         "gpt2-tiny",
+        "hw-gpt-tiny",
         "llama-edge",
         "llama-tiny",
         "transformer-xl-lts",
@@ -216,12 +217,12 @@ def replaced(old: str, new: str) -> str:
         (replaced("step = 32", "by = 32"), r"'d_ff': unknown key 'by'; allowed: min, max, step"),
         (GOOD + "[rules]\ntotal_params = {most = 3}\n", r"'total_params': unknown key 'most'; allowed: min, max"),
         # missing
-        ("", r"'family' is missing; expected one of gpt2, transformer_xl, llama"),
+        ("", r"'family' is missing; expected one of gpt2, transformer_xl, llama, hw_gpt"),
         ('family = "gpt2"\n', r"\[choices\]: 'n_layer' is missing; needed: n_layer, d_model, n_head, d_ff"),
         (replaced("n_head = 2\n", ""), r"\[choices\]: 'n_head' is missing"),
         (replaced("{min = 1, max = 3}", "{min = 1}"), r"'n_layer': a range needs 'min' and 'max'"),
         # wrong values at the top
-        (replaced('"gpt2"', '"bert"'), r"unknown family 'bert'; expected one of gpt2, transformer_xl, llama"),
+        (replaced('"gpt2"', '"bert"'), r"unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt"),
         (replaced('"gpt2"', "3"), r"unknown family 3; expected one of"),
         (replaced('"gpt2"', '["gpt2"]'), r"unknown family \['gpt2'\]"),
         ("schema = 2\n" + GOOD, r"schema is 2; this version reads schema 1"),

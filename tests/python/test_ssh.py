@@ -415,6 +415,31 @@ def test_a_copy_that_breaks_off_does_not_count(
     assert [path.read_bytes() == weights.read_bytes() for path in names] == [True]
 
 
+def test_a_device_that_is_closed_while_it_copies_copies_no_more(
+    ssh: SshDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(os.urandom(16 * MIB))
+    ssh.environment(1)
+    starts = []
+
+    def chunks(path: Path, offset: int, n: int) -> Iterator[bytes]:
+        writes = sys._getframe(1).f_code.co_name == "_write"
+        for i, chunk in enumerate(original(path, offset, n)):
+            if writes and i == 0:
+                starts.append(True)
+            if writes and i == 8:
+                ssh.close()  # as Ctrl-C in another thread does
+            yield chunk
+
+    original = remote_files._chunks
+    monkeypatch.setattr(remote_files, "_chunks", chunks)
+    result = ssh.run(model_job(tmp_path / "model", {"weights.bin": weights}, 16 * MIB), TIMEOUT)
+    assert result.error is not None
+    assert len(starts) == 1
+    assert ssh.run(model_job(tmp_path / "model"), TIMEOUT).error is None, "the next job connects again"
+
+
 def test_what_somebody_removes_is_copied_again(ssh: SshDevice, server: Sshd, tmp_path: Path) -> None:
     job = model_job(tmp_path / "model", {"weights.bin": pool(tmp_path / "weights.bin", 4)}, 4 * MIB)
     assert ssh.run(job, TIMEOUT).error is None

@@ -21,8 +21,10 @@ def test_a_target_that_says_something_else_is_another_study() -> None:
         {"device": "none", "profile": {"cores": 8}},
     )
     assert differences(before, now) == ["the profile of the target differs in cores, l2_kib"]
-    here = {"device": "local"}
-    assert differences(before | here, now | here) == []
+    here = {"device": "local", "profile": {"name": "host", "memory_mib": 1}}
+    assert differences(here, {**here, "profile": {"name": "host", "memory_mib": 2}}) == []
+    assert differences({**here, "profile": {"name": "mine"}}, {**here, "profile": {"name": "mine", "cores": 2}}) != []
+    assert differences({"device": "none"}, now) == [], "of an earlier version"
 
 
 def test_populations_fit_small_budgets() -> None:

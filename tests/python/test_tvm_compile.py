@@ -56,7 +56,7 @@ def agreement(
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("space", ["gpt2-tiny", "llama-tiny", "transformer-xl-tiny"])
+@pytest.mark.parametrize("space", ["gpt2-tiny", "llama-tiny", "transformer-xl-tiny", "hw-gpt-tiny"])
 def test_outputs_are_those_of_onnxruntime(tmp_path: Path, space: str, phase: str) -> None:
     architecture = load_space(space).sample(1, seed=3)[0]
     assert agreement(tmp_path, architecture, phase, 16) < 1e-5

@@ -53,7 +53,7 @@ struct Family {
   double rotary_theta = 10000.0;
 };
 
-/// The known families: gpt2, transformer_xl, llama.
+/// The known families: gpt2, transformer_xl, llama, hw_gpt.
 std::span<const Family> families() noexcept;
 
 /// The family of that name. @throws std::invalid_argument naming the known families.

@@ -53,6 +53,9 @@ double flops_prefill(const Architecture& architecture, const Workload& workload 
 /// Floating-point operations of one generated token with `n_prompt` tokens of context before it.
 double flops_decode(const Architecture& architecture, const Workload& workload = {});
 
+/// Multiply-adds of one token outside of the layers: projections of the embedding, and logits.
+double output_multiply_adds(const Architecture& architecture);
+
 /// Bytes of all weights at the workload's precision, rounded up per weight.
 std::int64_t weight_bytes(const Architecture& architecture, const Workload& workload = {});
 

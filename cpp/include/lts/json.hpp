@@ -6,6 +6,7 @@
 #include "lts/architecture.hpp"
 #include "lts/search.hpp"
 #include "lts/search_space.hpp"
+#include "lts/surrogate.hpp"
 
 namespace lts {
 
@@ -13,6 +14,7 @@ namespace lts {
 std::string to_json(const Architecture& architecture);
 std::string to_json(const SearchSpaceOptions& options);
 std::string to_json(const SearchState& state);
+std::string to_json(const Surrogate::State& state);
 
 /// The inverse. Fields left out have their defaults; `n_head`, `n_kv_head` and `d_ff` may be one number for all layers,
 /// `n_layer` is then needed. An architecture is validated; spaces and states are by the constructors that take them.
@@ -21,5 +23,6 @@ std::string to_json(const SearchState& state);
 Architecture architecture_from_json(std::string_view text);
 SearchSpaceOptions search_space_from_json(std::string_view text);
 SearchState search_state_from_json(std::string_view text);
+Surrogate::State surrogate_from_json(std::string_view text);
 
 }  // namespace lts

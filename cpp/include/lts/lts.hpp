@@ -21,5 +21,6 @@
 #include "lts/search.hpp"
 #include "lts/search_space.hpp"
 #include "lts/sort.hpp"
+#include "lts/surrogate.hpp"
 #include "lts/variation.hpp"
 #include "lts/weights.hpp"

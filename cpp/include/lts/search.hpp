@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,6 +83,10 @@ class Search {
 
   /// Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.
   std::vector<Candidate> ask(std::size_t n);
+
+  /// An architecture of the caller's own choice as a candidate; nothing when it was proposed before. The algorithm
+  /// learns of its results like of any other. @throws std::invalid_argument when it is not in the space.
+  std::optional<std::uint64_t> add(const Architecture& architecture);
 
   /// The results of a candidate: one value per column, in order, in their own direction.
   /// @throws std::invalid_argument: unknown or already told id, a wrong number of values, a value that is not finite.

@@ -44,6 +44,7 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
+    seconds = duration(timeout)
     path = store_path(study)
     stored = read_study(path)
     trials = stored.front.pick(pick)
@@ -55,9 +56,10 @@ def command(
         for file in export(trial.architecture, place / str(trial.id), plain, seed=seed)
     ]
     if "tvm" in chosen:
-        seconds = duration(timeout)
+        positions = stored.configuration["space"].get("n_positions", _N_PROMPT)
+        n_prompt = stored.configuration.get("n_prompt", min(_N_PROMPT, positions))
         goal = _target(target, stored.configuration)
-        records += _compiled(trials, place, goal, plain, stored.configuration.get("n_prompt", _N_PROMPT), seconds, seed)
+        records += _compiled(trials, place, goal, plain, n_prompt, seconds, seed)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
 
 

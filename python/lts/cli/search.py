@@ -36,6 +36,7 @@ _COMPILE_SHARE = {True: 0.85, False: 0.25}
 # Seconds between two lines about estimates, which come by the thousand.
 _INTERVAL = 0.5
 # Trials by default.
+_PREDICTED = 40
 _MEASUREMENTS = 100
 _ESTIMATES = 2000
 
@@ -62,9 +63,19 @@ def command(
         list[str] | None, typer.Option(help="May be repeated.", metavar="NAME<=NUMBER|NAME>=NUMBER", show_default=False)
     ] = None,
     algorithm: Annotated[str, typer.Option(help="lts, nsga2, local, random or exhaustive.")] = "lts",
+    surrogate: Annotated[
+        str,
+        typer.Option(
+            help="additive: predict costs, and measure only what the front should gain most from. none: measure every "
+            "candidate of the algorithm."
+        ),
+    ] = "additive",
     trials: Annotated[
         int | None,
-        typer.Option(help="Finished trials that the study shall have.", show_default="100, or 2000 estimates"),
+        typer.Option(
+            help="Finished trials that the study shall have, at most.",
+            show_default="40, 100 without a surrogate, 2000 estimates",
+        ),
     ] = None,
     timeout: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "5m",
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
@@ -99,12 +110,15 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
+    from lts.cost_model import SURROGATES
+    from lts.errors import InfeasibleError, MeasurementError, UsageError
     from lts.evaluate import Evaluator
     from lts.front import Front
     from lts.space import load_space
     from lts.study import Study
 
+    if surrogate not in SURROGATES:
+        raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
     for name, number in (("trials", trials), ("front-size", front_size)):
         if number is not None and number < 1:
             raise UsageError(f"--{name} is {number}; it must be at least 1")
@@ -122,6 +136,7 @@ def command(
         tune=tune,
     )
     estimates = evaluator.backend_name == "estimate"
+    predicts = surrogate != "none" and not estimates  # an estimate takes no longer than a prediction
     default = f"{search_space.name}-{evaluator.target.name}{_suffix(evaluator)}"
     directory = output_dir or (store.parent if store else Path(default))
     path = store or directory / STORE_NAME
@@ -134,6 +149,7 @@ def command(
             algorithm=algorithm,
             seed=seed,
             store=path,
+            surrogate=surrogate if predicts else "none",
         )
     except BaseException:
         evaluator.close()
@@ -143,29 +159,34 @@ def command(
         compiles = export is not Export.none and evaluator.backend_name in ("estimate", "tvm")
         budget = seconds - (time.monotonic() - started)
         reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
-        n_trials = trials or (_ESTIMATES if estimates else _MEASUREMENTS)
+        n_trials = trials or (_ESTIMATES if estimates else _PREDICTED if predicts else _MEASUREMENTS)
         interrupted = _run(study, n_trials, max(0.001, budget - reserve))
+        for note in study.notes:
+            typer.echo(f"note: {note}", err=True)
+        if study.settled:
+            typer.echo(f"settled after {study.n_finished} trials: more are not expected to change the front", err=True)
         front = study.front()
         knee = front.knee() if front.trials else None
         if estimates and len(front) > front_size:
             typer.echo(f"front: {front_size} of {len(front)} members stand for all (--front-size)", err=True)
             front = front.spread(front_size)
-        problem: LtsError | OSError | None = None
+        problem: Exception | None = None
         if not interrupted and knee is not None and export is not Export.none:
             try:
                 _export(front.trials if export is Export.all else [knee], export, directory)
                 if compiles:
                     members = [knee, *(trial for trial in front if trial is not knee)]
                     _compile(study, evaluator, members, directory, started + seconds)
-                    if export is Export.knee and len(members) > 1:
+                    bare = [m for m in members if not (directory / "models" / str(m.id) / "weights.bin").is_file()]
+                    if bare:
                         typer.echo(
-                            "compiled models but the knee's lack their weights; to write them: "
-                            f"lts-engine export {path if store else directory} --pick ID --format onnx",
+                            f"{len(bare)} compiled members lack their weights; to write them: lts-engine export "
+                            f"{path} --pick ID --format onnx -O {directory / 'models'}",
                             err=True,
                         )
             except KeyboardInterrupt:
                 interrupted = True
-            except (LtsError, OSError) as error:  # results first
+            except Exception as error:  # results first
                 problem = error
             if compiles:
                 known = {trial.id: trial for trial in study.trials}
@@ -173,9 +194,9 @@ def command(
         if interrupted:
             typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
     _print(front, output)
+    _finish(study, path, directory, _suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    _finish(study, path, directory, _suffix(evaluator))
     if not any(trial.state == "complete" for trial in study.trials):
         raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
     if problem is not None:
@@ -239,12 +260,12 @@ def _compile(study: Study, evaluator: Evaluator, members: Sequence[Trial], direc
     """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
     from lts.cli.deploy_front import deploy_front
     from lts.deploy import Deployer
-    from lts.errors import MeasurementError
+    from lts.errors import LtsError, MeasurementError
 
     try:
         deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
-    except MeasurementError as error:
-        raise MeasurementError(f"the front is not compiled (--export none leaves that out): {error}") from None
+    except LtsError as error:
+        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
     try:
         n_wrong = deploy_front(study, deployer, members, directory, end)
     finally:

@@ -27,6 +27,10 @@ _ATTEMPTS = 3
 T = TypeVar("T")
 
 
+class _ClosedError(MeasurementError):
+    """Somebody has closed the device meanwhile."""
+
+
 class SshDevice:
     """A machine with an ssh server, Linux and glibc; see ``docs/devices.md`` for what is copied there.
 
@@ -76,6 +80,8 @@ class SshDevice:
         self._left: list[Left] = []
         self._copied = 0
         self._lock = threading.RLock()
+        self._closed = 0  # how many times; what began before the last one shall not connect again
+        self._begun = 0
 
     @classmethod
     def from_uri(cls, uri: str) -> SshDevice:
@@ -97,6 +103,7 @@ class SshDevice:
             When the device cannot be reached.
         """
         with self._lock:
+            self._begun = self._closed
             known = (self._connection or self._connected()).machine
         if target.kind != "cpu" or not machine.same_architecture(target.triple, known.triple):
             raise UsageError(
@@ -118,19 +125,23 @@ class SshDevice:
         MeasurementError
             When the device cannot be reached, or cannot run any job.
         """
+        if isinstance(job, Job) and self._python is None:
+            raise MeasurementError(f"{self.address} runs no jobs in Python; name an interpreter there: {FORM}")
+        closed = self._closed
         with self._lock:
+            self._begun = closed
             start = time.monotonic()
-            if isinstance(job, RunnerJob):
-                result = self._run(self._runner_there, job, timeout)
-            elif self._python is not None:
-                result = self._run(self._agent_there, job, timeout)
-            else:
-                raise MeasurementError(f"{self.address} runs no jobs in Python; name an interpreter there: {FORM}")
+            try:
+                there = self._runner_there if isinstance(job, RunnerJob) else self._agent_there
+                result = self._run(there, job, timeout)
+            except _ClosedError:
+                result = JobResult(error="the device was closed")
             return replace(result, seconds=time.monotonic() - start)
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of the device: what the interpreter there says, or lts-runner where there is none."""
         with self._lock:
+            self._begun = self._closed
             if self._environment is None:
                 self._prepared(self._agent_there if self._python is not None else self._runner_there)
             found = dict(self._environment or {})
@@ -143,7 +154,11 @@ class SshDevice:
         }
 
     def close(self) -> None:
-        """End the connection, and a job that is running. The next job would connect again."""
+        """End the connection, and the jobs of other threads, which run or wait. The next job would connect again."""
+        self._closed += 1
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         agent, connection = self._agent, self._connection
         self._agent, self._connection = None, None
         try:
@@ -200,10 +215,12 @@ class SshDevice:
         """The connection, made again when it was lost."""
         if self._connection is not None and self._connection.alive:
             return self._connection
-        self.close()
+        self._disconnect()
         deadline = time.monotonic() + self._reconnect
         pause = 1.0
         while True:
+            if self._closed != self._begun:
+                raise _ClosedError(f"{self.address} was closed")
             try:
                 connection = Connection(self.address)
                 break
@@ -234,7 +251,7 @@ class SshDevice:
         """Give a connection up, and remember what it may have left."""
         if lost.left is not None:
             self._left.append(lost.left)
-        self.close()
+        self._disconnect()
 
     def _prepared(self, prepare: Callable[[Connection, RemoteFiles], T]) -> T:
         """What a function that copies to the device gives, which is called again when the connection breaks."""

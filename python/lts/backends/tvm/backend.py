@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -51,6 +52,7 @@ class Tvm:
         self._workers: list[LocalDevice] = []
         self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
         self._closed = False
+        self._lock = threading.Lock()
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the precision is that of the exported models, float32, and tuning can measure."""
@@ -111,9 +113,10 @@ class Tvm:
 
     def close(self) -> None:
         """End the worker processes, and what they compile. Harmless when repeated; nothing can be built any more."""
-        self._closed = True
-        for worker in list(self._workers):
-            worker.close()
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.close()
 
     def _database(self, target: Target) -> Path:
         name = re.sub(r"[^\w.-]+", "-", f"{target.triple}-{target.cpu}")
@@ -122,14 +125,15 @@ class Tvm:
     @contextmanager
     def _worker(self) -> Iterator[LocalDevice]:
         """A worker process that nobody else uses meanwhile."""
-        if self._closed:
-            raise BuildError("the backend was closed")
+        with self._lock:
+            try:
+                worker = self._idle.get_nowait()
+            except Empty:
+                worker = LocalDevice()
+                self._workers.append(worker)
         try:
-            worker = self._idle.get_nowait()
-        except Empty:
-            worker = LocalDevice()
-            self._workers.append(worker)
-        try:
+            if self._closed:
+                raise BuildError("the backend was closed")
             yield worker
         finally:
             self._idle.put(worker)

@@ -1,0 +1,271 @@
+"""Fronts from few measurements: how well costs are predicted, and how good the measured front is.
+
+Run: python benchmarks/few_measurements.py tables|replay|host [--seeds 20] [--quick]
+
+``tables``: surrogates fitted to 15 random architectures of the published device tables of LiteTransformerSearch, and to
+50 of HW-GPT-S, predict the others; median of the mean absolute percentage error over 200 splits, and how many of the
+90 % intervals hold the measurement.
+
+``replay``: searches among 5,000 measured architectures of HW-GPT-S (Sukthanker et al. 2024), quality by decoder
+parameters, which is all that a search knows; fronts are judged by measured perplexity and latency, as the share of the
+hypervolume of the front of all 5,000 up to the worst perplexity and latency among them. The algorithm as published and
+NSGA-II propose architectures of the whole space and get the nearest of the 5,000 that was not measured yet.
+
+``host``: the space gpt2-small on this machine with ONNX Runtime: 40 measurements against 600 of the published
+algorithm. Both fronts are measured again, interleaved; see --objectives for memory as a third objective.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from published import HWGPT_COLUMNS, hwgpt_table, lts_table
+
+import lts
+from lts.cost_model import Additive
+from lts.evaluate import Evaluator
+from lts.front import front_of
+from lts.proposals import Proposer
+from lts.study import Study
+from lts.trial import Trial
+
+OBJECTIVES = [lts.parse_objective("decoder_params:max"), lts.parse_objective("latency_ms:min")]
+
+
+def quartiles(values: Sequence[float], form: str = "{:.3f}") -> str:
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+
+
+# --- Predictions ---
+
+
+def split_errors(rows: list[tuple[Any, float]], n: int, splits: int) -> tuple[list[float], float]:
+    """Mean absolute percentage errors of every split, and the share of intervals that hold the measurement."""
+    random = np.random.default_rng(0)
+    values = np.array([value for _, value in rows])
+    errors, held = [], []
+    for _ in range(splits):
+        order = random.permutation(len(rows))
+        chosen, others = order[:n], order[n : n + 1000]
+        surrogate = lts.Surrogate.fit([rows[i][0] for i in chosen], values[chosen])
+        rest = [rows[i][0] for i in others]
+        errors.append(100 * float(np.mean(np.abs(surrogate.predict(rest) / values[others] - 1))))
+        low, high = surrogate.interval(rest).T
+        held.append(float(np.mean((low <= values[others]) & (values[others] <= high))))
+    return errors, statistics.fmean(held)
+
+
+def tables(splits: int) -> None:
+    print("| table | n | error, % (quartiles over splits) | intervals of 90 % that hold |\n|---|---|---|---|")
+    jobs = []
+    for name in ("arm", "corei7"):
+        for column in ("latency", "memory"):
+            jobs.append((f"{name} {column}", [(a, row[column]) for a, row in lts_table(name)], 15))
+    hwgpt = hwgpt_table()
+    for name, column in HWGPT_COLUMNS.items():
+        jobs.append((f"HW-GPT-S {name}", [(a, row[column]) for a, row in hwgpt], 50))
+    for name, rows, n in jobs:
+        errors, held = split_errors(rows, n, splits)
+        print(f"| {name} | {n} | {quartiles(errors, '{:.2f}')} | {held:.1%} |", flush=True)
+
+
+# --- Replaying ---
+
+
+class Replay:
+    """One device of HW-GPT-S."""
+
+    def __init__(self, rows: list[tuple[Any, dict[str, float]]], column: str) -> None:
+        self.architectures = [a for a, _ in rows]
+        self.latency = np.array([row[column] for _, row in rows])
+        self.perplexity = np.array([row["ppl"] for _, row in rows])
+        self.index = {a.to_json(): i for i, a in enumerate(self.architectures)}
+        self.params = np.array([lts.decoder_params(a) for a in self.architectures], dtype=np.float64)
+        points = np.column_stack([self.perplexity, self.latency])
+        self.reference = points.max(axis=0)
+        self.best = lts.hypervolume(points, self.reference)
+
+    def share(self, chosen: Sequence[int]) -> float:
+        """Hypervolume of some architectures, as a share of that of all."""
+        points = np.column_stack([self.perplexity[list(chosen)], self.latency[list(chosen)]])
+        return lts.hypervolume(points, self.reference) / self.best
+
+    def front(self, latency: Any, chosen: Sequence[int]) -> list[int]:
+        """Of some architectures, those with the most parameters for their latency."""
+        points = np.column_stack([-self.params[list(chosen)], latency])
+        return [chosen[i] for i in lts.nondominated(points)]
+
+    def trial(self, i: int, key: int, predicted: Any = None) -> Trial:
+        values = {"decoder_params": float(self.params[i]), "latency_ms": float(self.latency[i])}
+        return Trial(key, "complete", self.architectures[i], values, feasible=True, predicted=predicted or {})
+
+
+def predicted_front(replay: Replay, seed: int, n: int) -> tuple[float, float]:
+    """Share of the measured front of n measurements, and of the whole predicted front."""
+    proposer = Proposer(
+        lts.SearchSpace.load("hw-gpt-tiny"),  # of no account: candidates come from the pool
+        OBJECTIVES,
+        [],
+        ["latency_ms"],
+        Additive(),
+        pool=replay.architectures,
+        seed=seed,
+    )
+    trials: list[Trial] = []
+    while len(trials) < n:
+        batch = proposer.propose(trials, n)
+        if not batch:
+            break
+        for proposal in batch:
+            i = replay.index[proposal.architecture.to_json()]
+            trials.append(replay.trial(i, len(trials), proposal.predicted))
+    model, _ = Additive().fit(
+        "latency_ms",
+        [t.architecture for t in trials],
+        np.array([t.values["latency_ms"] for t in trials]),
+        np.zeros(len(trials)),
+    )
+    assert model is not None
+    every = list(range(len(replay.architectures)))
+    whole = replay.front(model.predict(replay.architectures), every)
+    return replay.share([replay.index[t.architecture.to_json()] for t in trials]), replay.share(whole)
+
+
+def features(architecture: Any) -> list[float]:
+    d = architecture.d_model
+    layers = list(zip(architecture.n_head, architecture.d_ff, strict=True))
+    layers += [(0, 0)] * (12 - len(layers))
+    return [4 * d / 192, 4.0 * architecture.n_layer, *(x for h, f in layers for x in (h / 4, f / d))]
+
+
+def proposed_by(replay: Replay, algorithm: str, seed: int, budgets: Sequence[int], known: Any) -> list[float]:
+    """Shares that an algorithm reaches with so many measurements."""
+    space = lts.SearchSpace(
+        n_layer=[10, 11, 12],
+        d_model=[192, 384, 768],
+        n_head=[4, 8, 12],
+        d_ff=[384, 576, 768, 1152, 1536, 2304, 3072],
+        head_dim=64,
+        vocab_size=50254,
+        min_ff_ratio=2.0,
+    )
+    options = {"population_size": 20, "n_parents": 5, "n_mutants": 8, "n_crossovers": 8} if algorithm == "lts" else {}
+    if algorithm == "nsga2":
+        options = {"population_size": 20}
+    if max(budgets) >= 300:
+        options = {}
+    search = lts.Search(space, ["decoder_params:max", "latency_ms:min"], algorithm=algorithm, seed=seed, **options)
+    free = np.ones(len(replay.architectures), dtype=bool)
+    chosen: list[int] = []
+    while len(chosen) < max(budgets):
+        (candidate,) = search.ask(1)
+        distance = np.abs(known - np.array(features(candidate.architecture))).sum(axis=1)
+        distance[~free] = np.inf
+        i = int(np.argmin(distance))
+        free[i] = False
+        chosen.append(i)
+        search.tell(candidate.id, {"decoder_params": replay.params[i], "latency_ms": replay.latency[i]})
+    return [replay.share(chosen[:n]) for n in budgets]
+
+
+def replay(seeds: int, devices: Sequence[str], *, peers: bool) -> None:
+    rows = hwgpt_table()
+    known = np.array([features(a) for a, _ in rows])
+    print("| device | search | measurements | measured front | whole predicted front |\n|---|---|---|---|---|")
+    for device in devices:
+        table = Replay(rows, HWGPT_COLUMNS[device])
+        start = time.perf_counter()
+        found = [predicted_front(table, seed, 40) for seed in range(seeds)]
+        seconds = (time.perf_counter() - start) / seeds
+        print(
+            f"| {device} | ours | 40 | {quartiles([f[0] for f in found])} | {quartiles([f[1] for f in found])} |"
+            f" {seconds:.1f} s",
+            flush=True,
+        )
+        if not peers:
+            continue
+        random = np.random.default_rng(0)
+        shares = [table.share(random.choice(len(rows), 40, replace=False).tolist()) for _ in range(seeds)]
+        print(f"| {device} | random | 40 | {quartiles(shares)} | |")
+        for algorithm, name in (("lts", "as published"), ("nsga2", "NSGA-II")):
+            few = [proposed_by(table, algorithm, seed, [40], known) for seed in range(seeds)]
+            many = [proposed_by(table, algorithm, seed, [400, 2000], known) for seed in range(seeds)]
+            for n, column in ((40, [f[0] for f in few]), (400, [m[0] for m in many]), (2000, [m[1] for m in many])):
+                print(f"| {device} | {name} | {n} | {quartiles(column)} | |", flush=True)
+
+
+# --- This machine ---
+
+
+def host(objectives: list[str], trials: int, timeout: float) -> None:
+    space = lts.SearchSpace.load("gpt2-small")
+    fronts, seconds = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for surrogate, n in (("additive", 40), ("none", trials)):
+            with Study(
+                space,
+                Evaluator("host"),
+                objectives=objectives,
+                surrogate=surrogate,
+                store=Path(folder) / f"{surrogate}.db",
+            ) as study:
+                start = time.perf_counter()
+                study.run(trials=n, timeout=timeout)
+                seconds.append(time.perf_counter() - start)
+                fronts.append(study.front().trials)
+                print(
+                    f"{surrogate}: {study.n_finished} trials in {seconds[-1]:.1f} s, front {len(fronts[-1])}",
+                    flush=True,
+                )
+    again: list[list[Trial]] = [[], []]
+    parsed = [lts.parse_objective(text) for text in objectives]
+    with Evaluator("host") as evaluator:
+        columns = [o.name for o in parsed]
+        queue = [(side, t) for side, front in enumerate(fronts) for t in front]
+        order = np.random.default_rng(0).permutation(len(queue))
+        for i in order:  # interleaved, so that both sides have the same machine
+            side, trial = queue[i]
+            found = evaluator.evaluate(trial.architecture, columns)
+            again[side].append(Trial(trial.id, "complete", trial.architecture, dict(found.values), feasible=True))
+    fronts = [front_of(side, parsed, []).trials for side in again]
+    signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in parsed])
+    points = [np.array([[t.values[c] for c in columns] for t in side]) * signs for side in again]
+    every = np.vstack(points)
+    low, high = every.min(axis=0), every.max(axis=0)
+    reference = np.full(len(columns), 1.1)
+    volumes = [lts.hypervolume((p - low) / (high - low), reference) for p in points]
+    print(
+        f"{', '.join(objectives)}: hypervolume of 40 measurements over {trials}: {volumes[0] / volumes[1]:.4f}, "
+        f"in {seconds[0] / seconds[1]:.3f} of the time"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("tables", "replay", "host"))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--splits", type=int, default=200)
+    parser.add_argument("--devices", default="A100,Xeon Silver,RTX 2080,AMD 7452")
+    parser.add_argument("--no-peers", action="store_true", help="replay without the other algorithms")
+    parser.add_argument("--objectives", default="decoder_params:max,latency_ms:min")
+    parser.add_argument("--trials", type=int, default=600, help="measurements of the published algorithm")
+    parser.add_argument("--timeout", type=float, default=3600.0)
+    arguments = parser.parse_args()
+    parts: dict[str, Callable[[], None]] = {
+        "tables": lambda: tables(arguments.splits),
+        "replay": lambda: replay(arguments.seeds, arguments.devices.split(","), peers=not arguments.no_peers),
+        "host": lambda: host(arguments.objectives.split(","), arguments.trials, arguments.timeout),
+    }
+    parts[arguments.part]()
+
+
+if __name__ == "__main__":
+    main()

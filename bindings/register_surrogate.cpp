@@ -1,0 +1,165 @@
+#include <pybind11/stl.h>
+
+#include <lts/json.hpp>
+#include <lts/surrogate.hpp>
+#include <string>
+#include <vector>
+
+#include "arrays.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+using namespace lts::python;
+using lts::Architecture;
+using lts::Surrogate;
+
+namespace {
+
+/// A surrogate and, when it was fitted here, how well.
+struct PySurrogate {
+  Surrogate surrogate;
+  lts::SurrogateFit quality;
+};
+
+using Architectures = std::vector<Architecture>;
+using Named = py::typing::Dict<py::str, py::float_>;
+
+std::vector<double> prior_of(const py::object& prior) {
+  if (prior.is_none()) return {};
+  std::vector<double> coefficients;
+  for (const std::string_view name : lts::cost_term_names()) {
+    const py::str key{std::string(name)};
+    if (!prior.contains(key)) throw py::value_error("surrogate: the prior has no '" + std::string(name) + "'");
+    coefficients.push_back(to_double(prior[key], "prior '" + std::string(name) + "'"));
+  }
+  return coefficients;
+}
+
+PySurrogate fit(const Architectures& architectures, const ArrayLike& values, const OptionalArrayLike& noise,
+                const py::object& prior, bool pairwise, double level) {
+  const std::size_t n = architectures.size();
+  const Doubles costs = to_point(values, "values", n);
+  const Doubles errors = noise.is_none() ? Doubles() : to_point(noise, "noise", n);
+  std::vector<lts::CostSample> samples;
+  for (std::size_t i = 0; i < n; ++i) {
+    samples.push_back({architectures[i], costs.data()[i], noise.is_none() ? 0.0 : errors.data()[i]});
+  }
+  const lts::SurrogateOptions options{.pairwise = pairwise, .level = level, .prior = prior_of(prior)};
+  const py::gil_scoped_release release;
+  lts::SurrogateFit quality;
+  Surrogate surrogate = Surrogate::fit(samples, options, &quality);
+  return {std::move(surrogate), std::move(quality)};
+}
+
+py::array_t<double> predict(const PySurrogate& self, const Architectures& architectures) {
+  py::array_t<double> result(static_cast<py::ssize_t>(architectures.size()));
+  double* out = result.mutable_data();
+  const py::gil_scoped_release release;
+  for (const Architecture& a : architectures) *out++ = self.surrogate.predict(a);
+  return result;
+}
+
+py::array_t<double> interval(const PySurrogate& self, const Architectures& architectures) {
+  py::array_t<double> result({static_cast<py::ssize_t>(architectures.size()), py::ssize_t{2}});
+  double* out = result.mutable_data();
+  const py::gil_scoped_release release;
+  for (const Architecture& a : architectures) {
+    const lts::Prediction p = self.surrogate.interval(a);
+    *out++ = p.low;
+    *out++ = p.high;
+  }
+  return result;
+}
+
+py::array_t<double> terms(const Architectures& architectures) {
+  py::array_t<double> result(
+      {static_cast<py::ssize_t>(architectures.size()), static_cast<py::ssize_t>(lts::n_cost_terms)});
+  double* out = result.mutable_data();
+  const py::gil_scoped_release release;
+  for (const Architecture& a : architectures) {
+    for (const double amount : lts::cost_terms(a)) *out++ = amount;
+  }
+  return result;
+}
+
+Named coefficients(const PySurrogate& self) {
+  Named named;
+  const std::vector<std::string> names = lts::surrogate_feature_names(self.surrogate.state().pairwise);
+  for (std::size_t i = 0; i < names.size(); ++i) named[py::str(names[i])] = self.surrogate.state().coefficients[i];
+  return named;
+}
+
+}  // namespace
+
+const lts::Surrogate& to_surrogate(py::handle value) { return value.cast<const PySurrogate&>().surrogate; }
+
+void register_surrogate(py::module_& m) {
+  m.def(
+      "cost_term_names",
+      [] {
+        const auto names = lts::cost_term_names();
+        return std::vector<std::string_view>(names.begin(), names.end());
+      },
+      "Names of the terms that a cost is taken to be a sum of.");
+  m.def("cost_terms", &terms, py::arg("architectures"),
+        "Amounts of the terms, counted from the inventory of weights: float64, (n, number of terms).");
+
+  py::class_<PySurrogate>(m, "Surrogate", R"(A cost as a sum of analytic terms, fitted to measurements.
+
+Coefficients are not negative (Lawson and Hanson 1974); errors are relative, weighted by the noise of the samples.
+Intervals are conformal, from predicting every sample from all others (Barber et al. 2021).)")
+      .def_static("fit", &fit, py::arg("architectures"), py::arg("values"), py::kw_only(),
+                  py::arg("noise") = py::none(), py::arg("prior") = py::none(), py::arg("pairwise") = false,
+                  py::arg("level") = 0.9, R"(Fit to measured costs.
+
+Parameters
+----------
+architectures
+    What was measured, at least 3 (1 with a prior).
+values : array_like, shape (n,)
+    Above 0, in any unit.
+noise : array_like, shape (n,)
+    Standard errors over the values; none by default.
+prior
+    `coefficients` of another device of the same kind, which a few samples then suffice to adapt.
+pairwise
+    Also products of two terms, for devices on which costs do not just add.
+level
+    Share of architectures whose cost lies in the interval of its prediction.
+
+Raises
+------
+ValueError
+    For too few samples, or a number out of range.)")
+      .def("predict", &predict, py::arg("architectures"), "Costs in the unit of the samples: float64, (n,).")
+      .def("interval", &interval, py::arg("architectures"), "Low and high ends of the intervals: float64, (n, 2).")
+      .def_property_readonly("coefficients", &coefficients, "By name of the term, or of the product of two.")
+      .def_property_readonly(
+          "error", [](const PySurrogate& s) { return s.surrogate.state().error; },
+          "Mean relative error of predicting every sample from the others.")
+      .def_property_readonly(
+          "error_max", [](const PySurrogate& s) { return s.surrogate.state().error_max; }, "The largest of them.")
+      .def_property_readonly(
+          "n_samples", [](const PySurrogate& s) { return s.surrogate.state().n_samples; }, "What it was fitted to.")
+      .def_property_readonly(
+          "pairwise", [](const PySurrogate& s) { return s.surrogate.state().pairwise; }, "Whether it has products.")
+      .def_property_readonly(
+          "left_out", [](const PySurrogate& s) { return s.quality.left_out; },
+          "Prediction of every sample from the others; empty for one that was loaded.")
+      .def_property_readonly(
+          "outlier", [](const PySurrogate& s) { return s.quality.outlier; },
+          "Samples so far off that the fit leaves them out; empty for one that was loaded.")
+      .def(
+          "to_json", [](const PySurrogate& s) { return lts::to_json(s.surrogate.state()); }, "One line of JSON.")
+      .def_static(
+          "from_json",
+          [](const std::string& text) {
+            return PySurrogate{Surrogate(lts::surrogate_from_json(text)), {}};
+          },
+          py::arg("text"), "The inverse of `to_json`. Raises ValueError naming what is wrong with it.")
+      .def("__repr__", [](const PySurrogate& s) {
+        const auto& state = s.surrogate.state();
+        return "<Surrogate of " + std::to_string(state.n_samples) + " samples, error " +
+               std::to_string(100 * state.error) + " %>";
+      });
+}

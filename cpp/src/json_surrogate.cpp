@@ -1,0 +1,65 @@
+#include "json_value.hpp"
+#include "lts/error.hpp"
+#include "lts/json.hpp"
+
+namespace lts {
+
+using detail::Json;
+using detail::ObjectReader;
+using detail::Where;
+using nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::uint64_t kSchema = 1;
+constexpr std::string_view kWhat = "surrogate";
+
+}  // namespace
+
+std::string to_json(const Surrogate::State& state) {
+  ordered_json json;
+  json["schema"] = kSchema;
+  json["pairwise"] = state.pairwise;
+  json["level"] = detail::finite(state.level, "surrogate: level");
+  json["n_samples"] = state.n_samples;
+  json["error"] = detail::finite(state.error, "surrogate: error");
+  json["error_max"] = detail::finite(state.error_max, "surrogate: error_max");
+  json["quantile"] = detail::finite(state.quantile, "surrogate: quantile");
+  ordered_json coefficients = ordered_json::object();
+  const std::vector<std::string> names = surrogate_feature_names(state.pairwise);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    coefficients[names[i]] = detail::finite(state.coefficients.at(i), "surrogate: " + names[i]);
+  }
+  json["coefficients"] = std::move(coefficients);
+  json["covariance"] = state.covariance;
+  return detail::dump_json(json, kWhat);
+}
+
+Surrogate::State surrogate_from_json(std::string_view text) {
+  const Json json = detail::parse_json(text, kWhat);
+  const Where root{.name = kWhat};
+  const ObjectReader object(
+      json, root,
+      {"schema", "pairwise", "level", "n_samples", "error", "error_max", "quantile", "coefficients", "covariance"});
+  std::uint64_t schema = 0;
+  object.required("schema", schema);
+  if (schema != kSchema) {
+    object.at("schema").fail("is " + std::to_string(schema) + "; this version reads " + std::to_string(kSchema));
+  }
+  Surrogate::State state;
+  object.optional("pairwise", state.pairwise);
+  object.required("level", state.level);
+  object.required("n_samples", state.n_samples);
+  object.required("error", state.error);
+  object.required("error_max", state.error_max);
+  object.required("quantile", state.quantile);
+  object.required("covariance", state.covariance);
+  const std::vector<std::string> names = surrogate_feature_names(state.pairwise);
+  const std::vector<std::string_view> allowed(names.begin(), names.end());
+  const Where where = object.at("coefficients");
+  const ObjectReader coefficients(object.require("coefficients"), where, allowed);
+  for (const std::string& name : names) coefficients.required(name, state.coefficients.emplace_back());
+  return Surrogate(std::move(state)).state();
+}
+
+}  // namespace lts

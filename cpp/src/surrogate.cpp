@@ -1,0 +1,405 @@
+#include "lts/surrogate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "lts/cost.hpp"
+#include "lts/error.hpp"
+#include "lts/weights.hpp"
+#include "surrogate_nnls.hpp"
+
+namespace lts {
+
+using detail::Columns;
+
+namespace {
+
+constexpr std::array<std::string_view, n_cost_terms> kNames{"constant",     "layers", "width", "attention",
+                                                            "feed_forward", "d_ff",   "heads", "key_value",
+                                                            "biases",       "output", "widest"};
+constexpr std::array kPaired{CostTerm::layers, CostTerm::attention, CostTerm::feed_forward, CostTerm::output};
+constexpr std::size_t kPairs = kPaired.size() * (kPaired.size() + 1) / 2;
+constexpr std::size_t kMaxFeatures = n_cost_terms + kPairs;
+
+// Relative errors below this are not worth weighting samples for.
+constexpr double kBaseNoise = 0.01;
+// A sample that is this many robust standard deviations off, and by this share at least, is no measurement.
+constexpr double kOutlier = 6.0;
+constexpr double kLeastOutlier = 0.1;
+constexpr int kOutlierRounds = 3;
+// Left-out predictions come from fits of their own up to so many samples, beyond from the leverages.
+constexpr std::size_t kExactLeftOut = 100;
+constexpr double kMostLeverage = 0.95;
+// How strongly a fit may be drawn towards a prior, weakest first; 0 is left out.
+constexpr std::array kPulls{1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0};
+
+using Features = std::array<double, kMaxFeatures>;
+
+constexpr std::size_t n_features(bool pairwise) { return pairwise ? kMaxFeatures : n_cost_terms; }
+
+Features features(const Architecture& architecture, bool pairwise) {
+  Features all{};
+  const auto terms = cost_terms(architecture);
+  std::copy(terms.begin(), terms.end(), all.begin());
+  if (!pairwise) return all;
+  std::size_t next = n_cost_terms;
+  for (std::size_t i = 0; i < kPaired.size(); ++i) {
+    for (std::size_t j = i; j < kPaired.size(); ++j) {
+      all[next++] = terms[static_cast<std::size_t>(kPaired[i])] * terms[static_cast<std::size_t>(kPaired[j])];
+    }
+  }
+  return all;
+}
+
+double dot(std::span<const double> coefficients, const Features& amounts) {
+  double sum = 0;
+  for (std::size_t i = 0; i < coefficients.size(); ++i) sum += coefficients[i] * amounts[i];
+  return sum;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+/// The samples as a problem of least squares: rows of amounts over the value, which should sum to 1, weighted.
+class Problem {
+ public:
+  Problem(std::span<const CostSample> samples, const SurrogateOptions& options) : n_(n_features(options.pairwise)) {
+    for (const CostSample& sample : samples) {
+      rows_.push_back(features(sample.architecture, options.pairwise));
+      values_.push_back(sample.value);
+      weights_.push_back(1 / std::hypot(1.0, sample.noise / kBaseNoise));
+    }
+    if (options.prior.empty()) return;
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < size(); ++i) {
+      const double predicted = dot(options.prior, rows_[i]);
+      if (predicted > 0) ratios.push_back(values_[i] / predicted);
+    }
+    if (ratios.empty()) throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
+    const double scale = median(std::move(ratios));
+    for (const double coefficient : options.prior) prior_.push_back(scale * coefficient);
+  }
+
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
+  [[nodiscard]] std::size_t width() const { return n_; }
+  [[nodiscard]] double value(std::size_t i) const { return values_[i]; }
+  [[nodiscard]] bool has_prior() const { return !prior_.empty(); }
+  [[nodiscard]] double predict(std::span<const double> x, std::size_t i) const { return dot(x, rows_[i]); }
+
+  /// Coefficients from the samples that are kept, drawn towards the prior.
+  [[nodiscard]] std::vector<double> solve(const std::vector<bool>& kept, double pull) const {
+    const auto [a, b, norms] = system(kept, pull);
+    std::vector<double> x = detail::nonnegative_least_squares(a, b);
+    for (std::size_t j = 0; j < n_; ++j) x[j] = norms[j] > 0 ? x[j] / norms[j] : 0.0;
+    return x;
+  }
+
+  /// Covariance of the coefficients over the variance of the errors.
+  [[nodiscard]] std::vector<double> covariance(const std::vector<bool>& kept, double pull,
+                                               std::span<const double> x) const {
+    const auto [a, b, norms] = system(kept, pull);
+    std::vector<double> inverse = detail::inverse_gram(a, x);
+    for (std::size_t i = 0; i < n_; ++i) {
+      for (std::size_t j = 0; j < n_; ++j) {
+        const double scale = norms[i] * norms[j];
+        inverse[i * n_ + j] = scale > 0 ? inverse[i * n_ + j] / scale : 0.0;
+      }
+    }
+    return inverse;
+  }
+
+  [[nodiscard]] const Features& row(std::size_t i) const { return rows_[i]; }
+  [[nodiscard]] double weight(std::size_t i) const { return weights_[i]; }
+
+ private:
+  struct System {
+    Columns a;
+    std::vector<double> b;
+    std::vector<double> norms;  ///< of the columns before they were scaled to 1
+  };
+
+  [[nodiscard]] System system(const std::vector<bool>& kept, double pull) const {
+    const auto m = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
+    const bool drawn = has_prior() && pull > 0;
+    System s{Columns(m + (drawn ? n_ : 0), n_), std::vector<double>(m + (drawn ? n_ : 0), 0.0),
+             std::vector<double>(n_, 0.0)};
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (!kept[i]) continue;
+      for (std::size_t j = 0; j < n_; ++j) s.a.at(row, j) = weights_[i] * rows_[i][j] / values_[i];
+      s.b[row++] = weights_[i];
+    }
+    for (std::size_t j = 0; j < n_; ++j) {
+      double sum = 0;
+      for (std::size_t i = 0; i < m; ++i) sum += s.a.at(i, j) * s.a.at(i, j);
+      s.norms[j] = std::sqrt(sum);
+      if (!(s.norms[j] > 0)) continue;
+      for (std::size_t i = 0; i < m; ++i) s.a.at(i, j) /= s.norms[j];
+      if (!drawn) continue;
+      s.a.at(m + j, j) = std::sqrt(pull);
+      s.b[m + j] = std::sqrt(pull) * prior_[j] * s.norms[j];
+    }
+    return s;
+  }
+
+  std::size_t n_;
+  std::vector<Features> rows_;
+  std::vector<double> values_;
+  std::vector<double> weights_;
+  std::vector<double> prior_;
+};
+
+/// The variance of a prediction that comes from the coefficients, over the variance of the errors.
+double leverage(std::span<const double> covariance, std::size_t n, const Features& amounts, double predicted) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    double inner = 0;
+    for (std::size_t j = 0; j < n; ++j) inner += covariance[i * n + j] * amounts[j];
+    sum += amounts[i] * inner;
+  }
+  return std::max(0.0, sum / (predicted * predicted));
+}
+
+struct LeftOut {
+  std::vector<double> predicted;
+  std::vector<double> standardized;  ///< |value / predicted - 1| over its standard error
+};
+
+LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double pull) {
+  const std::vector<double> x = problem.solve(kept, pull);
+  const std::vector<double> covariance = problem.covariance(kept, pull, x);
+  const auto n_kept = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
+  LeftOut out;
+  std::vector<bool> others = kept;
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    const double w = problem.weight(i);
+    const double inside =
+        std::min(kMostLeverage, w * w * leverage(covariance, problem.width(), problem.row(i), problem.value(i)));
+    double predicted = problem.predict(x, i);
+    double shrink = 1;
+    if (kept[i]) {
+      shrink = std::sqrt(1 - inside);
+      if (n_kept <= kExactLeftOut) {
+        others[i] = false;
+        predicted = problem.predict(problem.solve(others, pull), i);
+        others[i] = true;
+      } else {
+        predicted = problem.value(i) + (predicted - problem.value(i)) / (1 - inside);
+      }
+    }
+    out.predicted.push_back(predicted);
+    const double error = predicted > 0 ? std::abs(problem.value(i) / predicted - 1) : 1e9;
+    out.standardized.push_back(error * shrink);
+  }
+  return out;
+}
+
+double mean_error(const Problem& problem, const std::vector<bool>& kept, const LeftOut& left_out, double* most) {
+  double sum = 0;
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    if (!kept[i]) continue;
+    const double error = std::abs(left_out.predicted[i] / problem.value(i) - 1);
+    sum += error;
+    *most = std::max(*most, error);
+    ++n;
+  }
+  return n > 0 ? sum / static_cast<double>(n) : 0.0;
+}
+
+/// The pull towards the prior that predicts left-out samples best.
+double choose_pull(const Problem& problem, const std::vector<bool>& kept) {
+  if (!problem.has_prior()) return 0;
+  double best = std::numeric_limits<double>::infinity();
+  double chosen = kPulls.back();
+  for (std::size_t i = kPulls.size(); i-- > 0;) {
+    double most = 0;
+    const double error = mean_error(problem, kept, leave_out(problem, kept, kPulls[i]), &most);
+    if (error < best) {
+      best = error;
+      chosen = kPulls[i];
+    }
+  }
+  return chosen;
+}
+
+/// Which of the samples to keep: not more than an eighth is left out.
+bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i]) errors.push_back(left_out.standardized[i]);
+  }
+  // The median of absolute errors of a normal distribution is 0.6745 of its standard deviation.
+  const double limit = std::max(kLeastOutlier, kOutlier * median(errors) / 0.6745);
+  std::vector<std::pair<double, std::size_t>> beyond;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] && left_out.standardized[i] > limit) beyond.emplace_back(left_out.standardized[i], i);
+  }
+  std::sort(beyond.rbegin(), beyond.rend());
+  const auto dropped = kept.size() - errors.size();
+  const std::size_t room = std::max<std::size_t>(1, kept.size() / 8);
+  bool changed = false;
+  for (const auto& [error, i] : beyond) {
+    // The worst one alone first: it may be what makes the others look bad.
+    if (dropped >= room || changed) break;
+    kept[i] = false;
+    changed = true;
+  }
+  return changed;
+}
+
+/// The value below which a share of new errors lies, from those seen: by their ranks, between two of them linearly.
+double conformal_quantile(std::vector<double> errors, double level) {
+  std::sort(errors.begin(), errors.end());
+  const double rank = level * static_cast<double>(errors.size() + 1);
+  const auto n = static_cast<double>(errors.size());
+  if (rank >= n) return errors.back() * rank / n;  // beyond what so few samples can say
+  if (rank <= 1) return errors.front();
+  const auto below = static_cast<std::size_t>(rank);
+  return errors[below - 1] + (rank - std::floor(rank)) * (errors[below] - errors[below - 1]);
+}
+
+void check(std::span<const CostSample> samples, const SurrogateOptions& options) {
+  if (!options.prior.empty()) {
+    if (options.pairwise) throw_invalid({"surrogate: a prior goes with additive terms, not with pairwise ones"});
+    if (options.prior.size() != n_cost_terms) {
+      throw_invalid({"surrogate: the prior has ", std::to_string(options.prior.size()), " coefficients; there are ",
+                     std::to_string(n_cost_terms), " terms"});
+    }
+    for (const double coefficient : options.prior) {
+      if (!(coefficient >= 0) || !std::isfinite(coefficient)) {
+        throw_invalid({"surrogate: coefficients of the prior must be finite and not negative"});
+      }
+    }
+  }
+  const std::size_t least = options.prior.empty() ? 3 : 1;
+  if (samples.size() < least) {
+    throw_invalid(
+        {"surrogate: ", std::to_string(samples.size()), " samples; a fit needs ", std::to_string(least), " or more"});
+  }
+  if (!(options.level >= 0.5 && options.level <= 0.99)) {
+    throw_invalid({"surrogate: level is ", std::to_string(options.level), "; it must be from 0.5 to 0.99"});
+  }
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const std::string which = "surrogate: sample " + std::to_string(i);
+    validate(samples[i].architecture);
+    if (!(samples[i].value > 0) || !std::isfinite(samples[i].value)) {
+      throw_invalid({which, ": the value must be finite and above 0"});
+    }
+    if (!(samples[i].noise >= 0) || !std::isfinite(samples[i].noise)) {
+      throw_invalid({which, ": the noise must be finite and not negative"});
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const std::string_view> cost_term_names() noexcept { return kNames; }
+
+std::vector<std::string> surrogate_feature_names(bool pairwise) {
+  std::vector<std::string> names(kNames.begin(), kNames.end());
+  if (!pairwise) return names;
+  for (std::size_t i = 0; i < kPaired.size(); ++i) {
+    for (std::size_t j = i; j < kPaired.size(); ++j) {
+      names.push_back(std::string(kNames[static_cast<std::size_t>(kPaired[i])]) + "*" +
+                      std::string(kNames[static_cast<std::size_t>(kPaired[j])]));
+    }
+  }
+  return names;
+}
+
+std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
+  std::array<double, n_cost_terms> amounts{};
+  const auto add = [&amounts](CostTerm term, std::int64_t amount) {
+    amounts[static_cast<std::size_t>(term)] += static_cast<double>(amount);
+  };
+  add(CostTerm::constant, 1);
+  add(CostTerm::layers, a.n_layer());
+  add(CostTerm::width, a.n_layer() * a.d_model);
+  std::int64_t widest = 0;
+  for (const Layer& layer : a.layers) {
+    visit_layer_weights(a, layer, 0, [&](const Weight& w) {
+      if (w.kind == WeightKind::bias) add(CostTerm::biases, 1);
+      if (w.kind != WeightKind::matrix) return;
+      add(is_attention(w.role) ? CostTerm::attention : CostTerm::feed_forward, w.size());
+      if (w.role == Role::key) add(CostTerm::key_value, w.cols);
+    });
+    add(CostTerm::d_ff, layer.d_ff);
+    add(CostTerm::heads, layer.n_head);
+    widest = std::max(widest, layer.d_ff);
+  }
+  amounts[static_cast<std::size_t>(CostTerm::output)] = output_multiply_adds(a);
+  add(CostTerm::widest, widest);
+  return amounts;
+}
+
+Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOptions& options, SurrogateFit* quality) {
+  check(samples, options);
+  const Problem problem(samples, options);
+  std::vector<bool> kept(problem.size(), true);
+  double pull = choose_pull(problem, kept);
+  LeftOut left_out = leave_out(problem, kept, pull);
+  const int rounds = problem.size() >= 8 ? std::max<int>(1, static_cast<int>(problem.size() / 8)) : 0;
+  for (int i = 0; i < std::min(rounds, kOutlierRounds) && drop_outliers(left_out, kept); ++i) {
+    pull = choose_pull(problem, kept);
+    left_out = leave_out(problem, kept, pull);
+  }
+  State state;
+  state.pairwise = options.pairwise;
+  state.level = options.level;
+  state.n_samples = problem.size();
+  state.coefficients = problem.solve(kept, pull);
+  state.covariance = problem.covariance(kept, pull, state.coefficients);
+  state.error = mean_error(problem, kept, left_out, &state.error_max);
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    if (kept[i]) errors.push_back(left_out.standardized[i]);
+  }
+  state.quantile = conformal_quantile(std::move(errors), options.level);
+  if (quality != nullptr) {
+    quality->left_out = std::move(left_out.predicted);
+    quality->outlier.assign(kept.size(), false);
+    for (std::size_t i = 0; i < kept.size(); ++i) quality->outlier[i] = !kept[i];
+    quality->error = state.error;
+    quality->error_max = state.error_max;
+  }
+  return Surrogate(std::move(state));
+}
+
+Surrogate::Surrogate(State state) : state_(std::move(state)) {
+  const std::size_t n = n_features(state_.pairwise);
+  if (state_.coefficients.size() != n || state_.covariance.size() != n * n) {
+    throw_invalid({"surrogate: there must be ", std::to_string(n), " coefficients and ", std::to_string(n * n),
+                   " numbers of their covariance"});
+  }
+  const auto bad = [](double value) { return !std::isfinite(value) || value < 0; };
+  if (std::any_of(state_.coefficients.begin(), state_.coefficients.end(), bad) || bad(state_.quantile) ||
+      bad(state_.error) || bad(state_.error_max)) {
+    throw_invalid({"surrogate: coefficients, quantile and errors must be finite and not negative"});
+  }
+  for (const double value : state_.covariance) {
+    if (!std::isfinite(value)) throw_invalid({"surrogate: the covariance must be finite"});
+  }
+}
+
+double Surrogate::predict(const Architecture& architecture) const {
+  return dot(state_.coefficients, features(architecture, state_.pairwise));
+}
+
+Prediction Surrogate::interval(const Architecture& architecture) const {
+  const Features amounts = features(architecture, state_.pairwise);
+  const double value = dot(state_.coefficients, amounts);
+  if (!(value > 0)) return {value, 0.0, value};
+  const double h = leverage(state_.covariance, state_.coefficients.size(), amounts, value);
+  const double half = value * state_.quantile * std::sqrt(1 + h);
+  return {.value = value, .low = std::max(0.0, value - half), .high = value + half};
+}
+
+}  // namespace lts

@@ -1,0 +1,164 @@
+#include "surrogate_nnls.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lts::detail {
+
+namespace {
+
+// What is left of a column that depends on others, relative to it, and gradients that are rounding errors.
+constexpr double kDependent = 1e-9;
+constexpr double kFlat = 1e-12;
+
+double dot(std::span<const double> a, std::span<const double> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+/// Some columns as an orthonormal basis times an upper triangular matrix, by the modified Gram-Schmidt method.
+class Factors {
+ public:
+  explicit Factors(std::size_t n_rows) : n_rows_(n_rows) {}
+
+  /// False when the column depends on those before it; it is then not added.
+  bool add(std::span<const double> column) {
+    std::vector<double> rest(column.begin(), column.end());
+    std::vector<double> above(size_ + 1, 0.0);
+    const double length = std::sqrt(dot(rest, rest));
+    for (int pass = 0; pass < 2; ++pass) {  // twice is enough (Giraud et al. 2005)
+      for (std::size_t k = 0; k < size_; ++k) {
+        const double share = dot(basis(k), rest);
+        above[k] += share;
+        for (std::size_t i = 0; i < n_rows_; ++i) rest[i] -= share * basis(k)[i];
+      }
+    }
+    const double left = std::sqrt(dot(rest, rest));
+    if (!(left > kDependent * length)) return false;
+    for (double& value : rest) value /= left;
+    above[size_] = left;
+    basis_.insert(basis_.end(), rest.begin(), rest.end());
+    triangle_.push_back(std::move(above));
+    ++size_;
+    return true;
+  }
+
+  /// Coefficients of the columns that make their sum nearest to b.
+  [[nodiscard]] std::vector<double> solve(std::span<const double> b) const {
+    std::vector<double> x(size_);
+    std::vector<double> rest(b.begin(), b.end());
+    for (std::size_t k = 0; k < size_; ++k) {
+      x[k] = dot(basis(k), rest);
+      for (std::size_t i = 0; i < n_rows_; ++i) rest[i] -= x[k] * basis(k)[i];
+    }
+    back_substitute(x);
+    return x;
+  }
+
+  /// Column `k` of the inverse of the triangle.
+  [[nodiscard]] std::vector<double> inverse_column(std::size_t k) const {
+    std::vector<double> x(size_, 0.0);
+    x[k] = 1;
+    back_substitute(x);
+    return x;
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  [[nodiscard]] std::span<const double> basis(std::size_t k) const { return {basis_.data() + k * n_rows_, n_rows_}; }
+  void back_substitute(std::vector<double>& x) const {
+    for (std::size_t k = size_; k-- > 0;) {
+      x[k] /= triangle_[k][k];
+      for (std::size_t i = 0; i < k; ++i) x[i] -= triangle_[k][i] * x[k];
+    }
+  }
+
+  std::size_t n_rows_;
+  std::size_t size_ = 0;
+  std::vector<double> basis_;
+  std::vector<std::vector<double>> triangle_;  ///< by columns
+};
+
+}  // namespace
+
+std::vector<double> nonnegative_least_squares(const Columns& a, std::span<const double> b) {
+  const std::size_t n = a.n_columns;
+  std::vector<double> x(n, 0.0);
+  std::vector<std::size_t> passive;  // columns whose coefficient may be positive
+  std::vector<bool> refused(n, false);
+  std::vector<double> rest(b.begin(), b.end());
+  const double scale = std::sqrt(dot(b, b));
+  // Every column enters at most a few times; the bound only guards against cycles of rounding errors.
+  for (std::size_t round = 0; round < 10 * n; ++round) {
+    std::size_t entering = n;
+    double steepest = 0;
+    for (std::size_t j = 0; j < n; ++j) {
+      if (refused[j] || std::find(passive.begin(), passive.end(), j) != passive.end()) continue;
+      const double length = std::sqrt(dot(a.column(j), a.column(j)));
+      if (!(length > 0)) continue;
+      const double slope = dot(a.column(j), rest) / length;
+      if (slope > kFlat * scale && slope > steepest) {
+        steepest = slope;
+        entering = j;
+      }
+    }
+    if (entering == n) break;
+    passive.push_back(entering);
+    while (true) {
+      Factors factors(a.n_rows);
+      bool independent = true;
+      for (const std::size_t j : passive) independent = independent && factors.add(a.column(j));
+      if (!independent) {
+        refused[entering] = true;
+        std::erase(passive, entering);
+        break;
+      }
+      const std::vector<double> next = factors.solve(b);
+      double step = 1;
+      for (std::size_t k = 0; k < next.size(); ++k) {
+        const double before = x[passive[k]];
+        if (next[k] <= 0) step = std::min(step, before > next[k] ? before / (before - next[k]) : 0.0);
+      }
+      for (std::size_t k = 0; k < next.size(); ++k) x[passive[k]] += step * (next[k] - x[passive[k]]);
+      if (step >= 1) {
+        std::fill(refused.begin(), refused.end(), false);
+        break;
+      }
+      const std::size_t before = passive.size();
+      for (std::size_t k = next.size(); k-- > 0;) {
+        if (next[k] <= 0 && x[passive[k]] <= kFlat * std::abs(next[k])) {
+          x[passive[k]] = 0;
+          if (passive[k] == entering) refused[entering] = true;
+          passive.erase(passive.begin() + static_cast<std::ptrdiff_t>(k));
+        }
+      }
+      if (passive.size() == before || passive.empty()) break;
+    }
+    std::copy(b.begin(), b.end(), rest.begin());
+    for (const std::size_t j : passive) {
+      for (std::size_t i = 0; i < rest.size(); ++i) rest[i] -= x[j] * a.at(i, j);
+    }
+  }
+  return x;
+}
+
+std::vector<double> inverse_gram(const Columns& a, std::span<const double> x) {
+  const std::size_t n = a.n_columns;
+  Factors factors(a.n_rows);
+  std::vector<std::size_t> kept;
+  for (std::size_t j = 0; j < n; ++j) {
+    if (x[j] > 0 && factors.add(a.column(j))) kept.push_back(j);
+  }
+  std::vector<double> inverse(n * n, 0.0);
+  for (std::size_t k = 0; k < kept.size(); ++k) {  // the sum of the outer products of the columns of R^-1
+    const std::vector<double> column = factors.inverse_column(k);
+    for (std::size_t i = 0; i <= k; ++i) {
+      for (std::size_t j = 0; j <= k; ++j) inverse[kept[i] * n + kept[j]] += column[i] * column[j];
+    }
+  }
+  return inverse;
+}
+
+}  // namespace lts::detail

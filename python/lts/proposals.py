@@ -114,7 +114,9 @@ class Proposer:
         self.settled = self._is_settled(complete, n)
         if self.settled:
             return []
-        candidates = [a for a in self._candidates(complete, len(trials)) if a.to_json() not in seen]
+        expected = self._candidates(complete, len(trials))
+        candidates = [a for a in expected if a.to_json() not in seen]
+        self.settled = bool(expected) and not candidates  # all of the predicted front is measured
         return self._best(complete, candidates, min(n, max(1, budget - len(trials))))
 
     def design(self, n: int) -> list[Architecture]:

@@ -218,6 +218,12 @@ class Evaluator:
         return self._table.architectures if self._table is not None else None
 
     @property
+    def priors(self) -> dict[str, dict[str, float]]:
+        """Coefficients of costs that were measured on such a device, for surrogates to start from."""
+        known = self.target.calibration
+        return {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
+
+    @property
     def parallel(self) -> int:
         return self._device.parallel if self._device is not None else 1
 
@@ -280,13 +286,19 @@ class Evaluator:
                 interval={name: (low, high) for name, (low, high) in record.get("interval", {}).items()},
             )
         if self._backend is None:
+            from lts.calibration import predicted
             from lts.estimate import estimate
 
             found = estimate(architecture, self.target, self.n_prompt)
+            known = predicted(architecture, self.target, self.n_prompt)
             return Evaluation(
-                values={**values, **found.values},
-                provenance={**provenance, **dict.fromkeys(found.values, "estimated")},
-                interval=found.interval,
+                values={**values, **found.values, **{name: value for name, (value, _, _) in known.items()}},
+                provenance={
+                    **provenance,
+                    **dict.fromkeys(found.values, "estimated"),
+                    **dict.fromkeys(known, "predicted"),
+                },
+                interval={**found.interval, **{name: (low, high) for name, (_, low, high) in known.items()}},
             )
         costs = tuple(name for name in self.costs if name in columns)
         if not costs:

@@ -175,12 +175,14 @@ class StoredStudy:
     trials: list[Trial]
     front: Front
     environments: dict[str, dict[str, Any]]
+    notes: list[str]
 
 
 def read_study(path: Path) -> StoredStudy:
     """Read a store. Raises `UsageError` when it is not a study, or a damaged one."""
     with Store(path) as store:
         configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
+        notes = store.meta("notes") or []
     if configuration is None:
         raise UsageError(f"{path} holds no study yet; run lts-engine search first")
     try:
@@ -189,7 +191,7 @@ def read_study(path: Path) -> StoredStudy:
         front = front_of(trials, objectives, constraints)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    return StoredStudy(configuration, constraints, trials, front, environments)
+    return StoredStudy(configuration, constraints, trials, front, environments, notes)
 
 
 def stored_front(path: Path) -> Front:

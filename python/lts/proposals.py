@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Measurements that a study is thought to have when nobody says.
 DEFAULT_BUDGET = 40
 # Of these, the share that the first design has, and its bounds.
-_DESIGN_SHARE, _LEAST_DESIGN, _MOST_DESIGN = 0.3, 6, 16
+_DESIGN_SHARE, _LEAST_DESIGN, _MOST_DESIGN, _WARM_DESIGN = 0.3, 6, 16, 4
 _BATCHES, _LARGEST_BATCH = 4, 8
 # What the first design is chosen from; candidates that evolve on predictions for every batch, in the core and, for
 # models of one's own, in Python; members of the predicted front that are compared.
@@ -81,6 +81,9 @@ class Proposer:
         The only architectures that can be measured, where that is so.
     seed
         Of everything.
+    n_design
+        Measurements of the first design; by default a share of the budget, and few when the surrogate starts from
+        what is known of another device.
     """
 
     space: SearchSpace
@@ -93,6 +96,7 @@ class Proposer:
     workload: Mapping[str, Any] = field(default_factory=dict)
     pool: Sequence[Architecture] | None = None
     seed: int = 0
+    n_design: int | None = None
     notes: list[str] = field(default_factory=list)
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
@@ -101,7 +105,7 @@ class Proposer:
     def propose(self, trials: Sequence[Trial], budget: int) -> list[Proposal]:
         """The next batch, after these trials, of a study that may have `budget` of them; none when it has settled."""
         self.settled = False
-        n_design = min(budget, max(_LEAST_DESIGN, min(_MOST_DESIGN, round(_DESIGN_SHARE * budget))))
+        n_design = min(budget, self.n_design or self._design_size(budget))
         seen = {trial.architecture.to_json() for trial in trials}
         if len(trials) < n_design:
             rest = [a for a in self.design(n_design) if a.to_json() not in seen]
@@ -118,6 +122,12 @@ class Proposer:
         candidates = [a for a in expected if a.to_json() not in seen]
         self.settled = bool(expected) and not candidates  # all of the predicted front is measured
         return self._best(complete, candidates, min(n, max(1, budget - len(trials))))
+
+    def _design_size(self, budget: int) -> int:
+        priors = getattr(self.surrogate, "priors", {})
+        if all(column in priors for column in self.columns):
+            return _WARM_DESIGN
+        return max(_LEAST_DESIGN, min(_MOST_DESIGN, round(_DESIGN_SHARE * budget)))
 
     def design(self, n: int) -> list[Architecture]:
         """The smallest and the largest architecture, then always the one that is farthest from those chosen.
@@ -164,7 +174,7 @@ class Proposer:
                 self._note(f"{column}: predictions need three values above 0; candidates are chosen by measuring alone")
                 self.useless = True
                 return False
-            noise = np.array([_noise(trial, column) for trial in trials])
+            noise = np.array([noise_of(trial, column) for trial in trials])
             model, notes = self.surrogate.fit(column, architectures, values, noise)
             for note in notes:
                 self._note(note)
@@ -325,7 +335,7 @@ def expected_gains(measured: Array, points: Array, spread: Array, n: int) -> lis
     return chosen
 
 
-def _noise(trial: Trial, column: str) -> float:
+def noise_of(trial: Trial, column: str) -> float:
     """Relative standard error of a measured median, from its 95 % interval."""
     if column not in trial.interval:
         return 0.0

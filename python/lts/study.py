@@ -65,6 +65,8 @@ class Study:
         "additive" predicts costs from the first measurements on (`lts.cost_model.Additive`): candidates evolve on
         predictions, and only those that the front is expected to gain most from are measured. "none" measures every
         candidate of the algorithm. Or a `lts.cost_model.SurrogateLike` of one's own.
+    design
+        Measurements before the first predictions; by default a share of the trials.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class Study:
         seed: int = 0,
         store: str | Path | None = None,
         surrogate: str | SurrogateLike = "none",
+        design: int | None = None,
     ) -> None:
         self.evaluator: EvaluatorLike = (
             evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
@@ -104,7 +107,7 @@ class Study:
             "seed": seed,
             **self.evaluator.describe(),
         }
-        self._proposer = self._make_proposer(fresh, surrogate, options)
+        self._proposer = self._make_proposer(fresh, surrogate, options, design)
         self._configuration["surrogate"] = "none" if self._proposer is None else self._proposer.surrogate.name
         self._proposals: list[Proposal] = []
         self._seed = seed
@@ -120,7 +123,9 @@ class Study:
             self.close()
             raise
 
-    def _make_proposer(self, search: Search, given: str | SurrogateLike, options: Mapping[str, Any]) -> Proposer | None:
+    def _make_proposer(
+        self, search: Search, given: str | SurrogateLike, options: Mapping[str, Any], design: int | None
+    ) -> Proposer | None:
         """Nothing for a study that measures all candidates, or none."""
         surrogate = surrogate_of(given, getattr(self.evaluator, "priors", {}))
         measured = [name for name in search.columns if name not in analytic_names()]
@@ -138,6 +143,7 @@ class Study:
             workload={"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")},
             pool=self._pool(search.space),
             seed=search.seed,
+            n_design=design,
         )
 
     def _pool(self, space: SearchSpace) -> list[Architecture] | None:
@@ -372,6 +378,8 @@ class Study:
             return None
         if not self._proposals:
             self._proposals = self._proposer.propose(self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + 1))
+            if self._store is not None and self.notes:
+                self._store.write(meta={"notes": self.notes})
         return self._proposals.pop(0) if self._proposals else None
 
     def _new_trial(

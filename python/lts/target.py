@@ -12,6 +12,7 @@ from typing import Any
 
 from lts import machine
 from lts.assumptions import Assumptions, check_assumptions, read_assumptions
+from lts.calibration import Calibration, read_calibration
 from lts.errors import UsageError
 from lts.toml_file import check_keys, integer, number, read_toml
 
@@ -58,6 +59,8 @@ class Target:
         Where these facts come from.
     estimate
         What estimates assume of compiled models.
+    calibration
+        What was measured on such a device, for predictions; None when nothing was.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Target:
     core_bandwidth_gib_s: float | None = None
     source: str = ""
     estimate: Assumptions = field(default_factory=Assumptions)
+    calibration: Calibration | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _check({key: getattr(self, key) for key in _FIELDS}, f"target '{self.name}'")
@@ -151,6 +155,7 @@ def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Tar
     if any(values.get(key) != before.get(key) for key in _MEASURED_WITH):
         assumptions = replace(assumptions, published=None)  # it was measured with another processor
     values["estimate"] = read_assumptions(document, assumptions, where)
+    values["calibration"] = read_calibration(document, base.calibration if base is not None else None, where)
     _check(values, where)
     return Target(**values)
 
@@ -255,3 +260,6 @@ def _check(values: Mapping[str, Any], where: str) -> None:
     if values.get("threads", 1) > values["cores"]:
         raise UsageError(f"{where}: 'threads' is {values['threads']}; the target has {values['cores']} cores")
     check_assumptions(values["estimate"], where)
+    calibration = values.get("calibration")
+    if calibration is not None and not isinstance(calibration, Calibration):
+        raise UsageError(f"{where}: 'calibration' must be lts.calibration.Calibration, got {calibration!r}")

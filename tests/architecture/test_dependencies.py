@@ -56,7 +56,7 @@ ALLOWED = {
 PYTHON_ORDER = [
     ["_core", "errors"],
     ["machine", "text", "toml_file", "workdir"],
-    ["assumptions"],
+    ["assumptions", "calibration"],
     ["space", "target", "toolchain"],
     ["bundle", "environment", "estimate", "export", "runner_process", "statistics", "worker"],
     ["worker_process"],
@@ -71,6 +71,7 @@ PYTHON_ORDER = [
     ["cost_model", "front", "study_arguments"],
     ["proposals"],
     ["study"],
+    ["calibrate"],
     ["report", "testing"],
     ["cli"],
     ["__main__"],

@@ -35,8 +35,9 @@ _RESERVE = 10.0
 _COMPILE_SHARE = {True: 0.85, False: 0.25}
 # Seconds between two lines about estimates, which come by the thousand.
 _INTERVAL = 0.5
-# Trials by default.
+# Trials by default: with a surrogate, with one that starts from a calibrated target, without, and without a device.
 _PREDICTED = 40
+_CALIBRATED = 24
 _MEASUREMENTS = 100
 _ESTIMATES = 2000
 
@@ -74,7 +75,7 @@ def command(
         int | None,
         typer.Option(
             help="Finished trials that the study shall have, at most.",
-            show_default="40, 100 without a surrogate, 2000 estimates",
+            show_default="40, 24 on a calibrated target, 100 without a surrogate, 2000 estimates",
         ),
     ] = None,
     timeout: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "5m",
@@ -159,7 +160,7 @@ def command(
         compiles = export is not Export.none and evaluator.backend_name in ("estimate", "tvm")
         budget = seconds - (time.monotonic() - started)
         reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
-        n_trials = trials or (_ESTIMATES if estimates else _PREDICTED if predicts else _MEASUREMENTS)
+        n_trials = trials or _default_trials(evaluator, predicts)
         interrupted = _run(study, n_trials, max(0.001, budget - reserve))
         for note in study.notes:
             typer.echo(f"note: {note}", err=True)
@@ -203,6 +204,14 @@ def command(
         raise problem
     if not front.trials:
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
+
+
+def _default_trials(evaluator: Evaluator, predicts: bool) -> int:
+    if evaluator.backend_name == "estimate":
+        return _ESTIMATES
+    if not predicts:
+        return _MEASUREMENTS
+    return _CALIBRATED if evaluator.priors else _PREDICTED
 
 
 def _announce(study: Study, space: Any, path: Path) -> None:

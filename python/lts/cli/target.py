@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lts.cli import calibrate
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
     from lts.target import Target
 
-app = typer.Typer(help="List, show and detect targets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show, detect and calibrate targets.", no_args_is_help=True, rich_markup_mode=None)
+app.command("calibrate")(calibrate.command)
 
 
 @app.command("list")

@@ -110,6 +110,45 @@ def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, floa
     return {"data": data, "layout": _layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
 
 
+def residual_chart(contents: Contents, trials: Sequence[Trial], name: str) -> Figure:
+    """How far measurements were from what was predicted, in the order of the trials, with the predicted intervals."""
+    shown = [trial for trial in trials if name in trial.predicted and name in trial.values]
+    predicted = [trial.predicted[name] for trial in shown]
+    errors = [100 * (trial.values[name] / value - 1) for trial, (value, _, _) in zip(shown, predicted, strict=True)]
+    data = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "predicted, 90 % interval",
+            "x": [trial.id for trial in shown],
+            "y": [0.0] * len(shown),
+            "error_y": {
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * (high / value - 1) for value, _, high in predicted],
+                "arrayminus": [100 * (1 - low / value) for value, low, _ in predicted],
+                "color": "var(--grey)",
+                "thickness": 1.5,
+                "width": 3,
+            },
+            "marker": {"size": 3, "color": "var(--grey)"},
+            "hoverinfo": "skip",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "measured",
+            "x": [trial.id for trial in shown],
+            "y": errors,
+            "text": [hover_text(contents, trial) for trial in shown],
+            "hoverinfo": "text",
+            "marker": {"size": 7, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}},
+        },
+    ]
+    axis = {"title": {"text": f"{_escaped(name)}: measured over predicted - 1, %", "standoff": 10}, "nticks": 8}
+    return {"data": data, "layout": _layout(_trial_axis(), axis, top=16, height=320)}
+
+
 def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
     """Slope, intercept and R² of the least-squares line; None when there is no line."""
     if len(set(x)) < 2:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from lts.report import charts, deployment, sections
+from lts.report import charts, deployment, prediction, sections
 from lts.report.contents import Contents
 from lts.report.sections import escaped
 from lts.text import number
@@ -51,6 +51,7 @@ def document(contents: Contents, plotly_js: str) -> str:
             deployment.compiled(contents),
             sections.objectives(contents),
             _hypervolume(contents, figures),
+            prediction.predictions(contents, figures.place),
             _comparisons(contents, figures),
             sections.seconds(contents),
             sections.troubles(contents),

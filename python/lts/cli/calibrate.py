@@ -1,0 +1,100 @@
+"""lts-engine target calibrate"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lts.cli.arguments import Format, FormatOption, duration
+from lts.cli.errors import exits
+
+
+@exits
+def command(
+    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.")] = "host",
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Write the profile with the coefficients here.")
+    ] = None,
+    space: Annotated[
+        str, typer.Option(help="Where the architectures come from: a name, or a TOML file.")
+    ] = "gpt2-small",
+    device: Annotated[
+        str | None, typer.Option(help="As of search.", show_default="local where the target runs here")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="As of search.", show_default="onnxruntime here, else tvm")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
+    timeout: Annotated[str, typer.Option(help="Time for all of them.", metavar="DURATION")] = "10m",
+    n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps the measurements.", show_default="none is kept")
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Print what every layer of the space costs instead of the coefficients.")
+    ] = False,
+    output: FormatOption = Format.table,
+) -> None:
+    """Measure a design on a device, and write what its costs are made of into a profile.
+
+    A search whose --target is that file starts from it, on this device or another of the same kind, and needs fewer
+    measurements.
+    """
+    seconds = duration(timeout)
+    from lts.calibrate import calibrate, layer_costs
+    from lts.cli.output import Results, emit
+    from lts.errors import UsageError
+    from lts.evaluate import Evaluator
+    from lts.space import load_space
+
+    known = load_space(space)
+    with Evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
+        if evaluator.backend_name == "estimate":
+            raise UsageError(
+                f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
+                "with --device"
+            )
+        found = calibrate(
+            known,
+            evaluator,
+            trials=trials,
+            timeout=seconds,
+            seed=seed,
+            store=store,
+            progress=lambda p: typer.echo(
+                f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}", err=True
+            ),
+        )
+        profile = replace(evaluator.target, calibration=found.calibration)
+    if file is not None:
+        try:
+            file.write_text(replace(profile, name=file.stem).to_toml(), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+    for name, cost in found.calibration.costs.items():
+        typer.echo(
+            f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "
+            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most",
+            err=True,
+        )
+    if layers:
+        rows = layer_costs(found.calibration, known)
+        label = f" ({found.calibration.provenance} coefficients)"
+        columns = [name + (label if name in found.calibration.costs else "") for name in rows[0]] if rows else []
+        emit(Results([dict(row) for row in rows], columns, [tuple(row.values()) for row in rows]), output)
+        return
+    records = [
+        {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
+        for name, cost in found.calibration.costs.items()
+        for term, value in cost.coefficients.items()
+    ]
+    columns = ["cost", "term", "coefficient", "provenance"]
+    emit(Results(records, columns, [tuple(record.values()) for record in records]), output)

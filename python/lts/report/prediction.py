@@ -1,0 +1,47 @@
+"""What a surrogate predicted for trials before they were measured, and how right it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lts.report import charts
+from lts.report.contents import Contents
+from lts.report.sections import escaped, simple_table
+from lts.text import plural
+
+Place = Callable[[str, charts.Figure, str], str]
+
+
+def predictions(contents: Contents, place: Place) -> str:
+    """Measured against predicted by column, with intervals, and the errors in the order of the trials."""
+    trials = [trial for trial in contents.complete if trial.predicted]
+    columns = list(dict.fromkeys(name for trial in trials for name in trial.predicted if name in trial.values))
+    notes = "".join(f'<p class="warn">{escaped(note)}</p>' for note in contents.notes)
+    if not columns:
+        return f"<h2>Predictions</h2>{notes}" if notes else ""
+    rows, figures = [], []
+    for i, name in enumerate(columns):
+        found = [(t.values[name], t.predicted[name]) for t in trials if name in t.predicted and name in t.values]
+        errors = np.array([value / predicted - 1 for value, (predicted, _, _) in found])
+        held = sum(low <= value <= high for value, (_, low, high) in found)
+        rows.append(
+            [
+                name,
+                len(found),
+                f"{np.abs(errors).mean():.2%}",
+                f"{np.abs(errors).max():.2%}",
+                f"{held} of {len(found)}",
+            ]
+        )
+        figures.append(
+            place(f"residual-{i}", charts.residual_chart(contents, trials, name), f"Errors of predicting {name}")
+        )
+    head = ["column", "trials", "mean error", "largest error", "inside of the 90 % interval"]
+    return (
+        f"<h2>Predictions</h2>{notes}<p>{plural(len(trials), 'trial')} were chosen by predictions from the trials "
+        "before them, and then measured; the front is of measurements alone. A pattern in the errors is a sign that "
+        f"costs of layers do not just add on this device, or that it changed speed.</p>{simple_table(head, rows)}"
+        f"{''.join(figures)}"
+    )

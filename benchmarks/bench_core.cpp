@@ -4,11 +4,13 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "lts/cost.hpp"
 #include "lts/search.hpp"
+#include "lts/surrogate.hpp"
 
 namespace {
 
@@ -58,6 +60,32 @@ void sample_and_count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(sample_and_count);
+
+/// Predicting the cost of 16-layer architectures with a surrogate of additive terms.
+void predict(benchmark::State& state) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  std::vector<lts::Architecture> architectures(1000);
+  for (lts::Architecture& a : architectures) space.sample(random, a);
+  std::vector<lts::CostSample> samples;
+  for (const lts::Architecture& a : architectures) {
+    if (samples.size() < 50) samples.push_back({.architecture = a, .value = lts::flops_prefill(a)});
+  }
+  const lts::Surrogate surrogate = lts::Surrogate::fit(samples);
+  for (const lts::Architecture& a : architectures) {
+    if (std::abs(surrogate.predict(a) / lts::flops_prefill(a) - 1) > 1e-3) {
+      state.SkipWithError("operations are a sum of the terms, and are not predicted");
+      return;
+    }
+  }
+  std::size_t i = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(surrogate.predict(architectures[i]));
+    i = i + 1 == architectures.size() ? 0 : i + 1;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(predict);
 
 void sample_only(benchmark::State& state) {
   const lts::SearchSpace space(gpt2_lts({16}));

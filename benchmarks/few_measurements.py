@@ -1,10 +1,12 @@
 """Fronts from few measurements: how well costs are predicted, and how good the measured front is.
 
-Run: python benchmarks/few_measurements.py tables|replay|host [--seeds 20] [--quick]
+Run: python benchmarks/few_measurements.py tables|transfer|replay|host [--seeds 20]
 
 ``tables``: surrogates fitted to 15 random architectures of the published device tables of LiteTransformerSearch, and to
 50 of HW-GPT-S, predict the others; median of the mean absolute percentage error over 200 splits, and how many of the
 90 % intervals hold the measurement.
+
+``transfer``: from 50 measurements of one device of HW-GPT-S to another with 5 or 10.
 
 ``replay``: searches among 5,000 measured architectures of HW-GPT-S (Sukthanker et al. 2024), quality by decoder
 parameters, which is all that a search knows; fronts are judged by measured perplexity and latency, as the share of the
@@ -75,6 +77,30 @@ def tables(splits: int) -> None:
     for name, rows, n in jobs:
         errors, held = split_errors(rows, n, splits)
         print(f"| {name} | {n} | {quartiles(errors, '{:.2f}')} | {held:.1%} |", flush=True)
+
+
+def transfer(splits: int) -> None:
+    """From 50 measurements of one device to another with a few: started from its coefficients, and without."""
+    print("| from | to | n | error, %, started from the other device | without |\n|---|---|---|---|---|")
+    rows = hwgpt_table()
+    for source, goal, n in [
+        (source, goal, n)
+        for source, goal in (("RTX 2080", "A100"), ("AMD 7452", "Xeon Silver"), ("Xeon Silver", "AMD 7452"))
+        for n in (5, 10)
+    ]:
+        random = np.random.default_rng(0)
+        before = np.array([row[HWGPT_COLUMNS[source]] for _, row in rows])
+        after = np.array([row[HWGPT_COLUMNS[goal]] for _, row in rows])
+        errors: list[list[float]] = [[], []]
+        for _ in range(splits):
+            order = random.permutation(len(rows))
+            first, chosen, others = order[:50], order[50 : 50 + n], order[60:1060]
+            known = lts.Surrogate.fit([rows[i][0] for i in first], before[first])
+            rest = [rows[i][0] for i in others]
+            for i, prior in enumerate((known.coefficients, None)):
+                fitted = lts.Surrogate.fit([rows[k][0] for k in chosen], after[chosen], prior=prior)
+                errors[i].append(100 * float(np.mean(np.abs(fitted.predict(rest) / after[others] - 1))))
+        print(f"| {source} | {goal} | {n} | {quartiles(errors[0], '{:.2f}')} | {quartiles(errors[1], '{:.2f}')} |")
 
 
 # --- Replaying ---
@@ -250,7 +276,7 @@ def host(objectives: list[str], trials: int, timeout: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("tables", "replay", "host"))
+    parser.add_argument("part", choices=("tables", "transfer", "replay", "host"))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--devices", default="A100,Xeon Silver,RTX 2080,AMD 7452")
@@ -261,6 +287,7 @@ def main() -> None:
     arguments = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "tables": lambda: tables(arguments.splits),
+        "transfer": lambda: transfer(arguments.splits),
         "replay": lambda: replay(arguments.seeds, arguments.devices.split(","), peers=not arguments.no_peers),
         "host": lambda: host(arguments.objectives.split(","), arguments.trials, arguments.timeout),
     }

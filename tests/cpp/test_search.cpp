@@ -651,5 +651,29 @@ TEST(SearchState, FreshAndUsedUp) {
   EXPECT_EQ(points_of(restored.front()), points_of(search.front()));
 }
 
+TEST(Search, CandidatesOfTheCallersOwn) {
+  const SearchSpace space({.name = "tiny", .n_layer = {1, 2}, .d_model = {8}, .n_head = {1, 2}, .d_ff = {8, 16}});
+  Search search(space, {.objectives = {{"cost", Direction::minimize}}, .seed = 3});
+  const Architecture first = space.at(BigUint(4));
+  const auto id = search.add(first);
+  ASSERT_TRUE(id.has_value());
+  EXPECT_FALSE(search.add(first).has_value()) << "it was proposed before";
+  ASSERT_EQ(search.pending().size(), 1U);
+  EXPECT_EQ(search.pending()[0].architecture, first);
+  search.tell(*id, std::vector<double>{1.0});
+  EXPECT_EQ(search.front().at(0).architecture, first);
+  // The algorithm does not propose it again, and a saved search knows of it.
+  Search again(search.state());
+  for (Search* s : {&search, &again}) {
+    EXPECT_EQ(s->n_told(), 1U);
+    EXPECT_FALSE(s->add(first).has_value());
+    for (const Candidate& c : s->ask(1000)) EXPECT_NE(c.architecture, first);
+    EXPECT_EQ(BigUint(s->n_asked()), space.size());
+  }
+  Architecture other = first;
+  other.d_model = 16;
+  EXPECT_NE(oracle::message_of([&] { (void)search.add(other); }).find("d_model"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lts

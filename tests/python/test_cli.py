@@ -218,6 +218,8 @@ def test_constraints_exclude_and_nothing_feasible_is_exit_1(tmp_path: Path) -> N
         (("search", "gpt2-tiny", "--objective", "latency_ms"), "latency_ms"),
         (("search", "gpt2-tiny", "--constraint", "latency_ms<20"), "latency_ms<20"),
         (("search", "gpt2-tiny", "--trials", "0"), "--trials is 0"),
+        (("search", "gpt2-tiny", "--surrogate", "forest"), "unknown surrogate 'forest'; expected additive or none"),
+        (("target", "calibrate", "nonsense"), "unknown target 'nonsense'"),
         (("search", "gpt2-tiny", "--timeout", "soon"), "'soon' is not a duration"),
         (("search", "gpt2-tiny", "--timeout", "0"), "must be above 0"),
         (("search", "gpt2-tiny", "--n-prompt", "0"), "n_prompt is 0"),

@@ -335,6 +335,28 @@ def test_figures_are_what_plotly_knows(page: Page) -> None:
     assert set(page.figures) <= ids
 
 
+def test_predictions_are_compared_with_what_was_measured(space: SearchSpace, tmp_path: Path) -> None:
+    trials = [trial_of(space, key) for key in range(20)]
+    for key in range(8, 20):
+        value = trials[key].values["latency_ms"]
+        low, high = (0.5, 0.9) if key == 9 else (0.9, 1.2)
+        trials[key] = replace(trials[key], predicted={"latency_ms": (1.1 * value, low * value, high * value)})
+    store = store_of(tmp_path / "study.db", trials, space=space, surrogate="additive")
+    with Store(store, writable=True) as writing:
+        writing.write(meta={"notes": ["latency_ms: the device changed speed <twice>"]})
+    page = page_of(store)
+    assert "Chosen by predictions from the trials before, and then measured: 12 trials" in " ".join(
+        page.visible.split()
+    )
+    assert "11 of 12" in page.visible
+    assert "9.09%" in page.visible
+    assert "the device changed speed <twice>" in page.visible
+    assert page.points("residual-0", "measured") == 12
+    assert "surrogate additive" in page.visible
+    without = page_of(store_of(tmp_path / "other.db", trials[:8], space=space))
+    assert "Predictions" not in without.visible
+
+
 # offline, and safe
 
 

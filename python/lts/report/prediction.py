@@ -40,8 +40,8 @@ def predictions(contents: Contents, place: Place) -> str:
         )
     head = ["column", "trials", "mean error", "largest error", "inside of the 90 % interval"]
     return (
-        f"<h2>Predictions</h2>{notes}<p>{plural(len(trials), 'trial')} were chosen by predictions from the trials "
-        "before them, and then measured; the front is of measurements alone. A pattern in the errors is a sign that "
+        f"<h2>Predictions</h2>{notes}<p>Chosen by predictions from the trials before, and then measured: "
+        f"{plural(len(trials), 'trial')}. The front is of measurements alone. A pattern in the errors is a sign that "
         f"costs of layers do not just add on this device, or that it changed speed.</p>{simple_table(head, rows)}"
         f"{''.join(figures)}"
     )

@@ -42,7 +42,7 @@ def heading(contents: Contents) -> str:
     facts = [f"on {where}"] if where else []
     if isinstance(about.get("threads"), int):
         facts.append(plural(about["threads"], "thread"))
-    facts += [f"{key} {about[key]}" for key in ("algorithm", "seed") if key in about]
+    facts += [f"{key} {about[key]}" for key in ("algorithm", "surrogate", "seed") if key in about]
     if (times := contents.times()) is not None:
         same_day = times[0].date() == times[1].date()
         facts.append(f"{times[0]:%Y-%m-%d %H:%M} to {times[1]:{'' if same_day else '%Y-%m-%d '}%H:%M} UTC")

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET = 40
 # Of these, the share that the first design has, and its bounds.
 _DESIGN_SHARE, _LEAST_DESIGN, _MOST_DESIGN, _WARM_DESIGN = 0.3, 6, 16, 4
-_BATCHES, _LARGEST_BATCH = 4, 8
+_BATCHES, LARGEST_BATCH = 4, 8
+# Share of the first design that has to be measured before predictions begin, where several are measured at once.
+_ENOUGH_OF_DESIGN = 0.75
+_LEAST_FIT = 3
 # What the first design is chosen from; candidates that evolve on predictions for every batch, in the core and, for
 # models of one's own, in Python; members of the predicted front that are compared.
 _POOL = 2000
@@ -61,7 +64,7 @@ class Proposal:
 
 @dataclass
 class Proposer:
-    """Chooses what a study measures.
+    """Chooses what a study measures. `waiting` says that trials which are running have to be measured first.
 
     Parameters
     ----------
@@ -100,20 +103,25 @@ class Proposer:
     notes: list[str] = field(default_factory=list)
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
+    waiting: bool = False
     useless: bool = False
 
     def propose(self, trials: Sequence[Trial], budget: int) -> list[Proposal]:
         """The next batch, after these trials, of a study that may have `budget` of them; none when it has settled."""
-        self.settled = False
+        self.settled = self.waiting = False
         n_design = min(budget, self.n_design or self._design_size(budget))
         seen = {trial.architecture.to_json() for trial in trials}
         if len(trials) < n_design:
             rest = [a for a in self.design(n_design) if a.to_json() not in seen]
             if rest:
                 return [Proposal(a) for a in rest[: n_design - len(trials)]]
-        n = max(1, min(_LARGEST_BATCH, math.ceil((budget - n_design) / _BATCHES)))
+        n = max(1, min(LARGEST_BATCH, math.ceil((budget - n_design) / _BATCHES)))
         complete = [trial for trial in trials if trial.state == "complete"]
-        if not self._fit(complete):
+        n_running = sum(trial.state == "running" for trial in trials)
+        if n_running > 0 and len(trials) - n_running < _ENOUGH_OF_DESIGN * n_design:
+            self.waiting = True
+            return []
+        if len(complete) < _LEAST_FIT or not self._fit(complete):
             return []
         self.settled = self._is_settled(complete, n)
         if self.settled:
@@ -121,7 +129,7 @@ class Proposer:
         expected = self._candidates(complete, len(trials))
         candidates = [a for a in expected if a.to_json() not in seen]
         self.settled = bool(expected) and not candidates  # all of the predicted front is measured
-        return self._best(complete, candidates, min(n, max(1, budget - len(trials))))
+        return self._best(trials, candidates, min(n, max(1, budget - len(trials))))
 
     def _design_size(self, budget: int) -> int:
         priors = getattr(self.surrogate, "priors", {})
@@ -170,8 +178,8 @@ class Proposer:
         architectures = [trial.architecture for trial in trials]
         for column in self.columns:
             values = np.array([trial.values[column] for trial in trials])
-            if len(values) < 3 or not (values > 0).all():
-                self._note(f"{column}: predictions need three values above 0; candidates are chosen by measuring alone")
+            if not (values > 0).all():
+                self._note(f"{column}: predictions need values above 0; candidates are chosen by measuring alone")
                 self.useless = True
                 return False
             noise = np.array([noise_of(trial, column) for trial in trials])
@@ -218,12 +226,13 @@ class Proposer:
         """Architectures near the predicted front."""
         if self.pool is not None:
             return self._near_front(list(self.pool))
+        enumerable = self.algorithm != "exhaustive" or self.space.size <= _EVOLVED
         search = Search(
             self.space,
             [str(o) for o in self.objectives],
             [str(c) for c in self.constraints],
-            self.algorithm,
-            self.seed + n_trials,
+            self.algorithm if enumerable else "lts",  # the first of so many are no sample of them
+            (self.seed + n_trials) % 2**64,
             **self.algorithm_options,
         )
         for trial in front_of(trials, self.objectives, self.constraints):
@@ -286,6 +295,9 @@ class Proposer:
         spread = self._spread(candidates)
         members = front_of(trials, self.objectives, self.constraints).trials
         measured = minimized(members, self.objectives)
+        running = [trial.architecture for trial in trials if trial.state == "running"]
+        if running:  # elsewhere at the same time: as predicted
+            measured = np.vstack([measured, self._points(self.values(running, names))])
         chosen = expected_gains(measured, points, spread, n)
         order = np.random.default_rng([self.seed, len(trials)]).permutation(len(chosen))
         return [self._proposal(candidates[chosen[i]]) for i in order]

@@ -18,7 +18,7 @@ from lts.errors import MeasurementError, UsageError
 from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
 from lts.evaluations import Evaluated, Evaluations
 from lts.front import Front, front_of
-from lts.proposals import DEFAULT_BUDGET, Proposal, Proposer
+from lts.proposals import DEFAULT_BUDGET, LARGEST_BATCH, Proposal, Proposer
 from lts.store import Store
 from lts.study_arguments import differences, population_for
 from lts.trial import Provenance, Trial
@@ -365,7 +365,7 @@ class Study:
         while proposal := self._propose(budget):
             if (key := self.search.add(proposal.architecture)) is not None:
                 return self._keep(self._new_trial(key, proposal.architecture, proposal.predicted))
-        if self.settled:
+        if self._proposer is not None and (self._proposer.settled or self._proposer.waiting):
             return None
         candidates = self.search.ask(1)
         if not candidates:
@@ -377,7 +377,9 @@ class Study:
         if self._proposer is None or self._proposer.useless:
             return None
         if not self._proposals:
-            self._proposals = self._proposer.propose(self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + 1))
+            self._proposals = self._proposer.propose(
+                self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + LARGEST_BATCH)
+            )
             if self._store is not None and self.notes:
                 self._store.write(meta={"notes": self.notes})
         return self._proposals.pop(0) if self._proposals else None

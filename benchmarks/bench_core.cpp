@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lts/analytic.hpp"
 #include "lts/cost.hpp"
 #include "lts/search.hpp"
 #include "lts/surrogate.hpp"

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   register_cost(m);
   register_search_space(m);
   register_pareto(m);
+  register_proxy(m);
   register_surrogate(m);
   register_search(m);
 }

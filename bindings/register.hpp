@@ -11,8 +11,9 @@ void register_weights(pybind11::module_& m);
 void register_cost(pybind11::module_& m);
 void register_search_space(pybind11::module_& m);
 void register_pareto(pybind11::module_& m);
+void register_proxy(pybind11::module_& m);
 void register_surrogate(pybind11::module_& m);
 void register_search(pybind11::module_& m);
 
-/// The surrogate in a Python object. @throws pybind11::cast_error for another object.
+/// The surrogate in a Python object. @throws pybind11::type_error for another object.
 const lts::Surrogate& to_surrogate(pybind11::handle value);

@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <lts/analytic.hpp>
 #include <lts/cost.hpp>
 #include <lts/error.hpp>
 

@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <lts/analytic.hpp>
 #include <lts/cost.hpp>
 #include <lts/error.hpp>
 #include <lts/json.hpp>
@@ -134,10 +135,12 @@ std::uint64_t run(PySearch& self, const Int& n, const Int& n_prompt, const Int& 
   const lts::Workload load = workload(n_prompt, batch, precision);
   const Turn turn(self);
   std::vector<Column> columns;
+  std::vector<py::object> held;  // while the GIL is released
   for (const std::string& name : turn.search.columns()) {
     Column column;
     if (!surrogates.is_none() && surrogates.contains(py::str(name))) {
-      column.surrogate = &to_surrogate(surrogates[py::str(name)]);
+      held.emplace_back(surrogates[py::str(name)]);
+      column.surrogate = &to_surrogate(held.back());
     } else {
       column.function = lts::analytic(name);
     }

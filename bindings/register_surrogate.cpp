@@ -91,7 +91,10 @@ Named coefficients(const PySurrogate& self) {
 
 }  // namespace
 
-const lts::Surrogate& to_surrogate(py::handle value) { return value.cast<const PySurrogate&>().surrogate; }
+const lts::Surrogate& to_surrogate(py::handle value) {
+  if (!py::isinstance<PySurrogate>(value)) throw py::type_error("surrogates must be a dict from column to Surrogate");
+  return value.cast<const PySurrogate&>().surrogate;
+}
 
 void register_surrogate(py::module_& m) {
   m.def(
@@ -115,7 +118,7 @@ Intervals are conformal, from predicting every sample from all others (Barber et
 Parameters
 ----------
 architectures
-    What was measured, at least 3 (1 with a prior).
+    What was measured, at least 3 (2 with a prior).
 values : array_like, shape (n,)
     Above 0, in any unit.
 noise : array_like, shape (n,)

@@ -11,8 +11,6 @@ namespace lts {
 
 namespace {
 
-constexpr std::int64_t kBytesPerMib = std::int64_t{1024} * 1024;
-
 /// Bytes of that many elements, rounded up. Saturates far above any memory: a batch of long prompts can ask for it.
 std::int64_t bytes(double elements, Precision precision) {
   constexpr double most = 0x1.0p60;
@@ -163,53 +161,6 @@ std::int64_t peak_memory_bytes(const Architecture& a, const Workload& workload) 
   const double logits = tokens * static_cast<double>(a.vocab_size + a.d_model);
   return weight_bytes(a, workload) + kv_cache_bytes(a, workload) +
          bytes(std::max(alive + residual, logits), workload.activations);
-}
-
-namespace {
-
-struct Analytic {
-  std::string_view name;
-  AnalyticFunction function;
-};
-
-constexpr double mib(std::int64_t n) { return static_cast<double>(n) / static_cast<double>(kBytesPerMib); }
-
-constexpr std::array kAnalytic{
-    Analytic{"decoder_params",
-             [](const Architecture& a, const Workload&) { return static_cast<double>(decoder_params(a)); }},
-    Analytic{"total_params",
-             [](const Architecture& a, const Workload&) { return static_cast<double>(total_params(a)); }},
-    Analytic{"attention_params",
-             [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).attention); }},
-    Analytic{"ffn_params", [](const Architecture& a,
-                              const Workload&) { return static_cast<double>(count_parameters(a).feed_forward); }},
-    Analytic{"embedding_params",
-             [](const Architecture& a, const Workload&) { return static_cast<double>(count_parameters(a).embedding); }},
-    Analytic{"flops_prefill", flops_prefill},
-    Analytic{"flops_decode", flops_decode},
-    Analytic{"weight_mib", [](const Architecture& a, const Workload& w) { return mib(weight_bytes(a, w)); }},
-    Analytic{"kv_cache_mib", [](const Architecture& a, const Workload& w) { return mib(kv_cache_bytes(a, w)); }},
-    Analytic{"peak_memory_estimate_mib",
-             [](const Architecture& a, const Workload& w) { return mib(peak_memory_bytes(a, w)); }},
-};
-
-constexpr auto kAnalyticNames = [] {
-  std::array<std::string_view, kAnalytic.size()> names{};
-  std::transform(kAnalytic.begin(), kAnalytic.end(), names.begin(), [](const Analytic& a) { return a.name; });
-  return names;
-}();
-
-}  // namespace
-
-std::span<const std::string_view> analytic_names() noexcept { return kAnalyticNames; }
-
-AnalyticFunction analytic(std::string_view name) {
-  for (const Analytic& a : kAnalytic) {
-    if (a.name == name) return a.function;
-  }
-  std::string known;
-  for (const std::string_view n : kAnalyticNames) known.append(known.empty() ? "" : ", ").append(n);
-  throw_invalid({"unknown analytic quantity '", name, "'; expected one of ", known});
 }
 
 }  // namespace lts

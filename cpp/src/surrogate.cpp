@@ -26,9 +26,10 @@ constexpr std::size_t kMaxFeatures = n_cost_terms + kPairs;
 
 // Relative errors below this are not worth weighting samples for.
 constexpr double kBaseNoise = 0.01;
-// A sample that is this many robust standard deviations off, and by this share at least, is no measurement.
+// A sample that is so many robust standard deviations above what the others predict, and by this share at least, is no
+// measurement: a machine that pauses. None is ever too fast.
 constexpr double kOutlier = 6.0;
-constexpr double kLeastOutlier = 0.1;
+constexpr double kLeastOutlier = 0.5;
 constexpr int kOutlierRounds = 3;
 // Left-out predictions come from fits of their own up to so many samples, beyond from the leverages.
 constexpr std::size_t kExactLeftOut = 100;
@@ -76,15 +77,10 @@ class Problem {
       values_.push_back(sample.value);
       weights_.push_back(1 / std::hypot(1.0, sample.noise / kBaseNoise));
     }
-    if (options.prior.empty()) return;
-    std::vector<double> ratios;
-    for (std::size_t i = 0; i < size(); ++i) {
-      const double predicted = dot(options.prior, rows_[i]);
-      if (predicted > 0) ratios.push_back(values_[i] / predicted);
+    prior_ = options.prior;
+    if (!prior_.empty() && !(scale_of(std::vector<bool>(size(), true)) > 0)) {
+      throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
     }
-    if (ratios.empty()) throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
-    const double scale = median(std::move(ratios));
-    for (const double coefficient : options.prior) prior_.push_back(scale * coefficient);
   }
 
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
@@ -125,9 +121,20 @@ class Problem {
     std::vector<double> norms;  ///< of the columns before they were scaled to 1
   };
 
+  /// How much slower this device is than that of the prior: the median over the samples that are kept.
+  [[nodiscard]] double scale_of(const std::vector<bool>& kept) const {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < size(); ++i) {
+      const double predicted = dot(prior_, rows_[i]);
+      if (kept[i] && predicted > 0) ratios.push_back(values_[i] / predicted);
+    }
+    return ratios.empty() ? 0.0 : median(std::move(ratios));
+  }
+
   [[nodiscard]] System system(const std::vector<bool>& kept, double pull) const {
     const auto m = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
     const bool drawn = has_prior() && pull > 0;
+    const double scale = drawn ? scale_of(kept) : 0.0;
     System s{Columns(m + (drawn ? n_ : 0), n_), std::vector<double>(m + (drawn ? n_ : 0), 0.0),
              std::vector<double>(n_, 0.0)};
     std::size_t row = 0;
@@ -144,7 +151,7 @@ class Problem {
       for (std::size_t i = 0; i < m; ++i) s.a.at(i, j) /= s.norms[j];
       if (!drawn) continue;
       s.a.at(m + j, j) = std::sqrt(pull);
-      s.b[m + j] = std::sqrt(pull) * prior_[j] * s.norms[j];
+      s.b[m + j] = std::sqrt(pull) * scale * prior_[j] * s.norms[j];
     }
     return s;
   }
@@ -170,6 +177,7 @@ double leverage(std::span<const double> covariance, std::size_t n, const Feature
 struct LeftOut {
   std::vector<double> predicted;
   std::vector<double> standardized;  ///< |value / predicted - 1| over its standard error
+  std::vector<bool> slower;          ///< than predicted
 };
 
 LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double pull) {
@@ -178,6 +186,7 @@ LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double 
   const auto n_kept = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
   LeftOut out;
   std::vector<bool> others = kept;
+  out.slower.assign(problem.size(), false);
   for (std::size_t i = 0; i < problem.size(); ++i) {
     const double w = problem.weight(i);
     const double inside =
@@ -196,6 +205,7 @@ LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double 
     }
     out.predicted.push_back(predicted);
     const double error = predicted > 0 ? std::abs(problem.value(i) / predicted - 1) : 1e9;
+    out.slower[i] = problem.value(i) > predicted;
     out.standardized.push_back(error * shrink);
   }
   return out;
@@ -240,7 +250,8 @@ bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
   const double limit = std::max(kLeastOutlier, kOutlier * median(errors) / 0.6745);
   std::vector<std::pair<double, std::size_t>> beyond;
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    if (kept[i] && left_out.standardized[i] > limit) beyond.emplace_back(left_out.standardized[i], i);
+    if (kept[i] && left_out.slower[i] && left_out.standardized[i] > limit)
+      beyond.emplace_back(left_out.standardized[i], i);
   }
   std::sort(beyond.rbegin(), beyond.rend());
   const auto dropped = kept.size() - errors.size();
@@ -279,7 +290,7 @@ void check(std::span<const CostSample> samples, const SurrogateOptions& options)
       }
     }
   }
-  const std::size_t least = options.prior.empty() ? 3 : 1;
+  const std::size_t least = options.prior.empty() ? 3 : 2;
   if (samples.size() < least) {
     throw_invalid(
         {"surrogate: ", std::to_string(samples.size()), " samples; a fit needs ", std::to_string(least), " or more"});
@@ -342,7 +353,13 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
 
 Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOptions& options, SurrogateFit* quality) {
   check(samples, options);
-  const Problem problem(samples, options);
+  // In units of their own geometric mean, so that squares stay within range whatever the unit.
+  double logarithms = 0;
+  for (const CostSample& sample : samples) logarithms += std::log(sample.value);
+  const double unit = std::exp(logarithms / static_cast<double>(samples.size()));
+  std::vector<CostSample> scaled(samples.begin(), samples.end());
+  for (CostSample& sample : scaled) sample.value /= unit;
+  const Problem problem(scaled, options);
   std::vector<bool> kept(problem.size(), true);
   double pull = choose_pull(problem, kept);
   LeftOut left_out = leave_out(problem, kept, pull);
@@ -363,7 +380,11 @@ Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOpt
     if (kept[i]) errors.push_back(left_out.standardized[i]);
   }
   state.quantile = conformal_quantile(std::move(errors), options.level);
+  for (double& coefficient : state.coefficients) coefficient *= unit;
+  // Covariances are used over the square of a prediction.
+  for (double& covariance : state.covariance) covariance *= unit * unit;
   if (quality != nullptr) {
+    for (double& predicted : left_out.predicted) predicted *= unit;
     quality->left_out = std::move(left_out.predicted);
     quality->outlier.assign(kept.size(), false);
     for (std::size_t i = 0; i < kept.size(); ++i) quality->outlier[i] = !kept[i];

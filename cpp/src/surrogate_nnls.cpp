@@ -117,24 +117,29 @@ std::vector<double> nonnegative_least_squares(const Columns& a, std::span<const 
       }
       const std::vector<double> next = factors.solve(b);
       double step = 1;
+      std::size_t limiting = next.size();
       for (std::size_t k = 0; k < next.size(); ++k) {
+        if (next[k] > 0) continue;
         const double before = x[passive[k]];
-        if (next[k] <= 0) step = std::min(step, before > next[k] ? before / (before - next[k]) : 0.0);
+        const double most = before > next[k] ? before / (before - next[k]) : 0.0;
+        if (limiting == next.size() || most < step) {
+          step = most;
+          limiting = k;
+        }
       }
       for (std::size_t k = 0; k < next.size(); ++k) x[passive[k]] += step * (next[k] - x[passive[k]]);
-      if (step >= 1) {
+      if (limiting == next.size()) {
         std::fill(refused.begin(), refused.end(), false);
         break;
       }
-      const std::size_t before = passive.size();
       for (std::size_t k = next.size(); k-- > 0;) {
-        if (next[k] <= 0 && x[passive[k]] <= kFlat * std::abs(next[k])) {
+        if (k == limiting || (next[k] <= 0 && x[passive[k]] <= kFlat * std::abs(next[k]))) {
           x[passive[k]] = 0;
           if (passive[k] == entering) refused[entering] = true;
           passive.erase(passive.begin() + static_cast<std::ptrdiff_t>(k));
         }
       }
-      if (passive.size() == before || passive.empty()) break;
+      if (passive.empty()) break;
     }
     std::copy(b.begin(), b.end(), rest.begin());
     for (const std::size_t j : passive) {

@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'families', 'family', 'flops_decode', 'flops_prefill', 'hypervolume', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'total_params', 'weight_bytes', 'weights']
+__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -728,7 +728,7 @@ class Surrogate:
         Parameters
         ----------
         architectures
-            What was measured, at least 3 (1 with a prior).
+            What was measured, at least 3 (2 with a prior).
         values : array_like, shape (n,)
             Above 0, in any unit.
         noise : array_like, shape (n,)
@@ -1092,6 +1092,10 @@ def decoder_params(architecture: Architecture) -> int:
 
     The training-free quality proxy of LiteTransformerSearch (NeurIPS 2022, arXiv 2203.02094, section 3).
     """
+def depth_weighted(architecture: Architecture) -> float:
+    """
+    Experimental: decoder parameters, the l-th layer counted 1 / sqrt(l) times.
+    """
 def families() -> list[Family]:
     """
     The known families: gpt2, transformer_xl and llama.
@@ -1129,6 +1133,10 @@ def flops_prefill(architecture: Architecture, *, n_prompt: typing.SupportsIndex 
     batch
         Sequences at a time.
     """
+def geometric(architecture: Architecture, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> float:
+    """
+    alpha log P_attention + (1 - alpha) log P_feed_forward: a weighted geometric mean of two parameter counts.
+    """
 def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLike) -> float:
     """
     Volume that points dominate, up to a reference point, all objectives minimized.
@@ -1160,6 +1168,15 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     >>> import lts
     >>> lts.hypervolume([[1, 3], [2, 2], [3, 1]], reference=[4, 4])
     6.0
+    """
+def kendall(x: numpy.typing.ArrayLike, y: numpy.typing.ArrayLike) -> float:
+    """
+    Kendall's tau-b, which corrects for ties (Kendall 1945; Knight 1966). O(n log n).
+
+    Raises
+    ------
+    ValueError
+        As `spearman`.
     """
 def kv_cache_bytes(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> int:
     """
@@ -1222,6 +1239,15 @@ def peak_memory_bytes(architecture: Architecture, *, n_prompt: typing.SupportsIn
     """
     Estimated peak bytes of a prompt pass: weights, cache, logits and the largest activations alive at once.
     """
+def spearman(x: numpy.typing.ArrayLike, y: numpy.typing.ArrayLike) -> float:
+    """
+    Spearman's rank correlation; equal values share the mean of their ranks.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two pairs, unequal lengths, a value that is not a number, or a constant.
+    """
 def total_params(architecture: Architecture) -> int:
     """
     All parameters: embedding, decoder and softmax. Tied weights count once.
@@ -1252,5 +1278,12 @@ def weights(architecture: Architecture) -> list[Weight]:
     -------
     list of Weight
         The sum of their sizes is `total_params`.
+    """
+def zerolm(architecture: Architecture, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.5, variance: typing.SupportsFloat | typing.SupportsIndex = 0.0004) -> float:
+    """
+    ZeroLM at initialization (arXiv 2503.18646), in closed form.
+
+    alpha S_attention + (1 - alpha) S_feed_forward, sums over the matrices of the capacity ``||W||_F^2 / min(rows, cols)``,
+    whose expectation for entries of that variance is ``variance * max(rows, cols)``.
     """
 __version__: str = '0.1.0'

@@ -13,6 +13,7 @@ import numpy as np
 from lts import _core
 from lts._core import Architecture, SearchSpace, Surrogate, cost_term_names, cost_terms
 from lts.calibration import CalibratedCost, Calibration
+from lts.cost_model import Additive, outlier_notes
 from lts.errors import MeasurementError
 from lts.proposals import noise_of
 from lts.study import Progress, Study
@@ -26,11 +27,13 @@ _LEAST = 8
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What `calibrate` gives: the coefficients for a profile, the models, and the trials that they come from."""
+    """What `calibrate` gives: the coefficients for a profile, the models, the trials that they come from, and sentences
+    about what is to be doubted."""
 
     calibration: Calibration
     models: dict[str, Surrogate]
     trials: list[Trial]
+    notes: list[str]
 
 
 def calibrate(
@@ -85,11 +88,14 @@ def calibrate(
             f"{len(measured)} architectures were measured; a calibration needs {_LEAST}: allow more time or trials"
         )
     models: dict[str, Surrogate] = {}
+    notes: list[str] = []
     for name in columns:
         noise = [noise_of(trial, name) for trial in measured]
-        models[name] = Surrogate.fit(
-            [trial.architecture for trial in measured], [trial.values[name] for trial in measured], noise=noise
-        )
+        architectures = [trial.architecture for trial in measured]
+        values = np.array([trial.values[name] for trial in measured])
+        models[name] = Surrogate.fit(architectures, values, noise=noise)
+        notes += Additive().fit(name, architectures, values, np.array(noise))[1]
+        notes += outlier_notes(name, models[name], [trial.id for trial in measured], values)
     calibration = Calibration(
         device=str(about["device"]),
         backend=str(about["backend"]),
@@ -106,13 +112,13 @@ def calibrate(
             for name, model in models.items()
         },
     )
-    return Calibrated(calibration, models, measured)
+    return Calibrated(calibration, models, measured, notes)
 
 
 def layer_costs(calibration: Calibration, space: SearchSpace) -> list[dict[str, float]]:
     """What every layer that the space allows adds to each cost: a row per d_model, n_head, n_kv_head and d_ff.
 
-    Sums of these and of `fixed_costs` are the predictions; for the published per-layer tables of other tools.
+    For other tools, whose latency models are tables by layer.
     """
     names = cost_term_names()
     rows = []

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from lts._core import Architecture, cost_term_names, cost_terms
 from lts.errors import UsageError
 from lts.toml_file import check_keys, integer, number, table_at
 
 if TYPE_CHECKING:
+    from lts._core import Architecture
     from lts.target import Target
 
 
@@ -79,6 +79,8 @@ def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict
 
     The interval is the largest error that was seen when every measurement was predicted from the others.
     """
+    from lts._core import cost_term_names, cost_terms  # targets are read on devices, too, that have no core
+
     known = target.calibration
     if known is None or (known.n_prompt, known.threads, known.precision) != (
         n_prompt,
@@ -120,6 +122,8 @@ def read_calibration(document: Mapping[str, Any], base: Calibration | None, wher
 
 
 def _cost(costs: Mapping[str, Any], name: str, where: str) -> CalibratedCost:
+    from lts._core import cost_term_names
+
     place = f"{where}, [calibration.costs.{name}]"
     table = table_at(costs, name, where, f"calibration.costs.{name}")
     check_keys(table, _COST, place)
@@ -127,6 +131,8 @@ def _cost(costs: Mapping[str, Any], name: str, where: str) -> CalibratedCost:
         raise UsageError(f"{place}: '{missing[0]}' is missing; needed: {', '.join(_COST)}")
     coefficients = table_at(table, "coefficients", place, f"calibration.costs.{name}.coefficients")
     check_keys(coefficients, cost_term_names(), f"{place}, 'coefficients'")
+    if not any(coefficients.values()):
+        raise UsageError(f"{place}: all coefficients are 0; at least one must be above")
     return CalibratedCost(
         n=integer(table["n"], f"{place}, 'n'"),
         error=number(table["error"], f"{place}: 'error'"),

@@ -99,11 +99,6 @@ class Additive:
                     f"terms predict it with {richer.error:.1%}"
                 )
                 model = richer
-        for i in np.flatnonzero(model.outlier):
-            notes.append(
-                f"{column}: measurement {i + 1} is {values[i] / model.left_out[i]:.2g} times what the others predict; "
-                "predictions leave it out"
-            )
         if useless(values, model):
             notes.append(
                 f"{column}: predictions do not rank the measurements (error {model.error:.0%}); every candidate is "
@@ -111,6 +106,17 @@ class Additive:
             )
             return None, notes
         return model, notes
+
+
+def outlier_notes(column: str, model: CostModel, ids: Sequence[int], values: Array) -> list[str]:
+    """A sentence for every measurement that a fit leaves out; `ids` are the numbers of the trials."""
+    if not isinstance(model, Surrogate):
+        return []
+    return [
+        f"{column}: trial {ids[i]} took {values[i] / model.left_out[i]:.2g} times what the others predict; predictions "
+        "leave it out"
+        for i in np.flatnonzero(model.outlier).tolist()
+    ]
 
 
 def surrogate_of(given: str | SurrogateLike | None, priors: Mapping[str, Mapping[str, float]]) -> SurrogateLike | None:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from lts.trial import Provenance
     from lts.workdir import WorkDirectory
 
-_EXACT = {name for name in analytic_names() if name.endswith("_params") or name == "weight_mib"}
+_EXACT = {
+    name
+    for name in analytic_names()
+    if name.endswith("_params") or name in ("weight_mib", "geometric", "zerolm", "depth_weighted")
+}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
 # Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
@@ -279,11 +283,11 @@ class Evaluator:
             record = self._table.look_up(architecture)
             if record is None:
                 return Evaluation(error=f"the table {self._table.path} does not have this architecture")
-            measured = {**dict.fromkeys(record["values"], "measured"), **record.get("provenance", {})}
+            measured = {**dict.fromkeys(record["values"], "measured"), **record["provenance"]}
             return Evaluation(
                 values={**values, **record["values"]},
                 provenance={**provenance, **measured},
-                interval={name: (low, high) for name, (low, high) in record.get("interval", {}).items()},
+                interval={name: (low, high) for name, (low, high) in record["interval"].items()},
             )
         if self._backend is None:
             from lts.calibration import predicted

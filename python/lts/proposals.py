@@ -22,6 +22,8 @@ from lts._core import (
     hypervolume,
     nondominated,
 )
+from lts.cost_model import outlier_notes
+from lts.errors import UsageError
 from lts.front import front_of, hypervolume_history, minimized
 from lts.trial import Trial
 
@@ -45,6 +47,7 @@ _LEAST_FIT = 3
 _POOL = 2000
 _DESIGN_POOL = 500
 _EVOLVED, _EVOLVED_IN_PYTHON = 200_000, 5_000
+_PEELED = 3
 _COMPARED = 300
 # The normal distribution in three points (Gauss-Hermite).
 _NODES = ((-math.sqrt(3.0), 1 / 6), (0.0, 2 / 3), (math.sqrt(3.0), 1 / 6))
@@ -100,11 +103,17 @@ class Proposer:
     pool: Sequence[Architecture] | None = None
     seed: int = 0
     n_design: int | None = None
-    notes: list[str] = field(default_factory=list)
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
     waiting: bool = False
     useless: bool = False
+    _notes: dict[str, list[str]] = field(default_factory=dict)
+    _barren: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What the last fits have shown, in sentences for people."""
+        return [note for notes in self._notes.values() for note in notes]
 
     def propose(self, trials: Sequence[Trial], budget: int) -> list[Proposal]:
         """The next batch, after these trials, of a study that may have `budget` of them; none when it has settled."""
@@ -124,11 +133,11 @@ class Proposer:
         if len(complete) < _LEAST_FIT or not self._fit(complete):
             return []
         self.settled = self._is_settled(complete, n)
-        if self.settled:
+        if self.settled or len(trials) < self._barren:
             return []
-        expected = self._candidates(complete, len(trials))
-        candidates = [a for a in expected if a.to_json() not in seen]
-        self.settled = bool(expected) and not candidates  # all of the predicted front is measured
+        candidates = self._candidates(trials, n)
+        if not candidates:
+            self._barren = len(trials) + n
         return self._best(trials, candidates, min(n, max(1, budget - len(trials))))
 
     def _design_size(self, budget: int) -> int:
@@ -179,27 +188,25 @@ class Proposer:
         for column in self.columns:
             values = np.array([trial.values[column] for trial in trials])
             if not (values > 0).all():
-                self._note(f"{column}: predictions need values above 0; candidates are chosen by measuring alone")
+                self._notes[column] = [
+                    f"{column}: predictions need values above 0; candidates are chosen by measuring alone"
+                ]
                 self.useless = True
                 return False
             noise = np.array([noise_of(trial, column) for trial in trials])
-            model, notes = self.surrogate.fit(column, architectures, values, noise)
-            for note in notes:
-                self._note(note)
+            model, self._notes[column] = self.surrogate.fit(column, architectures, values, noise)
+            if model is not None:
+                self._notes[column] += outlier_notes(column, model, [trial.id for trial in trials], values)
             if model is None:
                 self.useless = True
                 return False
             self.models[column] = model
         return True
 
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
     def _is_settled(self, trials: Sequence[Trial], n: int) -> bool:
         """Whether the last two batches changed neither the front nor what is known of the error."""
         predicted = [trial for trial in trials if trial.predicted]
-        if len(predicted) < 2 * n:
+        if len(predicted) < 2 * n or not (any(t.feasible for t in predicted[-n:])):
             return False
         last = predicted[-n:]
         new = {trial.id for trial in predicted[-2 * n :]}
@@ -214,31 +221,63 @@ class Proposer:
         )
 
     def values(self, architectures: Sequence[Architecture], columns: Iterable[str]) -> dict[str, Array]:
-        """Counted and predicted columns."""
-        return {
-            name: self.models[name].predict(architectures)
-            if name in self.models
-            else np.array([analytic(name, a, **self.workload) for a in architectures])
-            for name in columns
-        }
+        """Counted and predicted columns. Raises `UsageError` for predictions that are none."""
+        found = {}
+        for name in columns:
+            if name in self.models:
+                found[name] = self._checked(name, self.models[name].predict(architectures), (len(architectures),))
+            else:
+                found[name] = np.array([analytic(name, a, **self.workload) for a in architectures])
+        return found
 
-    def _candidates(self, trials: Sequence[Trial], n_trials: int) -> list[Architecture]:
-        """Architectures near the predicted front."""
+    def _checked(self, column: str, given: object, shape: tuple[int, ...]) -> Array:
+        array: Array = np.asarray(given, dtype=np.float64)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise UsageError(
+                f"the surrogate '{self.surrogate.name}' gives {array.shape} numbers for '{column}', or some that are "
+                f"not finite; expected {shape} finite ones"
+            )
+        return array
+
+    def _interval(self, column: str, architectures: Sequence[Architecture]) -> Array:
+        return self._checked(column, self.models[column].interval(architectures), (len(architectures), 2))
+
+    def _candidates(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
+        """Architectures that were not measured, near the front of what was and of predictions."""
+        seen = {trial.architecture.to_json() for trial in trials}
         if self.pool is not None:
-            return self._near_front(list(self.pool))
+            rest = [a for a in self.pool if a.to_json() not in seen]
+            near = self._near_front(rest)
+            return near if len(near) >= n else rest
+        found: dict[str, Architecture] = {}
+        # Fronts behind the first one, where that has fewer members than a batch: an optimum is one point.
+        for _ in range(_PEELED):
+            before = len(found)
+            for architecture in self._evolved(trials, list(found.values())):
+                if architecture.to_json() not in seen:
+                    found[architecture.to_json()] = architecture
+            if len(found) == before or len(found) >= n:
+                break
+        return list(found.values())
+
+    def _evolved(self, trials: Sequence[Trial], without: Sequence[Architecture]) -> list[Architecture]:
+        """The front of what was measured and of candidates that evolve on predictions, without some."""
         enumerable = self.algorithm != "exhaustive" or self.space.size <= _EVOLVED
         search = Search(
             self.space,
             [str(o) for o in self.objectives],
             [str(c) for c in self.constraints],
             self.algorithm if enumerable else "lts",  # the first of so many are no sample of them
-            (self.seed + n_trials) % 2**64,
+            (self.seed + len(trials)) % 2**64,
             **self.algorithm_options,
         )
-        for trial in front_of(trials, self.objectives, self.constraints):
+        for trial in trials:  # as measured: what is known needs no prediction
             if (key := search.add(trial.architecture)) is not None:
-                found = self.values([trial.architecture], search.columns)
-                search.tell(key, {name: float(value[0]) for name, value in found.items()})
+                complete = trial.state == "complete"
+                search.tell(key, {name: trial.values[name] for name in search.columns} if complete else None)
+        for architecture in without:
+            if (key := search.add(architecture)) is not None:
+                search.tell(key, None)
         compiled = {name: model for name, model in self.models.items() if isinstance(model, Surrogate)}
         if len(compiled) == len(self.models):
             search.run(_EVOLVED, **self.workload, surrogates=compiled)
@@ -280,7 +319,7 @@ class Proposer:
         columns = []
         for objective in self.objectives:
             if objective.name in self.models:
-                low, high = self.models[objective.name].interval(architectures).T
+                low, high = self._interval(objective.name, architectures).T
                 columns.append((high - low) / (2 * _Z90))
             else:
                 columns.append(np.zeros(len(architectures)))
@@ -305,7 +344,7 @@ class Proposer:
     def _proposal(self, architecture: Architecture) -> Proposal:
         predicted = {}
         for name, model in self.models.items():
-            low, high = model.interval([architecture])[0]
+            low, high = self._interval(name, [architecture])[0]
             predicted[name] = (float(model.predict([architecture])[0]), float(low), float(high))
         return Proposal(architecture, predicted)
 

@@ -207,6 +207,11 @@ class Study:
         return self._proposer is not None and self._proposer.settled
 
     @property
+    def predicted_columns(self) -> tuple[str, ...]:
+        """The columns that a surrogate predicts; none when every candidate is measured or counted."""
+        return () if self._proposer is None else tuple(self._proposer.columns)
+
+    @property
     def notes(self) -> list[str]:
         """What predicting the costs has shown, in sentences for people."""
         return [] if self._proposer is None else list(self._proposer.notes)
@@ -291,7 +296,8 @@ class Study:
                 trial = None if enough else self._next(evaluations.trials, trials)
                 if trial is None:  # enough, or the space is used up
                     break
-                evaluations.start(trial, left)
+                # Choosing it takes its time as well.
+                evaluations.start(trial, None if timeout is None else timeout - (time.monotonic() - start))
             if not evaluations.trials:
                 return
             done = evaluations.next()
@@ -365,12 +371,22 @@ class Study:
         while proposal := self._propose(budget):
             if (key := self.search.add(proposal.architecture)) is not None:
                 return self._keep(self._new_trial(key, proposal.architecture, proposal.predicted))
-        if self._proposer is not None and (self._proposer.settled or self._proposer.waiting):
-            return None
+        if self._proposer is not None:
+            if self._proposer.settled or self._proposer.waiting:
+                return None
+            if self._proposer.pool is not None:
+                return self._of_pool(self._proposer.pool)
         candidates = self.search.ask(1)
         if not candidates:
             return None
         return self._keep(self._new_trial(candidates[0].id, candidates[0].architecture))
+
+    def _of_pool(self, pool: Sequence[Architecture]) -> Trial | None:
+        """One that can be evaluated, and was not; nothing when all of them were."""
+        for architecture in pool:
+            if (key := self.search.add(architecture)) is not None:
+                return self._keep(self._new_trial(key, architecture))
+        return None
 
     def _propose(self, budget: int | None) -> Proposal | None:
         """What the surrogate would measure next; nothing without one, or when it has settled or is of no use."""
@@ -380,7 +396,7 @@ class Study:
             self._proposals = self._proposer.propose(
                 self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + LARGEST_BATCH)
             )
-            if self._store is not None and self.notes:
+            if self._store is not None:
                 self._store.write(meta={"notes": self.notes})
         return self._proposals.pop(0) if self._proposals else None
 

@@ -27,7 +27,7 @@ _SPACE = _COST | {"big_uint", "search_space"}
 _OBJECTIVE = _BASE | {"objective"}
 _DOMINANCE = _OBJECTIVE | {"dominance"}
 _ARCHIVE = _DOMINANCE | {"sort", "hypervolume", "archive"}
-_EVERYTHING = _SPACE | {"proxy", "encoding", "variation", "surrogate"} | _ARCHIVE
+_EVERYTHING = _SPACE | {"proxy", "analytic", "encoding", "variation", "surrogate"} | _ARCHIVE
 _ALGORITHMS = _EVERYTHING | {"algorithms"}
 ALLOWED = {
     "error": set(),
@@ -37,6 +37,8 @@ ALLOWED = {
     "weights": _ARCHITECTURE,
     "cost": _WEIGHTS,
     "proxy": _WEIGHTS,
+    "correlation": _BASE,
+    "analytic": _COST | {"proxy"},
     "search_space": _COST | {"big_uint"},
     "encoding": _SPACE,
     "variation": _SPACE | {"encoding"},
@@ -59,16 +61,15 @@ PYTHON_ORDER = [
     ["assumptions", "calibration"],
     ["space", "target", "toolchain"],
     ["bundle", "environment", "estimate", "export", "runner_process", "statistics", "worker"],
-    ["worker_process"],
+    ["trial", "worker_process"],
     ["device"],
     ["devices"],
     ["backends"],
     ["reference"],
     ["measure"],
-    ["trial"],
     ["deploy", "evaluate", "store"],
     ["evaluations"],
-    ["cost_model", "front", "study_arguments"],
+    ["cost_model", "front", "proxies", "study_arguments", "tables"],
     ["proposals"],
     ["study"],
     ["calibrate"],

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lts/analytic.hpp"
 #include "lts/cost.hpp"
 #include "lts/encoding.hpp"
 #include "lts/hypervolume.hpp"

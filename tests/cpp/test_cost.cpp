@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "architecture_fixture.hpp"
+#include "lts/analytic.hpp"
 #include "lts/cost.hpp"
 #include "space_oracle.hpp"
 
@@ -213,34 +214,6 @@ TEST(Cost, WorkIsProportionalToTheBatch) {
     EXPECT_EQ(kv_cache_bytes(a, {.batch = 5}), 5 * kv_cache_bytes(a));
     EXPECT_EQ(weight_bytes(a, {.batch = 5}), weight_bytes(a));
   }
-}
-
-TEST(Cost, AnalyticNames) {
-  const std::vector<std::string_view> expected{
-      "decoder_params", "total_params", "attention_params", "ffn_params",   "embedding_params",
-      "flops_prefill",  "flops_decode", "weight_mib",       "kv_cache_mib", "peak_memory_estimate_mib"};
-  EXPECT_EQ(std::vector<std::string_view>(analytic_names().begin(), analytic_names().end()), expected);
-  const Architecture a = small_adaptive();
-  const Workload w{.batch = 2, .n_prompt = 3, .weights = Precision::float16, .activations = Precision::int8};
-  const ParameterCounts counts = count_parameters(a);
-  const std::vector<double> values{static_cast<double>(counts.decoder),
-                                   static_cast<double>(counts.total()),
-                                   static_cast<double>(counts.attention),
-                                   static_cast<double>(counts.feed_forward),
-                                   static_cast<double>(counts.embedding),
-                                   flops_prefill(a, w),
-                                   flops_decode(a, w),
-                                   static_cast<double>(weight_bytes(a, w)) / mib,
-                                   static_cast<double>(kv_cache_bytes(a, w)) / mib,
-                                   static_cast<double>(peak_memory_bytes(a, w)) / mib};
-  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(analytic(expected[i])(a, w), values[i]) << expected[i];
-}
-
-TEST(Cost, AnUnknownAnalyticNameListsTheKnown) {
-  EXPECT_EQ(oracle::message_of([] { (void)analytic("latency_ms"); }),
-            "unknown analytic quantity 'latency_ms'; expected one of decoder_params, total_params, attention_params, "
-            "ffn_params, embedding_params, flops_prefill, flops_decode, weight_mib, kv_cache_mib, "
-            "peak_memory_estimate_mib");
 }
 
 }  // namespace

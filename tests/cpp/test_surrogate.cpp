@@ -206,8 +206,38 @@ TEST(Surrogate, APriorNeedsFewSamples) {
   }
   EXPECT_LT(with, 0.04);
   EXPECT_LT(with, 0.6 * without);
-  const std::vector<CostSample> one = {{sampled(1, 14)[0], 2.0, 0.0}};
-  EXPECT_NO_THROW((void)Surrogate::fit(one, {.prior = prior}));
+  std::vector<CostSample> two;
+  for (const Architecture& a : sampled(2, 14)) two.push_back({a, other(a), 0.0});
+  const Surrogate warm = Surrogate::fit(two, {.prior = prior});
+  for (const Architecture& a : sampled(20, 15)) EXPECT_NEAR(warm.predict(a) / other(a), 1, 0.2);
+}
+
+TEST(Surrogate, TheUnitDoesNotMatter) {
+  const auto samples = samples_of(sampled(30, 30), 0.05, 30);
+  SurrogateFit quality;
+  const Surrogate plain = Surrogate::fit(samples, {}, &quality);
+  for (const double unit : {1e-250, 1e-3, 1e9, 1e250}) {
+    auto other = samples;
+    for (CostSample& s : other) s.value *= unit;
+    SurrogateFit again;
+    const Surrogate surrogate = Surrogate::fit(other, {}, &again);
+    EXPECT_NEAR(again.error, quality.error, 1e-9);
+    for (const Architecture& a : sampled(10, 31)) EXPECT_NEAR(surrogate.predict(a) / unit / plain.predict(a), 1, 1e-9);
+  }
+  // Where squares of the values are in range, intervals are the same as well.
+  auto other = samples;
+  for (CostSample& s : other) s.value *= 1e6;
+  const Surrogate large = Surrogate::fit(other);
+  for (const Architecture& a : sampled(10, 31))
+    EXPECT_NEAR(large.interval(a).high / 1e6 / plain.interval(a).high, 1, 1e-9);
+}
+
+TEST(Surrogate, AFastMeasurementIsNoMistake) {
+  auto samples = samples_of(sampled(24, 7), 0.01, 7);
+  samples[11].value /= 3;
+  SurrogateFit quality;
+  Surrogate::fit(samples, {}, &quality);
+  EXPECT_FALSE(quality.outlier[11]);
 }
 
 TEST(Surrogate, EqualValuesAreAConstant) {
@@ -232,7 +262,7 @@ TEST(Surrogate, WrongArguments) {
     return message_of([&] { (void)Surrogate::fit(s, o); });
   };
   EXPECT_EQ(fit({samples[0], samples[1]}), "surrogate: 2 samples; a fit needs 3 or more");
-  EXPECT_EQ(fit({}, {.prior = std::vector<double>(n_cost_terms, 1.0)}), "surrogate: 0 samples; a fit needs 1 or more");
+  EXPECT_EQ(fit({}, {.prior = std::vector<double>(n_cost_terms, 1.0)}), "surrogate: 0 samples; a fit needs 2 or more");
   for (const double bad : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     auto wrong = samples;
     wrong[2].value = bad;

@@ -153,6 +153,10 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "/24] trial" in result.stderr
     assert json.loads(result.stdout)
+    result = run(tmp_path, *arguments, "-f", "none/board.toml")
+    assert result.returncode == 2
+    assert "cannot write none/board.toml" in result.stderr
+    assert "trial" not in result.stderr, "nothing was measured in vain"
     result = run(tmp_path, "target", "calibrate", "sm_80", "--trials", "8")
     assert result.returncode == 2
     assert "attach a device" in result.stderr

@@ -121,6 +121,7 @@ class TestAnalytic:
         assert lts.analytic_names() == [
             *("decoder_params", "total_params", "attention_params", "ffn_params", "embedding_params"),
             *("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib"),
+            *("geometric", "zerolm", "depth_weighted"),
         ]
 
     @given(architectures())
@@ -138,6 +139,9 @@ class TestAnalytic:
             "weight_mib": lts.weight_bytes(a, precision="float16") / 2**20,
             "kv_cache_mib": lts.kv_cache_bytes(a, **load, precision="float16") / 2**20,
             "peak_memory_estimate_mib": lts.peak_memory_bytes(a, **load, precision="float16") / 2**20,
+            "geometric": lts.geometric(a),
+            "zerolm": lts.zerolm(a),
+            "depth_weighted": lts.depth_weighted(a),
         }
         for name in lts.analytic_names():
             assert lts.analytic(name, a, **load, precision="float16") == expected[name]

@@ -82,7 +82,7 @@ def test_device_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "entry_points", lambda group: [Entry()] if group == "lts.devices" else [])
     opened = device("board:0")
     assert isinstance(opened, LocalDevice)
-    with pytest.raises(UsageError, match="none, board"):
+    with pytest.raises(UsageError, match="table:FILE, board"):
         device("toaster")
 
 

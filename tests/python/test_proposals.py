@@ -134,7 +134,9 @@ def test_constraints_hold_for_what_is_proposed() -> None:
     trials = [trial(i, p.architecture) for i, p in enumerate(chooser.propose([], 40))]
     batch = chooser.propose(trials, 40)
     assert batch
-    assert all(latency(p.architecture) < 15.5 for p in batch)
+    assert all(p.predicted["latency_ms"][0] <= 15 for p in batch)
+    free = proposer().propose(trials, 40)
+    assert any(p.predicted["latency_ms"][0] > 15 for p in free), "the bound binds"
 
 
 def test_a_pool_is_all_there_is() -> None:
@@ -171,18 +173,19 @@ def test_forty_measurements_are_better_than_two_hundred_without() -> None:
 
 
 def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
-    with study(tmp_path / "whole.db") as whole:
-        whole.run(trials=30)
-        expected = [t.architecture.to_json() for t in whole.trials]
     for n in (3, 13, 17, 30):
         with study(tmp_path / "parts.db") as part:
-            part.run(trials=30 if n == 30 else n)
+            part.run(trials=n)
     with study(tmp_path / "parts.db") as part:
         assert part.n_finished == 30
         predicted = [t for t in part.trials if t.predicted]
         assert predicted
         assert {len(t.predicted["latency_ms"]) for t in predicted} == {3}
-    assert len(set(expected)) == 30
+        assert len({t.architecture.to_json() for t in part.trials}) == 30
+    with study() as first, study() as second:  # the same seed, the same search
+        for each in (first, second):
+            each.run(trials=25)
+        assert [t.architecture.to_json() for t in first.trials] == [t.architecture.to_json() for t in second.trials]
 
 
 def test_an_interrupt_loses_nothing(tmp_path: Path) -> None:
@@ -211,6 +214,81 @@ def test_another_surrogate_is_another_study(tmp_path: Path) -> None:
         study(tmp_path / "study.db", surrogate="none")
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "device",
+    [
+        lambda a: 1.25 if a.d_model % 128 else 1.0,  # widths that fit no vector
+        lambda a: 1.3 if lts.decoder_params(a) > 5_000_000 else 1.0,  # a cache that is too small
+    ],
+)
+def test_one_objective_and_a_bound_on_a_device_that_is_not_smooth(seed: int, device: Any) -> None:
+    """What is measured to be infeasible is no reason to stop."""
+
+    def cost(architecture: lts.Architecture) -> dict[str, float]:
+        return {"latency_ms": latency(architecture) * device(architecture)}
+
+    options: dict[str, Any] = {"objectives": ["decoder_params:max"], "constraints": ["latency_ms<=25"], "seed": seed}
+    with study(evaluator=cost, **options) as ours, study(evaluator=cost, surrogate="none", **options) as many:
+        ours.run(trials=40)
+        many.run(trials=300)
+        best = [s.front().trials[0].values["decoder_params"] for s in (ours, many)]
+        assert all(trial.values["latency_ms"] <= 25 for trial in ours.front())
+    assert best[0] >= 0.97 * best[1]
+
+
+def test_a_table_smaller_than_the_budget_is_used_up(tmp_path: Path) -> None:
+    for n in (2, 20):
+        path = table(tmp_path / f"{n}.jsonl", SPACE.sample(n, 5, method="choices"))
+        with study(evaluator=lts.Evaluator("cortex-a72", device=f"table:{path}")) as small:
+            small.run(trials=40)
+            assert small.n_finished == n
+            assert {trial.state for trial in small.trials} == {"complete"}
+    with study(
+        evaluator=lts.Evaluator("cortex-a72", device=f"table:{path}"), constraints=["latency_ms<=0.001"]
+    ) as nothing:
+        nothing.run(trials=10)
+        assert {trial.state for trial in nothing.trials} == {"complete"}
+
+
+def test_notes_are_those_of_the_last_fit(tmp_path: Path) -> None:
+    calls = itertools.count()
+
+    def paused(architecture: lts.Architecture) -> dict[str, float]:
+        return {"latency_ms": latency(architecture) * (20 if next(calls) == 4 else 1)}
+
+    with study(tmp_path / "study.db", paused) as odd:
+        odd.run(trials=40)
+        (note,) = odd.notes
+        assert note.startswith("latency_ms: trial 4 took 2")
+    from lts.front import read_study
+
+    assert read_study(tmp_path / "study.db").notes == [note]
+
+
+def test_a_model_that_predicts_nothing_is_named() -> None:
+    class Nothing:
+        error = 0.1
+
+        def predict(self, architectures: Any) -> Any:
+            return [float("nan")] * len(architectures)
+
+        def interval(self, architectures: Any) -> Any:
+            return [[0.0, 1.0]] * len(architectures)
+
+    class Broken:
+        name = "broken"
+
+        def fit(self, column: str, architectures: Any, values: Any, noise: Any) -> Any:
+            return Nothing(), []
+
+    with (
+        study(surrogate=Broken()) as own,
+        pytest.raises(lts.errors.UsageError, match=r"the surrogate 'broken' gives .* numbers for 'latency_ms'"),
+    ):
+        own.run(trials=20)
+
+
 def test_a_small_space_is_used_up() -> None:
     space = lts.SearchSpace(n_layer=[1, 2], d_model=[32], n_head=[2], d_ff=[64, 128])
     with Study(space, measure, objectives=OBJECTIVES, surrogate="additive") as small:
@@ -223,7 +301,11 @@ def test_it_stops_when_nothing_changes_any_more() -> None:
     with Study(space, lambda a: {"latency_ms": latency(a)}, objectives=OBJECTIVES, surrogate="additive") as exact:
         exact.run(trials=400)
         assert exact.settled
-        assert exact.n_finished < 400
+        assert exact.n_finished < 200
+        members = [[-float(lts.decoder_params(a)), latency(a)] for a in (space.at(i) for i in range(space.size))]
+        front = {tuple(members[i]) for i in lts.nondominated(members)}
+        found = {(-t.values["decoder_params"], t.values["latency_ms"]) for t in exact.front()}
+        assert found == front
 
 
 @pytest.mark.parametrize("parallel", [4, 30])

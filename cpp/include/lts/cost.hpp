@@ -66,13 +66,4 @@ std::int64_t kv_cache_bytes(const Architecture& architecture, const Workload& wo
 /// Each of these saturates at 2^60.
 std::int64_t peak_memory_bytes(const Architecture& architecture, const Workload& workload = {});
 
-/// The analytic quantities by the name they have as an objective: decoder_params, total_params, attention_params,
-/// ffn_params, embedding_params, flops_prefill, flops_decode, weight_mib, kv_cache_mib, peak_memory_estimate_mib.
-std::span<const std::string_view> analytic_names() noexcept;
-
-using AnalyticFunction = double (*)(const Architecture&, const Workload&);
-
-/// The function of that name. @throws std::invalid_argument naming the known ones.
-AnalyticFunction analytic(std::string_view name);
-
 }  // namespace lts

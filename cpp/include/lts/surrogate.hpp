@@ -85,7 +85,7 @@ class Surrogate {
   };
 
   /// Fits to samples. O(n^2) in their number up to 100, then O(n).
-  /// @throws std::invalid_argument: fewer than 3 samples (1 with a prior), a value that is not positive and finite,
+  /// @throws std::invalid_argument: fewer than 3 samples (2 with a prior), a value that is not positive and finite,
   /// noise that is negative, a level out of range, a prior of the wrong length or with pairwise terms.
   static Surrogate fit(std::span<const CostSample> samples, const SurrogateOptions& options = {},
                        SurrogateFit* quality = nullptr);

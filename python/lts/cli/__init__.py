@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lts.cli import count, export, front, report, search, space, target
+from lts.cli import count, export, front, proxy, report, search, space, target
 from lts.cli.errors import INTERRUPTED
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _options(
 
 for name, module in {"search": search, "front": front, "export": export, "report": report, "count": count}.items():
     app.command(name)(module.command)
+app.add_typer(proxy.app, name="proxy")
 app.add_typer(space.app, name="space")
 app.add_typer(target.app, name="target")
 

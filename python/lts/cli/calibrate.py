@@ -55,6 +55,11 @@ def command(
     from lts.space import load_space
 
     known = load_space(space)
+    if file is not None:
+        try:
+            file.open("a", encoding="utf-8").close()  # before minutes of measuring
+        except OSError as error:
+            raise UsageError(f"cannot write {file}: {error.strerror}") from None
     with Evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
         if evaluator.backend_name == "estimate":
             raise UsageError(
@@ -79,6 +84,8 @@ def command(
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
         typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
     for name, cost in found.calibration.costs.items():
         typer.echo(
             f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "

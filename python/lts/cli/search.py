@@ -65,12 +65,13 @@ def command(
     ] = None,
     algorithm: Annotated[str, typer.Option(help="lts, nsga2, local, random or exhaustive.")] = "lts",
     surrogate: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="additive: predict costs, and measure only what the front should gain most from. none: measure every "
-            "candidate of the algorithm."
+            "candidate of the algorithm.",
+            show_default="additive; none for exhaustive",
         ),
-    ] = "additive",
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -118,6 +119,8 @@ def command(
     from lts.space import load_space
     from lts.study import Study
 
+    if surrogate is None:
+        surrogate = "none" if algorithm == "exhaustive" else "additive"
     if surrogate not in SURROGATES:
         raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
     for name, number in (("trials", trials), ("front-size", front_size)):
@@ -160,7 +163,7 @@ def command(
         compiles = export is not Export.none and evaluator.backend_name in ("estimate", "tvm")
         budget = seconds - (time.monotonic() - started)
         reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
-        n_trials = trials or _default_trials(evaluator, predicts)
+        n_trials = trials or _default_trials(study, evaluator)
         interrupted = _run(study, n_trials, max(0.001, budget - reserve))
         for note in study.notes:
             typer.echo(f"note: {note}", err=True)
@@ -206,12 +209,12 @@ def command(
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
 
 
-def _default_trials(evaluator: Evaluator, predicts: bool) -> int:
+def _default_trials(study: Study, evaluator: Evaluator) -> int:
     if evaluator.backend_name == "estimate":
         return _ESTIMATES
-    if not predicts:
+    if not study.predicted_columns:
         return _MEASUREMENTS
-    return _CALIBRATED if evaluator.priors else _PREDICTED
+    return _CALIBRATED if set(study.predicted_columns) <= set(evaluator.priors) else _PREDICTED
 
 
 def _announce(study: Study, space: Any, path: Path) -> None:

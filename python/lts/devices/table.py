@@ -6,12 +6,13 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lts._core import Architecture
 from lts.device import Job, JobResult, RunnerJob, Runs
 from lts.errors import MeasurementError, UsageError
 from lts.target import Target
+from lts.trial import Provenance
 
 
 class TableDevice:
@@ -91,9 +92,14 @@ class TableDevice:
             values = record["values"]
             if not values or any(isinstance(v, bool) or not math.isfinite(v) for v in values.values()):
                 raise ValueError("values must be finite numbers by column")
+            for low, high in record.setdefault("interval", {}).values():
+                if not low <= high:
+                    raise ValueError("an interval must have its low end first")
+            if not set(record.setdefault("provenance", {}).values()) <= set(get_args(Provenance)):
+                raise ValueError(f"a provenance must be one of {', '.join(get_args(Provenance))}")
         except KeyError as error:
             raise UsageError(f"{where}: {error} is missing; expected architecture and values") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise UsageError(f"{where}: {' '.join(str(error).split())}") from None
         key = architecture.to_json()
         if key not in self._records:

@@ -112,7 +112,7 @@ def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, floa
 
 def residual_chart(contents: Contents, trials: Sequence[Trial], name: str) -> Figure:
     """How far measurements were from what was predicted, in the order of the trials, with the predicted intervals."""
-    shown = [trial for trial in trials if name in trial.predicted and name in trial.values]
+    shown = [t for t in trials if name in t.values and t.predicted.get(name, (0.0,))[0] > 0]
     predicted = [trial.predicted[name] for trial in shown]
     errors = [100 * (trial.values[name] / value - 1) for trial, (value, _, _) in zip(shown, predicted, strict=True)]
     data = [

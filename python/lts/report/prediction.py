@@ -17,13 +17,18 @@ Place = Callable[[str, charts.Figure, str], str]
 def predictions(contents: Contents, place: Place) -> str:
     """Measured against predicted by column, with intervals, and the errors in the order of the trials."""
     trials = [trial for trial in contents.complete if trial.predicted]
-    columns = list(dict.fromkeys(name for trial in trials for name in trial.predicted if name in trial.values))
+    predicted = [name for t in trials for name, (value, _, _) in t.predicted.items() if value > 0 and name in t.values]
+    columns = list(dict.fromkeys(predicted))
     notes = "".join(f'<p class="warn">{escaped(note)}</p>' for note in contents.notes)
     if not columns:
         return f"<h2>Predictions</h2>{notes}" if notes else ""
     rows, figures = [], []
     for i, name in enumerate(columns):
-        found = [(t.values[name], t.predicted[name]) for t in trials if name in t.predicted and name in t.values]
+        found = [
+            (t.values[name], t.predicted[name])
+            for t in trials
+            if name in t.values and t.predicted.get(name, (0.0,))[0] > 0
+        ]
         errors = np.array([value / predicted - 1 for value, (predicted, _, _) in found])
         held = sum(low <= value <= high for value, (_, low, high) in found)
         rows.append(

@@ -136,4 +136,6 @@ class Tvm:
                 raise BuildError("the backend was closed")
             yield worker
         finally:
+            if self._closed:  # between the question above and the job
+                worker.close()
             self._idle.put(worker)

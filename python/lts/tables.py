@@ -1,0 +1,123 @@
+"""Published tables of architectures with what was found for them: one's own format, and those of three papers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lts._core import Architecture
+from lts.errors import UsageError
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Architectures in the order of the file, and its numeric columns; a cell that is no number is NaN."""
+
+    path: Path
+    architectures: list[Architecture]
+    columns: dict[str, list[float]]
+
+    def column(self, name: str) -> list[float]:
+        """The values of a column. Raises `UsageError` naming the known ones."""
+        if name not in self.columns:
+            raise UsageError(f"{self.path} has no column '{name}'; expected one of {', '.join(self.columns)}")
+        return self.columns[name]
+
+
+def read_table(path: Path, family: str | None = None) -> Table:
+    """Read a CSV file, which may be compressed with gzip.
+
+    A row is an architecture in one of these forms: a column ``architecture`` with JSON as of `Architecture.to_json`;
+    the columns of LiteTransformerSearch's logs (``d_inner``, ``n_token``, ...), for which `family` is needed; or those
+    of HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``).
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be read, naming the line and column that are wrong.
+    """
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
+    except (UnicodeDecodeError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = reader.fieldnames or []
+    build = _form(names, path, family)
+    architectures, columns = [], {name: [] for name in names}  # type: tuple[list[Architecture], dict[str, list[float]]]
+    for row in reader:
+        try:
+            architectures.append(build(row))
+        except KeyError as error:
+            raise UsageError(f"{path}, line {reader.line_num}: no column {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}, line {reader.line_num}: {' '.join(str(error).split())}") from None
+        for name in names:
+            columns[name].append(_number(row[name]))
+    if not architectures:
+        raise UsageError(f"{path} has no rows")
+    numeric = {name: values for name, values in columns.items() if not all(map(math.isnan, values))}
+    return Table(path, architectures, numeric)
+
+
+def _form(names: object, path: Path, family: str | None) -> Callable[[Row], Architecture]:
+    found = set(names) if isinstance(names, list | tuple) else set()
+    if "architecture" in found:
+        return lambda row: Architecture.from_json(row["architecture"])
+    if {"d_inner", "n_token"} <= found:
+        if family is None:
+            raise UsageError(f"{path} does not say of what family its architectures are: name it with --family")
+        return lambda row: _of_lts(row, family)
+    if {"embed_dim", "mlp_ratio"} <= found:
+        return _of_hwgpt
+    raise UsageError(
+        f"{path} has no architectures: expected a column 'architecture' with JSON, or the columns of "
+        "LiteTransformerSearch (d_inner, n_token, ...) or HW-GPT-Bench (embed_dim, mlp_ratio, ...)"
+    )
+
+
+def _of_lts(row: Row, family: str) -> Architecture:
+    return Architecture(
+        family,
+        vocab_size=int(row["n_token"]),
+        n_positions=int(row["tgt_len"]),
+        d_model=int(row["d_model"]),
+        n_head=json.loads(row["n_head"]),
+        d_ff=json.loads(row["d_inner"]),
+        d_embed=int(row["d_embed"]),
+        div_val=int(row["div_val"]),
+        cutoffs=json.loads(row["cutoffs"]),
+        tie_projs=json.loads(row["tie_projs"]),
+    )
+
+
+def _of_hwgpt(row: Row) -> Architecture:
+    """With biases gpt2, without hw_gpt; heads are 64 wide whatever the model's width (Sukthanker et al. 2024)."""
+    d_model = int(row["embed_dim"])
+    return Architecture(
+        "gpt2" if row["bias"] == "1" else "hw_gpt",
+        vocab_size=50254,
+        n_positions=1024,
+        d_model=d_model,
+        head_dim=64,
+        n_head=json.loads(row["n_head"]),
+        d_ff=[ratio * d_model for ratio in json.loads(row["mlp_ratio"])],
+    )
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan

@@ -37,6 +37,10 @@ constexpr double kMostLeverage = 0.95;
 // How strongly a fit may be drawn towards a prior, weakest first; 0 is left out.
 constexpr std::array kPulls{1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0};
 
+// Squares of costs stay within the range of numbers.
+constexpr double kSmallest = 1e-100;
+constexpr double kLargest = 1e100;
+
 using Features = std::array<double, kMaxFeatures>;
 
 constexpr std::size_t n_features(bool pairwise) { return pairwise ? kMaxFeatures : n_cost_terms; }
@@ -301,8 +305,8 @@ void check(std::span<const CostSample> samples, const SurrogateOptions& options)
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const std::string which = "surrogate: sample " + std::to_string(i);
     validate(samples[i].architecture);
-    if (!(samples[i].value > 0) || !std::isfinite(samples[i].value)) {
-      throw_invalid({which, ": the value must be finite and above 0"});
+    if (!(samples[i].value >= kSmallest && samples[i].value <= kLargest)) {
+      throw_invalid({which, ": the value must be above 0, from 1e-100 to 1e100"});
     }
     if (!(samples[i].noise >= 0) || !std::isfinite(samples[i].noise)) {
       throw_invalid({which, ": the noise must be finite and not negative"});

@@ -42,6 +42,8 @@ _BATCHES, LARGEST_BATCH = 4, 8
 # Share of the first design that has to be measured before predictions begin, where several are measured at once.
 _ENOUGH_OF_DESIGN = 0.75
 _LEAST_FIT = 3
+# The costs that a surrogate is made for.
+_SMALLEST = 1e-100
 # What the first design is chosen from; candidates that evolve on predictions for every batch, in the core and, for
 # models of one's own, in Python; members of the predicted front that are compared.
 _POOL = 2000
@@ -187,7 +189,7 @@ class Proposer:
         architectures = [trial.architecture for trial in trials]
         for column in self.columns:
             values = np.array([trial.values[column] for trial in trials])
-            if not (values > 0).all():
+            if not ((values >= _SMALLEST) & (values <= 1 / _SMALLEST)).all():
                 self._notes[column] = [
                     f"{column}: predictions need values above 0; candidates are chosen by measuring alone"
                 ]

@@ -36,7 +36,7 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& architecture);
 /// A measured cost.
 struct CostSample {
   Architecture architecture;
-  double value = 0.0;  ///< above 0, in any unit
+  double value = 0.0;  ///< from 1e-100 to 1e100, in any unit
   double noise = 0.0;  ///< its standard error over its value
 };
 
@@ -85,7 +85,7 @@ class Surrogate {
   };
 
   /// Fits to samples. O(n^2) in their number up to 100, then O(n).
-  /// @throws std::invalid_argument: fewer than 3 samples (2 with a prior), a value that is not positive and finite,
+  /// @throws std::invalid_argument: fewer than 3 samples (2 with a prior), a value out of range,
   /// noise that is negative, a level out of range, a prior of the wrong length or with pairwise terms.
   static Surrogate fit(std::span<const CostSample> samples, const SurrogateOptions& options = {},
                        SurrogateFit* quality = nullptr);

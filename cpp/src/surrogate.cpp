@@ -75,13 +75,13 @@ double median(std::vector<double> values) {
 /// The samples as a problem of least squares: rows of amounts over the value, which should sum to 1, weighted.
 class Problem {
  public:
-  Problem(std::span<const CostSample> samples, const SurrogateOptions& options) : n_(n_features(options.pairwise)) {
+  Problem(std::span<const CostSample> samples, const SurrogateOptions& options)
+      : n_(n_features(options.pairwise)), prior_(options.prior) {
     for (const CostSample& sample : samples) {
       rows_.push_back(features(sample.architecture, options.pairwise));
       values_.push_back(sample.value);
       weights_.push_back(1 / std::hypot(1.0, sample.noise / kBaseNoise));
     }
-    prior_ = options.prior;
     if (!prior_.empty() && !(scale_of(std::vector<bool>(size(), true)) > 0)) {
       throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace lts::detail {
 
@@ -81,72 +82,101 @@ class Factors {
   std::vector<std::vector<double>> triangle_;  ///< by columns
 };
 
+/// The columns whose coefficient may be positive, and the solution so far.
+class ActiveSet {
+ public:
+  ActiveSet(const Columns& a, std::span<const double> b) : x(a.n_columns, 0.0), a_(a), b_(b), refused_(a.n_columns) {
+    for (std::size_t j = 0; j < a.n_columns; ++j) lengths_.push_back(std::sqrt(dot(a.column(j), a.column(j))));
+  }
+
+  std::vector<double> x;
+
+  /// Adds the column along which the error falls most. False when it falls along none.
+  bool enter() {
+    const std::vector<double> rest = residual();
+    const double flat = kFlat * std::sqrt(dot(b_, b_));
+    double steepest = flat;
+    entering_ = x.size();
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      if (refused_[j] || !(lengths_[j] > 0) || std::find(passive_.begin(), passive_.end(), j) != passive_.end())
+        continue;
+      const double slope = dot(a_.column(j), rest) / lengths_[j];
+      if (slope > steepest) {
+        steepest = slope;
+        entering_ = j;
+      }
+    }
+    if (entering_ == x.size()) return false;
+    passive_.push_back(entering_);
+    return true;
+  }
+
+  /// Moves to the least squares of the columns, leaving out those whose coefficient would become negative.
+  void settle() {
+    while (!passive_.empty()) {
+      Factors factors(a_.n_rows);
+      if (!std::all_of(passive_.begin(), passive_.end(), [&](std::size_t j) { return factors.add(a_.column(j)); })) {
+        refuse(passive_.size() - 1);  // the one that entered depends on the others
+        return;
+      }
+      if (!advance(factors.solve(b_))) return;
+    }
+  }
+
+ private:
+  /// As far towards the next solution as no coefficient is negative. True when one became 0 and was left out.
+  bool advance(const std::vector<double>& next) {
+    double step = 1;
+    std::size_t limiting = next.size();
+    for (std::size_t k = 0; k < next.size(); ++k) {
+      if (next[k] > 0) continue;
+      const double before = x[passive_[k]];
+      const double most = before > next[k] ? before / (before - next[k]) : 0.0;
+      if (limiting == next.size() || most < step) {
+        step = most;
+        limiting = k;
+      }
+    }
+    for (std::size_t k = 0; k < next.size(); ++k) x[passive_[k]] += step * (next[k] - x[passive_[k]]);
+    if (limiting == next.size()) {
+      std::fill(refused_.begin(), refused_.end(), false);
+      return false;
+    }
+    for (std::size_t k = next.size(); k-- > 0;) {
+      if (k == limiting || (next[k] <= 0 && x[passive_[k]] <= kFlat * std::abs(next[k]))) refuse(k);
+    }
+    return true;
+  }
+
+  void refuse(std::size_t k) {
+    x[passive_[k]] = 0;
+    if (passive_[k] == entering_) refused_[entering_] = true;
+    passive_.erase(passive_.begin() + static_cast<std::ptrdiff_t>(k));
+  }
+
+  [[nodiscard]] std::vector<double> residual() const {
+    std::vector<double> rest(b_.begin(), b_.end());
+    for (const std::size_t j : passive_) {
+      for (std::size_t i = 0; i < rest.size(); ++i) rest[i] -= x[j] * a_.at(i, j);
+    }
+    return rest;
+  }
+
+  const Columns& a_;
+  std::span<const double> b_;
+  std::vector<double> lengths_;
+  std::vector<std::size_t> passive_;
+  std::vector<bool> refused_;  ///< until the next change of the solution
+  std::size_t entering_ = 0;
+};
+
 }  // namespace
 
 std::vector<double> nonnegative_least_squares(const Columns& a, std::span<const double> b) {
-  const std::size_t n = a.n_columns;
-  std::vector<double> x(n, 0.0);
-  std::vector<std::size_t> passive;  // columns whose coefficient may be positive
-  std::vector<bool> refused(n, false);
-  std::vector<double> rest(b.begin(), b.end());
-  const double scale = std::sqrt(dot(b, b));
+  ActiveSet set(a, b);
   // Every column enters at most a few times; the bound only guards against cycles of rounding errors.
-  for (std::size_t round = 0; round < 10 * n; ++round) {
-    std::size_t entering = n;
-    double steepest = 0;
-    for (std::size_t j = 0; j < n; ++j) {
-      if (refused[j] || std::find(passive.begin(), passive.end(), j) != passive.end()) continue;
-      const double length = std::sqrt(dot(a.column(j), a.column(j)));
-      if (!(length > 0)) continue;
-      const double slope = dot(a.column(j), rest) / length;
-      if (slope > kFlat * scale && slope > steepest) {
-        steepest = slope;
-        entering = j;
-      }
-    }
-    if (entering == n) break;
-    passive.push_back(entering);
-    while (true) {
-      Factors factors(a.n_rows);
-      bool independent = true;
-      for (const std::size_t j : passive) independent = independent && factors.add(a.column(j));
-      if (!independent) {
-        refused[entering] = true;
-        std::erase(passive, entering);
-        break;
-      }
-      const std::vector<double> next = factors.solve(b);
-      double step = 1;
-      std::size_t limiting = next.size();
-      for (std::size_t k = 0; k < next.size(); ++k) {
-        if (next[k] > 0) continue;
-        const double before = x[passive[k]];
-        const double most = before > next[k] ? before / (before - next[k]) : 0.0;
-        if (limiting == next.size() || most < step) {
-          step = most;
-          limiting = k;
-        }
-      }
-      for (std::size_t k = 0; k < next.size(); ++k) x[passive[k]] += step * (next[k] - x[passive[k]]);
-      if (limiting == next.size()) {
-        std::fill(refused.begin(), refused.end(), false);
-        break;
-      }
-      for (std::size_t k = next.size(); k-- > 0;) {
-        if (k == limiting || (next[k] <= 0 && x[passive[k]] <= kFlat * std::abs(next[k]))) {
-          x[passive[k]] = 0;
-          if (passive[k] == entering) refused[entering] = true;
-          passive.erase(passive.begin() + static_cast<std::ptrdiff_t>(k));
-        }
-      }
-      if (passive.empty()) break;
-    }
-    std::copy(b.begin(), b.end(), rest.begin());
-    for (const std::size_t j : passive) {
-      for (std::size_t i = 0; i < rest.size(); ++i) rest[i] -= x[j] * a.at(i, j);
-    }
-  }
-  return x;
+  for (std::size_t round = 0; round < 10 * a.n_columns && set.enter(); ++round) set.settle();
+  return std::move(set.x);
 }
 
 std::vector<double> inverse_gram(const Columns& a, std::span<const double> x) {

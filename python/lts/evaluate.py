@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from lts import machine
-from lts._core import Architecture, SearchSpace, analytic, analytic_names, family
+from lts._core import Architecture, SearchSpace, analytic_names, family
 from lts.errors import UsageError
+from lts.evaluation import Evaluation, counted, counted_provenance
 
 if TYPE_CHECKING:
     from lts.backends import Backend
@@ -19,57 +18,12 @@ if TYPE_CHECKING:
     from lts.devices.table import TableDevice
     from lts.reference import Reference
     from lts.target import Target
-    from lts.trial import Provenance
     from lts.workdir import WorkDirectory
 
-_EXACT = {
-    name
-    for name in analytic_names()
-    if name.endswith("_params") or name in ("weight_mib", "geometric", "zerolm", "depth_weighted")
-}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
 _ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
 # Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
 _TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What came out for one architecture: values with their provenance, or the reason why there are none."""
-
-    values: dict[str, float] = field(default_factory=dict)
-    provenance: dict[str, Provenance] = field(default_factory=dict)
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    mad: dict[str, float] = field(default_factory=dict)
-    samples_ns: dict[str, list[int]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    environment: str = ""
-    error: str | None = None
-
-
-@runtime_checkable
-class EvaluatorLike(Protocol):
-    """What a `Study` evaluates candidates with.
-
-    Two more attributes are used where they are there: `parallel`, how many candidates may be evaluated at the same
-    time, each in a thread of its own; and `default_objectives`, what a study optimizes when it is not told.
-    """
-
-    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
-        """Raise `UsageError` naming the first column, or property of the space, that cannot be evaluated."""
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
-        """Values of the columns, and any others; a failure is an `Evaluation` with an `error`."""
-
-    def describe(self) -> dict[str, Any]:
-        """What the values depend on, as JSON: a study resumes only with the same."""
-
-    def environment(self) -> dict[str, Any]:
-        """The machine and software that the values come from, as JSON."""
-
-    def close(self) -> None:
-        """Release the device."""
 
 
 class Evaluator:
@@ -273,12 +227,11 @@ class Evaluator:
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
         columns = list(columns)
-        counted = [name for name in analytic_names() if name in columns or name in _ALWAYS]
+        names = [name for name in analytic_names() if name in columns or name in _ALWAYS]
         values = {
-            name: _counted(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision)
-            for name in counted
+            name: counted(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision) for name in names
         }
-        provenance = {name: counted_provenance(name) for name in counted}
+        provenance = {name: counted_provenance(name) for name in names}
         if self._table is not None:
             record = self._table.look_up(architecture)
             if record is None:
@@ -354,74 +307,3 @@ class Evaluator:
                 self._temporary = WorkDirectory()
                 self._workdir = self._temporary.path
             return self._workdir
-
-
-class FunctionEvaluator:
-    """One's own measurement: a function from an architecture to its values. An exception makes a failed trial."""
-
-    def __init__(
-        self,
-        function: Callable[[Architecture], Mapping[str, float]],
-        *,
-        name: str | None = None,
-        provenance: Provenance = "measured",
-    ) -> None:
-        self._function = function
-        self._name = name or getattr(function, "__qualname__", type(function).__name__)
-        self._provenance = provenance
-
-    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
-        """Which values the function gives is known once it is called."""
-
-    def describe(self) -> dict[str, Any]:
-        return {"target": "", "device": "function", "backend": self._name}
-
-    def environment(self) -> dict[str, Any]:
-        from lts.environment import environment
-
-        return environment(threads=1)
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
-        try:
-            given = dict(self._function(architecture))
-        except Exception as error:
-            return Evaluation(error=f"{self._name} raised {type(error).__name__}: {error}")
-        values = {}
-        provenance: dict[str, Provenance] = {}
-        for name in dict.fromkeys((*columns, *given)):
-            if name in given:
-                try:
-                    values[name] = float(given[name])
-                except (TypeError, ValueError):
-                    return Evaluation(error=f"{self._name} gave {given[name]!r} for '{name}'; expected a number")
-                provenance[name] = self._provenance
-            elif name in analytic_names():
-                values[name] = _counted(name, architecture)
-                provenance[name] = counted_provenance(name)
-        return Evaluation(values=values, provenance=provenance)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def counted_provenance(name: str) -> Provenance:
-    """Of a value that the core counts: "exact", or "estimated" when it stands for a run that did not happen."""
-    return "exact" if name in _EXACT else "estimated"
-
-
-def _counted(name: str, architecture: Architecture, **workload: Any) -> float:
-    """An analytic quantity; a count as the integer that it is."""
-    value = analytic(name, architecture, **workload)
-    return int(value) if name in _EXACT and value.is_integer() else value
-
-
-def problem_with(evaluation: Evaluation, columns: Iterable[str]) -> str | None:
-    """Why the evaluation cannot count: its own error, a missing column, or a value that is not finite."""
-    if evaluation.error is not None:
-        return evaluation.error
-    for name in columns:
-        if name not in evaluation.values:
-            return f"no value for '{name}'"
-        if not math.isfinite(evaluation.values[name]):
-            return f"the value of '{name}' is {evaluation.values[name]}; it must be finite"
-    return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from lts.evaluate import Evaluation, EvaluatorLike
+from lts.evaluation import Evaluation, EvaluatorLike
 from lts.trial import Trial
 
 

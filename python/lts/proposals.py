@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +18,11 @@ from lts._core import (
     Surrogate,
     analytic,
     cost_terms,
-    hypervolume,
     nondominated,
 )
 from lts.cost_model import outlier_notes
 from lts.errors import UsageError
+from lts.expected_gain import expected_gains
 from lts.front import front_of, hypervolume_history, minimized
 from lts.trial import Trial
 
@@ -51,8 +50,6 @@ _DESIGN_POOL = 500
 _EVOLVED, _EVOLVED_IN_PYTHON = 200_000, 5_000
 _PEELED = 3
 _COMPARED = 300
-# The normal distribution in three points (Gauss-Hermite).
-_NODES = ((-math.sqrt(3.0), 1 / 6), (0.0, 2 / 3), (math.sqrt(3.0), 1 / 6))
 _Z90 = 1.645
 # Settled: two batches in a row gave less than this share of the hypervolume, and were predicted as well as expected.
 _SETTLED_GAIN = 0.002
@@ -349,43 +346,6 @@ class Proposer:
             low, high = self._interval(name, [architecture])[0]
             predicted[name] = (float(model.predict([architecture])[0]), float(low), float(high))
         return Proposal(architecture, predicted)
-
-
-def expected_gains(measured: Array, points: Array, spread: Array, n: int) -> list[int]:
-    """Greedily the `n` points whose measurement is expected to add most hypervolume, all minimized.
-
-    Costs are normal around `points` with standard deviations `spread`, those of one point fully correlated. What was
-    chosen counts as measured as predicted (the kriging believer of Ginsbourger, Le Riche and Carraro 2010). Gains only
-    shrink, so that most of them are never computed again (Minoux 1978).
-    """
-    every = np.vstack([measured, points])
-    low, high = every.min(axis=0), every.max(axis=0)
-    scale = np.where(high > low, high - low, 1.0)
-    front, mean, sigma = (measured - low) / scale, (points - low) / scale, spread / scale
-    reference = np.full(points.shape[1], 1.1)
-
-    def gain(i: int) -> float:
-        total = 0.0
-        for z, weight in _NODES:
-            point = mean[i] + z * sigma[i]
-            if (point < reference).all():
-                covered = hypervolume(np.maximum(front, point), reference) if len(front) else 0.0
-                total += weight * max(0.0, float(np.prod(reference - point)) - covered)
-        return total
-
-    heap = [(-gain(i), i) for i in range(len(points))]
-    heapq.heapify(heap)
-    chosen: list[int] = []
-    while heap and len(chosen) < n:
-        _, i = heapq.heappop(heap)
-        now = gain(i)
-        if heap and now < -heap[0][0]:
-            heapq.heappush(heap, (-now, i))
-            continue
-        chosen.append(i)
-        front = np.vstack([front, mean[i]])
-        front = front[nondominated(front)]
-    return chosen
 
 
 def noise_of(trial: Trial, column: str) -> float:

@@ -15,9 +15,10 @@ from lts import _core
 from lts._core import Architecture, Search, SearchSpace, analytic_names
 from lts.cost_model import CostModel, SurrogateLike, surrogate_of
 from lts.errors import MeasurementError, UsageError
-from lts.evaluate import EvaluatorLike, FunctionEvaluator, problem_with
+from lts.evaluation import EvaluatorLike, problem_with
 from lts.evaluations import Evaluated, Evaluations
 from lts.front import Front, front_of
+from lts.function_evaluator import FunctionEvaluator
 from lts.proposals import DEFAULT_BUDGET, LARGEST_BATCH, Proposal, Proposer
 from lts.store import Store
 from lts.study_arguments import differences, population_for

@@ -11,7 +11,9 @@ import pytest
 import lts
 from lts.devices.none import NoDevice
 from lts.errors import UsageError
-from lts.evaluate import Evaluation, Evaluator, FunctionEvaluator, counted_provenance, problem_with
+from lts.evaluate import Evaluator
+from lts.evaluation import Evaluation, counted_provenance, problem_with
+from lts.function_evaluator import FunctionEvaluator
 from lts.target import load_target
 
 GPT2 = lts.Architecture("gpt2", vocab_size=512, n_positions=64, d_model=32, n_head=[2, 4], d_ff=[64, 128])

@@ -12,7 +12,7 @@ import pytest
 import lts
 from lts import Architecture, SearchSpace, Study
 from lts.errors import MeasurementError, UsageError
-from lts.evaluate import Evaluation
+from lts.evaluation import Evaluation
 from lts.evaluations import Evaluations
 from lts.trial import Trial
 

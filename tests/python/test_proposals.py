@@ -15,8 +15,9 @@ import lts
 import lts.errors
 from lts.cost_model import Additive
 from lts.errors import MeasurementError
-from lts.evaluate import Evaluation, FunctionEvaluator
+from lts.evaluation import Evaluation
 from lts.front import front_of
+from lts.function_evaluator import FunctionEvaluator
 from lts.proposals import Proposer, expected_gains
 from lts.study import Study
 from lts.trial import Trial

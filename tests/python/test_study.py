@@ -21,7 +21,8 @@ import pytest
 
 import lts
 from lts.errors import InfeasibleError, MeasurementError, UsageError
-from lts.evaluate import Evaluation, FunctionEvaluator
+from lts.evaluation import Evaluation
+from lts.function_evaluator import FunctionEvaluator
 from lts.space import load_space
 from lts.store import Store
 from lts.study import Progress, Study
@@ -567,7 +568,7 @@ def test_a_study_goes_on_in_the_same_process_after_an_interrupt(space: lts.Searc
 CHILD = """
 import sys, time
 import lts
-from lts.evaluate import FunctionEvaluator
+from lts.function_evaluator import FunctionEvaluator
 from lts.space import load_space
 from lts.study import Study
 

@@ -26,6 +26,7 @@ from lts.trial import Provenance, Trial
 
 DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 
+_LEAST_TIME = 1e-3  # seconds; no candidate is measured in it
 # A device that fails this often before its first success is not worth more trials.
 _MAX_FIRST_FAILURES = 10
 
@@ -297,8 +298,9 @@ class Study:
                 trial = None if enough else self._next(evaluations.trials, trials)
                 if trial is None:  # enough, or the space is used up
                     break
-                # Choosing it takes its time as well.
-                evaluations.start(trial, None if timeout is None else timeout - (time.monotonic() - start))
+                # Choosing it takes its time as well, and may take all that was left: then it is cut off at once.
+                left = None if timeout is None else timeout - (time.monotonic() - start)
+                evaluations.start(trial, None if left is None else max(left, _LEAST_TIME))
             if not evaluations.trials:
                 return
             done = evaluations.next()

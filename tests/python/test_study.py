@@ -236,6 +236,24 @@ def test_what_the_end_of_the_time_cuts_off_is_taken_up_again(space: lts.SearchSp
         assert study.trials[0].architecture == cut_off
 
 
+def test_a_choice_that_takes_all_the_time_is_cut_off(space: lts.SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    evaluator = CutOff()
+    with study_of(space, evaluator) as study:
+        ask = study._next
+
+        def slow(*arguments: Any) -> Any:
+            clock.now += 7.0
+            return ask(*arguments)
+
+        monkeypatch.setattr(study, "_next", slow)
+        study.run(trials=10, timeout=3.0)
+        assert [trial.state for trial in study.trials] == ["running"]
+    (limit,) = evaluator.limits
+    assert limit is not None
+    assert limit > 0
+
+
 def test_a_used_up_space_ends_the_study(tmp_path: Path) -> None:
     space = lts.SearchSpace(n_layer=[1, 2], d_model=[32], n_head=[2], d_ff=[64, 128], vocab_size=512, n_positions=64)
     for algorithm in ("lts", "random", "exhaustive"):

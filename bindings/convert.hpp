@@ -35,6 +35,7 @@ using OptionalInt = Argument<"typing.SupportsIndex | None">;
 using Ints = Argument<"collections.abc.Sequence[typing.SupportsIndex]">;
 using IntOrInts = Argument<"typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex]">;
 using OptionalIntOrInts = Argument<"typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] | None">;
+using Mixers = Argument<"str | collections.abc.Sequence[str]">;
 using Bools = Argument<"collections.abc.Sequence[bool]">;
 
 /// @throws py::type_error for anything but an integer, py::value_error for one beyond 64 bits; both name the argument.

@@ -16,6 +16,21 @@ using State = py::typing::Tuple<py::str>;
 
 namespace {
 
+/// Mixers as numbers, from one name or a sequence of them.
+std::vector<std::int64_t> to_mixers(py::handle given) {
+  std::vector<std::int64_t> values;
+  const auto add = [&values](py::handle name) {
+    if (!py::isinstance<py::str>(name)) throw py::type_error("mixer must be text, or a sequence of it");
+    values.push_back(static_cast<std::int64_t>(lts::mixer(name.cast<std::string>())));
+  };
+  if (is_sequence(given)) {
+    for (const py::handle name : given) add(name);
+  } else {
+    add(given);
+  }
+  return values;
+}
+
 /// One dimension of the layers: a value for all, or one value each.
 struct PerLayer {
   std::string_view name;
@@ -23,7 +38,9 @@ struct PerLayer {
   bool scalar;
 
   PerLayer(std::string_view name_, py::handle given) : name(name_), scalar(!is_sequence(given)) {
-    if (scalar) {
+    if (name == "mixer") {
+      values = to_mixers(given);
+    } else if (scalar) {
       values = {to_int64(given, name)};
     } else {
       values = to_int64s(given, name);
@@ -34,7 +51,7 @@ struct PerLayer {
 };
 
 std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, const PerLayer& n_kv_head,
-                                    const PerLayer& d_ff) {
+                                    const PerLayer& d_ff, const PerLayer& mixer, const PerLayer& n_ff) {
   std::optional<std::int64_t> depth;
   std::string source = "n_layer";
   if (!n_layer.is_none()) depth = to_int64(n_layer, "n_layer");
@@ -42,7 +59,7 @@ std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, 
     lts::throw_invalid(
         {"n_layer is ", std::to_string(*depth), "; it must be from 1 to ", std::to_string(lts::max_layers)});
   }
-  for (const PerLayer* p : {&n_head, &n_kv_head, &d_ff}) {
+  for (const PerLayer* p : {&n_head, &n_kv_head, &d_ff, &mixer, &n_ff}) {
     if (p->scalar) continue;
     if (depth && *depth != p->size()) {
       const std::string expected = std::to_string(*depth);
@@ -56,7 +73,11 @@ std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, 
     lts::throw_invalid({"n_layer is missing; it is needed when n_head, n_kv_head and d_ff are single numbers"});
   std::vector<lts::Layer> layers(static_cast<std::size_t>(*depth));
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    layers[l] = {.n_head = n_head.at(l), .n_kv_head = n_kv_head.at(l), .d_ff = d_ff.at(l)};
+    layers[l] = {.n_head = n_head.at(l),
+                 .n_kv_head = n_kv_head.at(l),
+                 .d_ff = d_ff.at(l),
+                 .n_ff = n_ff.at(l),
+                 .mixer = static_cast<lts::Mixer>(mixer.at(l))};
   }
   return layers;
 }
@@ -65,7 +86,7 @@ Architecture make_architecture(const std::string& family, const Int& vocab_size,
                                const Int& d_model, const IntOrInts& n_head, const IntOrInts& d_ff,
                                const OptionalIntOrInts& n_kv_head, const OptionalInt& n_layer, const Int& head_dim,
                                const Int& d_embed, const Int& div_val, const Ints& cutoffs, const Bools& tie_projs,
-                               std::optional<bool> tie_embedding) {
+                               std::optional<bool> tie_embedding, const Mixers& mixer, const IntOrInts& n_ff) {
   Architecture a;
   a.family = &lts::family(family);
   a.vocab_size = to_int64(vocab_size, "vocab_size");
@@ -74,7 +95,7 @@ Architecture make_architecture(const std::string& family, const Int& vocab_size,
   a.head_dim = to_int64(head_dim, "head_dim");
   const PerLayer heads("n_head", n_head);
   a.layers = make_layers(n_layer, heads, n_kv_head.is_none() ? heads : PerLayer("n_kv_head", n_kv_head),
-                         PerLayer("d_ff", d_ff));
+                         PerLayer("d_ff", d_ff), PerLayer("mixer", mixer), PerLayer("n_ff", n_ff));
   a.d_embed = to_int64(d_embed, "d_embed");
   a.div_val = to_int64(div_val, "div_val");
   a.cutoffs = to_int64s(cutoffs, "cutoffs");
@@ -101,6 +122,15 @@ std::vector<std::int64_t> d_ffs(const Architecture& a) {
   return of_layers(a, [](const lts::Layer& l) { return l.d_ff; });
 }
 
+std::vector<std::int64_t> n_ffs(const Architecture& a) {
+  return of_layers(a, [](const lts::Layer& l) { return l.n_ff; });
+}
+std::vector<std::string_view> mixers(const Architecture& a) {
+  std::vector<std::string_view> names;
+  for (const lts::Layer& layer : a.layers) names.push_back(lts::mixer_name(layer.mixer));
+  return names;
+}
+
 /// One number where all are equal.
 std::string short_text(const std::vector<std::int64_t>& values) {
   if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) {
@@ -123,7 +153,12 @@ std::string representation(const Architecture& a) {
   const std::string d_ff = short_text(d_ffs(a));
   text += ", n_head=" + n_head + ", d_ff=" + d_ff;
   if (heads != kv_heads) text += ", n_kv_head=" + n_kv_head;
-  if ((n_head + n_kv_head + d_ff).find('[') == std::string::npos) text += number("n_layer", a.n_layer());
+  const std::string n_ff = short_text(n_ffs(a));
+  if (a.family->mixed) {
+    text += ", mixer=" + std::string(py::repr(py::cast(mixers(a)))) + ", n_ff=" + n_ff;
+  } else if ((n_head + n_kv_head + d_ff).find('[') == std::string::npos) {
+    text += number("n_layer", a.n_layer());
+  }
   if (a.head_dim != 0) text += number("head_dim", a.head_dim);
   if (a.d_embed != -1) text += number("d_embed", a.d_embed);
   if (a.div_val != 1) text += number("div_val", a.div_val);
@@ -152,14 +187,14 @@ Architecture from_dict(const py::typing::Dict<py::str, py::object>& values) {
 }  // namespace
 
 void register_architecture(py::module_& m) {
-  py::class_<Architecture>(m, "Architecture", R"(A decoder-only Transformer language model, described layer by layer.
+  py::class_<Architecture>(m, "Architecture", R"(A Transformer language model, described layer by layer.
 
 Immutable, hashable, comparable and picklable; validated when made.
 
 Parameters
 ----------
 family
-    ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+    Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 vocab_size
     Tokens in the vocabulary.
 n_positions
@@ -184,6 +219,11 @@ tie_projs
     Per cluster, whether the softmax shares the projection of the embedding; by default all but the first do.
 tie_embedding
     Whether the output weights are the embedding's; None for the default of the family.
+mixer
+    How tokens are mixed, in families whose layers differ in it (FlexiBERT): ``attention``, ``weighted_attention``,
+    ``fourier``, ``cosine``, ``convolution_5`` or ``convolution_9``; one for all layers, or one per layer.
+n_ff
+    Hidden layers of the feed-forward network, in the same families.
 
 Raises
 ------
@@ -204,7 +244,7 @@ Examples
            py::arg("d_model"), py::arg("n_head"), py::arg("d_ff"), py::arg("n_kv_head") = py::none(),
            py::arg("n_layer") = py::none(), py::arg("head_dim") = 0, py::arg("d_embed") = -1, py::arg("div_val") = 1,
            py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
-           py::arg("tie_embedding").noconvert() = py::none())
+           py::arg("tie_embedding").noconvert() = py::none(), py::arg("mixer") = "attention", py::arg("n_ff") = 1)
       .def_property_readonly(
           "family", [](const Architecture& a) { return a.family->name; }, "Name of the family.")
       .def_property_readonly(
@@ -217,6 +257,8 @@ Examples
       .def_property_readonly("n_head", &n_heads, "Attention heads of each layer.")
       .def_property_readonly("n_kv_head", &n_kv_heads, "Heads of keys and values of each layer.")
       .def_property_readonly("d_ff", &d_ffs, "Feed-forward width of each layer.")
+      .def_property_readonly("mixer", &mixers, "How each layer mixes tokens; ``attention`` in most families.")
+      .def_property_readonly("n_ff", &n_ffs, "Hidden layers of the feed-forward network of each layer.")
       .def_readonly("head_dim", &Architecture::head_dim, "Width of a head as configured; 0 for d_model / n_head.")
       .def_property_readonly(
           "head_dims",

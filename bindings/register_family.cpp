@@ -22,7 +22,7 @@ auto word(Enum Family::*field, Words... words) {
 
 void register_family(py::module_& m) {
   py::class_<Family>(m, "Family", R"(What architectures of one kind have in common; see `families`.)")
-      .def_readonly("name", &Family::name, "``gpt2``, ``transformer_xl`` or ``llama``.")
+      .def_readonly("name", &Family::name, "Such as ``gpt2``, ``transformer_xl`` or ``llama``.")
       .def_property_readonly("attention", word(&Family::attention, "multi_head", "grouped_query"),
                              "``multi_head`` or ``grouped_query``.")
       .def_property_readonly("feed_forward", word(&Family::feed_forward, "gelu", "relu", "swiglu"),
@@ -43,6 +43,10 @@ void register_family(py::module_& m) {
       .def_readonly("tie_embedding", &Family::tie_embedding, "Default of `Architecture.tie_embedding`.")
       .def_readonly("norm_epsilon", &Family::norm_epsilon, "Added to the variance by the norms.")
       .def_readonly("rotary_theta", &Family::rotary_theta, "Base of the wavelengths of rotary positions.")
+      .def_readonly("encoder", &Family::encoder, "Whether it reads both ways and has no output layer: not generated.")
+      .def_readonly("mixed", &Family::mixed, "Whether layers have a `mixer` and `n_ff` of their own.")
+      .def_readonly("only_d_model", &Family::only_d_model, "The one `d_model` that there is; 0 where all are.")
+      .def_readonly("only_d_ff", &Family::only_d_ff, "The one `d_ff` that there is; 0 where all are.")
       .def(
           "__eq__", [](const Family& a, const Family& b) { return a.name == b.name; }, py::is_operator())
       .def("__hash__", [](const Family& f) { return py::hash(py::cast(f.name)); })
@@ -55,14 +59,14 @@ void register_family(py::module_& m) {
         for (const Family& f : lts::families()) list.append(py::cast(f, py::return_value_policy::reference));
         return list;
       },
-      R"(The known families: gpt2, transformer_xl and llama.)");
+      "The known families, in the order of the documentation.");
   m.def("family", &lts::family, py::arg("name"), py::return_value_policy::reference,
         R"(The family of that name.
 
 Parameters
 ----------
 name
-    ``gpt2``, ``transformer_xl`` or ``llama``.
+    Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 
 Raises
 ------

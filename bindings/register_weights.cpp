@@ -39,12 +39,15 @@ void register_weights(py::module_& m) {
           "``embedding``, ``decoder`` or ``softmax``: the parts that published parameter counts distinguish.")
       .def_property_readonly(
           "kind", [](const Weight& w) { return lts::weight_kind_name(w.kind); },
-          "``matrix`` (y = x W), ``table`` (rows looked up), ``scale`` or ``bias``.")
+          "``matrix`` (y = x W), ``table`` (rows looked up), ``convolution``, ``scale`` or ``bias``.")
       .def_property_readonly("layer", &layer_of, "Number of the layer, from 0; None outside the layers.")
-      .def_readonly("index", &Weight::index, "Cluster of the adaptive embedding and softmax, from 0.")
+      .def_readonly(
+          "index", &Weight::index,
+          "Cluster of the adaptive embedding and softmax, or place in a stack of feed-forward layers, from 0.")
       .def_property_readonly(
           "shape", [](const Weight& w) { return py::typing::Tuple<py::int_, py::ellipsis>(shape_of(w)); },
-          "(inputs, outputs) of a matrix, (rows, width) of a table, (width,) of a scale or bias.")
+          "(inputs, outputs) of a matrix, (rows, width) of a table, (taps, channels) or (inputs, outputs) of a "
+          "convolution, (width,) of a scale or bias.")
       .def_property_readonly("size", &Weight::size, "Number of elements.")
       .def("__repr__", [](const Weight& w) {
         return "<Weight " + lts::weight_name(w) + " " + std::string(py::repr(shape_of(w))) + ">";

@@ -34,13 +34,40 @@ constexpr std::array kFamilies{
            .tie_embedding = false,
            .norm_epsilon = 1e-5},
     // GPT-2 without biases in its layers, as HW-GPT-Bench (Sukthanker et al. 2024) builds it with heads 64 wide
-    // whatever
-    // d_model; its architectures with biases are gpt2 with head_dim 64.
+    // whatever d_model; its architectures with biases are gpt2 with head_dim 64.
     Family{.name = "hw_gpt", .attention_bias = false, .feed_forward_bias = false},
+    // The same with the gated network of the models that HW-GPT-Bench profiled on hardware.
+    Family{.name = "hw_gpt_gated",
+           .feed_forward = FeedForward::swiglu,
+           .attention_bias = false,
+           .feed_forward_bias = false},
+    Family{.name = "hw_gpt_gated_bias", .feed_forward = FeedForward::swiglu},
+    // FlexiBERT (Tuli et al. 2022) as its benchmark describes architectures.
+    Family{.name = "flexibert",
+           .norm_placement = NormPlacement::after,
+           .final_norm = false,
+           .adaptive_allowed = false,
+           .norm_epsilon = 1e-12,
+           .encoder = true,
+           .mixed = true},
+    // FlexiBERT as the models of Serianni and Kalita (2023) were built, whatever widths a description asks for.
+    Family{.name = "flexibert_official",
+           .norm_placement = NormPlacement::after,
+           .final_norm = false,
+           .adaptive_allowed = false,
+           .norm_epsilon = 1e-12,
+           .encoder = true,
+           .mixed = true,
+           .only_d_model = 256,
+           .only_d_ff = 1024},
 };
+
+constexpr std::array<std::string_view, n_mixers> kMixerNames{"attention", "weighted_attention", "fourier",
+                                                             "cosine",    "convolution_5",      "convolution_9"};
 
 // Products of two widths and a layer count must stay far from overflow.
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxStack = 64;
 constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 31;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
@@ -51,9 +78,27 @@ void check_range(std::string_view field, std::int64_t value, std::int64_t min, s
   }
 }
 
+void check_only(std::string_view family, std::string_view field, std::int64_t value, std::int64_t only) {
+  if (only != 0 && value != only) {
+    throw_invalid({field, " is ", number(value), "; ", family, " has no other than ", number(only)});
+  }
+}
+
+void check_mixed(const Architecture& a, const Layer& layer, const std::string& where) {
+  if (a.family->mixed) {
+    check_range("n_ff" + where, layer.n_ff, 1, kMaxStack);
+  } else if (layer.mixer != Mixer::attention || layer.n_ff != 1) {
+    throw_invalid({layer.n_ff == 1 ? "mixer" : "n_ff", where, " is ",
+                   layer.n_ff == 1 ? mixer_name(layer.mixer) : number(layer.n_ff), "; every layer of ", a.family->name,
+                   " has attention and one hidden feed-forward layer"});
+  }
+}
+
 void check_layer(const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
   const std::string where = " of layer " + number(static_cast<std::int64_t>(l));
+  check_mixed(a, layer, where);
+  check_only(a.family->name, "d_ff" + where, layer.d_ff, a.family->only_d_ff);
   check_range("n_head" + where, layer.n_head, 1, kMaxWidth);
   check_range("n_kv_head" + where, layer.n_kv_head, 1, kMaxWidth);
   check_range("d_ff" + where, layer.d_ff, 1, kMaxWidth);
@@ -126,6 +171,16 @@ const Family& family(std::string_view name) {
   throw_invalid({"unknown family '", name, "'; expected one of ", known});
 }
 
+std::string_view mixer_name(Mixer mixer) noexcept { return kMixerNames[static_cast<std::size_t>(mixer)]; }
+
+Mixer mixer(std::string_view name) {
+  const auto found = std::find(kMixerNames.begin(), kMixerNames.end(), name);
+  if (found != kMixerNames.end()) return static_cast<Mixer>(found - kMixerNames.begin());
+  std::string known;
+  for (const std::string_view each : kMixerNames) known.append(known.empty() ? "" : ", ").append(each);
+  throw_invalid({"unknown mixer '", name, "'; expected one of ", known});
+}
+
 bool Architecture::uniform() const noexcept {
   return std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<>()) == layers.end();
 }
@@ -152,6 +207,12 @@ void validate(const Architecture& a) {
   check_range("d_model", a.d_model, 1, kMaxWidth);
   check_range("head_dim", a.head_dim, 0, kMaxWidth);
   check_range("n_layer", a.n_layer(), 1, max_layers);
+  check_only(a.family->name, "d_model", a.d_model, a.family->only_d_model);
+  if (a.family->encoder && a.head_dim != 0)
+    throw_invalid({"head_dim is ", number(a.head_dim), "; heads of ", a.family->name,
+                   " are d_model / n_head wide: leave it at 0"});
+  if (a.family->encoder && !a.tie_embedding)
+    throw_invalid({"tie_embedding is false; ", a.family->name, " has no output layer"});
   for (std::size_t l = 0; l < a.layers.size(); ++l) check_layer(a, l);
   check_embedding(a);
 }

@@ -11,6 +11,12 @@ namespace lts {
 
 namespace {
 
+void require_decoder(const Architecture& a) {
+  if (a.family->encoder) {
+    throw_invalid({"family is ", a.family->name, ", an encoder; operations and memory are known of decoders only"});
+  }
+}
+
 /// Bytes of that many elements, rounded up. Saturates far above any memory: a batch of long prompts can ask for it.
 std::int64_t bytes(double elements, Precision precision) {
   constexpr double most = 0x1.0p60;
@@ -46,6 +52,7 @@ bool multiplies(const Weight& w) {
 
 /// Multiply-adds of `n_new` tokens that attend to `n_all` positions, themselves included.
 double multiply_adds(const Architecture& a, double n_new, double n_all) {
+  require_decoder(a);
   double sum = 0;
   visit_weights(a, [&](const Weight& w) {
     if (!multiplies(w)) return;
@@ -139,6 +146,7 @@ std::int64_t weight_bytes(const Architecture& a, const Workload& workload) {
 }
 
 std::int64_t kv_cache_bytes(const Architecture& a, const Workload& workload) {
+  require_decoder(a);
   std::int64_t width = 0;
   for (const Layer& layer : a.layers) {
     width += a.family->position == Position::relative ? a.d_model : 2 * kv_width(a, layer);
@@ -148,6 +156,7 @@ std::int64_t kv_cache_bytes(const Architecture& a, const Workload& workload) {
 }
 
 std::int64_t peak_memory_bytes(const Architecture& a, const Workload& workload) {
+  require_decoder(a);
   const auto n_prompt = static_cast<double>(workload.n_prompt);
   const double tokens = static_cast<double>(workload.batch) * n_prompt;
   double alive = 0;  // elements, of the layer that needs most

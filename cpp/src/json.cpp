@@ -18,6 +18,7 @@ struct PerLayer {
   std::vector<std::int64_t> values;
   bool scalar = false;
 
+  PerLayer(std::string_view key, std::int64_t value) : name(key), values{value}, scalar(true) {}
   PerLayer(const ObjectReader& object, std::string_view key) : name(key) {
     const Json& json = object.require(key);
     const Where where = object.at(key);
@@ -32,6 +33,24 @@ struct PerLayer {
   }
   [[nodiscard]] std::int64_t at(std::size_t layer) const { return scalar ? values[0] : values[layer]; }
 };
+
+/// Mixers by their number.
+PerLayer mixers_of(const ObjectReader& object) {
+  const Json* json = object.find("mixer");
+  PerLayer found("mixer", 0);
+  if (json == nullptr) return found;
+  std::vector<std::string> names;
+  const Where where = object.at("mixer");
+  found.scalar = json->is_string();
+  if (found.scalar) {
+    read(*json, where, names.emplace_back());
+  } else {
+    read(*json, where, names);
+  }
+  found.values.clear();
+  for (const std::string& name : names) found.values.push_back(static_cast<std::int64_t>(mixer(name)));
+  return found;
+}
 
 /// The number of layers that `n_layer` and the arrays agree on.
 std::size_t depth_of(const ObjectReader& object, std::initializer_list<const PerLayer*> dimensions) {
@@ -143,6 +162,10 @@ std::string to_json(const Architecture& a) {
   json["n_head"] = of_layers(a, [](const Layer& layer) { return layer.n_head; });
   json["n_kv_head"] = of_layers(a, [](const Layer& layer) { return layer.n_kv_head; });
   json["d_ff"] = of_layers(a, [](const Layer& layer) { return layer.d_ff; });
+  if (a.family->mixed) {
+    json["mixer"] = of_layers(a, [](const Layer& layer) { return mixer_name(layer.mixer); });
+    json["n_ff"] = of_layers(a, [](const Layer& layer) { return layer.n_ff; });
+  }
   json["head_dim"] = a.head_dim;
   json["d_embed"] = a.d_embed;
   json["div_val"] = a.div_val;
@@ -159,9 +182,10 @@ std::string to_json(const SearchSpaceOptions& options) {
 Architecture architecture_from_json(std::string_view text) {
   const Json json = detail::parse_json(text, "architecture");
   const Where root{.name = "architecture"};
-  const ObjectReader object(json, root,
-                            {"family", "vocab_size", "n_positions", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff",
-                             "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"});
+  const ObjectReader object(
+      json, root,
+      {"family", "vocab_size", "n_positions", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "mixer", "n_ff",
+       "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"});
   Architecture a;
   std::string name;
   object.required("family", name);
@@ -172,9 +196,15 @@ Architecture architecture_from_json(std::string_view text) {
   const PerLayer n_head(object, "n_head");
   const PerLayer n_kv_head = object.find("n_kv_head") != nullptr ? PerLayer(object, "n_kv_head") : n_head;
   const PerLayer d_ff(object, "d_ff");
-  a.layers.resize(depth_of(object, {&n_head, &n_kv_head, &d_ff}));
+  const PerLayer mixers = mixers_of(object);
+  const PerLayer n_ff = object.find("n_ff") != nullptr ? PerLayer(object, "n_ff") : PerLayer("n_ff", 1);
+  a.layers.resize(depth_of(object, {&n_head, &n_kv_head, &d_ff, &mixers, &n_ff}));
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
-    a.layers[l] = {.n_head = n_head.at(l), .n_kv_head = n_kv_head.at(l), .d_ff = d_ff.at(l)};
+    a.layers[l] = {.n_head = n_head.at(l),
+                   .n_kv_head = n_kv_head.at(l),
+                   .d_ff = d_ff.at(l),
+                   .n_ff = n_ff.at(l),
+                   .mixer = static_cast<Mixer>(mixers.at(l))};
   }
   object.optional("head_dim", a.head_dim);
   object.optional("d_embed", a.d_embed);

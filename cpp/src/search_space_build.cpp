@@ -57,6 +57,9 @@ bool accepted(const Architecture& architecture, std::string& refusal) {
 SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
   SearchSpaceOptions& o = options_;
   family_ = &lts::family(o.family);
+  if (family_->encoder) {
+    throw_invalid({"family is ", o.family, "; there are no search spaces of encoders, only counts and proxies"});
+  }
   check_choices("n_layer", o.n_layer, 1, max_layers);
   check_choices("d_model", o.d_model, 1);
   check_choices("n_head", o.n_head, 1);

@@ -8,6 +8,8 @@ namespace {
 constexpr std::array<std::string_view, n_roles> kRoleNames{"token_embedding",
                                                            "embedding_projection",
                                                            "position_embedding",
+                                                           "token_type_embedding",
+                                                           "embedding_norm",
                                                            "attention_norm",
                                                            "query",
                                                            "key",
@@ -15,10 +17,16 @@ constexpr std::array<std::string_view, n_roles> kRoleNames{"token_embedding",
                                                            "relative_position",
                                                            "content_bias",
                                                            "position_bias",
+                                                           "score",
+                                                           "depthwise",
+                                                           "pointwise",
+                                                           "kernel",
+                                                           "convolution",
                                                            "attention_output",
                                                            "feed_forward_norm",
                                                            "gate",
                                                            "up",
+                                                           "middle",
                                                            "down",
                                                            "final_norm",
                                                            "head",
@@ -35,7 +43,7 @@ std::string_view part_name(Part part) noexcept {
 }
 
 std::string_view weight_kind_name(WeightKind kind) noexcept {
-  constexpr std::array<std::string_view, 4> names{"matrix", "table", "scale", "bias"};
+  constexpr std::array<std::string_view, 5> names{"matrix", "table", "scale", "bias", "convolution"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -44,12 +52,13 @@ std::string weight_name(const Weight& weight) {
   if (weight.layer >= 0) name.append("layers.").append(std::to_string(weight.layer)).append(".");
   name.append(role_name(weight.role));
   if (weight.role == Role::token_embedding || weight.role == Role::embedding_projection ||
-      weight.role == Role::head_projection) {
+      weight.role == Role::head_projection || weight.role == Role::middle) {
     name.append(".").append(std::to_string(weight.index));
   }
   switch (weight.kind) {
     case WeightKind::matrix:
     case WeightKind::table:
+    case WeightKind::convolution:
       return name + ".weight";
     case WeightKind::scale:
       return name + ".scale";

@@ -40,6 +40,11 @@ class Family:
         ``plain``: adaptive only where an architecture asks for it; ``adaptive``: always.
         """
     @property
+    def encoder(self) -> bool:
+        """
+        Whether it reads both ways and has no output layer: not generated.
+        """
+    @property
     def feed_forward(self) -> str:
         """
         ``gelu``, ``relu`` or ``swiglu``.
@@ -60,9 +65,14 @@ class Family:
         ``exact``: n_head divides d_model; ``floor``: heads are floor(d_model / n_head) wide.
         """
     @property
+    def mixed(self) -> bool:
+        """
+        Whether layers have a `mixer` and `n_ff` of their own.
+        """
+    @property
     def name(self) -> str:
         """
-        ``gpt2``, ``transformer_xl`` or ``llama``.
+        Such as ``gpt2``, ``transformer_xl`` or ``llama``.
         """
     @property
     def norm(self) -> str:
@@ -78,6 +88,16 @@ class Family:
     def norm_placement(self) -> str:
         """
         ``before`` or ``after`` the attention and the feed-forward network.
+        """
+    @property
+    def only_d_ff(self) -> int:
+        """
+        The one `d_ff` that there is; 0 where all are.
+        """
+    @property
+    def only_d_model(self) -> int:
+        """
+        The one `d_model` that there is; 0 where all are.
         """
     @property
     def position(self) -> str:
@@ -96,14 +116,14 @@ class Family:
         """
 class Architecture:
     """
-    A decoder-only Transformer language model, described layer by layer.
+    A Transformer language model, described layer by layer.
 
     Immutable, hashable, comparable and picklable; validated when made.
 
     Parameters
     ----------
     family
-        ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size
         Tokens in the vocabulary.
     n_positions
@@ -128,6 +148,11 @@ class Architecture:
         Per cluster, whether the softmax shares the projection of the embedding; by default all but the first do.
     tie_embedding
         Whether the output weights are the embedding's; None for the default of the family.
+    mixer
+        How tokens are mixed, in families whose layers differ in it (FlexiBERT): ``attention``, ``weighted_attention``,
+        ``fourier``, ``cosine``, ``convolution_5`` or ``convolution_9``; one for all layers, or one per layer.
+    n_ff
+        Hidden layers of the feed-forward network, in the same families.
 
     Raises
     ------
@@ -175,7 +200,7 @@ class Architecture:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, family: str, vocab_size: typing.SupportsIndex, n_positions: typing.SupportsIndex, d_model: typing.SupportsIndex, n_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], d_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], n_kv_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] | None = None, n_layer: typing.SupportsIndex | None = None, head_dim: typing.SupportsIndex = 0, d_embed: typing.SupportsIndex = -1, div_val: typing.SupportsIndex = 1, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None) -> None:
+    def __init__(self, family: str, vocab_size: typing.SupportsIndex, n_positions: typing.SupportsIndex, d_model: typing.SupportsIndex, n_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], d_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], n_kv_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] | None = None, n_layer: typing.SupportsIndex | None = None, head_dim: typing.SupportsIndex = 0, d_embed: typing.SupportsIndex = -1, div_val: typing.SupportsIndex = 1, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, mixer: str | collections.abc.Sequence[str] = 'attention', n_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] = 1) -> None:
         ...
     def __repr__(self) -> str:
         ...
@@ -245,6 +270,16 @@ class Architecture:
         Width of the heads of each layer.
         """
     @property
+    def mixer(self) -> list[str]:
+        """
+        How each layer mixes tokens; ``attention`` in most families.
+        """
+    @property
+    def n_ff(self) -> list[int]:
+        """
+        Hidden layers of the feed-forward network of each layer.
+        """
+    @property
     def n_head(self) -> list[int]:
         """
         Attention heads of each layer.
@@ -298,12 +333,12 @@ class Weight:
     @property
     def index(self) -> int:
         """
-        Cluster of the adaptive embedding and softmax, from 0.
+        Cluster of the adaptive embedding and softmax, or place in a stack of feed-forward layers, from 0.
         """
     @property
     def kind(self) -> str:
         """
-        ``matrix`` (y = x W), ``table`` (rows looked up), ``scale`` or ``bias``.
+        ``matrix`` (y = x W), ``table`` (rows looked up), ``convolution``, ``scale`` or ``bias``.
         """
     @property
     def layer(self) -> int | None:
@@ -328,7 +363,7 @@ class Weight:
     @property
     def shape(self) -> tuple[int, ...]:
         """
-        (inputs, outputs) of a matrix, (rows, width) of a table, (width,) of a scale or bias.
+        (inputs, outputs) of a matrix, (rows, width) of a table, (taps, channels) or (inputs, outputs) of a convolution, (width,) of a scale or bias.
         """
     @property
     def size(self) -> int:
@@ -1098,7 +1133,7 @@ def depth_weighted(architecture: Architecture) -> float:
     """
 def families() -> list[Family]:
     """
-    The known families: gpt2, transformer_xl and llama.
+    The known families, in the order of the documentation.
     """
 def family(name: str) -> Family:
     """
@@ -1107,7 +1142,7 @@ def family(name: str) -> Family:
     Parameters
     ----------
     name
-        ``gpt2``, ``transformer_xl`` or ``llama``.
+        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 
     Raises
     ------

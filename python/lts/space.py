@@ -78,7 +78,7 @@ def _options(document: Mapping[str, Any], where: str, default_name: str) -> dict
     if schema != SCHEMA:
         raise UsageError(f"{where}: schema is {schema!r}; this version reads schema {SCHEMA}")
     family = document.get("family")
-    known = [f.name for f in families()]
+    known = [f.name for f in families() if not f.encoder]
     if family not in known:
         problem = "'family' is missing" if family is None else f"unknown family {family!r}"
         raise UsageError(f"{where}: {problem}; expected one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Published tables of architectures with what was found for them: one's own format, and those of three papers."""
+"""Tables of architectures with what was found for them: one's own, and those of published benchmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lts._core import Architecture
+from lts._core import Architecture, Family, families
+from lts._core import family as family_of
 from lts.errors import UsageError
 
 Row = Mapping[str, str]
@@ -37,8 +38,9 @@ def read_table(path: Path, family: str | None = None) -> Table:
     """Read a CSV file, which may be compressed with gzip.
 
     A row is an architecture in one of these forms: a column ``architecture`` with JSON as of `Architecture.to_json`;
-    the columns of LiteTransformerSearch's logs (``d_inner``, ``n_token``, ...), for which `family` is needed; or those
-    of HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``).
+    the columns of LiteTransformerSearch's logs (``d_inner``, ``n_token``, ...), for which `family` is needed; those of
+    HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``), plain unless `family` is ``hw_gpt_gated``; or those of
+    FlexiBERT's (``hidden_size``, ``encoder_layers``), as described unless `family` is ``flexibert_official``.
 
     Raises
     ------
@@ -54,6 +56,8 @@ def read_table(path: Path, family: str | None = None) -> Table:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
     names = reader.fieldnames or []
+    if family is not None and family not in (known := [each.name for each in families()]):
+        raise UsageError(f"unknown family '{family}'; expected one of {', '.join(known)}")
     build = _form(names, path, family)
     architectures, columns = [], {name: [] for name in names}  # type: tuple[list[Architecture], dict[str, list[float]]]
     for row in reader:
@@ -80,11 +84,22 @@ def _form(names: object, path: Path, family: str | None) -> Callable[[Row], Arch
             raise UsageError(f"{path} does not say of what family its architectures are: name it with --family")
         return lambda row: _of_lts(row, family)
     if {"embed_dim", "mlp_ratio"} <= found:
-        return _of_hwgpt
+        chosen = _chosen(path, family, ["hw_gpt", "hw_gpt_gated"])
+        return lambda row: _of_hwgpt(row, chosen == "hw_gpt_gated")
+    if {"hidden_size", "encoder_layers"} <= found:
+        traits = family_of(_chosen(path, family, ["flexibert", "flexibert_official"]))
+        return lambda row: _of_flexibert(row, traits)
     raise UsageError(
         f"{path} has no architectures: expected a column 'architecture' with JSON, or the columns of "
-        "LiteTransformerSearch (d_inner, n_token, ...) or HW-GPT-Bench (embed_dim, mlp_ratio, ...)"
+        "LiteTransformerSearch (d_inner, n_token, ...), HW-GPT-Bench (embed_dim, mlp_ratio, ...) or FlexiBERT "
+        "(hidden_size, encoder_layers)"
     )
+
+
+def _chosen(path: Path, family: str | None, allowed: list[str]) -> str:
+    if family is not None and family not in allowed:
+        raise UsageError(f"{path} is a table of {' or '.join(allowed)}, not of {family}")
+    return family or allowed[0]
 
 
 def _of_lts(row: Row, family: str) -> Architecture:
@@ -102,17 +117,48 @@ def _of_lts(row: Row, family: str) -> Architecture:
     )
 
 
-def _of_hwgpt(row: Row) -> Architecture:
-    """With biases gpt2, without hw_gpt; heads are 64 wide whatever the model's width (Sukthanker et al. 2024)."""
-    d_model = int(row["embed_dim"])
+def _of_hwgpt(row: Row, gated: bool) -> Architecture:
+    """Heads are 64 wide whatever the model's width; biases are the table's to choose (Sukthanker et al. 2024)."""
+    d_model, bias = int(row["embed_dim"]), row["bias"] in ("1", "True")
     return Architecture(
-        "gpt2" if row["bias"] == "1" else "hw_gpt",
+        ("hw_gpt_gated_bias" if bias else "hw_gpt_gated") if gated else ("gpt2" if bias else "hw_gpt"),
         vocab_size=50254,
         n_positions=1024,
         d_model=d_model,
         head_dim=64,
         n_head=json.loads(row["n_head"]),
         d_ff=[ratio * d_model for ratio in json.loads(row["mlp_ratio"])],
+    )
+
+
+_MIXERS = {
+    ("SA", "SDP"): "attention",
+    ("SA", "WMA"): "weighted_attention",
+    ("LT", "DFT"): "fourier",
+    ("LT", "DCT"): "cosine",
+    ("DSC", "5"): "convolution_5",
+    ("DSC", "9"): "convolution_9",
+}
+
+
+def _of_flexibert(row: Row, traits: Family) -> Architecture:
+    """With the vocabulary and positions of ELECTRA, on which the models are built (Serianni and Kalita 2023)."""
+    layers = json.loads(row["encoder_layers"])
+    mixers = []
+    for layer in layers:
+        kind = (layer["operation_type"], str(layer["operation_parameter"]))
+        if kind not in _MIXERS:
+            raise ValueError(f"unknown operation {kind[0]} with {kind[1]}")
+        mixers.append(_MIXERS[kind])
+    return Architecture(
+        traits.name,
+        vocab_size=30522,
+        n_positions=512,
+        d_model=traits.only_d_model or int(row["hidden_size"]),
+        n_head=[layer["num_operation_heads"] for layer in layers],
+        d_ff=[traits.only_d_ff or layer["feed_forward_dimension"] for layer in layers],
+        mixer=mixers,
+        n_ff=[layer["num_feed_forward"] for layer in layers],
     )
 
 

@@ -39,15 +39,30 @@ inline Int layer_params(const Architecture& a, const Layer& layer) {
   const Int k = layer.n_head * head_width(a, layer);
   if (a.family->name == "gpt2") return (4 * d * k + 3 * k + d) + (2 * d * f + f + d) + 4 * d;
   if (a.family->name == "hw_gpt") return 4 * d * k + 2 * d * f + 4 * d;
+  if (a.family->name == "hw_gpt_gated") return 4 * d * k + 3 * d * f + 4 * d;
+  if (a.family->name == "hw_gpt_gated_bias") return (4 * d * k + 3 * k + d) + (3 * d * f + 2 * f + d) + 4 * d;
   if (a.family->name == "transformer_xl") return (5 * d * k + 2 * k) + (2 * d * f + f + d) + 4 * d;
   const Int kv = layer.n_kv_head * head_width(a, layer);
   return (d * k + 2 * d * kv + k * d) + 3 * d * f + 2 * d;
 }
 
+/// One of the families that have search spaces.
+inline const Family& random_decoder(Random& random) {
+  for (;;) {
+    const Family& f = families()[random.below(static_cast<std::uint32_t>(families().size()))];
+    if (!f.encoder) return f;
+  }
+}
+
+/// gpt2, hw_gpt and its gated forms.
+inline bool is_gpt(const Architecture& a) {
+  return a.family->name == "gpt2" || a.family->name.substr(0, 6) == "hw_gpt";
+}
+
 inline Int decoder_params(const Architecture& a) {
   Int sum = 0;
   for (const Layer& layer : a.layers) sum += oracle::layer_params(a, layer);
-  if (a.family->name == "gpt2" || a.family->name == "hw_gpt") return sum + 2 * a.d_model;
+  if (is_gpt(a)) return sum + 2 * a.d_model;
   return a.family->name == "llama" ? sum + a.d_model : sum;
 }
 
@@ -73,8 +88,7 @@ inline Int power(Int base, std::size_t exponent) {
 inline Int embedding_params(const Architecture& a) {
   const Int d = a.d_model;
   const Int e = a.d_embed == -1 ? d : a.d_embed;
-  const bool learned = a.family->name == "gpt2" || a.family->name == "hw_gpt";
-  const Int position = learned ? a.n_positions * d : 0;
+  const Int position = is_gpt(a) ? a.n_positions * d : 0;
   if (!is_adaptive(a)) return a.vocab_size * d + position;
   if (a.div_val == 1) return a.vocab_size * e + (e != d ? d * e : 0) + position;
   Int sum = position;
@@ -257,7 +271,7 @@ inline std::vector<Int> pick_some(Random& random, std::vector<Int> values, std::
 inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 4000) {
   for (;;) {
     SearchSpaceOptions o;
-    o.family = std::vector<std::string>{"gpt2", "transformer_xl", "llama", "hw_gpt"}[random.below(4)];
+    o.family = random_decoder(random).name;
     o.vocab_size = pick(random, {17, 40, 100});
     o.n_positions = pick(random, {8, 32});
     o.head_dim = random.below(5) == 0 ? pick(random, {2, 4}) : 0;

@@ -46,12 +46,17 @@ void expect_equal(const Family& f, const Family& expected) {
   EXPECT_EQ(f.tie_embedding, expected.tie_embedding);
   EXPECT_EQ(f.norm_epsilon, expected.norm_epsilon);
   EXPECT_EQ(f.rotary_theta, expected.rotary_theta);
+  EXPECT_EQ(f.encoder, expected.encoder);
+  EXPECT_EQ(f.mixed, expected.mixed);
+  EXPECT_EQ(f.only_d_model, expected.only_d_model);
+  EXPECT_EQ(f.only_d_ff, expected.only_d_ff);
 }
 
-TEST(Family, FourAreKnown) {
+TEST(Family, EightAreKnown) {
   std::vector<std::string_view> names;
   for (const Family& f : families()) names.push_back(f.name);
-  EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama", "hw_gpt"}));
+  EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama", "hw_gpt", "hw_gpt_gated",
+                                                  "hw_gpt_gated_bias", "flexibert", "flexibert_official"}));
   for (const Family& f : families()) EXPECT_EQ(&family(f.name), &f);
 }
 
@@ -97,6 +102,67 @@ TEST(Family, HwGpt) {
   expected.attention_bias = false;
   expected.feed_forward_bias = false;
   expect_equal(family("hw_gpt"), expected);
+  expected.name = "hw_gpt_gated";
+  expected.feed_forward = FeedForward::swiglu;
+  expect_equal(family("hw_gpt_gated"), expected);
+  expected.name = "hw_gpt_gated_bias";
+  expected.attention_bias = true;
+  expected.feed_forward_bias = true;
+  expect_equal(family("hw_gpt_gated_bias"), expected);
+}
+
+TEST(Family, Flexibert) {
+  Family expected = family("gpt2");
+  expected.name = "flexibert";
+  expected.norm_placement = NormPlacement::after;
+  expected.final_norm = false;
+  expected.adaptive_allowed = false;
+  expected.norm_epsilon = 1e-12;
+  expected.encoder = true;
+  expected.mixed = true;
+  expect_equal(family("flexibert"), expected);
+  expected.name = "flexibert_official";
+  expected.only_d_model = 256;
+  expected.only_d_ff = 1024;
+  expect_equal(family("flexibert_official"), expected);
+}
+
+TEST(Mixer, NamesAndKernels) {
+  for (int i = 0; i < n_mixers; ++i) EXPECT_EQ(mixer(mixer_name(static_cast<Mixer>(i))), static_cast<Mixer>(i));
+  EXPECT_EQ(kernel_of(Mixer::convolution_5), 5);
+  EXPECT_EQ(kernel_of(Mixer::convolution_9), 9);
+  EXPECT_EQ(kernel_of(Mixer::fourier), 0);
+  EXPECT_EQ(oracle::message_of([] { mixer("mamba"); }),
+            "unknown mixer 'mamba'; expected one of attention, weighted_attention, fourier, cosine, convolution_5, "
+            "convolution_9");
+}
+
+TEST(Architecture, MixedLayers) {
+  const Architecture flexibert = fixture::architecture_of(
+      "flexibert", 100, 16, 128, {{.n_head = 2, .n_kv_head = 2, .d_ff = 64, .n_ff = 3, .mixer = Mixer::fourier}});
+  EXPECT_EQ(rejection(flexibert, [](Architecture&) {}), "");
+  EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.layers[0].n_ff = 0; }),
+            "n_ff of layer 0 is 0; it must be from 1 to 64");
+  EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.head_dim = 8; }),
+            "head_dim is 8; heads of flexibert are d_model / n_head wide: leave it at 0");
+  EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.tie_embedding = false; }),
+            "tie_embedding is false; flexibert has no output layer");
+  EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.family = &family("flexibert_official"); }),
+            "d_model is 128; flexibert_official has no other than 256");
+  EXPECT_EQ(rejection(flexibert,
+                      [](Architecture& a) {
+                        a.family = &family("flexibert_official");
+                        a.d_model = 256;
+                      }),
+            "d_ff of layer 0 is 64; flexibert_official has no other than 1024");
+  EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.family = &family("gpt2"); }),
+            "n_ff of layer 0 is 3; every layer of gpt2 has attention and one hidden feed-forward layer");
+  EXPECT_EQ(rejection(flexibert,
+                      [](Architecture& a) {
+                        a.family = &family("gpt2");
+                        a.layers[0].n_ff = 1;
+                      }),
+            "mixer of layer 0 is fourier; every layer of gpt2 has attention and one hidden feed-forward layer");
 }
 
 TEST(Family, Llama) {
@@ -119,7 +185,8 @@ TEST(Family, Llama) {
 
 TEST(Family, AnUnknownNameListsTheKnown) {
   EXPECT_EQ(oracle::message_of([] { (void)family("bert"); }),
-            "unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt");
+            "unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, "
+            "hw_gpt_gated_bias, flexibert, flexibert_official");
 }
 
 TEST(Architecture, DerivedValues) {
@@ -303,7 +370,7 @@ TEST(Validate, AgreesWithTheRulesAsWritten) {
   int n_valid = 0;
   for (int i = 0; i < 5'000; ++i) {
     Architecture a;
-    a.family = &families()[random.below(static_cast<std::uint32_t>(families().size()))];
+    a.family = &oracle::random_decoder(random);
     a.vocab_size = oracle::pick(random, {10, 50});
     a.n_positions = 8;
     a.d_model = oracle::pick(random, {2, 6, 8, 12});

@@ -52,12 +52,19 @@ Architecture random_architecture(Random& random) {
   a.n_positions = 1 + random.below(4096);
   a.d_model = 64 * (1 + random.below(16));
   a.tie_embedding = a.family->tie_embedding;
-  if (random.bernoulli(0.3)) a.head_dim = 2 * (1 + random.below(64));
+  if (a.family->only_d_model != 0) a.d_model = a.family->only_d_model;
+  if (!a.family->encoder && random.bernoulli(0.3)) a.head_dim = 2 * (1 + random.below(64));
   const bool grouped = a.family->attention == lts::Attention::grouped_query;
   for (std::uint32_t l = 0, n = 1 + random.below(40); l < n; ++l) {
     const std::int64_t n_kv_head = std::int64_t{1} << random.below(3);
     const std::int64_t n_head = grouped ? n_kv_head << random.below(3) : n_kv_head;
     a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 1 + random.below(8192)});
+    lts::Layer& layer = a.layers.back();
+    if (a.family->only_d_ff != 0) layer.d_ff = a.family->only_d_ff;
+    if (a.family->mixed) {
+      layer.mixer = static_cast<lts::Mixer>(random.below(lts::n_mixers));
+      layer.n_ff = 1 + random.below(5);
+    }
   }
   if (a.family->adaptive_allowed && random.bernoulli(0.5)) {
     a.d_embed = 128 * (1 + random.below(3));
@@ -65,7 +72,7 @@ Architecture random_architecture(Random& random) {
     a.cutoffs = {200, 400 + random.below(100), 2'000'000, 267735};
     a.tie_embedding = true;
     for (int i = 0; i < 4; ++i) a.tie_projs.push_back(random.bernoulli(0.5));
-  } else if (a.family->embedding == lts::Embedding::plain) {
+  } else if (a.family->embedding == lts::Embedding::plain && !a.family->encoder) {
     a.tie_embedding = random.bernoulli(0.5);
   }
   return a;
@@ -246,8 +253,8 @@ TEST(Json, AMillionSeenHashesComeBack) {
 // --- Golden text ---
 
 TEST(Json, GoldenArchitectures) {
-  for (const char* name :
-       {"architecture_gpt2", "architecture_transformer_xl", "architecture_llama", "architecture_hw_gpt"}) {
+  for (const char* name : {"architecture_gpt2", "architecture_transformer_xl", "architecture_llama",
+                           "architecture_hw_gpt", "architecture_flexibert"}) {
     const std::string text = golden(name);
     EXPECT_EQ(lts::to_json(lts::architecture_from_json(text)), text);
   }
@@ -353,7 +360,7 @@ TEST(Json, WhatIsNotUtf8IsAnErrorWithoutIt) {
 TEST(Json, KeysAreStrict) {
   EXPECT_EQ(architecture_error(replaced(std::string(kTiny), "d_ff", "dff")),
             "architecture: unknown key 'dff'; allowed: family, vocab_size, n_positions, d_model, n_layer, n_head, "
-            "n_kv_head, d_ff, head_dim, d_embed, div_val, cutoffs, tie_projs, tie_embedding");
+            "n_kv_head, d_ff, mixer, n_ff, head_dim, d_embed, div_val, cutoffs, tie_projs, tie_embedding");
   EXPECT_EQ(architecture_error(replaced(std::string(kTiny), "d_model", "vocab_size")),
             "architecture: key 'vocab_size' comes twice in one object");
   for (const char* key : {"family", "vocab_size", "n_positions", "d_model", "n_head", "d_ff"}) {

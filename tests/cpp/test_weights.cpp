@@ -31,7 +31,7 @@ std::vector<std::string> listing(const Architecture& a) {
 Architecture random_architecture(Random& random) {
   for (;;) {
     Architecture a;
-    a.family = &families()[random.below(static_cast<std::uint32_t>(families().size()))];
+    a.family = &oracle::random_decoder(random);
     a.vocab_size = 1 + static_cast<std::int64_t>(random.below(2000));
     a.n_positions = 1 + static_cast<std::int64_t>(random.below(300));
     a.d_model = oracle::pick(random, {8, 12, 30, 48, 64, 96, 100});
@@ -126,6 +126,70 @@ TEST(Weights, TransformerXlInventory) {
                                                   "head_projection.0.weight 10x8"}));
 }
 
+/// The counts of FlexiBERT's layers that its description gives: width H, feed-forward width F, kernel k, h heads.
+std::int64_t flexibert_layer(std::int64_t H, const Layer& l) {
+  const std::int64_t half = std::max<std::int64_t>(1, l.n_head / 2);
+  const std::int64_t a = half * (H / l.n_head);
+  const std::int64_t k = kernel_of(l.mixer);
+  const std::int64_t F = l.d_ff;
+  std::int64_t sum = (H * H + H) + (H * F + F) + (l.n_ff - 1) * (F * F + F) + (F * H + H) + 4 * H;
+  if (l.mixer == Mixer::attention) sum += 3 * (H * H + H);
+  if (l.mixer == Mixer::weighted_attention) sum += 3 * (H * H + H) + H * H;
+  if (k > 0) sum += 3 * (H * a + a) + (H * k + a * H + a) + (a * half * k + half * k) + (H * a + a);
+  return sum;
+}
+
+TEST(Weights, FlexibertCounts) {
+  for (int m = 0; m < n_mixers; ++m) {
+    for (const std::int64_t n_head : {1, 2, 4}) {
+      for (const std::int64_t n_ff : {1, 3}) {
+        const Layer layer{
+            .n_head = n_head, .n_kv_head = n_head, .d_ff = 512, .n_ff = n_ff, .mixer = static_cast<Mixer>(m)};
+        const Architecture a = architecture_of("flexibert", 30522, 512, 128, {layer, layer});
+        EXPECT_EQ(lts::layer_params(a, layer), flexibert_layer(128, layer)) << mixer_name(layer.mixer) << n_head;
+        EXPECT_EQ(decoder_params(a), 2 * flexibert_layer(128, layer));
+        EXPECT_EQ(count_parameters(a).softmax, 0);
+        EXPECT_EQ(count_parameters(a).embedding, (30522 + 512 + 2 + 2) * 128);
+      }
+    }
+  }
+}
+
+TEST(Weights, FlexibertInventory) {
+  const Architecture a = architecture_of(
+      "flexibert", 9, 5, 8, {{.n_head = 2, .n_kv_head = 2, .d_ff = 3, .n_ff = 2, .mixer = Mixer::convolution_5}});
+  EXPECT_EQ(listing(a), (std::vector<std::string>{"token_embedding.0.weight 9x8",
+                                                  "position_embedding.weight 5x8",
+                                                  "token_type_embedding.weight 2x8",
+                                                  "embedding_norm.scale 1x8",
+                                                  "embedding_norm.bias 1x8",
+                                                  "layers.0.attention_norm.scale 1x8",
+                                                  "layers.0.attention_norm.bias 1x8",
+                                                  "layers.0.query.weight 8x4",
+                                                  "layers.0.query.bias 1x4",
+                                                  "layers.0.key.weight 8x4",
+                                                  "layers.0.key.bias 1x4",
+                                                  "layers.0.value.weight 8x4",
+                                                  "layers.0.value.bias 1x4",
+                                                  "layers.0.depthwise.weight 5x8",
+                                                  "layers.0.pointwise.weight 8x4",
+                                                  "layers.0.pointwise.bias 1x4",
+                                                  "layers.0.kernel.weight 4x5",
+                                                  "layers.0.kernel.bias 1x5",
+                                                  "layers.0.convolution.weight 8x4",
+                                                  "layers.0.convolution.bias 1x4",
+                                                  "layers.0.attention_output.weight 8x8",
+                                                  "layers.0.attention_output.bias 1x8",
+                                                  "layers.0.feed_forward_norm.scale 1x8",
+                                                  "layers.0.feed_forward_norm.bias 1x8",
+                                                  "layers.0.up.weight 8x3",
+                                                  "layers.0.up.bias 1x3",
+                                                  "layers.0.middle.0.weight 3x3",
+                                                  "layers.0.middle.0.bias 1x3",
+                                                  "layers.0.down.weight 3x8",
+                                                  "layers.0.down.bias 1x8"}));
+}
+
 TEST(Weights, NamesAreUniqueAndShapesSane) {
   Random random(1);
   for (int i = 0; i < 1'000; ++i) {
@@ -154,7 +218,7 @@ TEST(Weights, NamesAreUniqueAndShapesSane) {
 TEST(Weights, SumsAreTheClosedFormulas) {
   Random random(2);
   std::map<std::string, int> seen;
-  for (int i = 0; i < 6'000; ++i) {
+  for (int i = 0; i < 9'000; ++i) {
     const Architecture a = random_architecture(random);
     ++seen[std::string(a.family->name) + (oracle::is_adaptive(a) ? " adaptive" : "") +
            (a.tie_embedding ? "" : " untied") + (a.div_val > 1 ? " divided" : "")];
@@ -183,8 +247,9 @@ TEST(Weights, SumsAreTheClosedFormulas) {
     ASSERT_EQ(counts.attention + counts.feed_forward + norms, counts.decoder);
     for (const Layer& layer : a.layers) ASSERT_EQ(lts::layer_params(a, layer), oracle::layer_params(a, layer));
   }
-  for (const char* kind : {"gpt2", "gpt2 untied", "gpt2 adaptive", "gpt2 adaptive divided", "transformer_xl adaptive",
-                           "transformer_xl adaptive divided", "llama", "llama untied"}) {
+  for (const char* kind :
+       {"gpt2", "gpt2 untied", "gpt2 adaptive", "gpt2 adaptive divided", "transformer_xl adaptive",
+        "transformer_xl adaptive divided", "llama", "llama untied", "hw_gpt_gated", "hw_gpt_gated_bias"}) {
     EXPECT_GT(seen[kind], 50) << kind;
   }
 }
@@ -222,13 +287,16 @@ TEST(Weights, NamesOfRolesPartsAndKinds) {
   EXPECT_EQ(weight_kind_name(WeightKind::table), "table");
   EXPECT_EQ(weight_kind_name(WeightKind::scale), "scale");
   EXPECT_EQ(weight_kind_name(WeightKind::bias), "bias");
+  EXPECT_EQ(weight_kind_name(WeightKind::convolution), "convolution");
 }
 
 TEST(Weights, RolesHaveTheirParts) {
-  for (const Role role : {Role::token_embedding, Role::embedding_projection, Role::position_embedding}) {
+  for (const Role role :
+       {Role::token_embedding, Role::embedding_projection, Role::position_embedding, Role::embedding_norm}) {
     EXPECT_EQ(part_of(role), Part::embedding);
   }
-  for (const Role role : {Role::attention_norm, Role::query, Role::position_bias, Role::gate, Role::final_norm}) {
+  for (const Role role : {Role::attention_norm, Role::query, Role::position_bias, Role::score, Role::gate, Role::middle,
+                          Role::final_norm}) {
     EXPECT_EQ(part_of(role), Part::decoder);
   }
   for (const Role role : {Role::head, Role::head_bias, Role::cluster, Role::head_projection}) {

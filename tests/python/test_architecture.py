@@ -25,7 +25,7 @@ def small(**changes: Any) -> Architecture:
 @st.composite
 def architectures(draw: st.DrawFn) -> Architecture:
     """Valid architectures of all families."""
-    family = draw(st.sampled_from(["gpt2", "transformer_xl", "llama", "hw_gpt"]))
+    family = draw(st.sampled_from([family.name for family in lts.families() if not family.mixed]))
     n_layer = draw(st.integers(1, 6))
     powers = st.sampled_from([1, 2, 4])
     n_kv_head = draw(st.lists(powers, min_size=n_layer, max_size=n_layer))
@@ -143,7 +143,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"family": "gpt3"}, "unknown family 'gpt3'; expected one of gpt2, transformer_xl, llama, hw_gpt"),
+            ({"family": "gpt3"}, "unknown family 'gpt3'; expected one of gpt2, transformer_xl, llama, hw_gpt, "),
             ({"vocab_size": 0}, "vocab_size is 0; it must be from 1"),
             ({"n_positions": -1}, "n_positions is -1"),
             ({"n_head": 3}, "n_head of layer 0 is 3; it must divide d_model, 8"),
@@ -222,9 +222,13 @@ class TestValue:
 
 class TestFamilies:
     def test_names(self) -> None:
-        assert [f.name for f in lts.families()] == ["gpt2", "transformer_xl", "llama", "hw_gpt"]
+        names = [f.name for f in lts.families()]
+        assert names == [
+            *("gpt2", "transformer_xl", "llama", "hw_gpt", "hw_gpt_gated", "hw_gpt_gated_bias", "flexibert"),
+            "flexibert_official",
+        ]
         assert lts.family("llama").name == "llama"
-        known = "gpt2, transformer_xl, llama, hw_gpt"
+        known = ", ".join(names)
         with pytest.raises(ValueError, match=f"unknown family 'bert'; expected one of {known}"):
             lts.family("bert")
 
@@ -234,6 +238,21 @@ class TestFamilies:
             "hw_gpt": (
                 *("multi_head", "gelu", "layer_norm", "before", True, "learned", "exact", False, False, "plain"),
                 True,
+            ),
+            "hw_gpt_gated": (
+                *("multi_head", "swiglu", "layer_norm", "before", True, "learned", "exact", False, False, "plain"),
+                True,
+            ),
+            "hw_gpt_gated_bias": (
+                *("multi_head", "swiglu", "layer_norm", "before", True, "learned", "exact", True, True, "plain"),
+                True,
+            ),
+            **dict.fromkeys(
+                ("flexibert", "flexibert_official"),
+                (
+                    *("multi_head", "gelu", "layer_norm", "after", False, "learned", "exact", True, True, "plain"),
+                    False,
+                ),
             ),
             "transformer_xl": (
                 *("multi_head", "relu", "layer_norm", "after", False, "relative", "floor", False, True, "adaptive"),
@@ -249,8 +268,45 @@ class TestFamilies:
                 *(f.attention, f.feed_forward, f.norm, f.norm_placement, f.final_norm, f.position, f.head_width),
                 *(f.attention_bias, f.feed_forward_bias, f.embedding, f.adaptive_allowed),
             )
-            assert f.norm_epsilon == 1e-5
+            assert f.norm_epsilon == (1e-12 if f.mixed else 1e-5)
+            assert (f.encoder, f.mixed) == ("flexibert" in f.name, "flexibert" in f.name)
+            assert (f.only_d_model, f.only_d_ff) == ((256, 1024) if f.name == "flexibert_official" else (0, 0))
             assert f.rotary_theta == 10000.0
+
+    def test_mixed_layers(self) -> None:
+        a = Architecture("flexibert", 100, 16, 128, 2, 64, mixer=["fourier", "convolution_5"], n_ff=[1, 3])
+        assert (a.mixer, a.n_ff, a.n_layer) == (["fourier", "convolution_5"], [1, 3], 2)
+        for same in (eval(repr(a), {"Architecture": Architecture}), Architecture.from_dict(a.to_dict())):
+            assert same == a
+        assert small().mixer == ["attention"] * small().n_layer
+        assert "mixer" not in small().to_dict()
+        for changes, message in (
+            ({"mixer": "mamba"}, "unknown mixer 'mamba'; expected one of attention"),
+            ({"mixer": ["fourier"] * 3}, "n_ff has 2 entries, but mixer has 3"),
+            ({"n_ff": [1, 65]}, "n_ff of layer 1 is 65; it must be from 1 to 64"),
+            ({"family": "gpt2"}, "mixer of layer 0 is fourier; every layer of gpt2 has attention"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                Architecture(**{**a.to_dict(), "n_layer": None, "n_head": 2, "d_ff": 64, "n_kv_head": None, **changes})
+        with pytest.raises(TypeError, match="mixer must be text"):
+            Architecture("flexibert", 100, 16, 128, 2, 64, n_layer=1, mixer=3)
+        plain = {k: v for k, v in a.to_dict().items() if k not in ("mixer", "n_ff")}
+        for extra, message in (
+            ({"mixer": "rnn"}, "unknown mixer 'rnn'"),
+            ({"mixer": 3}, "mixer must be"),
+            ({"mixer": ["fourier"] * 3}, "mixer has 3 entries"),
+            ({"n_ff": "x"}, "n_ff must be"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                Architecture.from_dict({**plain, **extra})
+        assert Architecture.from_dict({**plain, "mixer": "fourier", "n_ff": 3}).mixer == ["fourier", "fourier"]
+
+    def test_operations_are_those_of_decoders(self) -> None:
+        a = Architecture("flexibert", 100, 16, 128, 2, 64, n_layer=2)
+        assert lts.analytic("decoder_params", a) == lts.decoder_params(a)
+        for name in ("flops_prefill", "flops_decode", "kv_cache_mib", "peak_memory_estimate_mib"):
+            with pytest.raises(ValueError, match="family is flexibert, an encoder; operations and memory are known"):
+                lts.analytic(name, a)
 
     def test_of_an_architecture(self) -> None:
         a = small(family="llama")

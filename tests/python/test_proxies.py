@@ -102,6 +102,23 @@ def test_perplexity_of_hwgpt(published: Path) -> None:
     assert 0.9 < ranking.front_ratio <= 1
 
 
+@pytest.mark.parametrize(
+    ("family", "proxy", "spearman", "kendall"),
+    [
+        ("flexibert_official", "zerolm", 0.777, 0.553),
+        ("flexibert", "zerolm", 0.821, 0.610),
+        ("flexibert", "geometric", 0.788, 0.588),
+    ],
+)
+def test_glue_of_flexibert(published: Path, family: str, proxy: str, spearman: float, kendall: float) -> None:
+    path = published.parent / "flexibert" / "flexibert_0_249.csv"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    table = read_table(path, family)
+    (whole, *_) = rank(table.architectures, table.column("glue"), proxy, bootstrap=20).agreements
+    assert (whole.n, round(whole.spearman, 3), round(whole.kendall, 3)) == (250, spearman, kendall)
+
+
 # --- Ranking ---
 
 

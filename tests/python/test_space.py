@@ -217,7 +217,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("step = 32", "by = 32"), r"'d_ff': unknown key 'by'; allowed: min, max, step"),
         (GOOD + "[rules]\ntotal_params = {most = 3}\n", r"'total_params': unknown key 'most'; allowed: min, max"),
         # missing
-        ("", r"'family' is missing; expected one of gpt2, transformer_xl, llama, hw_gpt"),
+        ("", r"'family' is missing; expected one of gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated"),
         ('family = "gpt2"\n', r"\[choices\]: 'n_layer' is missing; needed: n_layer, d_model, n_head, d_ff"),
         (replaced("n_head = 2\n", ""), r"\[choices\]: 'n_head' is missing"),
         (replaced("{min = 1, max = 3}", "{min = 1}"), r"'n_layer': a range needs 'min' and 'max'"),

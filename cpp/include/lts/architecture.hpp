@@ -34,6 +34,27 @@ enum class Embedding : std::uint8_t {
   adaptive  ///< always adaptive input and softmax, with cluster biases
 };
 
+/// How the tokens of a layer are mixed, in families whose layers differ in it (FlexiBERT; Tuli et al. 2022).
+enum class Mixer : std::uint8_t {
+  attention,           ///< scaled dot products of queries and keys
+  weighted_attention,  ///< the same through one more matrix between query and key
+  fourier,             ///< discrete Fourier transform, no weights but the output's
+  cosine,              ///< discrete cosine transform, likewise
+  convolution_5,       ///< dynamic convolution over 5 tokens beside attention (Jiang et al. 2020)
+  convolution_9        ///< over 9 tokens
+};
+inline constexpr int n_mixers = static_cast<int>(Mixer::convolution_9) + 1;
+
+std::string_view mixer_name(Mixer mixer) noexcept;
+/// @throws std::invalid_argument naming the known mixers.
+Mixer mixer(std::string_view name);
+
+/// Tokens that a convolution reads; 0 for other mixers.
+constexpr std::int64_t kernel_of(Mixer mixer) noexcept {
+  if (mixer == Mixer::convolution_5) return 5;
+  return mixer == Mixer::convolution_9 ? 9 : 0;
+}
+
 /// What architectures of one kind have in common. A new family is a new row of `families()`.
 struct Family {
   std::string_view name;
@@ -51,26 +72,33 @@ struct Family {
   bool tie_embedding = true;  ///< default of `Architecture::tie_embedding`
   double norm_epsilon = 1e-5;
   double rotary_theta = 10000.0;
+  bool encoder = false;           ///< reads both ways and has no output layer: it is counted and ranked, not generated
+  bool mixed = false;             ///< layers have a `mixer` and `n_ff` of their own
+  std::int64_t only_d_model = 0;  ///< the one width that there is, or 0
+  std::int64_t only_d_ff = 0;
 };
 
-/// The known families: gpt2, transformer_xl, llama, hw_gpt.
+/// The known families: gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, hw_gpt_gated_bias, flexibert,
+/// flexibert_official.
 std::span<const Family> families() noexcept;
 
 /// The family of that name. @throws std::invalid_argument naming the known families.
 const Family& family(std::string_view name);
 
-/// The widths of one decoder layer.
+/// The widths of one layer.
 struct Layer {
   std::int64_t n_head = 1;
   std::int64_t n_kv_head = 1;
   std::int64_t d_ff = 1;
+  std::int64_t n_ff = 1;  ///< hidden layers of the feed-forward network; above 1 in mixed families only
+  Mixer mixer = Mixer::attention;
   friend bool operator==(const Layer&, const Layer&) = default;
 };
 
 /// The deepest architecture that is accepted.
 inline constexpr std::int64_t max_layers = 4096;
 
-/// A decoder-only Transformer language model, every layer with its own heads and feed-forward width.
+/// A Transformer language model, every layer with its own heads and feed-forward width.
 struct Architecture {
   const Family* family = nullptr;  ///< points into `families()`
   std::int64_t vocab_size = 0;

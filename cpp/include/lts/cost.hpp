@@ -46,6 +46,9 @@ struct Workload {
   Precision activations = Precision::float32;
 };
 
+// Operations and memory are those of decoders: what follows, but for weight_bytes, throws std::invalid_argument for an
+// encoder.
+
 /// Floating-point operations of one prompt pass of `n_prompt` tokens with logits at every position.
 /// A multiply-add is two; the full n x n attention is counted; norms, softmax and activations are left out.
 double flops_prefill(const Architecture& architecture, const Workload& workload = {});

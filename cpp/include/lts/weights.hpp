@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ enum class Role : std::uint8_t {
   token_embedding,       ///< `index`: adaptive cluster
   embedding_projection,  ///< adaptive cluster to d_model; `index`: cluster
   position_embedding,
+  token_type_embedding,  ///< encoders: which of two sentences
+  embedding_norm,        ///< encoders
   attention_norm,
   query,
   key,
@@ -20,10 +23,16 @@ enum class Role : std::uint8_t {
   relative_position,  ///< Transformer-XL: projects the sinusoids
   content_bias,       ///< Transformer-XL's u (`r_w_bias`)
   position_bias,      ///< Transformer-XL's v (`r_r_bias`)
+  score,              ///< weighted attention: between query and key
+  depthwise,          ///< dynamic convolution: every channel over neighboring tokens,
+  pointwise,          ///< then channels to the width of the heads,
+  kernel,             ///< to the taps of a token's kernels,
+  convolution,        ///< which are applied to this projection
   attention_output,
   feed_forward_norm,
   gate,
   up,
+  middle,  ///< between hidden layers of a feed-forward network; `index`: from 0
   down,
   final_norm,
   head,             ///< output weights where they are not the embedding's
@@ -40,7 +49,8 @@ enum class WeightKind : std::uint8_t {
   matrix,  ///< rows inputs, cols outputs: y = x W
   table,   ///< rows looked up by index
   scale,
-  bias
+  bias,
+  convolution  ///< rows taps of cols channels, or rows inputs and cols outputs of a convolution of one tap
 };
 
 /// One weight of the inventory. Vectors have one row.
@@ -48,7 +58,7 @@ struct Weight {
   Role role = Role::token_embedding;
   WeightKind kind = WeightKind::matrix;
   std::int32_t layer = -1;  ///< -1 outside the layers
-  std::int32_t index = 0;   ///< cluster of the adaptive embedding and softmax
+  std::int32_t index = 0;   ///< cluster of the adaptive embedding and softmax; place in a stack of feed-forward layers
   std::int64_t rows = 1;
   std::int64_t cols = 1;
 
@@ -63,11 +73,38 @@ std::string_view weight_kind_name(WeightKind kind) noexcept;
 std::string weight_name(const Weight& weight);
 
 constexpr Part part_of(Role role) noexcept {
-  if (role <= Role::position_embedding) return Part::embedding;
+  if (role <= Role::embedding_norm) return Part::embedding;
   return role >= Role::head ? Part::softmax : Part::decoder;
 }
 constexpr bool is_attention(Role role) noexcept { return role >= Role::query && role <= Role::attention_output; }
 constexpr bool is_feed_forward(Role role) noexcept { return role >= Role::gate && role <= Role::down; }
+
+/// Calls `emit(role, kind, rows, cols)` for every weight that mixes tokens in a layer of a mixed family: FlexiBERT
+/// (Tuli et al. 2022), whose dynamic convolution (Jiang et al. 2020) has half the heads, the attention the other half.
+template <class Emit>
+constexpr void visit_mixer_weights(const Architecture& a, const Layer& layer, Emit&& emit) {
+  const std::int64_t d = a.d_model;
+  const auto linear = [&](Role role, std::int64_t out) {
+    emit(role, WeightKind::matrix, d, out);
+    emit(role, WeightKind::bias, 1, out);
+  };
+  const std::int64_t taps = kernel_of(layer.mixer);
+  const std::int64_t half = std::max<std::int64_t>(1, layer.n_head / 2);
+  const std::int64_t width = taps == 0 ? d : half * (d / layer.n_head);
+  if (layer.mixer != Mixer::fourier && layer.mixer != Mixer::cosine) {
+    for (const Role role : {Role::query, Role::key, Role::value}) linear(role, width);
+  }
+  if (layer.mixer == Mixer::weighted_attention) emit(Role::score, WeightKind::matrix, d, d);
+  if (taps != 0) {
+    emit(Role::depthwise, WeightKind::convolution, taps, d);
+    emit(Role::pointwise, WeightKind::convolution, d, width);
+    emit(Role::pointwise, WeightKind::bias, 1, width);
+    emit(Role::kernel, WeightKind::matrix, width, half * taps);
+    emit(Role::kernel, WeightKind::bias, 1, half * taps);
+    linear(Role::convolution, width);
+  }
+  linear(Role::attention_output, d);
+}
 
 /// Calls `visit(const Weight&)` for every weight of one layer, in order of use.
 template <class Visit>
@@ -91,18 +128,28 @@ constexpr void visit_layer_weights(const Architecture& a, const Layer& layer, st
   };
 
   norm(Role::attention_norm);
-  linear(Role::query, d, q, f.attention_bias);
-  linear(Role::key, d, kv, f.attention_bias);
-  linear(Role::value, d, kv, f.attention_bias);
-  if (f.position == Position::relative) {
-    linear(Role::relative_position, d, q, false);
-    emit(Role::content_bias, WeightKind::bias, 1, q);
-    emit(Role::position_bias, WeightKind::bias, 1, q);
+  if (f.mixed) {
+    visit_mixer_weights(a, layer, emit);
+  } else {
+    linear(Role::query, d, q, f.attention_bias);
+    linear(Role::key, d, kv, f.attention_bias);
+    linear(Role::value, d, kv, f.attention_bias);
+    if (f.position == Position::relative) {
+      linear(Role::relative_position, d, q, false);
+      emit(Role::content_bias, WeightKind::bias, 1, q);
+      emit(Role::position_bias, WeightKind::bias, 1, q);
+    }
+    linear(Role::attention_output, q, d, f.attention_bias);
   }
-  linear(Role::attention_output, q, d, f.attention_bias);
   norm(Role::feed_forward_norm);
   if (f.feed_forward == FeedForward::swiglu) linear(Role::gate, d, layer.d_ff, f.feed_forward_bias);
   linear(Role::up, d, layer.d_ff, f.feed_forward_bias);
+  for (std::int32_t i = 0; i + 1 < layer.n_ff; ++i) {
+    visit(Weight{.role = Role::middle, .layer = index, .index = i, .rows = layer.d_ff, .cols = layer.d_ff});
+    if (f.feed_forward_bias) {
+      visit(Weight{.role = Role::middle, .kind = WeightKind::bias, .layer = index, .index = i, .cols = layer.d_ff});
+    }
+  }
   linear(Role::down, layer.d_ff, d, f.feed_forward_bias);
 }
 
@@ -131,6 +178,11 @@ void visit_embedding_weights(const Architecture& a, Visit&& visit) {
   if (a.family->position == Position::learned) {
     emit(Role::position_embedding, WeightKind::table, 0, a.n_positions, d);
   }
+  if (a.family->encoder) {
+    emit(Role::token_type_embedding, WeightKind::table, 0, 2, d);
+    emit(Role::embedding_norm, WeightKind::scale, 0, 1, d);
+    emit(Role::embedding_norm, WeightKind::bias, 0, 1, d);
+  }
 }
 
 /// Calls `visit(const Weight&)` for every weight of the layers and the final norm (`Part::decoder`).
@@ -153,6 +205,7 @@ void visit_softmax_weights(const Architecture& a, Visit&& visit) {
   const auto emit = [&](Role role, WeightKind kind, std::int64_t i, std::int64_t rows, std::int64_t cols) {
     visit(Weight{role, kind, -1, static_cast<std::int32_t>(i), rows, cols});
   };
+  if (a.family->encoder) return;
   const std::int64_t d = a.d_model;
   const std::int64_t e = a.embedding_width();
   if (!a.adaptive()) {

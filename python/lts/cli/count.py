@@ -38,7 +38,7 @@ def command(
     try:
         rows += [
             (name, _core.analytic(name, a, **workload), counted_provenance(name))
-            for name in ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
+            for name in ("weight_mib",) if a.traits.encoder else _COSTS
         ]
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -51,6 +51,9 @@ def command(
         emit(Results([record], ("quantity", "value", "provenance"), rows), output)
     else:
         emit(Results([record], (), ()), output)
+
+
+_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
 def load_architecture(text: str) -> Architecture:

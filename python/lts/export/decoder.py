@@ -147,6 +147,8 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
 
 
 def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+    if architecture.traits.encoder:
+        raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
     if phase not in PHASES:
         raise UsageError(f"unknown phase '{phase}'; expected one of {', '.join(PHASES)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):

@@ -38,7 +38,7 @@ def command(
     try:
         rows += [
             (name, _core.analytic(name, a, **workload), counted_provenance(name))
-            for name in ("weight_mib",) if a.traits.encoder else _COSTS
+            for name in (("weight_mib",) if a.traits.encoder else _COSTS)
         ]
     except ValueError as error:
         raise UsageError(str(error)) from None

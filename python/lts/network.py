@@ -1,4 +1,4 @@
-"""The decoders of `lts.weights` as PyTorch modules, to differentiate and to train. Needs PyTorch."""
+"""Architectures as PyTorch modules, to differentiate and to train. Needs PyTorch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ try:
 except ImportError:
     raise UsageError("this needs PyTorch: pip install 'lts-engine[torch]'") from None
 
+from lts.network_mixers import mix
+
 if TYPE_CHECKING:
     Watch = Callable[[str, str, Tensor], Tensor]
 
+_HIDDEN = 7  # about the published 15 %
+
 
 class Network(nn.Module):
-    """A decoder with every weight of its inventory as a parameter, matrices as (in, out).
+    """A model with every weight of its inventory as a parameter, matrices as (in, out).
+
+    An encoder, which has no output layer, gets the transposed embedding for one.
 
     Parameters
     ----------
@@ -72,9 +78,17 @@ class Network(nn.Module):
         return self.head(self.decode(self.embed(ids)))
 
     def loss(self, ids: Tensor) -> Tensor:
-        """Mean cross entropy, in nats, of each token but the first given those before it."""
-        logits = self(ids[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+        """Mean cross entropy, in nats, of each token but the first given those before it.
+
+        For an encoder, of every seventh token hidden behind the last one of the vocabulary (Devlin et al. 2019).
+        """
+        if self.architecture.traits.encoder:
+            hidden = ids.clone()
+            hidden[:, ::_HIDDEN] = self.architecture.vocab_size - 1
+            logits, expected = self(hidden)[:, ::_HIDDEN], ids[:, ::_HIDDEN]
+        else:
+            logits, expected = self(ids[:, :-1]), ids[:, 1:]
+        return F.cross_entropy(logits.flatten(0, 1), expected.flatten())
 
     def embed(self, ids: Tensor) -> Tensor:
         """What the first layer gets: [batch, T, d_model]."""
@@ -84,6 +98,8 @@ class Network(nn.Module):
             if ids.shape[1] > a.n_positions:
                 raise UsageError(f"{ids.shape[1]} tokens are more than the {a.n_positions} positions there are")
             x = x + self.by_name["position_embedding.weight"][: ids.shape[1]]
+        if a.traits.encoder:
+            x = self._norm(x + self.by_name["token_type_embedding.weight"][0], "embedding_norm")
         return x
 
     def decode(self, x: Tensor) -> Tensor:
@@ -108,7 +124,8 @@ class Network(nn.Module):
 
     # Parts of a layer
 
-    def _linear(self, x: Tensor, name: str) -> Tensor:
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        """The projection of that name, with its bias where it has one."""
         y = x @ self.by_name[f"{name}.weight"]
         bias = self.by_name.get(f"{name}.bias")
         y = y if bias is None else y + bias
@@ -125,23 +142,28 @@ class Network(nn.Module):
 
     def _feed_forward(self, layer: int, x: Tensor) -> Tensor:
         prefix = f"layers.{layer}"
-        up = self._linear(x, f"{prefix}.up")
+        up = self.linear(x, f"{prefix}.up")
         kind = self.architecture.traits.feed_forward
         if kind == "swiglu":
-            gate = self._linear(x, f"{prefix}.gate")
+            gate = self.linear(x, f"{prefix}.gate")
             hidden = gate + up if self.linearized else F.silu(gate) * up
         elif self.linearized:
             hidden = up
         else:
             hidden = F.gelu(up, approximate="tanh") if kind == "gelu" else F.relu(up)
-        return self._linear(hidden, f"{prefix}.down")
+        for i in range(self.architecture.n_ff[layer] - 1):
+            hidden = self.linear(hidden, f"{prefix}.middle.{i}")
+            hidden = hidden if self.linearized else F.gelu(hidden, approximate="tanh")
+        return self.linear(hidden, f"{prefix}.down")
 
     def _attention(self, layer: int, x: Tensor) -> Tensor:
         a, prefix = self.architecture, f"layers.{layer}"
+        if a.traits.mixed:
+            return mix(self, layer, x)
         width = a.head_dims[layer]
 
         def heads(name: str) -> Tensor:
-            return self._linear(x, f"{prefix}.{name}").view(*x.shape[:2], -1, width).transpose(1, 2)
+            return self.linear(x, f"{prefix}.{name}").view(*x.shape[:2], -1, width).transpose(1, 2)
 
         query, key, value = heads("query"), heads("key"), heads("value")
         if a.traits.position == "rotary":
@@ -156,7 +178,7 @@ class Network(nn.Module):
             mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         else:
             mixed = self._mix(prefix, query @ key.transpose(-1, -2) / math.sqrt(width), value)
-        return self._linear(mixed.transpose(1, 2).flatten(2), f"{prefix}.attention_output")
+        return self.linear(mixed.transpose(1, 2).flatten(2), f"{prefix}.attention_output")
 
     def _mix(self, prefix: str, scores: Tensor, value: Tensor) -> Tensor:
         """Values [batch, n_head, T, width] by the softmax of the scores [batch, n_head, T, T] of what came before."""
@@ -184,7 +206,7 @@ class Network(nn.Module):
         frequencies = 10000 ** (-torch.arange(0, d_model, 2, device=key.device, dtype=torch.float32) / d_model)
         angles = torch.arange(length - 1, -1, -1, device=key.device)[:, None] * frequencies
         sinusoids = torch.cat([angles.sin(), angles.cos()], dim=-1)[:, :d_model].to(key.dtype)
-        projected = self._linear(sinusoids, f"{prefix}.relative_position").view(length, n_head, width)
+        projected = self.linear(sinusoids, f"{prefix}.relative_position").view(length, n_head, width)
         content = self.by_name[f"{prefix}.content_bias.bias"].view(n_head, 1, width)
         position = self.by_name[f"{prefix}.position_bias.bias"].view(n_head, 1, width)
         by_distance = (query + position) @ projected.permute(1, 2, 0)

@@ -60,7 +60,7 @@ PYTHON_ORDER = [
     ["machine", "text", "toml_file", "workdir"],
     ["assumptions", "calibration"],
     ["space", "target", "toolchain"],
-    ["bundle", "environment", "estimate", "export", "runner_process", "statistics", "worker"],
+    ["bundle", "environment", "estimate", "export", "network_mixers", "runner_process", "statistics", "worker"],
     ["network", "trial", "worker_process"],
     ["device"],
     ["devices"],

@@ -219,7 +219,11 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
         ("architecture,loss\n{},1\n", ("--quality", "loss:min"), "line 2: "),
         ("loss\n1\n", ("--quality", "loss:min"), "expected a column 'architecture'"),
         ("d_inner,n_token,loss\n1,2,3\n", ("--quality", "loss:min"), "name it with --family"),
-        ("d_inner,n_token,loss\n1,2,3\n", ("--quality", "loss:min", "--family", "bert"), "no column 'tgt_len'"),
+        ("d_inner,n_token,loss\n1,2,3\n", ("--quality", "loss:min", "--family", "gpt2"), "no column 'tgt_len'"),
+        ("d_inner,n_token,loss\n1,2,3\n", ("--quality", "loss:min", "--family", "bert"), "unknown family 'bert'"),
+        ("hidden_size,encoder_layers,glue\n", ("--quality", "glue:max", "--family", "gpt2"), "not of gpt2"),
+        ("hidden_size,encoder_layers,glue\n128,[],3\n", ("--quality", "glue:max"), "line 2: n_layer is 0"),
+        ("hidden_size,encoder_layers,glue\n128,x,3\n", ("--quality", "glue:max"), "line 2: "),
         (b"\x1f\x8bnot gzip", ("--quality", "loss:min"), "is no CSV file"),
     ],
 )

@@ -69,7 +69,7 @@ PYTHON_ORDER = [
     ["measure"],
     ["deploy", "evaluation", "store"],
     ["evaluate", "evaluations", "expected_gain", "function_evaluator"],
-    ["cost_model", "front", "study_arguments", "tables", "zero_cost"],
+    ["capacity", "cost_model", "front", "study_arguments", "tables", "zero_cost"],
     ["proposals", "proxies", "training"],
     ["validation"],
     ["study"],

@@ -3,6 +3,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
+#include "lts/proxy.hpp"
 #include "lts/search.hpp"
 #include "lts/surrogate.hpp"
 
@@ -61,6 +63,38 @@ void sample_and_count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(sample_and_count);
+
+/// zerolm by the shapes of GPT-2's matrices.
+double zerolm_by_formula(const lts::Architecture& a) {
+  double sum = 0;
+  for (const lts::Layer& layer : a.layers) {
+    sum += 4.0 * static_cast<double>(a.d_model) + 2.0 * static_cast<double>(std::max(a.d_model, layer.d_ff));
+  }
+  return 0.5 * lts::default_variance * sum;
+}
+
+/// A proxy in closed form of 16-layer architectures.
+void proxy(benchmark::State& state, double (*function)(const lts::Architecture&)) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  std::vector<lts::Architecture> architectures(1000);
+  for (lts::Architecture& a : architectures) {
+    space.sample(random, a);
+    if (std::abs(lts::zerolm(a) / zerolm_by_formula(a) - 1) > 1e-12) {
+      state.SkipWithError("zerolm is not the closed formula");
+      return;
+    }
+  }
+  std::size_t i = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(function(architectures[i]));
+    i = i + 1 == architectures.size() ? 0 : i + 1;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK_CAPTURE(proxy, geometric, [](const lts::Architecture& a) { return lts::geometric(a); });
+BENCHMARK_CAPTURE(proxy, zerolm, [](const lts::Architecture& a) { return lts::zerolm(a); });
+BENCHMARK_CAPTURE(proxy, depth_weighted, [](const lts::Architecture& a) { return lts::depth_weighted(a); });
 
 /// Predicting the cost of 16-layer architectures with a surrogate of additive terms.
 void predict(benchmark::State& state) {

@@ -49,7 +49,8 @@ class Network(nn.Module):
         projection gives [batch, T, out]; ``attention``, weights [batch, n_head, T, T]; ``head``, what heads give
         [batch, n_head, T, width]. While it is set attention is computed step by step, so that second derivatives exist.
     linearized : bool
-        Without norms and activations, and the gate added in place of multiplied: for SynFlow.
+        Without norms and activations, the gate added in place of multiplied, and every token attended to alike: for
+        SynFlow.
     """
 
     def __init__(self, architecture: Architecture, source: Weights = None, dtype: torch.dtype = torch.float32) -> None:
@@ -166,12 +167,14 @@ class Network(nn.Module):
             return self.linear(x, f"{prefix}.{name}").view(*x.shape[:2], -1, width).transpose(1, 2)
 
         query, key, value = heads("query"), heads("key"), heads("value")
+        if self.linearized:
+            query, key = torch.zeros_like(query), torch.zeros_like(key)
         if a.traits.position == "rotary":
             query, key = self._rotate(query), self._rotate(key)
         group = a.n_head[layer] // a.n_kv_head[layer]
         if group > 1:
             key, value = (each.repeat_interleave(group, dim=1) for each in (key, value))
-        if a.traits.position == "relative":
+        if a.traits.position == "relative" and not self.linearized:
             scores = self._relative_scores(layer, query, key)
             mixed = self._mix(prefix, scores, value)
         elif self.watch is None:

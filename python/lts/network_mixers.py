@@ -25,6 +25,8 @@ def mix(network: Network, layer: int, x: Tensor) -> Tensor:
         width = network.architecture.d_model // network.architecture.n_head[layer]
         query, key, value = (network.linear(x, f"{name}.{role}") for role in ("query", "key", "value"))
         scored = query @ network.by_name[f"{name}.score.weight"] if kind == "weighted_attention" else query
+        if network.linearized:
+            scored, key = torch.zeros_like(scored), torch.zeros_like(key)
         heads = [_heads(each, width) for each in (scored, key, value)]
         mixed = _attend(network, name, *heads).transpose(1, 2).flatten(2)
         if kind.startswith("convolution"):

@@ -49,24 +49,30 @@ def read_table(path: Path, family: str | None = None) -> Table:
     """
     try:
         content = path.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     except (UnicodeDecodeError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise UsageError(f"{path} is no CSV file: {error}") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    names = reader.fieldnames or []
+    try:
+        names = reader.fieldnames or []
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from None
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise UsageError(f"{path} has more than one column '{twice[0]}'")
     if family is not None and family not in (known := [each.name for each in families()]):
         raise UsageError(f"unknown family '{family}'; expected one of {', '.join(known)}")
     build = _form(names, path, family)
     architectures, columns = [], {name: [] for name in names}  # type: tuple[list[Architecture], dict[str, list[float]]]
-    for row in reader:
+    for line, row in rows:
         try:
             architectures.append(build(row))
         except KeyError as error:
-            raise UsageError(f"{path}, line {reader.line_num}: no column {error}") from None
+            raise UsageError(f"{path}, line {line}: no column {error}") from None
         except (ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path}, line {reader.line_num}: {' '.join(str(error).split())}") from None
+            raise UsageError(f"{path}, line {line}: {' '.join(str(error).split())}") from None
         for name in names:
             columns[name].append(_number(row[name]))
     if not architectures:

@@ -67,14 +67,14 @@ def magnitude(value: int) -> str:
     return f"{leading // 100}.{leading % 100:02}\u00a0×\u00a010{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
-def runs(values: Iterable[int]) -> str:
+def runs(values: Iterable[object]) -> str:
     """Values per layer with repetitions counted: [2, 2, 2, 8] is "3×2 8"."""
-    counted: list[list[int]] = []
+    counted: list[tuple[int, object]] = []
     for value in values:
         if counted and counted[-1][1] == value:
-            counted[-1][0] += 1
+            counted[-1] = (counted[-1][0] + 1, value)
         else:
-            counted.append([1, value])
+            counted.append((1, value))
     return " ".join(str(value) if n == 1 else f"{n}×{value}" for n, value in counted)
 
 
@@ -89,6 +89,13 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def time_each(seconds: float) -> str:
+    """A time that may be very short: "3.1 µs", "42 ms", or as `duration`."""
+    if seconds < 9.995e-4:  # below, three digits are no more than 999
+        return f"{seconds * 1e6:.3g} µs"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 0.9995 else duration(seconds)
 
 
 def plural(n: int, noun: str) -> str:

@@ -57,7 +57,7 @@ ALLOWED = {
 # Modules of lts from the bottom up; one may import only from earlier lines.
 PYTHON_ORDER = [
     ["_core", "errors"],
-    ["machine", "text", "toml_file", "workdir"],
+    ["machine", "text", "toml_file", "uninterrupted", "workdir"],
     ["assumptions", "calibration"],
     ["space", "target", "toolchain"],
     ["bundle", "environment", "estimate", "export", "network_mixers", "runner_process", "statistics", "worker"],
@@ -69,7 +69,7 @@ PYTHON_ORDER = [
     ["measure"],
     ["deploy", "evaluation", "store"],
     ["evaluate", "evaluations", "expected_gain", "function_evaluator"],
-    ["capacity", "cost_model", "front", "study_arguments", "tables", "zero_cost"],
+    ["capacity", "cost_model", "front", "stratified", "study_arguments", "tables", "zero_cost"],
     ["proposals", "proxies", "training"],
     ["validation"],
     ["study"],

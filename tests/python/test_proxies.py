@@ -15,7 +15,8 @@ import pytest
 
 import lts
 from lts.errors import UsageError
-from lts.proxies import PROXIES, rank
+from lts.export import export
+from lts.proxies import CLOSED_FORMS, PROXIES, rank
 from lts.tables import read_table
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
@@ -191,9 +192,9 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
         "proxy", "evaluate", table, "--quality", "loss:min", "--cost", "size", "--bootstrap", "20", "-o", "json"
     )
     assert result.returncode == 0, result.stderr
-    assert "1 rows without a number are left out" in result.stderr
+    assert "1 row without a number left out" in result.stderr
     records = json.loads(result.stdout)
-    assert {record["proxy"] for record in records} == {proxy.name for proxy in PROXIES}
+    assert {record["proxy"] for record in records} == set(CLOSED_FORMS)
     best = next(r for r in records if r["proxy"] == "decoder_params" and r["best"] == "100%")
     assert best["n"] == 29
     assert best["spearman"] == best["kendall_tau_b"] == 1.0
@@ -212,7 +213,9 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
         (None, ("--quality", "words:min"), "has no column 'words'"),
         (None, ("--quality", "loss"), "--quality"),
         (None, ("--quality", "same:max"), "not the same for all architectures"),
-        (None, ("--quality", "loss:min", "--proxy", "magic"), "unknown proxy 'magic'"),
+        (None, ("--quality", "loss:min", "--proxy", "magic"), "unknown proxy 'magic'; expected all, or of decoder"),
+        (None, ("--quality", "loss:min", "--tokens", "x.npy"), "--tokens is for proxies that need PyTorch"),
+        (None, ("--quality", "loss:min", "--proxy", "snip", "--tokens", "x.npy"), "cannot read x.npy as a NumPy"),
         (None, ("--quality", "loss:min", "--cost", "speed"), "has no column 'speed'"),
         ("", ("--quality", "loss:min"), "has no architectures"),
         ("architecture,loss\n", ("--quality", "loss:min"), "has no rows"),
@@ -243,6 +246,63 @@ def test_tables_that_are_wrong(
 
 def test_list_and_objectives() -> None:
     result = run("proxy", "list", "-o", "json")
-    names = [record["name"] for record in json.loads(result.stdout)]
-    assert names == [proxy.name for proxy in PROXIES]
-    assert set(names) <= set(lts.analytic_names())
+    records = json.loads(result.stdout)
+    assert [record["name"] for record in records] == [proxy.name for proxy in PROXIES]
+    # Those that need nothing are objectives of a search.
+    assert [record["name"] for record in records if not record["needs"]] == list(CLOSED_FORMS)
+    assert set(CLOSED_FORMS) <= set(lts.analytic_names())
+
+
+def test_alpha_command(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "mine.csv", 30)
+    result = run("proxy", "alpha", table, "--quality", "loss:min", "--sample", "20", "-o", "json")
+    assert result.returncode == 0, result.stderr
+    (record,) = json.loads(result.stdout)
+    assert record["labelled"]
+    assert -1.5 <= record["alpha"] <= 1.5
+    assert record["spearman_chosen"] >= record["spearman_middle"] - 0.3
+    (record,) = json.loads(run("proxy", "alpha", table, "--sample", "20", "-o", "json").stdout)
+    assert not record["labelled"]
+    assert "spearman_chosen" not in record
+    result = run("proxy", "alpha", table, "--sample", "40")
+    assert result.returncode == 2
+    assert "--sample is 40, but" in result.stderr
+
+
+def test_capacity_command(tmp_path: Path) -> None:
+    architecture = lts.SearchSpace.load("gpt2-tiny").sample(1, 0)[0]
+    path = tmp_path / "architecture.json"
+    path.write_text(architecture.to_json())
+    (random,) = json.loads(run("proxy", "capacity", path, "-o", "json", "--seed", "3").stdout)
+    assert random["zerolm"] == pytest.approx(random["zerolm_closed_form"], rel=0.05)
+    export(architecture, tmp_path, formats=["hf"], seed=3)
+    checkpoint = tmp_path / "model.safetensors"
+    (read,) = json.loads(run("proxy", "capacity", path, "--checkpoint", checkpoint, "-o", "json").stdout)
+    assert read["zerolm"] == pytest.approx(random["zerolm"], rel=1e-9)
+    for arguments, sentence in (
+        (("--checkpoint", path), "no safetensors file"),
+        (("--checkpoint", tmp_path / "absent"), "cannot read"),
+        (("--alpha", "nan"), "--alpha is nan; it must be finite"),
+    ):
+        result = run("proxy", "capacity", path, *arguments)
+        assert result.returncode == 2
+        assert sentence in result.stderr
+
+
+def test_gradients_on_own_tokens(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    table = table_of(tmp_path / "mine.csv", 6)
+    np.save(tmp_path / "tokens.npy", np.random.default_rng(0).integers(500, size=(2, 8)))
+    arguments = ("proxy", "evaluate", table, "--quality", "loss:min", "--proxy", "snip", "--rows", "5", "-o", "json")
+    (record,) = json.loads(run(*arguments, "--tokens", tmp_path / "tokens.npy", "--bootstrap", "5").stdout)
+    assert (record["proxy"], record["n"]) == ("snip", 4)  # one of the five has no loss
+    assert record["microseconds"] > 0
+    np.save(tmp_path / "tokens.npy", np.full((2, 8), 10**6))
+    result = run(*arguments, "--tokens", tmp_path / "tokens.npy")
+    assert result.returncode == 2
+    assert "reach from 1000000 to 1000000; the vocabulary has" in result.stderr
+    (tmp_path / "tokens.npy").write_text("no array")
+    assert "as a NumPy file" in run(*arguments, "--tokens", tmp_path / "tokens.npy").stderr
+    result = run(*arguments, "--device", "cuda:9")
+    assert result.returncode == 2
+    assert "could not be made" in result.stderr

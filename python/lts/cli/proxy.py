@@ -3,118 +3,255 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
+from lts.cli.validate import validate
 
 app = typer.Typer(help="Training-free quality scores.", no_args_is_help=True, rich_markup_mode=None)
+app.command()(validate)
+
+TableArgument = Annotated[Path, typer.Argument(help="CSV file of architectures, may be .gz.", show_default=False)]
+FamilyOption = Annotated[
+    str | None, typer.Option(help="Of the architectures, when the table does not say.", show_default=False)
+]
+_QUALITY = "Column that tells how good they are."
 
 
 @app.command("list")
 @exits
 def list_proxies(output: FormatOption = Format.table) -> None:
-    """The proxies; each is an objective of search, as in --objective zerolm:max."""
+    """The proxies; those that need nothing are objectives of search, as in --objective zerolm:max."""
     from dataclasses import asdict
 
     from lts.cli.output import Results, emit
     from lts.proxies import PROXIES
 
     records = [asdict(proxy) for proxy in PROXIES]
-    emit(Results(records, ("name", "what", "source"), [tuple(record.values()) for record in records]), output)
+    emit(Results(records, ("name", "what", "source", "needs"), [tuple(record.values()) for record in records]), output)
 
 
 @app.command()
 @exits
 def evaluate(
-    table: Annotated[Path, typer.Argument(help="CSV file of architectures, may be .gz.", show_default=False)],
-    quality: Annotated[str, typer.Option(help="Column that tells how good they are.", metavar="COLUMN:max|min")],
+    table: TableArgument,
+    quality: Annotated[str, typer.Option(help=_QUALITY, metavar="COLUMN:max|min")],
     proxy: Annotated[
-        list[str] | None, typer.Option(help="May be repeated.", metavar="NAME", show_default="all")
+        list[str] | None, typer.Option(help="May be repeated; 'all'.", metavar="NAME", show_default="all closed forms")
     ] = None,
-    family: Annotated[
-        str | None, typer.Option(help="Of the architectures, when the table does not say.", show_default=False)
-    ] = None,
+    family: FamilyOption = None,
     cost: Annotated[
         str | None, typer.Option(help="Column to compare fronts by; less is better.", show_default=False)
     ] = None,
-    bootstrap: Annotated[int, typer.Option(help="Resamples for the 95 % intervals.", min=0)] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the resamples.", min=0)] = 0,
+    rows: Annotated[int | None, typer.Option(help="Only the first so many rows.", min=4, show_default="all")] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="NumPy file of token ids [sequences, length] for gradients.", show_default="random ones"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of gradients: cpu or cuda.")] = "cpu",
+    bootstrap: Annotated[int, typer.Option(help="Resamples for the 95 % intervals.", min=0, max=10_000)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples and of random tokens.", min=0)] = 0,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write one HTML file; it needs no network to read.", show_default=False)
+    ] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """How well proxies rank the architectures of a table, over all of them and over the best."""
-    from lts._core import parse_objective
-    from lts.cli.output import Results, emit
+    from lts.cli.output import emit
+    from lts.cli.ranking import results, scored
     from lts.errors import UsageError
-    from lts.proxies import PROXIES, rank
+    from lts.proxies import CLOSED_FORMS, PROXIES, check_quality, rank
     from lts.tables import read_table
 
-    try:
-        goal = parse_objective(quality)
-    except ValueError as error:
-        raise UsageError(f"--quality: {error}") from None
+    goal = _goal(quality)
+    names = list(CLOSED_FORMS) if not proxy else [p.name for p in PROXIES] if "all" in proxy else proxy
+    if unknown := [name for name in names if name not in [p.name for p in PROXIES]]:
+        raise UsageError(f"unknown proxy '{unknown[0]}'; expected all, or of {', '.join(p.name for p in PROXIES)}")
+    batch = None
+    if not set(names) <= set(CLOSED_FORMS):
+        batch = _batch(tokens, seed, device)
+    elif tokens is not None:
+        raise UsageError("--tokens is for proxies that need PyTorch; name them with --proxy")
+    if html is not None:
+        _check_page(html, table)
     found = read_table(table, family)
-    sign = -1.0 if goal.direction == "min" else 1.0
-    truth = [sign * value for value in found.column(goal.name)]
+    values = found.column(goal.name)
+    truth = _signed(values, goal.direction)
     costs = found.column(cost) if cost is not None else None
-    kept = [i for i, value in enumerate(truth) if math.isfinite(value) and (not costs or math.isfinite(costs[i]))]
-    if len(kept) < len(truth):
-        typer.echo(f"{len(truth) - len(kept)} rows without a number are left out", err=True)
-    records = []
-    for name in proxy or [each.name for each in PROXIES]:
-        ranking = rank(
-            [found.architectures[i] for i in kept],
+    kept = _kept(truth, costs, rows)
+    check_quality([truth[i] for i in kept])  # before what may take long
+    architectures = [found.architectures[i] for i in kept]
+    scores = scored(architectures, names, batch)
+    rankings = [
+        rank(
+            architectures,
             [truth[i] for i in kept],
             name,
             cost=[costs[i] for i in kept] if costs is not None else None,
+            scored=scores[name],
             bootstrap=bootstrap,
             seed=seed,
         )
-        for each in ranking.agreements:
-            records.append(
-                {
-                    "proxy": name,
-                    "best": f"{each.share:.0%}",
-                    "n": each.n,
-                    "spearman": _known(each.spearman),
-                    "spearman_interval": [_known(v) for v in each.spearman_interval],
-                    "kendall_tau_b": _known(each.kendall),
-                    "kendall_interval": [_known(v) for v in each.kendall_interval],
-                    "ties": ranking.ties,
-                    "microseconds": ranking.seconds * 1e6,
-                    "front_ratio": ranking.front_ratio,
-                }
-            )
-    columns = ["proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "tied", "µs", "front"]
-    rows = [
-        (
-            r["proxy"],
-            r["best"],
-            r["n"],
-            _text(r["spearman"]),
-            _range(r["spearman_interval"]),
-            _text(r["kendall_tau_b"]),
-            _range(r["kendall_interval"]),
-            r["ties"],
-            f"{r['microseconds']:.2g}",
-            _text(r["front_ratio"]),
-        )
-        for r in records
+        for name in scores
     ]
-    emit(Results(records, columns, rows, f"{len(kept)} architectures of {table.name}, by {quality}"), output)
+    title = f"{len(kept)} architectures of {table.name}, by {quality} as the table says; proxies are computed"
+    try:
+        emit(results(rankings, title), output)
+        sys.stdout.flush()  # before the page, which may fail
+    finally:  # also when the reader of stdout has gone
+        if html is not None:
+            from lts.report.ranking import Comparison, write_ranking
+
+            considered = min(rows or len(truth), len(truth))
+            comparison = Comparison(
+                table=table,
+                goal=goal,
+                architectures=architectures,
+                quality=[values[i] for i in kept],
+                rankings=rankings,
+                cost=cost,
+                costs=[costs[i] for i in kept] if costs is not None else None,
+                left_out=considered - len(kept),
+                unread=len(truth) - considered,
+            )
+            write_ranking(comparison, html)
+            typer.echo(f"report: {html}", err=True)
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+@app.command()
+@exits
+def alpha(
+    table: TableArgument,
+    quality: Annotated[
+        str | None, typer.Option(help=_QUALITY, metavar="COLUMN:max|min", show_default="choose without")
+    ] = None,
+    family: FamilyOption = None,
+    sample: Annotated[int, typer.Option(help="Rows to choose from; the others judge.", min=4)] = 50,
+    seed: Annotated[int, typer.Option(help="Of the sample.", min=0)] = 0,
+    output: FormatOption = Format.table,
+) -> None:
+    """Choose the weight of attention against feed-forward networks in zerolm, from a sample of a table.
+
+    With --quality by labels, and judged on the rows that are left; without by the architectures alone.
+    """
+    import numpy as np
+
+    from lts._core import spearman, zerolm
+    from lts.capacity import choose_alpha
+    from lts.cli.output import Results, emit
+    from lts.errors import UsageError
+    from lts.tables import read_table
+
+    goal = _goal(quality) if quality is not None else None
+    found = read_table(table, family)
+    truth = _signed(found.column(goal.name), goal.direction) if goal is not None else None
+    kept = np.random.default_rng(seed).permutation(_kept(truth, None, None) if truth else len(found.architectures))
+    if len(kept) < sample:
+        raise UsageError(f"--sample is {sample}, but {table} has {len(kept)} rows to choose from")
+    chosen, rest = kept[:sample], kept[sample:]
+    choice = choose_alpha([found.architectures[i] for i in chosen], [truth[i] for i in chosen] if truth else None)
+    record: dict[str, Any] = {"alpha": choice.alpha, "sample": sample, "labelled": truth is not None}
+    lines: list[tuple[str, Any]] = [("alpha", choice.alpha), ("chosen from", f"{sample} architectures")]
+    if truth is not None and len(rest) >= 4 and np.ptp([truth[i] for i in rest]) > 0:
+        for name, value in (("chosen", choice.alpha), ("middle", 0.5)):
+            scores = [zerolm(found.architectures[i], alpha=value) for i in rest]
+            known = spearman(scores, [truth[i] for i in rest]) if np.ptp(scores) > 0 else math.nan
+            record[f"spearman_{name}"] = known if math.isfinite(known) else None
+            lines.append((f"Spearman of the other {len(rest)} with alpha {value}", f"{known:.3f}"))
+    emit(Results([record], ("what", "value"), lines), output)
 
 
-def _text(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else ""
+@app.command()
+@exits
+def capacity(
+    architecture: Annotated[
+        str, typer.Argument(help="Architecture file (JSON), or STUDY#ID for a trial.", show_default=False)
+    ],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Its weights: model.safetensors.", show_default="random ones")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Weight of attention against feed-forward networks.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of random weights.", min=0)] = 0,
+    output: FormatOption = Format.table,
+) -> None:
+    """zerolm by its definition, with the singular values of real weights, beside its closed form."""
+    from lts._core import zerolm
+    from lts.capacity import capacity as capacity_of
+    from lts.cli.count import load_architecture
+    from lts.cli.output import Results, emit
+    from lts.errors import UsageError
+    from lts.export.checkpoint import read_checkpoint
+    from lts.export.weights import RandomWeights
+
+    if not math.isfinite(alpha):
+        raise UsageError(f"--alpha is {alpha}; it must be finite")
+    known = load_architecture(architecture)
+    found = capacity_of(known, read_checkpoint(known, checkpoint) if checkpoint else RandomWeights(seed))
+    record = {
+        "attention": found.attention,
+        "feed_forward": found.feed_forward,
+        "zerolm": found.score(alpha),
+        "zerolm_closed_form": zerolm(known, alpha=alpha),
+        "alpha": alpha,
+        "weights": str(checkpoint) if checkpoint else f"random, seed {seed}",
+    }
+    emit(Results([record], ("quantity", "value"), list(record.items())), output)
 
 
-def _range(interval: object) -> str:
-    low, high = interval if isinstance(interval, list) else (None, None)
-    return f"{low:.3f} to {high:.3f}" if isinstance(low, float) and isinstance(high, float) else ""
+def _goal(quality: str) -> Any:
+    from lts._core import parse_objective
+    from lts.errors import UsageError
+
+    try:
+        return parse_objective(quality)
+    except ValueError as error:
+        raise UsageError(f"--quality: {error}") from None
+
+
+def _check_page(html: Path, table: Path) -> None:
+    """Raise `UsageError` for what would only show after all is computed."""
+    from lts.errors import UsageError
+    from lts.report.ranking import require_plotly
+
+    require_plotly()
+    if html.resolve() == table.resolve():
+        raise UsageError(f"--html: {html} is the table itself")
+
+
+def _signed(values: list[float], direction: str) -> list[float]:
+    return [-value for value in values] if direction == "min" else values
+
+
+def _kept(truth: list[float], costs: list[float] | None, rows: int | None) -> list[int]:
+    """Rows that have the numbers."""
+    considered = range(len(truth) if rows is None else min(rows, len(truth)))
+    kept = [i for i in considered if math.isfinite(truth[i]) and (costs is None or math.isfinite(costs[i]))]
+    if len(kept) < len(considered):
+        from lts.text import plural
+
+        typer.echo(f"{plural(len(considered) - len(kept), 'row')} without a number left out", err=True)
+    return kept
+
+
+def _batch(tokens: Path | None, seed: int, device: str) -> Any:
+    """The batch for proxies that need PyTorch. Raises `UsageError` where that is not installed, or for a bad file."""
+    from lts.errors import UsageError
+
+    try:
+        from lts.zero_cost import Batch
+    except ImportError:
+        raise UsageError("proxies of gradients need PyTorch: pip install 'lts-engine[torch]'") from None
+    ids = None
+    if tokens is not None:
+        import numpy as np
+
+        try:
+            ids = np.load(tokens, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"--tokens: cannot read {tokens} as a NumPy file: {error}") from None
+    return Batch(tokens=ids, seed=seed, device=device)

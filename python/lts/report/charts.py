@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lts._core import Architecture
 from lts.report.contents import Contents
 from lts.text import number, runs, unit
 from lts.trial import Trial
@@ -60,8 +61,9 @@ def front_chart(contents: Contents, x: str | None, y: str, color: str | None) ->
         }
         data.append(_points(contents, [knee], x, y, f"knee (trial {knee.id})", ring) | {"hoverinfo": "skip"})
     top = 92 if "colorbar" in marker else 16
-    layout = _layout(_axis(contents, x) if x is not None else _trial_axis(), _axis(contents, y), top=top, height=520)
-    return {"data": [trace for trace in data if trace["x"]], "layout": layout}
+    x_axis = _axis(contents, x) if x is not None else _trial_axis()
+    shown = [trace for trace in data if trace["x"]]
+    return {"data": shown, "layout": layout(x_axis, _axis(contents, y), top=top, height=520)}
 
 
 def hypervolume_chart(contents: Contents) -> Figure:
@@ -80,7 +82,7 @@ def hypervolume_chart(contents: Contents) -> Figure:
         "showlegend": False,
     }
     y_axis = {"title": {"text": "hypervolume, of the observed box", "standoff": 10}, "rangemode": "tozero"}
-    return {"data": [line], "layout": _layout(_trial_axis(), y_axis, top=16, height=320)}
+    return {"data": [line], "layout": layout(_trial_axis(), y_axis, top=16, height=320)}
 
 
 def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, float], name: str) -> Figure:
@@ -92,7 +94,7 @@ def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, floa
         {
             "type": "scatter",
             "mode": "lines",
-            "name": _escaped(name),
+            "name": plain(name),
             "x": [low, high],
             "y": [slope * low + intercept, slope * high + intercept],
             "line": {"width": 1.5, "color": "var(--muted)", "dash": "dash"},
@@ -107,7 +109,7 @@ def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, floa
             {"size": 7, "color": "var(--accent)", "opacity": 0.8, "line": {"width": 0.5, "color": "var(--edge)"}},
         ),
     ]
-    return {"data": data, "layout": _layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
+    return {"data": data, "layout": layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
 
 
 def residual_chart(contents: Contents, trials: Sequence[Trial], name: str) -> Figure:
@@ -145,8 +147,8 @@ def residual_chart(contents: Contents, trials: Sequence[Trial], name: str) -> Fi
             "marker": {"size": 7, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}},
         },
     ]
-    axis = {"title": {"text": f"{_escaped(name)}: measured over predicted - 1, %", "standoff": 10}, "nticks": 8}
-    return {"data": data, "layout": _layout(_trial_axis(), axis, top=16, height=320)}
+    y_axis = {"title": {"text": f"{plain(name)}: measured over predicted - 1, %", "standoff": 10}, "nticks": 8}
+    return {"data": data, "layout": layout(_trial_axis(), y_axis, top=16, height=320)}
 
 
 def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
@@ -167,8 +169,8 @@ def hover_text(contents: Contents, trial: Trial) -> str:
     lines = [f"<b>trial {trial.id}</b>" + "".join(f" · {mark}" for mark in marks)]
     for name in contents.columns:
         if name in trial.values:
-            lines.append(_escaped(f"{name} {value_text(trial, name)}"))
-    lines += [_escaped(line) for line in wrapped(trial)]
+            lines.append(plain(f"{name} {value_text(trial, name)}"))
+    lines += [plain(line) for line in wrapped(trial.architecture)]
     return "<br>".join(lines)
 
 
@@ -186,8 +188,13 @@ def value_text(trial: Trial, name: str) -> str:
 
 def dimensions(trial: Trial) -> dict[str, str]:
     """The architecture by dimension, values per layer with repetitions counted."""
-    a = trial.architecture
+    return _shape(trial.architecture)
+
+
+def _shape(a: Architecture) -> dict[str, str]:
     found = {"n_layer": str(a.n_layer), "d_model": str(a.d_model), "n_head": runs(a.n_head), "d_ff": runs(a.d_ff)}
+    if a.traits.mixed:
+        found |= {"mixer": runs(a.mixer), "n_ff": runs(a.n_ff)}
     if a.n_kv_head != a.n_head:
         found["n_kv_head"] = runs(a.n_kv_head)
     if a.adaptive:
@@ -196,10 +203,10 @@ def dimensions(trial: Trial) -> dict[str, str]:
     return found
 
 
-def wrapped(trial: Trial) -> list[str]:
+def wrapped(architecture: Architecture) -> list[str]:
     """The architecture in lines that fit a hover label."""
-    found = dimensions(trial)
-    lines = [f"{trial.architecture.family}, {found.pop('n_layer')} layers, d_model {found.pop('d_model')}"]
+    found = _shape(architecture)
+    lines = [f"{architecture.family}, {found.pop('n_layer')} layers, d_model {found.pop('d_model')}"]
     for name, text in found.items():
         lines += textwrap.wrap(f"{name} {text}", _WIDTH, subsequent_indent="    ")
     return lines
@@ -211,7 +218,7 @@ def _points(
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": _escaped(name),
+        "name": plain(name),
         "x": [trial.id if x is None else trial.values[x] for trial in trials],
         "y": [trial.values[y] for trial in trials],
         "marker": dict(marker),
@@ -238,18 +245,29 @@ def _staircase(contents: Contents, x: str, y: str) -> dict[str, Any]:
 def _title(contents: Contents, name: str) -> str:
     goals = {o.name: "less" if o.direction == "min" else "more" for o in contents.front.objectives}
     notes = contents.label(name) + (f"; {goals[name]} is better" if name in goals else "")
-    return f"{_escaped(name)}<br><span style='font-size:11px'>{_escaped(notes)}</span>"
+    return titled(name, notes)
+
+
+def titled(name: str, notes: str) -> str:
+    """A title of two lines, in plotly's markup."""
+    return f"{plain(name)}<br><span style='font-size:11px'>{plain(notes)}</span>"
+
+
+def axis(title: str) -> dict[str, Any]:
+    """An axis of numbers of any magnitude; the title is plotly's markup."""
+    return {"title": {"text": title, "standoff": 10}, "exponentformat": "SI", "nticks": 8}
 
 
 def _axis(contents: Contents, name: str) -> dict[str, Any]:
-    return {"title": {"text": _title(contents, name), "standoff": 10}, "exponentformat": "SI", "nticks": 8}
+    return axis(_title(contents, name))
 
 
 def _trial_axis() -> dict[str, Any]:
     return {"title": {"text": "trial", "standoff": 10}, "tickformat": "d", "nticks": 8}
 
 
-def _layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int) -> dict[str, Any]:
+def layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int) -> dict[str, Any]:
+    """What all charts look like, with these two axes."""
     lines = {
         "gridcolor": "var(--line)",
         "linecolor": "var(--line)",
@@ -277,6 +295,6 @@ def _layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int
     }
 
 
-def _escaped(text: str) -> str:
+def plain(text: str) -> str:
     """Text for plotly, whose markup is a part of HTML; quotes mean nothing to it."""
     return html.escape(text, quote=False)

@@ -21,12 +21,13 @@ _POLICY = (
 
 
 @dataclass
-class _Figures:
+class Figures:
     """Figures by the id of the element that they are drawn in."""
 
     known: dict[str, charts.Figure] = field(default_factory=dict)
 
     def place(self, key: str, figure: charts.Figure, alternative: str) -> str:
+        """The element that the figure is drawn in; `alternative` is for those who cannot see it."""
         self.known[key] = figure
         height = figure["layout"]["height"]
         return (
@@ -42,7 +43,7 @@ class _Figures:
 
 def document(contents: Contents, plotly_js: str) -> str:
     """The whole page."""
-    figures = _Figures()
+    figures = Figures()
     body = "".join(
         (
             sections.heading(contents),
@@ -59,20 +60,25 @@ def document(contents: Contents, plotly_js: str) -> str:
             sections.environments(contents),
         )
     )
+    return html_page(sections.title(contents), body, figures, plotly_js, contents.path)
+
+
+def html_page(title: str, body: str, figures: Figures, plotly_js: str, source: Path) -> str:
+    """A document that needs nothing else, around a body of HTML; the title and the source are text."""
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escaped(sections.title(contents))}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
+        f"<title>{escaped(title)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
         f"<main>{body}<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>"
-        f"<footer>Written {written} from {escaped(contents.path)}. This file needs no network.</footer></main>\n"
+        f"<footer>Written {written} from {escaped(source)}. This file needs no network.</footer></main>\n"
         f'<script type="application/json" id="figures">{figures.json()}</script>\n'
         f"<script>{plotly_js}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
     )
 
 
-def _front(contents: Contents, figures: _Figures) -> str:
+def _front(contents: Contents, figures: Figures) -> str:
     names = contents.objectives
     x, y, color, others = axes(names)
     parts = ["<h2>The front</h2>"]
@@ -87,7 +93,7 @@ def _front(contents: Contents, figures: _Figures) -> str:
         parts.append(figures.place(f"front-{i}", figure, f"Scatter of {y} over {other}"))
     if (knee := contents.knee) is not None:
         values = ", ".join(f"{name} {charts.value_text(knee, name)}" for name in names)
-        lines = "; ".join(charts.wrapped(knee))
+        lines = "; ".join(charts.wrapped(knee.architecture))
         parts.append(f"<p>The knee, the best compromise by shape of the front, is trial {knee.id}: {escaped(values)}. ")
         parts.append(f'<span class="muted">{escaped(lines)}</span></p>')
     parts.append(sections.front_table(contents))
@@ -102,7 +108,7 @@ def axes(names: list[str]) -> tuple[str | None, str, str | None, list[str]]:
     return x, y, (rest[0] if rest else None), rest[1:]
 
 
-def _hypervolume(contents: Contents, figures: _Figures) -> str:
+def _hypervolume(contents: Contents, figures: Figures) -> str:
     if not any(contents.hypervolume):
         return ""
     chart = figures.place("hypervolume", charts.hypervolume_chart(contents), "Hypervolume over trials")
@@ -116,7 +122,7 @@ def _hypervolume(contents: Contents, figures: _Figures) -> str:
     )
 
 
-def _comparisons(contents: Contents, figures: _Figures) -> str:
+def _comparisons(contents: Contents, figures: Figures) -> str:
     parts = []
     both = [t for t in contents.complete if {"peak_memory_mib", "peak_memory_estimate_mib"} <= t.values.keys()]
     if both and _ran(contents, "peak_memory_mib"):

@@ -134,7 +134,7 @@ def objectives(contents: Contents) -> str:
             f'<td class="n">{at_knee}</td>'
             f'<td class="n">{escaped(_range([t.values[name] for t in contents.complete]))}</td>'
         )
-    parts = ["<h2>Objectives</h2>", _table([escaped(cell) for cell in head], rows, right=(4, 5, 6))]
+    parts = ["<h2>Objectives</h2>", table([escaped(cell) for cell in head], rows, right=(4, 5, 6))]
     if contents.constraints:
         bounds = ", ".join(f"{constraint} ({contents.label(constraint.name)})" for constraint in contents.constraints)
         parts.append(
@@ -179,7 +179,7 @@ def front_table(contents: Contents) -> str:
     marked = [" class='knee'" if trial is contents.knee else "" for trial in front]
     right = [i for i, name in enumerate(columns, start=1) if name in names or name in _NUMERIC]
     note = "Values per layer from first to last; 3×512 is three layers of 512. A heading sorts the table."
-    return f'{_table(head, rows, right=right, marked=marked)}<p class="muted">{note}</p>'
+    return f'{table(head, rows, right=right, marked=marked)}<p class="muted">{note}</p>'
 
 
 def seconds(contents: Contents) -> str:
@@ -194,9 +194,9 @@ def seconds(contents: Contents) -> str:
         f'<td class="bar"><span style="width:{100 * sum(times) / total:.1f}%"></span></td>'
         for name, times in phases
     ]
-    table = _table(["phase", "total", "share", "median trial", ""], rows, right=(1, 2, 3))
+    phases_table = table(["phase", "total", "share", "median trial", ""], rows, right=(1, 2, 3))
     trials = plural(len(contents.complete) + len(contents.failed), "finished trial")
-    return f"<h2>Where the time went</h2><p>{duration(total)} in {trials}, measured.</p>{table}"
+    return f"<h2>Where the time went</h2><p>{duration(total)} in {trials}, measured.</p>{phases_table}"
 
 
 def troubles(contents: Contents) -> str:
@@ -216,7 +216,7 @@ def troubles(contents: Contents) -> str:
             for text, trials in groups[:_MOST_ROWS]
         ]
         parts.append(f"<h3>{plural(n, noun).capitalize()}</h3>")
-        parts.append(_table(["times", "reason" if noun == "failed trial" else "warning", "trials"], rows, right=(0,)))
+        parts.append(table(["times", "reason" if noun == "failed trial" else "warning", "trials"], rows, right=(0,)))
         if len(groups) > _MOST_ROWS:
             parts.append(f"<p>And {number(len(groups) - _MOST_ROWS)} more.</p>")
     return "".join(parts)
@@ -294,10 +294,10 @@ def _pairs(rows: Iterable[tuple[str, object]], *, card: bool = True) -> str:
 def simple_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     """A table of texts."""
     cells = ["".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in rows]
-    return _table([escaped(cell) for cell in head], cells)
+    return table([escaped(cell) for cell in head], cells)
 
 
-def _table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
+def table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
     """A table from cells of headings and rows of cells that are HTML already."""
     headings = "".join(f"<th{' class=n' if i in right else ''}>{cell}</th>" for i, cell in enumerate(head))
     attributes = marked or [""] * len(rows)

@@ -1,0 +1,85 @@
+"""How proxies rank architectures, for the commands that show it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from lts.cli.output import Results
+from lts.text import time_each
+
+if TYPE_CHECKING:
+    from lts._core import Architecture
+    from lts.proxies import Ranking, Scored
+    from lts.zero_cost import Batch
+
+_COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "tied", "time each", "front")
+
+
+def scored(architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None) -> dict[str, Scored]:
+    """`lts.proxies.score`, with a bar on a terminal."""
+    from lts.proxies import score
+
+    with ExitStack() as stack:
+        progress = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+            task = bar.add_task("scoring", total=len(architectures))
+            progress = lambda done: bar.update(task, completed=done)  # noqa: E731
+        return score(architectures, names, batch=batch, progress=progress)
+
+
+def results(rankings: Sequence[Ranking], title: str) -> Results:
+    """One row for every proxy and share of the best."""
+    records = [
+        {
+            "proxy": ranking.proxy,
+            "best": f"{each.share:.0%}",
+            "n": each.n,
+            "spearman": _known(each.spearman),
+            "spearman_interval": [_known(bound) for bound in each.spearman_interval],
+            "kendall_tau_b": _known(each.kendall),
+            "kendall_interval": [_known(bound) for bound in each.kendall_interval],
+            "ties": ranking.ties,
+            "microseconds": ranking.seconds * 1e6,
+            "front_ratio": None if ranking.front_ratio is None else _known(ranking.front_ratio),
+        }
+        for ranking in rankings
+        for each in ranking.agreements
+    ]
+    times = [time_each(ranking.seconds) for ranking in rankings for _ in ranking.agreements]
+    rows = [
+        (
+            r["proxy"],
+            r["best"],
+            r["n"],
+            _text(r["spearman"]),
+            _range(r["spearman_interval"]),
+            _text(r["kendall_tau_b"]),
+            _range(r["kendall_interval"]),
+            r["ties"],
+            seconds,
+            _text(r["front_ratio"]),
+        )
+        for r, seconds in zip(records, times, strict=True)
+    ]
+    return Results(records, _COLUMNS, rows, title)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _text(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else ""
+
+
+def _range(interval: object) -> str:
+    low, high = interval if isinstance(interval, list) else (None, None)
+    return f"{low:.3f} to {high:.3f}" if isinstance(low, float) and isinstance(high, float) else ""

@@ -1,0 +1,239 @@
+"""lts-engine proxy validate"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lts.cli.arguments import Format, FormatOption, duration
+from lts.cli.errors import INTERRUPTED, exits
+from lts.errors import UsageError
+
+if TYPE_CHECKING:
+    from lts.validation import Experiment, Progress
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+_SHARES = (1.0, 0.5)
+_SEQUENCES, _LENGTH = 8, 32  # of the held-out text, for scores that need tokens
+_PASSES = 4  # of the text; beyond, models learn it by heart (Muennighoff et al. 2023, arXiv 2305.16264)
+
+
+@exits
+def validate(
+    space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)],
+    text: Annotated[Path, typer.Option(help="File to train on; its last 5 % are held out.", show_default=False)],
+    models: Annotated[int, typer.Option(help="Models to train.", min=4)] = 24,
+    budget: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "20m",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    max_params: Annotated[
+        str, typer.Option(help="Decoder parameters of the largest model: 500k, 20M.", metavar="NUMBER")
+    ] = "1M",
+    length: Annotated[int, typer.Option(help="Bytes of a sequence.", min=8, max=65536)] = 128,
+    batch: Annotated[int, typer.Option(help="Sequences of a step.", min=1, max=65536)] = 8,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
+    seed: Annotated[int, typer.Option(help="Of the sample, the batches and the weights.", min=0)] = 0,
+    threads: Annotated[
+        int | None, typer.Option(help="Models trained at once on the processor.", min=1, show_default="all cores")
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-O", help="Where everything goes.", show_default="SPACE-validation")
+    ] = None,
+    output: FormatOption = Format.table,
+) -> None:
+    """Train small models of a space on a text of one's own, and say how well proxies rank them.
+
+    The models are a sample over all sizes up to --max-params, each trained on the same batches of bytes for as many
+    steps as the budget allows. The same command again goes on where it was stopped, whatever stopped it.
+    """
+    seconds, most = duration(budget), _size(max_params)
+    if not (math.isfinite(lr) and lr > 0):
+        raise UsageError(f"--lr is {lr}; it must be above 0")
+    from lts.space import load_space
+
+    known = load_space(space)
+    content = _read(text)
+    # Before PyTorch is loaded: threads that spin while they wait take ten times as long when other programs run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from lts.machine import allowed_cpus, cores
+    from lts.stratified import LEAST_MODELS
+    from lts.training import Recipe
+    from lts.validation import Experiment
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    directory = output_dir or Path(f"{known.name}-validation")
+    interrupted = done = False
+    with Experiment(
+        directory,
+        known,
+        content,
+        recipe=Recipe(0, batch=batch, length=length, lr=lr, seed=seed),
+        models=models,
+        max_params=most,
+        device=device,
+        parallel=(threads or cores(allowed_cpus())) if device == "cpu" else 1,
+    ) as experiment:
+        _announce(experiment, known.name, models)
+        try:
+            with _Live(experiment) as live:
+                done = experiment.run(seconds, live)
+        except KeyboardInterrupt:
+            interrupted = True
+        complete, n = experiment.complete, len(experiment.architectures)
+        if interrupted:
+            typer.echo(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes", err=True)
+        elif not done:
+            typer.echo(
+                f"the budget is over with {len(experiment.records)} of {n} models; the same command goes on", err=True
+            )
+        if len(complete) >= LEAST_MODELS:
+            _print(complete, experiment, known.name, output)
+        typer.echo(
+            f"models: {directory / 'models.jsonl'}  (lts-engine proxy evaluate {directory / 'table.csv'} "
+            "--quality valid_loss:min)",
+            err=True,
+        )
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if len(complete) < LEAST_MODELS:
+        from lts.errors import MeasurementError
+
+        raise MeasurementError(
+            f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--budget), "
+            "or see why models failed"
+        )
+
+
+def _size(text: str) -> int:
+    """A number of parameters: 500k, 1.5M or 20000000."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([kmgb]?)", text.strip().lower())
+    value = round(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if not 0 < value < 2**62:
+        raise UsageError(f"--max-params is '{text}'; expected a number of parameters, for example 500k or 20M")
+    return value
+
+
+def _read(path: Path) -> bytes:
+    if not path.exists():
+        raise UsageError(f"--text: no file {path}")
+    if not path.is_file():
+        raise UsageError(f"--text: {path} is no regular file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--text: cannot read {path}: {error.strerror}") from None
+    except MemoryError:
+        raise UsageError(f"--text: {path} does not fit into memory; give a part of it") from None
+
+
+def _announce(experiment: Experiment, name: str, asked: int) -> None:
+    from lts._core import decoder_params
+    from lts.text import grouped, plural
+
+    sizes = [decoder_params(a) for a in experiment.architectures]
+    if len(sizes) < asked:
+        typer.echo(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}", err=True)
+    typer.echo(
+        f"training {plural(len(sizes), 'model')} of {name} with {grouped(sizes[0])} to {grouped(sizes[-1])} decoder "
+        f"parameters on {grouped(experiment.corpus.n_bytes)} bytes, on {experiment.device}",
+        err=True,
+    )
+    if experiment.plan is not None:
+        typer.echo(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there", err=True)
+
+
+def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, output: Format) -> None:
+    from dataclasses import replace
+
+    from lts._core import Architecture
+    from lts.cli.output import emit
+    from lts.cli.ranking import results, scored
+    from lts.proxies import PROXIES, rank
+    from lts.text import plural
+    from lts.zero_cost import Batch
+
+    architectures = [Architecture.from_dict(record["architecture"]) for record in complete]
+    quality = [-record["valid_loss"] for record in complete]
+    tokens = experiment.corpus.valid[:_SEQUENCES, : min(_LENGTH, experiment.corpus.valid.shape[1] - 1)]
+    scores = scored(architectures, [p.name for p in PROXIES], Batch(tokens=tokens, device=experiment.device))
+    rankings = [rank(architectures, quality, name, scored=found) for name, found in scores.items()]
+    shown = [replace(r, agreements=[each for each in r.agreements if each.share in _SHARES]) for r in rankings]
+    steps = experiment.plan["recipe"]["steps"] if experiment.plan else 0
+    title = f"{plural(len(complete), 'model')} of {name}, {plural(steps, 'step')} each, by validation loss (measured)"
+    emit(results(shown, title), output)
+
+
+class _Live:
+    """Progress on stderr: one line that changes on a terminal, elsewhere a line for every finished model."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._live: Any = None
+        self._planned = False
+
+    def __enter__(self) -> _Live:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.start()
+            self._live.update("timing a few steps of every model", refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if not self._planned:
+            self._planned = True
+            self._say_plan(progress)
+        if progress.record is not None:
+            self._say(self._line(progress, progress.record))
+        elif self._live is not None:
+            from lts.text import duration as spelled
+
+            loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
+            self._live.update(
+                f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
+                f"time left {spelled(max(0.0, progress.left))}",
+                refresh=True,
+            )
+
+    def _say(self, line: str) -> None:
+        if self._live is not None:
+            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(line, err=True)
+
+    def _say_plan(self, progress: Progress) -> None:
+        from lts.text import plural
+
+        plan = self._experiment.plan
+        assert plan is not None
+        recipe = plan["recipe"]
+        passes = progress.steps * recipe["batch"] * recipe["length"] / self._experiment.corpus.n_bytes
+        self._say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
+        if passes > _PASSES:
+            self._say("note: a longer text, or less --budget, keeps models from learning it by heart")
+
+    @staticmethod
+    def _line(progress: Progress, record: Any) -> str:
+        from lts.text import duration as spelled
+        from lts.text import grouped
+
+        outcome = f"failed: {record['error']}"
+        if record["state"] == "complete":
+            outcome = f"validation loss {record['valid_loss']:.4f} nats per byte  {spelled(record['seconds'])}"
+        size = grouped(record["decoder_params"])
+        return f"[{progress.n}/{progress.models}] decoder_params {size}  {outcome}"

@@ -40,6 +40,14 @@ void register_weights(py::module_& m) {
       .def_property_readonly(
           "kind", [](const Weight& w) { return lts::weight_kind_name(w.kind); },
           "``matrix`` (y = x W), ``table`` (rows looked up), ``convolution``, ``scale`` or ``bias``.")
+      .def_property_readonly(
+          "sublayer",
+          [](const Weight& w) -> std::optional<std::string> {
+            if (lts::is_attention(w.role)) return "attention";
+            if (lts::is_feed_forward(w.role)) return "feed_forward";
+            return std::nullopt;
+          },
+          "``attention`` or ``feed_forward``, whose parameters published tables count; None for all others.")
       .def_property_readonly("layer", &layer_of, "Number of the layer, from 0; None outside the layers.")
       .def_readonly(
           "index", &Weight::index,

@@ -87,6 +87,10 @@ void check_only(std::string_view family, std::string_view field, std::int64_t va
 void check_mixed(const Architecture& a, const Layer& layer, const std::string& where) {
   if (a.family->mixed) {
     check_range("n_ff" + where, layer.n_ff, 1, kMaxStack);
+    if (kernel_of(layer.mixer) != 0 && layer.n_head % 2 != 0) {
+      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; ", mixer_name(layer.mixer),
+                     " has half the heads, so it must be even"});
+    }
   } else if (layer.mixer != Mixer::attention || layer.n_ff != 1) {
     throw_invalid({layer.n_ff == 1 ? "mixer" : "n_ff", where, " is ",
                    layer.n_ff == 1 ? mixer_name(layer.mixer) : number(layer.n_ff), "; every layer of ", a.family->name,

@@ -370,6 +370,11 @@ class Weight:
         """
         Number of elements.
         """
+    @property
+    def sublayer(self) -> str | None:
+        """
+        ``attention`` or ``feed_forward``, whose parameters published tables count; None for all others.
+        """
 class ParameterCounts:
     """
     Parameters in sum and by role; see `count_parameters`.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 # The published search: from -1.5 to 1.5 in steps of 0.1, and the mean of the two best.
 ALPHAS = tuple(round(-1.5 + 0.1 * i, 1) for i in range(31))
 _BEST = 2
-_FEED_FORWARD = ("gate", "up", "middle", "down")
-_ATTENTION = ("query", "key", "value", "relative_position", "score", "kernel", "convolution", "attention_output")
 
 
 @dataclass(frozen=True)
@@ -57,15 +55,14 @@ def capacity(architecture: Architecture, source: Weights = None) -> Capacity:
     if not isinstance(arrays, ArrayWeights):
         raise UsageError(f"capacity needs weights as arrays, not {type(arrays).__name__}")
     arrays.check(architecture)
-    sums = dict.fromkeys((_ATTENTION, _FEED_FORWARD), 0.0)
+    sums = {"attention": 0.0, "feed_forward": 0.0}
     for weight in weights(architecture):
-        for roles in sums:
-            if weight.kind == "matrix" and weight.role in roles:
-                array = arrays.array(weight).astype(np.float64)
-                if not np.isfinite(array).all():
-                    raise UsageError(f"the weight '{weight.name}' is not finite")
-                sums[roles] += float(np.mean(np.linalg.svd(array, compute_uv=False) ** 2))
-    return Capacity(sums[_ATTENTION], sums[_FEED_FORWARD])
+        if weight.kind == "matrix" and weight.sublayer is not None:
+            array = arrays.array(weight).astype(np.float64)
+            if not np.isfinite(array).all():
+                raise UsageError(f"the weight '{weight.name}' is not finite")
+            sums[weight.sublayer] += float(np.mean(np.linalg.svd(array, compute_uv=False) ** 2))
+    return Capacity(**sums)
 
 
 @dataclass(frozen=True)

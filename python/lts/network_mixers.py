@@ -30,7 +30,7 @@ def mix(network: Network, layer: int, x: Tensor) -> Tensor:
         heads = [_heads(each, width) for each in (scored, key, value)]
         mixed = _attend(network, name, *heads).transpose(1, 2).flatten(2)
         if kind.startswith("convolution"):
-            mixed = torch.cat([mixed, _convolve(network, name, query, x, width)], dim=-1)[..., : x.shape[2]]
+            mixed = torch.cat([mixed, _convolve(network, name, query, x, width)], dim=-1)
     return network.linear(mixed, f"{name}.attention_output")
 
 
@@ -53,6 +53,8 @@ def _convolve(network: Network, name: str, query: Tensor, x: Tensor, width: int)
     pointwise = network.by_name[f"{name}.pointwise.weight"]
     span = depthwise.transpose(1, 2) @ pointwise + network.by_name[f"{name}.pointwise.bias"]
     kernels = network.linear(span * query, f"{name}.kernel").unflatten(-1, (-1, len(taps)))  # type: ignore[no-untyped-call]
+    if network.linearized:
+        kernels = torch.zeros_like(kernels)
     values = network.linear(x, f"{name}.convolution")
     near = F.pad(values, (0, 0, len(taps) // 2, len(taps) // 2)).unfold(1, len(taps), 1)
     near = near.reshape(*x.shape[:2], -1, width, len(taps))

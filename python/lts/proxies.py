@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lts._core import Architecture, analytic, hypervolume, kendall, nondominated, spearman
+from lts._core import Architecture, analytic, geometric, hypervolume, kendall, nondominated, spearman, zerolm
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ PROXIES = (
         )
     ),
 )
+_WEIGHTED = {"geometric": geometric, "zerolm": zerolm}
 CLOSED_FORMS = tuple(proxy.name for proxy in PROXIES if not proxy.needs)
 
 SHARES = (1.0, 0.5, 0.2, 0.1)
@@ -111,6 +112,7 @@ def score(
     architectures: Sequence[Architecture],
     proxies: Iterable[str],
     *,
+    alpha: float = 0.5,
     batch: Batch | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Scored]:
@@ -122,6 +124,8 @@ def score(
         What to score.
     proxies
         Of `PROXIES`.
+    alpha
+        Weight of attention in ``geometric`` and ``zerolm``.
     batch
         Tokens and device of those that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
     progress
@@ -140,7 +144,11 @@ def score(
     for name in names:
         if name in CLOSED_FORMS:
             start = time.perf_counter()
-            values = [analytic(name, architecture) for architecture in architectures]
+            weighted = _WEIGHTED.get(name)
+            if weighted is None:
+                values = [analytic(name, architecture) for architecture in architectures]
+            else:
+                values = [weighted(architecture, alpha=alpha) for architecture in architectures]
             scored[name] = Scored(values, (time.perf_counter() - start) / max(1, len(values)))
     if slow := [name for name in names if name not in scored]:
         try:

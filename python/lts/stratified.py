@@ -78,9 +78,13 @@ def _within(space: SearchSpace, low: int, high: int) -> SearchSpace | None:
     options = space.options
     own_low, own_high = options["decoder_params"]
     bounds = (max(low, own_low or 0), high if own_high is None else min(high, own_high))
+    if bounds[0] > bounds[1]:
+        return None
     try:
         return SearchSpace(**{**options, "decoder_params": bounds})
-    except ValueError:  # nothing is left
+    except ValueError as error:
+        if "leave no architecture" not in str(error):
+            raise UsageError(f"{space.name} cannot be cut by size: {error}") from None
         return None
 
 

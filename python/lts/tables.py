@@ -26,18 +26,21 @@ class Table:
     path: Path
     architectures: list[Architecture]
     columns: dict[str, list[float]]
+    others: tuple[str, ...] = ()  # columns without a number
 
     def column(self, name: str) -> list[float]:
         """The values of a column. Raises `UsageError` naming the known ones."""
+        if name in self.others:
+            raise UsageError(f"{self.path} has no numbers in its column '{name}'")
         if name not in self.columns:
             raise UsageError(f"{self.path} has no column '{name}'; expected one of {', '.join(self.columns)}")
         return self.columns[name]
 
 
 def read_table(path: Path, family: str | None = None) -> Table:
-    """Read a CSV file, which may be compressed with gzip.
+    """Read a CSV file, or trials as JSON Lines; either may be compressed with gzip.
 
-    A row is an architecture in one of these forms: a column ``architecture`` with JSON as of `Architecture.to_json`;
+    A row of CSV is an architecture in one of these forms: a column ``architecture`` with JSON (`Architecture.to_json`);
     the columns of LiteTransformerSearch's logs (``d_inner``, ``n_token``, ...), for which `family` is needed; those of
     HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``), plain unless `family` is ``hw_gpt_gated``; or those of
     FlexiBERT's (``hidden_size``, ``encoder_layers``), as described unless `family` is ``flexibert_official``.
@@ -54,12 +57,7 @@ def read_table(path: Path, family: str | None = None) -> Table:
         raise UsageError(f"{path} is no CSV file: {error}") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        names = reader.fieldnames or []
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise UsageError(f"{path} is no CSV file: {error}") from None
+    names, rows = _trials(text, path) if text.lstrip().startswith("{") else _csv(text, path)
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise UsageError(f"{path} has more than one column '{twice[0]}'")
     if family is not None and family not in (known := [each.name for each in families()]):
@@ -67,18 +65,47 @@ def read_table(path: Path, family: str | None = None) -> Table:
     build = _form(names, path, family)
     architectures, columns = [], {name: [] for name in names}  # type: tuple[list[Architecture], dict[str, list[float]]]
     for line, row in rows:
+        if None in row.values():
+            raise UsageError(f"{path}, line {line}: it has fewer columns than the first line")
         try:
             architectures.append(build(row))
         except KeyError as error:
             raise UsageError(f"{path}, line {line}: no column {error}") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"{path}, line {line}: {' '.join(str(error).split())}") from None
+        if row.get("n_layer", "").isdigit() and int(row["n_layer"]) != architectures[-1].n_layer:
+            raise UsageError(
+                f"{path}, line {line}: n_layer is {row['n_layer']}, but {architectures[-1].n_layer} are listed"
+            )
         for name in names:
             columns[name].append(_number(row[name]))
     if not architectures:
         raise UsageError(f"{path} has no rows")
     numeric = {name: values for name, values in columns.items() if not all(map(math.isnan, values))}
-    return Table(path, architectures, numeric)
+    return Table(path, architectures, numeric, tuple(name for name in names if name not in numeric))
+
+
+def _csv(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Names of the columns, and rows with their lines."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return list(reader.fieldnames or []), [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from None
+
+
+def _trials(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The same of trials, one record in each line: their architectures and values."""
+    rows = []
+    for line, record in enumerate(text.splitlines(), 1):
+        try:
+            trial = json.loads(record)
+            values = {str(name): str(value) for name, value in trial["values"].items()}
+            rows.append((line, {"architecture": json.dumps(trial["architecture"]), **values}))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(f"{path}, line {line}: no trial with 'architecture' and 'values' in JSON") from None
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    return names, [(line, {name: row.get(name, "") for name in names}) for line, row in rows]
 
 
 def _form(names: object, path: Path, family: str | None) -> Callable[[Row], Architecture]:
@@ -96,9 +123,9 @@ def _form(names: object, path: Path, family: str | None) -> Callable[[Row], Arch
         traits = family_of(_chosen(path, family, ["flexibert", "flexibert_official"]))
         return lambda row: _of_flexibert(row, traits)
     raise UsageError(
-        f"{path} has no architectures: expected a column 'architecture' with JSON, or the columns of "
-        "LiteTransformerSearch (d_inner, n_token, ...), HW-GPT-Bench (embed_dim, mlp_ratio, ...) or FlexiBERT "
-        "(hidden_size, encoder_layers)"
+        f"{path} has no architectures: expected a column 'architecture' with JSON, trials as JSON Lines, or the "
+        "columns of LiteTransformerSearch (d_inner, n_token, ...), HW-GPT-Bench (embed_dim, mlp_ratio, ...) or "
+        "FlexiBERT (hidden_size, encoder_layers)"
     )
 
 
@@ -123,9 +150,15 @@ def _of_lts(row: Row, family: str) -> Architecture:
     )
 
 
+_TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
+
+
 def _of_hwgpt(row: Row, gated: bool) -> Architecture:
     """Heads are 64 wide whatever the model's width; biases are the table's to choose (Sukthanker et al. 2024)."""
-    d_model, bias = int(row["embed_dim"]), row["bias"] in ("1", "True")
+    d_model, spelled = int(row["embed_dim"]), row["bias"].strip().lower()
+    if spelled not in _TRUE and spelled not in _FALSE:
+        raise ValueError(f"bias is '{row['bias']}'; expected 1 or 0")
+    bias = spelled in _TRUE
     return Architecture(
         ("hw_gpt_gated_bias" if bias else "hw_gpt_gated") if gated else ("gpt2" if bias else "hw_gpt"),
         vocab_size=50254,
@@ -137,6 +170,10 @@ def _of_hwgpt(row: Row, gated: bool) -> Architecture:
     )
 
 
+_LAYER = {
+    *("operation_type", "operation_parameter", "num_operation_heads"),
+    *("feed_forward_dimension", "num_feed_forward"),
+}
 _MIXERS = {
     ("SA", "SDP"): "attention",
     ("SA", "WMA"): "weighted_attention",
@@ -150,6 +187,8 @@ _MIXERS = {
 def _of_flexibert(row: Row, traits: Family) -> Architecture:
     """With the vocabulary and positions of ELECTRA, on which the models are built (Serianni and Kalita 2023)."""
     layers = json.loads(row["encoder_layers"])
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) and layer.keys() >= _LAYER for layer in layers):
+        raise ValueError(f"encoder_layers must be a list of objects with {', '.join(sorted(_LAYER))}")
     mixers = []
     for layer in layers:
         kind = (layer["operation_type"], str(layer["operation_parameter"]))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lts._core import Architecture, weights
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
 from lts.export.weights import RandomWeights
 from lts.network import Network
 
@@ -30,6 +30,7 @@ _LEAST_BLOCKS = 8  # of held-out text
 _MOST_BLOCKS = 256
 _LEAST_TEXT = 64  # blocks in all
 _POINTS = 100  # of a curve
+_LONG = 2.0  # seconds; a step that takes longer is timed once
 _FINAL_RATE = 0.1  # of the peak, at the end of the cosine
 
 CurvePoint = tuple[int, float, float, float | None]
@@ -169,7 +170,10 @@ class Trainer:
 
     def seconds(self, repeats: int = 3) -> float:
         """Median seconds of a step, after one to warm up."""
+        start = time.perf_counter()
         float(self.step(0))
+        if (first := time.perf_counter() - start) > _LONG:
+            return first
         times = []
         for i in range(repeats):
             start = time.perf_counter()
@@ -200,7 +204,7 @@ def train(
     save_seconds
         How often it is written; a kill loses no more than that.
     stop
-        Asked after every step; true writes the checkpoint and pauses. For Ctrl-C: `lts.validation.uninterrupted`.
+        Asked after every step; true writes the checkpoint and pauses. For Ctrl-C: `lts.uninterrupted`.
     progress
         Called at every point of the curve with the steps taken and the training loss.
 
@@ -208,14 +212,21 @@ def train(
     ------
     OSError
         When the checkpoint cannot be written.
+    MeasurementError
+        When the device gives up, for want of memory for example: that says nothing of the model.
     """
     key = hashlib.sha256(f"{architecture.to_json()} {asdict(recipe)} {corpus.digest}".encode()).hexdigest()
     try:
         run = _Run(Trainer(architecture, corpus, recipe, device), key, checkpoint, save_seconds)
         return run.go(stop, progress)
-    except RuntimeError as error:  # what PyTorch raises, memory that runs out included
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Trained("failed", 0, 0.0, [], error=reason)
+    except (RuntimeError, MemoryError) as error:
+        raise gave_up(error, device) from None
+
+
+def gave_up(error: Exception, device: str) -> MeasurementError:
+    """What PyTorch raises, memory that runs out included, in one sentence."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return MeasurementError(f"training on {device} stopped: {reason}")
 
 
 class _Run:

@@ -25,8 +25,9 @@ from typing import Any
 from lts._core import Architecture, SearchSpace, __version__, decoder_params
 from lts.environment import environment
 from lts.errors import UsageError
+from lts.machine import allowed_cpus, cores
 from lts.stratified import interleaved, stratified
-from lts.training import Corpus, Recipe, Trained, Trainer, replace_file, train
+from lts.training import Corpus, Recipe, Trained, Trainer, gave_up, replace_file, train
 from lts.uninterrupted import uninterrupted
 
 import torch  # isort: skip  # after lts.training, which says what to install where it is absent
@@ -35,7 +36,7 @@ SCHEMA = 1
 _LEAST_STEPS = 20
 _USED = 0.9  # of the budget
 _SHARED = 1.1  # times slower side by side
-_LOOK_STEPS = 6.0  # steps that one look at the whole held-out text takes: 16 batches, forward only
+_LOOK = 0.4  # of a step, for a batch of held-out text: forward only
 _TABLE = ("architecture", "valid_loss", "train_loss", "decoder_params", "seconds")
 
 
@@ -95,6 +96,7 @@ class Experiment:
             "text": {"sha256": self.corpus.digest, "bytes": self.corpus.n_bytes},
             "models": models,
             "max_params": max_params,
+            "device": device,
             **{name: value for name, value in asdict(recipe).items() if name != "steps"},
         }
         self._recipe = recipe
@@ -216,7 +218,11 @@ class Experiment:
         assert self.plan is not None
         times, steps = self.plan["step_seconds"], self.plan["recipe"]["steps"]
         missing = sum(times[i] for i in range(len(times)) if i not in self.records)
-        return float(missing * steps - (0 if now in self.records else times[now] * step)) / self.parallel
+        return float(missing * steps - (0 if now in self.records else times[now] * step)) / self._at_once()
+
+    def _at_once(self) -> int:
+        """How many models have a core of their own."""
+        return min(self.parallel, cores(allowed_cpus()), len(self.architectures))
 
     def _make_plan(self, budget: float, deadline: float) -> None:
         """Choose as many steps as the budget allows for all models, from the time that a few take."""
@@ -226,18 +232,20 @@ class Experiment:
                 times.append(
                     Trainer(architecture, self.corpus, replace(self._recipe, steps=100), self.device).seconds()
                 )
-            except RuntimeError:  # training it will tell
-                times.append(0.0)
+            except (RuntimeError, MemoryError) as error:
+                raise gave_up(error, self.device) from None
             if time.monotonic() > deadline - budget / 2:
                 break
-        total = sum(times) * len(self.architectures) / len(times) / self.parallel
-        if self.parallel > 1:  # the last model is alone, and those side by side share memory
-            total = _SHARED * (total + max(times) * (1 - 1 / self.parallel))
+        at_once = self._at_once()
+        total = sum(times) * len(self.architectures) / len(times) / at_once
+        if at_once > 1:  # the last model is alone, and those side by side share memory
+            total = _SHARED * (total + max(times) * (1 - 1 / at_once))
         left = _USED * (deadline - time.monotonic())
         steps = int(left / total) if total > 0 else _LEAST_STEPS
-        steps = int(steps - _LOOK_STEPS * replace(self._recipe, steps=max(1, steps)).looks)
+        look = _LOOK * len(self.corpus.valid) / self._recipe.batch  # steps that one takes
+        steps = int(steps - look * replace(self._recipe, steps=max(1, steps)).looks)
         if steps < _LEAST_STEPS or len(times) < len(self.architectures):
-            needed = budget - deadline + time.monotonic() + (_LEAST_STEPS + _LOOK_STEPS) * total / _USED
+            needed = budget - deadline + time.monotonic() + (_LEAST_STEPS + look) * total / _USED
             raise UsageError(
                 f"the budget is too short to train {len(self.architectures)} models for {_LEAST_STEPS} steps each, "
                 f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --budget, or fewer "
@@ -249,7 +257,6 @@ class Experiment:
             "recipe": asdict(replace(self._recipe, steps=steps)),
             "architectures": [architecture.to_dict() for architecture in self.architectures],
             "step_seconds": times,
-            "device": self.device,
             "device_name": self._name,
             "environment": {**environment(self.parallel), "torch": str(torch.__version__)},
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -288,7 +295,8 @@ class Experiment:
         for line in content[:whole].splitlines():
             try:
                 record = json.loads(line)
-                self.records.setdefault(record["model"], record)
+                if record["state"] in ("complete", "failed"):
+                    self.records.setdefault(record["model"], record)
             except (ValueError, KeyError, TypeError):  # damaged; the model is trained again
                 continue
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from lts._core import Architecture, weights
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
 from lts.export.weights import Weights
 from lts.network import Network
 
 _STABILIZER = 1e-5  # of the eigenvalues in the Jacobian covariance, as published
-_FEED_FORWARD = ("gate", "up", "middle", "down")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class Batch:
         if self.tokens is None:
             generator = torch.Generator().manual_seed(self.seed)
             shape = (self.sequences, min(self.length, architecture.n_positions))
+            if min(shape) < 2:
+                raise UsageError(f"scores need 2 sequences of 2 tokens; there are {shape[0]} of {shape[1]}")
             return torch.randint(architecture.vocab_size, shape, generator=generator).to(self.device)
         ids = np.asarray(self.tokens)
         if ids.ndim != 2 or min(ids.shape) < 2 or not np.issubdtype(ids.dtype, np.integer):
@@ -75,19 +76,19 @@ class Model:
         self.network = Network(architecture, source, dtype).to(batch.device)
         self.ids = batch.of(architecture)
         self.matrices = {
-            weight.name: weight.role
+            weight.name: weight.sublayer
             for weight in weights(architecture)
             if weight.layer is not None and weight.kind in ("matrix", "convolution")
         }
         self._gradients: dict[str, Tensor] | None = None
 
-    def parameters(self, *roles: str, but: Sequence[str] = ()) -> list[tuple[Tensor, Tensor]]:
-        """Matrices of the layers, of these roles or of all, with their gradients."""
+    def parameters(self, sublayer: str | None = None) -> list[tuple[Tensor, Tensor]]:
+        """Matrices of the layers, of ``attention``, ``feed_forward`` or both, with their gradients."""
         gradients = self.gradients()
         return [
             (self.network.by_name[name].detach(), gradients[name])
-            for name, role in self.matrices.items()
-            if (not roles or role in roles) and role not in but
+            for name, found in self.matrices.items()
+            if sublayer in (None, found)
         ]
 
     def gradients(self) -> dict[str, Tensor]:
@@ -159,7 +160,7 @@ def _synflow(model: Model) -> float:
     chosen = [linear.by_name[name] for name in model.matrices]
     gradients = torch.autograd.grad(linear.head(linear.decode(ones)).sum(), chosen, materialize_grads=True)
     flow = abs(_total((p.detach() * g).sum() for p, g in zip(chosen, gradients, strict=True)))
-    return math.log(flow) if flow > 0 else -math.inf
+    return math.log(flow) if 0 < flow < math.inf else math.nan  # too deep for float64, above all
 
 
 def _jacobian_covariance(model: Model) -> float:
@@ -173,12 +174,12 @@ def _jacobian_covariance(model: Model) -> float:
 def _synaptic_diversity(model: Model) -> float:
     return _total(
         torch.linalg.matrix_norm(weight, "nuc") * torch.linalg.matrix_norm(gradient, "nuc")
-        for weight, gradient in model.parameters(but=_FEED_FORWARD)
+        for weight, gradient in model.parameters("attention")
     )
 
 
 def _synaptic_saliency(model: Model) -> float:
-    return _total((weight * gradient).abs().sum() for weight, gradient in model.parameters(*_FEED_FORWARD))
+    return _total((weight * gradient).abs().sum() for weight, gradient in model.parameters("feed_forward"))
 
 
 def _attention_confidence(model: Model) -> float:
@@ -250,6 +251,8 @@ def zero_cost(
     ------
     UsageError
         For an unknown name, tokens that do not fit, or a device that PyTorch does not have.
+    MeasurementError
+        When a score cannot be computed, for want of memory for example.
     """
     start = time.perf_counter()
     try:
@@ -264,6 +267,10 @@ def zero_cost(
         if name not in SCORES:
             raise UsageError(f"unknown proxy '{name}'; expected one of {', '.join(SCORES)}")
         start = time.perf_counter()
-        value = SCORES[name](model)
+        try:
+            value = SCORES[name](model)
+        except (RuntimeError, MemoryError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise MeasurementError(f"{name} could not be computed for {architecture}: {reason}") from None
         found[name] = (value, built + time.perf_counter() - start)
     return found

@@ -143,6 +143,11 @@ TEST(Architecture, MixedLayers) {
   EXPECT_EQ(rejection(flexibert, [](Architecture&) {}), "");
   EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.layers[0].n_ff = 0; }),
             "n_ff of layer 0 is 0; it must be from 1 to 64");
+  EXPECT_EQ(rejection(flexibert,
+                      [](Architecture& a) {
+                        a.layers[0] = {.n_head = 1, .n_kv_head = 1, .d_ff = 64, .mixer = Mixer::convolution_9};
+                      }),
+            "n_head of layer 0 is 1; convolution_9 has half the heads, so it must be even");
   EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.head_dim = 8; }),
             "head_dim is 8; heads of flexibert are d_model / n_head wide: leave it at 0");
   EXPECT_EQ(rejection(flexibert, [](Architecture& a) { a.tie_embedding = false; }),

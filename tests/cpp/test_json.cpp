@@ -62,7 +62,7 @@ Architecture random_architecture(Random& random) {
     lts::Layer& layer = a.layers.back();
     if (a.family->only_d_ff != 0) layer.d_ff = a.family->only_d_ff;
     if (a.family->mixed) {
-      layer.mixer = static_cast<lts::Mixer>(random.below(lts::n_mixers));
+      layer.mixer = static_cast<lts::Mixer>(random.below(layer.n_head % 2 == 0 ? lts::n_mixers : 4));
       layer.n_ff = 1 + random.below(5);
     }
   }

@@ -141,7 +141,7 @@ std::int64_t flexibert_layer(std::int64_t H, const Layer& l) {
 
 TEST(Weights, FlexibertCounts) {
   for (int m = 0; m < n_mixers; ++m) {
-    for (const std::int64_t n_head : {1, 2, 4}) {
+    for (const std::int64_t n_head : {2, 4, 8}) {
       for (const std::int64_t n_ff : {1, 3}) {
         const Layer layer{
             .n_head = n_head, .n_kv_head = n_head, .d_ff = 512, .n_ff = n_ff, .mixer = static_cast<Mixer>(m)};

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import lts
-from lts.errors import UsageError
+from lts.cli import ranking
+from lts.errors import MeasurementError, UsageError
 from lts.export import export
-from lts.proxies import CLOSED_FORMS, PROXIES, rank
+from lts.proxies import CLOSED_FORMS, PROXIES, Scored, rank, score
 from lts.tables import read_table
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
@@ -210,7 +211,7 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
     ("content", "arguments", "sentence"),
     [
         (None, ("--quality", "speed:min"), "has no column 'speed'; expected one of loss, size, same"),
-        (None, ("--quality", "words:min"), "has no column 'words'"),
+        (None, ("--quality", "words:min"), "has no numbers in its column 'words'"),
         (None, ("--quality", "loss"), "--quality"),
         (None, ("--quality", "same:max"), "not the same for all architectures"),
         (None, ("--quality", "loss:min", "--proxy", "magic"), "unknown proxy 'magic'; expected all, or of decoder"),
@@ -227,6 +228,16 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
         ("hidden_size,encoder_layers,glue\n", ("--quality", "glue:max", "--family", "gpt2"), "not of gpt2"),
         ("hidden_size,encoder_layers,glue\n128,[],3\n", ("--quality", "glue:max"), "line 2: n_layer is 0"),
         ("hidden_size,encoder_layers,glue\n128,x,3\n", ("--quality", "glue:max"), "line 2: "),
+        ("hidden_size,encoder_layers,glue\n128,[{}],3\n", ("--quality", "glue:max"), "must be a list of objects with"),
+        ("architecture,loss\n{}\n", ("--quality", "loss:min"), "line 2: it has fewer columns than the first"),
+        ("embed_dim,mlp_ratio,n_head,bias,ppl\n64,[2],[2],maybe,3\n", ("--quality", "ppl:min"), "bias is 'maybe'"),
+        (
+            "embed_dim,mlp_ratio,n_head,n_layer,bias,ppl\n64,[2],[2],3,1,3\n".replace("[2],[2]", '"[2,2]","[2,2]"'),
+            ("--quality", "ppl:min"),
+            "n_layer is 3, but 2 are listed",
+        ),
+        ('{"architecture": {}}\n', ("--quality", "loss:min"), "line 1: no trial with 'architecture' and 'values'"),
+        (None, ("--quality", "loss:min", "--alpha", "inf"), "--alpha is inf; it must be finite"),
         (b"\x1f\x8bnot gzip", ("--quality", "loss:min"), "is no CSV file"),
     ],
 )
@@ -242,6 +253,39 @@ def test_tables_that_are_wrong(
     assert result.returncode == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_trials_as_json_lines(tmp_path: Path) -> None:
+    """What `lts-engine front -o jsonl` prints."""
+    lines = [
+        json.dumps({"trial": i, "architecture": a.to_dict(), "values": {"loss": 1 / lts.decoder_params(a), "x": i}})
+        for i, a in enumerate(sampled(8))
+    ]
+    path = tmp_path / "front.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    result = run("proxy", "evaluate", path, "--quality", "loss:min", "--proxy", "decoder_params", "-o", "json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)[0]["spearman"] == 1.0
+
+
+def test_alpha_of_the_weighted_proxies() -> None:
+    architectures = sampled(5)
+    scored = score(architectures, ["zerolm", "geometric", "decoder_params"], alpha=0.9)
+    assert scored["zerolm"].values == [lts.zerolm(a, alpha=0.9) for a in architectures]
+    assert scored["geometric"].values == [lts.geometric(a, alpha=0.9) for a in architectures]
+    assert scored["decoder_params"].values == [lts.decoder_params(a) for a in architectures]
+
+
+def test_a_proxy_without_a_number_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"synflow": Scored([1.0, math.nan], 0.1), "snip": Scored([1.0, 2.0], 0.1)}
+    monkeypatch.setattr("lts.proxies.score", lambda *_, **__: dict(scores))
+    assert list(ranking.scored(sampled(2), scores, None)) == ["snip"]
+    assert "synflow left out: it gives no number for 1 architecture" in capsys.readouterr().err
+    del scores["snip"]
+    with pytest.raises(MeasurementError, match="no proxy gives a number"):
+        ranking.scored(sampled(2), scores, None)
 
 
 def test_list_and_objectives() -> None:
@@ -260,7 +304,10 @@ def test_alpha_command(tmp_path: Path) -> None:
     (record,) = json.loads(result.stdout)
     assert record["labelled"]
     assert -1.5 <= record["alpha"] <= 1.5
-    assert record["spearman_chosen"] >= record["spearman_middle"] - 0.3
+    assert record["spearman_chosen"] > record["spearman_middle"]
+    evaluated = ("proxy", "evaluate", table, "--quality", "loss:min", "--proxy", "zerolm", "-o", "json")
+    with_alpha = json.loads(run(*evaluated, "--alpha", str(record["alpha"]), "--bootstrap", "0").stdout)[0]["spearman"]
+    assert with_alpha > json.loads(run(*evaluated, "--bootstrap", "0").stdout)[0]["spearman"]
     (record,) = json.loads(run("proxy", "alpha", table, "--sample", "20", "-o", "json").stdout)
     assert not record["labelled"]
     assert "spearman_chosen" not in record

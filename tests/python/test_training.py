@@ -12,7 +12,7 @@ import pytest
 from reference_models import REASON
 
 import lts
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
 
 torch = pytest.importorskip("torch", reason=REASON)
 
@@ -149,10 +149,10 @@ def test_losses_that_are_no_numbers_fail() -> None:
     assert all(math.isfinite(point[2]) for point in trained.curve)
 
 
-def test_memory_that_runs_out_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_is_no_failure_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: Trainer, number: int) -> torch.Tensor:
         raise torch.OutOfMemoryError("not enough memory\nmore lines")
 
     monkeypatch.setattr(Trainer, "step", fails)
-    trained = train(tiny(), Corpus.of(TEXT, LENGTH), RECIPE)
-    assert (trained.state, trained.error) == ("failed", "not enough memory")
+    with pytest.raises(MeasurementError, match=r"training on cpu stopped: not enough memory$"):
+        train(tiny(), Corpus.of(TEXT, LENGTH), RECIPE)

@@ -18,7 +18,7 @@ import pytest
 from reference_models import REASON
 
 import lts
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
 from lts.proxies import PROXIES
 from lts.stratified import interleaved, stratified
 from lts.tables import read_table
@@ -26,7 +26,7 @@ from lts.uninterrupted import uninterrupted
 
 torch = pytest.importorskip("torch", reason=REASON)
 
-from lts.training import Recipe, Trainer  # noqa: E402
+from lts.training import Corpus, Recipe, Trainer  # noqa: E402
 from lts.validation import Experiment  # noqa: E402
 
 SPACE = lts.SearchSpace.load("gpt2-tiny")
@@ -55,8 +55,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def budget(models: int, steps: int) -> float:
-    """Seconds for that many steps, as planning sees it: a look at the held-out text is six of them."""
-    return (steps + 6.5) * models / 0.9
+    """Seconds for that many steps, as planning sees it: a held-out batch is 0.4 of one."""
+    look = 0.4 * len(Corpus.of(TEXT, RECIPE.length).valid) / RECIPE.batch
+    return (steps + look + 0.5) * models / 0.9
 
 
 def losses(directory: Path) -> dict[int, float]:
@@ -200,6 +201,22 @@ def test_models_that_fail_are_recorded(tmp_path: Path, monkeypatch: pytest.Monke
         assert {record["state"] for record in run.records.values()} == {"failed"}
         assert all("loss is" in record["error"] for record in run.records.values())
     assert len(losses(tmp_path)) == 6
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_device_that_gives_up_spoils_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with experiment(tmp_path) as run:
+        with monkeypatch.context() as patch:
+
+            def fails(self: Trainer, number: int) -> torch.Tensor:
+                raise torch.OutOfMemoryError("no memory")
+
+            patch.setattr(Trainer, "step", fails)
+            with pytest.raises(MeasurementError, match="training on cpu stopped: no memory"):
+                run.run(budget(6, 20))
+        assert run.records == {}
+        assert run.run(budget(6, 20))
+        assert {record["state"] for record in run.records.values()} == {"complete"}
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -89,7 +88,7 @@ constexpr void visit_mixer_weights(const Architecture& a, const Layer& layer, Em
     emit(role, WeightKind::bias, 1, out);
   };
   const std::int64_t taps = kernel_of(layer.mixer);
-  const std::int64_t half = std::max<std::int64_t>(1, layer.n_head / 2);
+  const std::int64_t half = layer.n_head / 2;
   const std::int64_t width = taps == 0 ? d : half * (d / layer.n_head);
   if (layer.mixer != Mixer::fourier && layer.mixer != Mixer::cosine) {
     for (const Role role : {Role::query, Role::key, Role::value}) linear(role, width);

@@ -54,8 +54,9 @@ def evaluate(
         typer.Option(help="NumPy file of token ids [sequences, length] for gradients.", show_default="random ones"),
     ] = None,
     device: Annotated[str, typer.Option(help="Of gradients: cpu or cuda.")] = "cpu",
+    alpha: Annotated[float, typer.Option(help="Weight of attention in geometric and zerolm.")] = 0.5,
     bootstrap: Annotated[int, typer.Option(help="Resamples for the 95 % intervals.", min=0, max=10_000)] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the resamples and of random tokens.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the resamples and of random tokens.", min=0, max=2**63 - 1)] = 0,
     html: Annotated[
         Path | None, typer.Option(help="Also write one HTML file; it needs no network to read.", show_default=False)
     ] = None,
@@ -68,6 +69,8 @@ def evaluate(
     from lts.proxies import CLOSED_FORMS, PROXIES, check_quality, rank
     from lts.tables import read_table
 
+    if not math.isfinite(alpha):
+        raise UsageError(f"--alpha is {alpha}; it must be finite")
     goal = _goal(quality)
     names = list(CLOSED_FORMS) if not proxy else [p.name for p in PROXIES] if "all" in proxy else proxy
     if unknown := [name for name in names if name not in [p.name for p in PROXIES]]:
@@ -86,7 +89,7 @@ def evaluate(
     kept = _kept(truth, costs, rows)
     check_quality([truth[i] for i in kept])  # before what may take long
     architectures = [found.architectures[i] for i in kept]
-    scores = scored(architectures, names, batch)
+    scores = scored(architectures, names, batch, alpha)
     rankings = [
         rank(
             architectures,
@@ -132,7 +135,7 @@ def alpha(
     ] = None,
     family: FamilyOption = None,
     sample: Annotated[int, typer.Option(help="Rows to choose from; the others judge.", min=4)] = 50,
-    seed: Annotated[int, typer.Option(help="Of the sample.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the sample.", min=0, max=2**63 - 1)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
     """Choose the weight of attention against feed-forward networks in zerolm, from a sample of a table.
@@ -176,7 +179,7 @@ def capacity(
         Path | None, typer.Option(help="Its weights: model.safetensors.", show_default="random ones")
     ] = None,
     alpha: Annotated[float, typer.Option(help="Weight of attention against feed-forward networks.")] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of random weights.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of random weights.", min=0, max=2**63 - 1)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
     """zerolm by its definition, with the singular values of real weights, beside its closed form."""

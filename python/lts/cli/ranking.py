@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "tied", "time each", "front")
 
 
-def scored(architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None) -> dict[str, Scored]:
-    """`lts.proxies.score`, with a bar on a terminal."""
+def scored(
+    architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None, alpha: float = 0.5
+) -> dict[str, Scored]:
+    """`lts.proxies.score`, with a bar on a terminal; proxies without a number for an architecture are left out."""
+    import typer
+
+    from lts.errors import MeasurementError
     from lts.proxies import score
+    from lts.text import plural
 
     with ExitStack() as stack:
         progress = None
@@ -32,7 +38,14 @@ def scored(architectures: Sequence[Architecture], names: Iterable[str], batch: B
             bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
             task = bar.add_task("scoring", total=len(architectures))
             progress = lambda done: bar.update(task, completed=done)  # noqa: E731
-        return score(architectures, names, batch=batch, progress=progress)
+        found = score(architectures, names, alpha=alpha, batch=batch, progress=progress)
+    for name, each in list(found.items()):
+        if n := sum(not math.isfinite(value) for value in each.values):
+            typer.echo(f"{name} left out: it gives no number for {plural(n, 'architecture')}", err=True)
+            del found[name]
+    if not found:
+        raise MeasurementError("no proxy gives a number for all architectures")
+    return found
 
 
 def results(rankings: Sequence[Ranking], title: str) -> Results:

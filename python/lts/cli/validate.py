@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +69,7 @@ def validate(
     from lts.validation import Experiment
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    _tell(f"choosing {models} models of {known.name}")
     directory = output_dir or Path(f"{known.name}-validation")
     interrupted = done = False
     with Experiment(
@@ -88,17 +90,14 @@ def validate(
             interrupted = True
         complete, n = experiment.complete, len(experiment.architectures)
         if interrupted:
-            typer.echo(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes", err=True)
+            _tell(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
         elif not done:
-            typer.echo(
-                f"the budget is over with {len(experiment.records)} of {n} models; the same command goes on", err=True
-            )
+            _tell(f"the budget is over with {len(experiment.records)} of {n} models; the same command goes on")
         if len(complete) >= LEAST_MODELS:
             _print(complete, experiment, known.name, output)
-        typer.echo(
+        _tell(
             f"models: {directory / 'models.jsonl'}  (lts-engine proxy evaluate {directory / 'table.csv'} "
-            "--quality valid_loss:min)",
-            err=True,
+            "--quality valid_loss:min)"
         )
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -109,6 +108,12 @@ def validate(
             f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--budget), "
             "or see why models failed"
         )
+
+
+def _tell(text: str) -> None:
+    """On stderr; a reader that has gone does not end the training."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 def _size(text: str) -> int:
@@ -139,14 +144,13 @@ def _announce(experiment: Experiment, name: str, asked: int) -> None:
 
     sizes = [decoder_params(a) for a in experiment.architectures]
     if len(sizes) < asked:
-        typer.echo(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}", err=True)
-    typer.echo(
+        _tell(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}")
+    _tell(
         f"training {plural(len(sizes), 'model')} of {name} with {grouped(sizes[0])} to {grouped(sizes[-1])} decoder "
-        f"parameters on {grouped(experiment.corpus.n_bytes)} bytes, on {experiment.device}",
-        err=True,
+        f"parameters on {grouped(experiment.corpus.n_bytes)} bytes, on {experiment.device}"
     )
     if experiment.plan is not None:
-        typer.echo(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there", err=True)
+        _tell(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there")
 
 
 def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, output: Format) -> None:
@@ -214,7 +218,7 @@ class _Live:
         if self._live is not None:
             self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            typer.echo(line, err=True)
+            _tell(line)
 
     def _say_plan(self, progress: Progress) -> None:
         from lts.text import plural

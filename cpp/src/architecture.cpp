@@ -178,8 +178,9 @@ const Family& family(std::string_view name) {
 std::string_view mixer_name(Mixer mixer) noexcept { return kMixerNames[static_cast<std::size_t>(mixer)]; }
 
 Mixer mixer(std::string_view name) {
-  const auto found = std::find(kMixerNames.begin(), kMixerNames.end(), name);
-  if (found != kMixerNames.end()) return static_cast<Mixer>(found - kMixerNames.begin());
+  for (std::size_t i = 0; i < kMixerNames.size(); ++i) {
+    if (kMixerNames[i] == name) return static_cast<Mixer>(i);
+  }
   std::string known;
   for (const std::string_view each : kMixerNames) known.append(known.empty() ? "" : ", ").append(each);
   throw_invalid({"unknown mixer '", name, "'; expected one of ", known});

@@ -206,3 +206,13 @@ def test_export_imports_no_torch(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_encoders_are_json_only(tmp_path: Path) -> None:
+    encoder = lts.Architecture("flexibert", 100, 16, 32, n_head=2, d_ff=48, n_layer=2, mixer="fourier", n_ff=3)
+    for formats in (["onnx"], ["hf"], ["json", "hf"]):
+        with pytest.raises(UsageError, match="flexibert is an encoder; only decoders are exported"):
+            export(encoder, tmp_path, formats=formats)
+    assert list(tmp_path.iterdir()) == []
+    (path,) = export(encoder, tmp_path, formats=["json"])
+    assert lts.Architecture.from_json(path.read_text()) == encoder

@@ -44,6 +44,10 @@ ARCHITECTURES = {
     "llama-tied": llama(tie_embedding=True),
     "llama-mha": llama(n_kv_head=None),
     "llama-head_dim": llama(head_dim=10),
+    **{
+        family: lts.Architecture(family, 131, 40, 32, n_head=[4, 2, 1], d_ff=[48, 20, 64], head_dim=12)
+        for family in ("hw_gpt", "hw_gpt_gated", "hw_gpt_gated_bias")
+    },
     "xl-div1": transformer_xl(),
     "xl-div1-narrow": transformer_xl(d_embed=16),
     "xl-div1-narrow-tied": transformer_xl(d_embed=16, tie_projs=[True, True, True]),

@@ -146,9 +146,14 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
     return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED))
 
 
-def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+def check_decoder(architecture: Architecture) -> None:
+    """Raise `UsageError` for an encoder, which has neither an output layer nor a decode step."""
     if architecture.traits.encoder:
         raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
+
+
+def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+    check_decoder(architecture)
     if phase not in PHASES:
         raise UsageError(f"unknown phase '{phase}'; expected one of {', '.join(PHASES)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.decoder import PHASES, decoder_graph, finish
+from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
 from lts.export.huggingface import config, safetensors_header, tensors
 from lts.export.weights import (
     INLINE_BYTES,
@@ -67,6 +67,8 @@ def export(
     for name in formats:
         if name not in _WRITERS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
+    if formats != ("json",):
+        check_decoder(architecture)
     source = RandomWeights(seed) if weights is None else weight_source(weights)
     if not isinstance(source, ArrayWeights):
         raise UsageError(f"{type(source).__name__} has no numbers of its own to export; give arrays, or nothing")

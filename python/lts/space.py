@@ -79,7 +79,7 @@ def _options(document: Mapping[str, Any], where: str, default_name: str) -> dict
         raise UsageError(f"{where}: schema is {schema!r}; this version reads schema {SCHEMA}")
     family = document.get("family")
     known = [f.name for f in families() if not f.encoder]
-    if family not in known:
+    if family not in [f.name for f in families()]:
         problem = "'family' is missing" if family is None else f"unknown family {family!r}"
         raise UsageError(f"{where}: {problem}; expected one of {', '.join(known)}")
     options: dict[str, Any] = {"name": _string(document, "name", where, default_name), "family": family}

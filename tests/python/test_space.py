@@ -222,6 +222,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("n_head = 2\n", ""), r"\[choices\]: 'n_head' is missing"),
         (replaced("{min = 1, max = 3}", "{min = 1}"), r"'n_layer': a range needs 'min' and 'max'"),
         # wrong values at the top
+        (replaced('"gpt2"', '"flexibert"'), r"family is flexibert; there are no search spaces of encoders"),
         (replaced('"gpt2"', '"bert"'), r"unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt"),
         (replaced('"gpt2"', "3"), r"unknown family 3; expected one of"),
         (replaced('"gpt2"', '["gpt2"]'), r"unknown family \['gpt2'\]"),

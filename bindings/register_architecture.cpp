@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "convert.hpp"
+#include "layers.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -15,72 +16,6 @@ using lts::Architecture;
 using State = py::typing::Tuple<py::str>;
 
 namespace {
-
-/// Mixers as numbers, from one name or a sequence of them.
-std::vector<std::int64_t> to_mixers(py::handle given) {
-  std::vector<std::int64_t> values;
-  const auto add = [&values](py::handle name) {
-    if (!py::isinstance<py::str>(name)) throw py::type_error("mixer must be text, or a sequence of it");
-    values.push_back(static_cast<std::int64_t>(lts::mixer(name.cast<std::string>())));
-  };
-  if (is_sequence(given)) {
-    for (const py::handle name : given) add(name);
-  } else {
-    add(given);
-  }
-  return values;
-}
-
-/// One dimension of the layers: a value for all, or one value each.
-struct PerLayer {
-  std::string_view name;
-  std::vector<std::int64_t> values;
-  bool scalar;
-
-  PerLayer(std::string_view name_, py::handle given) : name(name_), scalar(!is_sequence(given)) {
-    if (name == "mixer") {
-      values = to_mixers(given);
-    } else if (scalar) {
-      values = {to_int64(given, name)};
-    } else {
-      values = to_int64s(given, name);
-    }
-  }
-  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
-  [[nodiscard]] std::int64_t at(std::size_t layer) const { return scalar ? values[0] : values[layer]; }
-};
-
-std::vector<lts::Layer> make_layers(py::handle n_layer, const PerLayer& n_head, const PerLayer& n_kv_head,
-                                    const PerLayer& d_ff, const PerLayer& mixer, const PerLayer& n_ff) {
-  std::optional<std::int64_t> depth;
-  std::string source = "n_layer";
-  if (!n_layer.is_none()) depth = to_int64(n_layer, "n_layer");
-  if (depth && (*depth < 1 || *depth > lts::max_layers)) {
-    lts::throw_invalid(
-        {"n_layer is ", std::to_string(*depth), "; it must be from 1 to ", std::to_string(lts::max_layers)});
-  }
-  for (const PerLayer* p : {&n_head, &n_kv_head, &d_ff, &mixer, &n_ff}) {
-    if (p->scalar) continue;
-    if (depth && *depth != p->size()) {
-      const std::string expected = std::to_string(*depth);
-      lts::throw_invalid({p->name, " has ", std::to_string(p->size()), " entries, but ", source,
-                          source == "n_layer" ? " is " : " has ", expected, "; there must be one per layer"});
-    }
-    if (!depth) source = p->name;
-    depth = p->size();
-  }
-  if (!depth)
-    lts::throw_invalid({"n_layer is missing; it is needed when n_head, n_kv_head and d_ff are single numbers"});
-  std::vector<lts::Layer> layers(static_cast<std::size_t>(*depth));
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    layers[l] = {.n_head = n_head.at(l),
-                 .n_kv_head = n_kv_head.at(l),
-                 .d_ff = d_ff.at(l),
-                 .n_ff = n_ff.at(l),
-                 .mixer = static_cast<lts::Mixer>(mixer.at(l))};
-  }
-  return layers;
-}
 
 Architecture make_architecture(const std::string& family, const Int& vocab_size, const Int& n_positions,
                                const Int& d_model, const IntOrInts& n_head, const IntOrInts& d_ff,

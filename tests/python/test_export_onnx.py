@@ -283,7 +283,7 @@ def test_memory_may_be_cut_as_transformer_xl_does() -> None:
     assert cut["new_mems.0"].shape == (1, 5, 32)
 
 
-@pytest.mark.parametrize("family", [family.name for family in lts.families()])
+@pytest.mark.parametrize("family", [family.name for family in lts.families() if not family.encoder])
 def test_counts_of_1000_random_architectures(family: str) -> None:
     source = random.Random(7)
     structure = StructureOnly()

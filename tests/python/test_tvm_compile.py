@@ -66,6 +66,7 @@ ODD = {
     "gpt2": lts.Architecture("gpt2", VOCAB_SIZE, 64, 60, n_head=[3, 2], d_ff=[100, 77]),  # heads of 20 and 30
     "gpt2-17": lts.Architecture("gpt2", 300, 64, 34, n_head=2, d_ff=50, n_layer=1),
     "llama": lts.Architecture("llama", VOCAB_SIZE, 64, 60, n_head=[3, 6], d_ff=[100, 30], n_kv_head=[1, 2]),
+    "gated": lts.Architecture("hw_gpt_gated_bias", 300, 64, 60, n_head=[3, 1], d_ff=[100, 30], head_dim=16),
     "transformer_xl": lts.Architecture(
         "transformer_xl", 300, 64, 68, n_head=4, d_ff=77, n_layer=1, d_embed=32, div_val=2, cutoffs=[100, 300]
     ),
@@ -83,6 +84,8 @@ ODD = {
         ("llama", "prefill", 17, 2),
         ("llama", "decode", 6, 1),
         ("llama", "decode", 6, 3),
+        ("gated", "prefill", 17, 1),
+        ("gated", "decode", 6, 1),
         ("transformer_xl", "prefill", 17, 2),
         ("transformer_xl", "decode", 6, 1),
     ],

@@ -77,7 +77,9 @@ def enumerate_all(o: dict[str, Any]) -> list[Architecture]:
     for d_model, d_embed, div_val, n_layer in outer:
         for chosen in itertools.product(layers, repeat=n_layer):
             n_head, n_kv_head, d_ff = (list(column) for column in zip(*chosen, strict=True))
-            shared = (("shared_n_head", n_head), ("shared_n_kv_head", n_kv_head), ("shared_d_ff", d_ff))
+            # Without choices of its own, n_kv_head follows n_head, and there is nothing to share.
+            own_kv = n_kv_head if o.get("n_kv_head") else []
+            shared = (("shared_n_head", n_head), ("shared_n_kv_head", own_kv), ("shared_d_ff", d_ff))
             if any(o.get(key) and len(set(values)) > 1 for key, values in shared):
                 continue
             if min(d_ff) < o["min_ff_ratio"] * d_model:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import lts
+from lts import tables
 from lts.estimate.fit import read_table
 
 LTS_TABLES = {
@@ -40,19 +37,6 @@ def lts_table(name: str) -> list[tuple[lts.Architecture, dict[str, float]]]:
 
 def hwgpt_table(path: Path | None = None) -> list[tuple[lts.Architecture, dict[str, float]]]:
     """Architectures of HW-GPT-S with their columns. With biases they are gpt2, without hw_gpt; heads are 64 wide."""
-    rows = []
-    with gzip.open(path or folder() / "hwgpt" / HWGPT, "rt") as file:
-        for row in csv.DictReader(file):
-            d_model = int(row["embed_dim"])
-            architecture = lts.Architecture(
-                "gpt2" if row["bias"] == "1" else "hw_gpt",
-                vocab_size=50254,
-                n_positions=1024,
-                d_model=d_model,
-                head_dim=64,
-                n_head=json.loads(row["n_head"]),
-                d_ff=[ratio * d_model for ratio in json.loads(row["mlp_ratio"])],
-            )
-            values: dict[str, Any] = {name: float(row[name]) for name in ("ppl", *HWGPT_COLUMNS.values())}
-            rows.append((architecture, values))
-    return rows
+    table = tables.read_table(path or folder() / "hwgpt" / HWGPT)
+    columns = {name: table.column(name) for name in ("ppl", *HWGPT_COLUMNS.values())}
+    return [(a, {name: column[i] for name, column in columns.items()}) for i, a in enumerate(table.architectures)]

@@ -10,7 +10,8 @@ import numpy as np
 
 from lts._core import Architecture, spearman, weights, zerolm
 from lts.errors import UsageError
-from lts.export.weights import ArrayWeights, Weights, weight_source
+from lts.export.weights import Weights, array_source
+from lts.proxies import check_quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,10 +52,7 @@ def capacity(architecture: Architecture, source: Weights = None) -> Capacity:
     UsageError
         For weights that do not fit the architecture, or are not finite.
     """
-    arrays = weight_source(source)
-    if not isinstance(arrays, ArrayWeights):
-        raise UsageError(f"capacity needs weights as arrays, not {type(arrays).__name__}")
-    arrays.check(architecture)
+    arrays = array_source(architecture, source)
     sums = {"attention": 0.0, "feed_forward": 0.0}
     for weight in weights(architecture):
         if weight.kind == "matrix" and weight.sublayer is not None:
@@ -103,8 +101,7 @@ def choose_alpha(architectures: Sequence[Architecture], quality: Sequence[float]
         truth = np.asarray(quality, dtype=np.float64)
         if len(truth) != len(architectures):
             raise UsageError(f"{len(architectures)} architectures, but a quality for {len(truth)}")
-        if not np.isfinite(truth).all() or np.ptp(truth) == 0:
-            raise UsageError("the quality must be finite, and not the same for all architectures")
+        check_quality(quality)
         references = [truth]
     else:
         references = [part for part in (attention, feed_forward) if np.ptp(part) > 0]

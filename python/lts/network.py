@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts._core import Architecture, weights
 from lts.errors import UsageError
-from lts.export.weights import ArrayWeights, RandomWeights, Weights, weight_source
+from lts.export.weights import Weights, array_source
 
 try:
     import torch
@@ -55,10 +55,7 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture, source: Weights = None, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        arrays = weight_source(RandomWeights(0) if source is None else source)
-        if not isinstance(arrays, ArrayWeights):
-            raise UsageError(f"a network needs weights as arrays, not {type(arrays).__name__}")
-        arrays.check(architecture)
+        arrays = array_source(architecture, source)
         self.architecture = architecture
         self.by_name: dict[str, nn.Parameter] = {}
         for weight in weights(architecture):

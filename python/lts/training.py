@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lts._core import Architecture, weights
-from lts.errors import MeasurementError, UsageError
+from lts.errors import MeasurementError, UsageError, first_line
 from lts.export.weights import RandomWeights
 from lts.network import Network
 
@@ -225,8 +225,7 @@ def train(
 
 def gave_up(error: Exception, device: str) -> MeasurementError:
     """What PyTorch raises, memory that runs out included, in one sentence."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return MeasurementError(f"training on {device} stopped: {reason}")
+    return MeasurementError(f"training on {device} stopped: {first_line(error)}")
 
 
 class _Run:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lts._core import Architecture, weights
-from lts.errors import MeasurementError, UsageError
+from lts.errors import MeasurementError, UsageError, first_line
 from lts.export.weights import Weights
 from lts.network import Network
 
@@ -258,9 +258,7 @@ def zero_cost(
     try:
         model = Model(architecture, batch or Batch(), source)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"the model of {architecture.family} could not be made: {str(error).splitlines()[0]}"
-        ) from None
+        raise UsageError(f"the model of {architecture.family} could not be made: {first_line(error)}") from None
     built = time.perf_counter() - start
     found = {}
     for name in names:
@@ -270,7 +268,6 @@ def zero_cost(
         try:
             value = SCORES[name](model)
         except (RuntimeError, MemoryError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise MeasurementError(f"{name} could not be computed for {architecture}: {reason}") from None
+            raise MeasurementError(f"{name} could not be computed for {architecture}: {first_line(error)}") from None
         found[name] = (value, built + time.perf_counter() - start)
     return found

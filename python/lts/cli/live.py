@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -13,7 +13,31 @@ if TYPE_CHECKING:
     from lts.study import Progress, Study
 
 
-class Live:
+class Display:
+    """What is rewritten in place on stderr while a block runs; `live` is None where stderr is no terminal."""
+
+    def __init__(self, first: str) -> None:
+        self._first = first
+        self.live: Any = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live as RichLive
+
+            self.live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self.live.start()
+            self.live.update(self._first, refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+
+class Live(Display):
     """Shows the trials, the front, its hypervolume and the time left. Use as a context manager and a callback.
 
     Parameters
@@ -25,34 +49,18 @@ class Live:
     """
 
     def __init__(self, study: Study, interval: float = 0.0) -> None:
+        super().__init__("evaluating the first candidate")
         self._study = study
         self._interval = interval
-        self._live: Any = None
         self._shown = -math.inf
-
-    def __enter__(self) -> Live:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live as RichLive
-
-            self._live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self._live.start()
-            self._live.update("evaluating the first candidate", refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
         last = progress.n_finished == progress.trials
         if progress.seconds - self._shown < self._interval and progress.trial.state != "failed" and not last:
             return
         self._shown = progress.seconds
-        if self._live is not None:
-            self._live.update(self._table(progress), refresh=True)
+        if self.live is not None:
+            self.live.update(self._table(progress), refresh=True)
         else:
             typer.echo(self._line(progress), err=True)
 

@@ -6,16 +6,15 @@ import math
 import os
 import re
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lts.cli.arguments import Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
+from lts.cli.live import Display
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,29 +173,13 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
     emit(results(shown, title), output)
 
 
-class _Live:
+class _Live(Display):
     """Progress on stderr: one line that changes on a terminal, elsewhere a line for every finished model."""
 
     def __init__(self, experiment: Experiment) -> None:
+        super().__init__("timing a few steps of every model")
         self._experiment = experiment
-        self._live: Any = None
         self._planned = False
-
-    def __enter__(self) -> _Live:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self._live.start()
-            self._live.update("timing a few steps of every model", refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __call__(self, progress: Progress) -> None:
         if not self._planned:
@@ -204,19 +187,19 @@ class _Live:
             self._say_plan(progress)
         if progress.record is not None:
             self._say(self._line(progress, progress.record))
-        elif self._live is not None:
+        elif self.live is not None:
             from lts.text import duration as spelled
 
             loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
-            self._live.update(
+            self.live.update(
                 f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
                 f"time left {spelled(max(0.0, progress.left))}",
                 refresh=True,
             )
 
     def _say(self, line: str) -> None:
-        if self._live is not None:
-            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self.live is not None:
+            self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             _tell(line)
 

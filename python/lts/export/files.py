@@ -19,10 +19,10 @@ from lts.export.weights import (
     RandomWeights,
     Tensor,
     Weights,
+    array_source,
     external,
     inline,
     offsets,
-    weight_source,
 )
 
 WEIGHTS_FILE = "weights.bin"
@@ -69,10 +69,7 @@ def export(
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
     if formats != ("json",):
         check_decoder(architecture)
-    source = RandomWeights(seed) if weights is None else weight_source(weights)
-    if not isinstance(source, ArrayWeights):
-        raise UsageError(f"{type(source).__name__} has no numbers of its own to export; give arrays, or nothing")
-    source.check(architecture)
+    source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
     with _staged(Path(directory)) as stage:
         for name in formats:
             _WRITERS[name](architecture, source, stage)

@@ -177,6 +177,15 @@ def weight_source(given: Weights) -> WeightSource:
     return given
 
 
+def array_source(architecture: Architecture, given: Weights, purpose: str = "compute with") -> ArrayWeights:
+    """The source as one that has arrays, which fit the architecture. Raises `UsageError` for any other."""
+    source = weight_source(given)
+    if not isinstance(source, ArrayWeights):
+        raise UsageError(f"{type(source).__name__} has no numbers of its own to {purpose}; give arrays, or nothing")
+    source.check(architecture)
+    return source
+
+
 def offsets(tensors: Sequence[Tensor], begin: int = 0) -> tuple[list[int], int]:
     """Disjoint aligned places of the tensors in one file, and where it ends."""
     places = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lts.errors import MeasurementError
+from lts.errors import MeasurementError, first_line
 
 Array = npt.NDArray[Any]
 
@@ -91,13 +91,9 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
     try:
         _fold(onnx, model)
     except Exception as error:
-        raise MeasurementError(f"{path} is not a correct ONNX model: {_first_line(error)}") from None
+        raise MeasurementError(f"{path} is not a correct ONNX model: {first_line(error)}") from None
     outputs = [value.name for value in model.graph.output]
     return FixedModel(model, inputs, weights, outputs, constants)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _fix(graph: Any, dims: Mapping[str, int]) -> None:

@@ -8,7 +8,6 @@ namespace lts {
 using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
 
 namespace {
 
@@ -78,8 +77,8 @@ std::size_t depth_of(const ObjectReader& object, std::initializer_list<const Per
 }
 
 template <class Get>
-ordered_json of_layers(const Architecture& a, Get&& get) {
-  ordered_json list = ordered_json::array();
+Json of_layers(const Architecture& a, Get&& get) {
+  Json list = Json::array();
   for (const Layer& layer : a.layers) list.push_back(get(layer));
   return list;
 }
@@ -88,14 +87,14 @@ ordered_json of_layers(const Architecture& a, Get&& get) {
 
 namespace detail {
 
-ordered_json json_of(const SearchSpaceOptions& o) {
+Json json_of(const SearchSpaceOptions& o) {
   const auto bounds = [](const Bounds& b) {
-    ordered_json json;
-    json["min"] = b.min ? ordered_json(*b.min) : ordered_json();
-    json["max"] = b.max ? ordered_json(*b.max) : ordered_json();
+    Json json;
+    json["min"] = b.min ? Json(*b.min) : Json();
+    json["max"] = b.max ? Json(*b.max) : Json();
     return json;
   };
-  ordered_json json;
+  Json json;
   json["name"] = o.name;
   json["family"] = o.family;
   json["vocab_size"] = o.vocab_size;
@@ -103,7 +102,7 @@ ordered_json json_of(const SearchSpaceOptions& o) {
   json["head_dim"] = o.head_dim;
   json["cutoffs"] = o.cutoffs;
   json["tie_projs"] = o.tie_projs;
-  json["tie_embedding"] = o.tie_embedding ? ordered_json(*o.tie_embedding) : ordered_json();
+  json["tie_embedding"] = o.tie_embedding ? Json(*o.tie_embedding) : Json();
   json["n_layer"] = o.n_layer;
   json["d_model"] = o.d_model;
   json["n_head"] = o.n_head;
@@ -153,7 +152,7 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
 
 std::string to_json(const Architecture& a) {
   if (a.family == nullptr) throw_invalid({"architecture: family is not set"});
-  ordered_json json;
+  Json json;
   json["family"] = a.family->name;
   json["vocab_size"] = a.vocab_size;
   json["n_positions"] = a.n_positions;

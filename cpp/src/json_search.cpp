@@ -7,11 +7,10 @@ namespace lts {
 using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
 
 namespace detail {
 
-ordered_json json_of(const SearchSpaceOptions& options);
+Json json_of(const SearchSpaceOptions& options);
 void read(const Json& json, const Where& where, SearchSpaceOptions& options);
 
 // Static rather than in an unnamed namespace, so that the templates of json_value.hpp find them by their arguments.
@@ -40,8 +39,8 @@ static void visit_options(Options& o, Visit&& visit) {
 
 // --- Writing ---
 
-static ordered_json json_of(const AlgorithmOptions& options) {
-  ordered_json json;
+static Json json_of(const AlgorithmOptions& options) {
+  Json json;
   json["name"] = algorithm_name(options);
   const auto write = [&json](const char* name, auto value) {
     if constexpr (std::is_same_v<decltype(value), double>) finite(value, std::string("search state: ") + name);
@@ -51,18 +50,18 @@ static ordered_json json_of(const AlgorithmOptions& options) {
   return json;
 }
 
-static ordered_json json_of(const SearchOptions& options) {
-  ordered_json json;
-  json["objectives"] = ordered_json::array();
+static Json json_of(const SearchOptions& options) {
+  Json json;
+  json["objectives"] = Json::array();
   for (const Objective& o : options.objectives) {
-    ordered_json item;
+    Json item;
     item["name"] = o.name;
     item["direction"] = o.direction == Direction::minimize ? "minimize" : "maximize";
     json["objectives"].push_back(std::move(item));
   }
-  json["constraints"] = ordered_json::array();
+  json["constraints"] = Json::array();
   for (const Constraint& c : options.constraints) {
-    ordered_json item;
+    Json item;
     item["name"] = c.name;
     item["relation"] = c.relation == Constraint::Relation::at_most ? "at_most" : "at_least";
     item["bound"] = finite(c.bound, "search state: bound of a constraint");
@@ -73,10 +72,10 @@ static ordered_json json_of(const SearchOptions& options) {
   return json;
 }
 
-static ordered_json json_of(const std::vector<Evaluation>& evaluations) {
-  ordered_json list = ordered_json::array();
+static Json json_of(const std::vector<Evaluation>& evaluations) {
+  Json list = Json::array();
   for (const Evaluation& e : evaluations) {
-    ordered_json item;
+    Json item;
     item["id"] = e.id;
     item["genotype"] = e.genotype;
     for (const double value : e.values) finite(value, "search state: a value");
@@ -87,8 +86,8 @@ static ordered_json json_of(const std::vector<Evaluation>& evaluations) {
   return list;
 }
 
-static ordered_json json_of(const AlgorithmState& state) {
-  ordered_json json;
+static Json json_of(const AlgorithmState& state) {
+  Json json;
   json["counter"] = state.counter;
   json["queue"] = state.queue;
   json["population"] = json_of(state.population);
@@ -167,8 +166,14 @@ static void read(const Json& json, const Where& where, AlgorithmState& out) {
 
 }  // namespace detail
 
+AlgorithmOptions algorithm_options_from_json(std::string_view text) {
+  AlgorithmOptions options;
+  read(detail::parse_json(text, "algorithm"), Where{.name = "algorithm"}, options);
+  return options;
+}
+
 std::string to_json(const SearchState& state) {
-  ordered_json json;
+  Json json;
   json["schema"] = detail::kSchema;
   json["options"] = detail::json_of(state.options);
   json["space"] = detail::json_of(state.space);

@@ -7,7 +7,6 @@ namespace lts {
 using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
 
 namespace {
 
@@ -17,7 +16,7 @@ constexpr std::string_view kWhat = "surrogate";
 }  // namespace
 
 std::string to_json(const Surrogate::State& state) {
-  ordered_json json;
+  Json json;
   json["schema"] = kSchema;
   json["pairwise"] = state.pairwise;
   json["level"] = detail::finite(state.level, "surrogate: level");
@@ -25,7 +24,7 @@ std::string to_json(const Surrogate::State& state) {
   json["error"] = detail::finite(state.error, "surrogate: error");
   json["error_max"] = detail::finite(state.error_max, "surrogate: error_max");
   json["quantile"] = detail::finite(state.quantile, "surrogate: quantile");
-  ordered_json coefficients = ordered_json::object();
+  Json coefficients = Json::object();
   const std::vector<std::string> names = surrogate_feature_names(state.pairwise);
   for (std::size_t i = 0; i < names.size(); ++i) {
     coefficients[names[i]] = detail::finite(state.coefficients.at(i), "surrogate: " + names[i]);

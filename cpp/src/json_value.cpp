@@ -12,6 +12,7 @@ namespace lts::detail {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxKeys = 256;
 constexpr std::size_t kMaxShown = 60;
 
 /// "line 3, column 7: unexpected ..." out of the parser's message, without the text it read last.
@@ -59,6 +60,9 @@ Json parse_json(std::string_view text, std::string_view what) {
         if (const auto [at, fresh] = keys.back().insert(parsed.get_ref<const std::string&>()); !fresh) {
           throw_invalid({what, ": key '", *at, "' comes twice in one object"});
         }
+        if (keys.back().size() > kMaxKeys) {
+          throw_invalid({what, ": an object has more than ", std::to_string(kMaxKeys), " keys"});
+        }
         break;
       default:
         break;
@@ -72,7 +76,7 @@ Json parse_json(std::string_view text, std::string_view what) {
   }
 }
 
-std::string dump_json(const nlohmann::ordered_json& value, std::string_view what) {
+std::string dump_json(const Json& value, std::string_view what) {
   try {
     return value.dump();
   } catch (const Json::exception&) {

@@ -16,15 +16,16 @@
 // Private to the json_*.cpp files: strict reading of JSON values, with errors that say where.
 namespace lts::detail {
 
-/// Reading only; writing uses nlohmann::ordered_json, whose keys keep their order.
-using Json = nlohmann::json;
+/// Keys keep their order when it is written. It searches them one by one, so `parse_json` allows but a few.
+using Json = nlohmann::ordered_json;
 
 /// Parses one JSON value and nothing after it. Linear in the text.
-/// @throws std::invalid_argument naming `what`, with line and column of a syntax error, or the key that comes twice.
+/// @throws std::invalid_argument naming `what`, with line and column of a syntax error, the key that comes twice, or the
+/// depth or number of keys that nothing of ours has.
 Json parse_json(std::string_view text, std::string_view what);
 
 /// The text of a value in one line. @throws std::invalid_argument naming `what` when a text is not UTF-8.
-std::string dump_json(const nlohmann::ordered_json& value, std::string_view what);
+std::string dump_json(const Json& value, std::string_view what);
 
 /// The number, which JSON must be able to hold. @throws std::invalid_argument when it is not finite.
 double finite(double value, std::string_view name);

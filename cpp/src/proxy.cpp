@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lts/weights.hpp"
+#include "portable_log.hpp"
 
 namespace lts {
 
@@ -25,7 +26,7 @@ std::array<double, 2> sums(const Architecture& a, const Amount& amount) {
 
 double geometric(const Architecture& a, double alpha) {
   const auto [attention, feed_forward] = sums(a, [](const Weight& w) { return static_cast<double>(w.size()); });
-  return alpha * std::log(attention) + (1 - alpha) * std::log(feed_forward);
+  return alpha * detail::portable_log(attention) + (1 - alpha) * detail::portable_log(feed_forward);
 }
 
 double zerolm(const Architecture& a, double alpha, double variance) {

@@ -44,6 +44,6 @@ if(LTS_SANITIZE)
   set_property(TARGET lts_c PROPERTY LINK_OPTIONS -fsanitize=${LTS_SANITIZE}
                                                   -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
 endif()
-if(NOT PROJECT_IS_TOP_LEVEL OR LTS_BUILD_PYTHON)
+if(NOT LTS_INSTALL)
   set_target_properties(lts_c PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()

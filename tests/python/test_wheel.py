@@ -215,9 +215,13 @@ def test_repairing_changes_only_the_tag(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_cmake_installs_nothing_of_python(wheel: Path, build: Path, tmp_path: Path) -> None:
-    """The build of the wheel has the extension configured and compiled, and a plain installation leaves it out."""
+    """The build of the wheel has the extension configured and compiled, and an installation leaves it out."""
     cache = (build / "CMakeCache.txt").read_text(encoding="utf-8")
     (cmake,) = re.findall(r"^CMAKE_COMMAND:\w+=(.*)$", cache, re.MULTILINE)
+    run(cmake, "--install", build, "--prefix", tmp_path, cwd=tmp_path)
+    assert not list(tmp_path.iterdir()), "a wheel has no development files"
+    run(cmake, "-DLTS_INSTALL=ON", build, cwd=tmp_path)
+    run(cmake, "--build", build, cwd=tmp_path)
     run(cmake, "--install", build, "--prefix", tmp_path, cwd=tmp_path)
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert Path("include/lts/lts.hpp") in files

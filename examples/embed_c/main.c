@@ -201,7 +201,11 @@ static int print_front(const lts_search* search) {
           " on the front; latency by a model of a processor; "
           "peak memory of this process %.1f MiB, measured\n",
           progress.n_told, progress.front_size, (double)usage.ru_maxrss / 1024.0);
-  return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_USAGE;
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    fprintf(stderr, "embed_c: cannot write the front: %s\n", strerror(errno));
+    return EXIT_USAGE;
+  }
+  return EXIT_SUCCESS;
 }
 
 static uint64_t number(const char* option, const char* text, uint64_t least) {

@@ -1,0 +1,65 @@
+"""Builds of the libraries and of the examples that embed them, made once and brought up to date by later calls."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where a build runs, and how: by emulation unless it is this machine."""
+
+    preset: str
+    tools: str  # prefix of the compiler and the binutils
+    emulator: str
+    libraries: str
+    machine: str  # what readelf calls it
+
+    @property
+    def run(self) -> list[str]:
+        return [self.emulator, "-L", self.libraries] if self.emulator else []
+
+    @property
+    def packages(self) -> str:
+        return f"g++-{self.tools.rstrip('-')} qemu-user" if self.emulator else "g++"
+
+
+HOST = Platform("", "", "", "", "")
+AARCH64 = Platform("aarch64", "aarch64-linux-gnu-", "qemu-aarch64", "/usr/aarch64-linux-gnu", "AArch64")
+ARMV7 = Platform("armv7", "arm-linux-gnueabihf-", "qemu-arm", "/usr/arm-linux-gnueabihf", "ARM")
+
+
+def need(*programs: str, packages: str) -> None:
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: {packages})")
+
+
+def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+    """What the command prints; it must succeed."""
+    done = subprocess.run(
+        [str(word) for word in words], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=1200
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, words))}:\n{(done.stdout + done.stderr)[-4000:]}"
+    return done.stdout
+
+
+def build(platform: Platform, *targets: str, folder: str = "", options: tuple[str, ...] = ()) -> Path:
+    """The build folder for a platform with those targets built."""
+    need("cmake", "ninja", packages="cmake ninja-build")
+    if platform.emulator:
+        need(platform.tools + "g++", platform.emulator, packages=platform.packages)
+        configuration = ("--preset", platform.preset)
+    else:
+        configuration = ("-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DLTS_BUILD_TESTS=OFF", "-DLTS_BUILD_PROBE=ON")
+    at = ROOT / "build" / (folder or platform.preset or "probe")
+    command("cmake", "-S", ROOT, "-B", at, *configuration, *options)
+    command("cmake", "--build", at, "--target", *targets)
+    return at

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-// Strict reading of JSON objects, with errors that say what and where. Private to request.cpp and manifest.cpp.
+// Strict reading of JSON objects, with errors that say what and where.
 namespace lts::runner {
 
 using Json = nlohmann::json;

@@ -3,6 +3,8 @@
 #include <sched.h>
 
 #include <cstdlib>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -16,22 +18,52 @@ namespace lts::runner {
 
 namespace {
 
+/// What this process runs models with, once it has run one.
+struct Processors {
+  std::vector<std::size_t> cpus;
+  int threads = 1;
+  bool pinned = true;
+};
+std::optional<Processors> processors;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): the process's
+
 /// Pins this process, and tells TVM how many threads to start, which it reads when it is loaded.
-void set_processors(const Request& request, std::vector<std::string>& warnings) {
-  if (!request.cpus.empty()) {
+void set_processors(const Request& request) {
+  Processors wanted{.cpus = request.cpus, .threads = request.sampling.threads};
+  if (!wanted.cpus.empty()) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    for (const auto cpu : request.cpus) CPU_SET(cpu, &set);
-    // The processors may have been taken from us since they were chosen; then the model runs where it is allowed to.
-    if (sched_setaffinity(0, sizeof set, &set) != 0) {
-      warnings.emplace_back("the process cannot be pinned to the processors that were asked for");
-    }
+    for (const auto cpu : wanted.cpus) CPU_SET(cpu, &set);
+    wanted.pinned = sched_setaffinity(0, sizeof set, &set) == 0;
   }
-  const std::string threads = std::to_string(request.sampling.threads);
+  const std::string threads = std::to_string(wanted.threads);
   setenv("TVM_NUM_THREADS", threads.c_str(), 1);
   setenv("OMP_NUM_THREADS", threads.c_str(), 1);
   setenv("TVM_BIND_THREADS", "0", 1);  // TVM would pin threads to processors that are not ours
+  processors = std::move(wanted);
 }
+
+void use_processors(const Request& request, std::vector<std::string>& warnings) {
+  if (!processors) set_processors(request);
+  if (processors->threads != request.sampling.threads) {
+    fail({"this process runs models with 'threads' = ", std::to_string(processors->threads), ", not ",
+          std::to_string(request.sampling.threads), ": use another process"});
+  }
+  if (processors->cpus != request.cpus) {
+    fail({"this process runs models on other processors than the 'cpus' of the request: use another process"});
+  }
+  // The processors may have been taken from us since they were chosen; then the model runs where it is allowed to.
+  if (!processors->pinned) {
+    warnings.emplace_back("the process cannot be pinned to the processors that were asked for");
+  }
+}
+
+/// Gives back the memory of a model that is gone, however it went: the next one's peak would be too low.
+struct Cleanup {
+  Cleanup() = default;
+  Cleanup(const Cleanup&) = delete;
+  Cleanup& operator=(const Cleanup&) = delete;
+  ~Cleanup() { release_memory(); }
+};
 
 /// A function of the model with its arguments.
 struct Call {
@@ -92,7 +124,7 @@ void check(const Request& request, const Manifest& manifest, const std::vector<O
 
 Result run(const Request& request, const std::string& folder, std::string_view tvm) {
   Result result;
-  set_processors(request, result.warnings);
+  use_processors(request, result.warnings);
   const Manifest manifest = load_manifest(request.run);
   if (manifest.device != "cpu") {
     fail({request.run, " is compiled for the device '", one_line(manifest.device), "'; expected 'cpu'"});
@@ -104,6 +136,7 @@ Result run(const Request& request, const std::string& folder, std::string_view t
   TensorFiles files(request.run.substr(0, request.run.rfind('/') + 1), request.files);
   load_runtime(folder);
 
+  const Cleanup cleanup;
   const PeakMemory memory;
   const double start = now();
   const Call main = load(manifest, files);

@@ -1,10 +1,12 @@
 #include "runtime.hpp"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <tvm/ffi/c_api.h>
 
 #include <array>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <string_view>
 
@@ -24,7 +26,10 @@ struct Api {
   decltype(&TVMFFIErrorMoveFromRaised) move_error = nullptr;
   decltype(&TVMFFITensorFromDLPack) from_dlpack = nullptr;
 };
-Api api;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): the libraries, too, are the process's
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): the libraries, too, are the process's
+Api api;
+std::string loaded_from;  // the folder; empty before
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 // How the virtual machine gets its memory: from a pool that keeps what a run has used for the next one.
 constexpr std::int64_t kPooledAllocator = 2;
@@ -149,6 +154,10 @@ Object::~Object() {
 }
 
 void load_runtime(const std::string& folder) {
+  if (!loaded_from.empty() && loaded_from != folder) {
+    fail({"TVM is loaded from ", loaded_from, ", not from ", folder, ": use another process"});
+  }
+  if (!loaded_from.empty()) return;
   void* const ffi = open_library(folder + "libtvm_ffi.so");
   Api found;
   resolve(ffi, "TVMFFIObjectIncRef", found.inc_ref);
@@ -159,6 +168,17 @@ void load_runtime(const std::string& folder) {
   resolve(ffi, "TVMFFITensorFromDLPack", found.from_dlpack);
   open_library(folder + "libtvm_runtime.so");
   api = found;
+  loaded_from = folder;
+}
+
+void release_memory() noexcept {
+  try {
+    call_any(global("vm.builtin.memory_manager.clear"), {});
+  } catch (const std::exception&) {  // a TVM that has no such function keeps its memory
+  }
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 Object load_model(const std::string& path) {

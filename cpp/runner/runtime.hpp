@@ -31,11 +31,15 @@ class Object {
 };
 
 // TVM's runtime. Its libraries are loaded when they are needed, so that one that is missing, damaged or too new for
-// this machine is an error with a sentence. They stay loaded, as do models. All functions throw Error with TVM's
-// reason.
+// this machine is an error with a sentence. They stay loaded; a model goes with its last object. All functions throw
+// Error with TVM's reason.
 
-/// Loads libtvm_ffi.so and libtvm_runtime.so from a folder, whose name ends with a slash. All else needs that.
+/// Loads libtvm_ffi.so and libtvm_runtime.so from a folder, whose name ends with a slash, unless that was done. All
+/// else needs that. @throws Error also when they were loaded from another folder.
 void load_runtime(const std::string& folder);
+
+/// Gives back what TVM and the C library keep of the memory of models that are gone.
+void release_memory() noexcept;
 
 /// A library with an executable of Relax's virtual machine, ready to run on the processor.
 Object load_model(const std::string& path);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130, MAX_LAYERS = 16 };
@@ -174,6 +173,19 @@ static int search_on(struct run* run) {
   return EXIT_SUCCESS;
 }
 
+// The most memory that this process ever had, in MiB; 0 where the system does not say. (getrusage counts what a parent
+// had before it became us.)
+static double peak_memory_mib(void) {
+  char line[256];
+  unsigned long kib = 0;
+  FILE* file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (strncmp(line, "VmHWM:", 6) == 0) kib = strtoul(line + 6, NULL, 10);
+  }
+  if (file != NULL) fclose(file);
+  return (double)kib / 1024.0;
+}
+
 static int print_front(const lts_search* search) {
   lts_search_progress progress = LTS_SEARCH_PROGRESS_INIT;
   lts_architecture* architecture = NULL;
@@ -194,13 +206,11 @@ static int print_front(const lts_search* search) {
     fprintf(stderr, "embed_c: %s\n", lts_last_error());
     return EXIT_FAILURE;
   }
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
   fprintf(stderr,
           "embed_c: %" PRIu64 " candidates, %" PRIu64
           " on the front; latency by a model of a processor; "
           "peak memory of this process %.1f MiB, measured\n",
-          progress.n_told, progress.front_size, (double)usage.ru_maxrss / 1024.0);
+          progress.n_told, progress.front_size, peak_memory_mib());
   if (fflush(stdout) != 0 || ferror(stdout)) {
     fprintf(stderr, "embed_c: cannot write the front: %s\n", strerror(errno));
     return EXIT_USAGE;

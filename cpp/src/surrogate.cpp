@@ -65,6 +65,13 @@ double dot(std::span<const double> coefficients, const Features& amounts) {
   return sum;
 }
 
+/// 1 over the length of (1, noise / base): not by std::hypot, which rounds one way on aarch64 and another on x86-64.
+double weight_of(double noise) {
+  const double relative = noise / kBaseNoise;
+  constexpr double far = 1e8;  // 1 + far^2 is far^2
+  return 1 / (relative < far ? std::sqrt(1 + relative * relative) : relative);
+}
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -80,7 +87,7 @@ class Problem {
     for (const CostSample& sample : samples) {
       rows_.push_back(features(sample.architecture, options.pairwise));
       values_.push_back(sample.value);
-      weights_.push_back(1 / std::hypot(1.0, sample.noise / kBaseNoise));
+      weights_.push_back(weight_of(sample.noise));
     }
     if (!prior_.empty() && !(scale_of(std::vector<bool>(size(), true)) > 0)) {
       throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
@@ -357,10 +364,11 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
 
 Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOptions& options, SurrogateFit* quality) {
   check(samples, options);
-  // In units of their own geometric mean, so that squares stay within range whatever the unit.
-  double logarithms = 0;
-  for (const CostSample& sample : samples) logarithms += std::log(sample.value);
-  const double unit = std::exp(logarithms / static_cast<double>(samples.size()));
+  // In units of the power of two at their geometric mean, so that squares stay within range whatever the unit, and
+  // scaling is exact.
+  std::int64_t exponents = 0;
+  for (const CostSample& sample : samples) exponents += std::ilogb(sample.value);
+  const double unit = std::ldexp(1.0, static_cast<int>(exponents / static_cast<std::int64_t>(samples.size())));
   std::vector<CostSample> scaled(samples.begin(), samples.end());
   for (CostSample& sample : scaled) sample.value /= unit;
   const Problem problem(scaled, options);

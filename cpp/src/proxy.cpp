@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <numbers>
 
 #include "lts/weights.hpp"
@@ -22,23 +24,27 @@ std::array<double, 2> sums(const Architecture& a, const Amount& amount) {
   return sum;
 }
 
-/// Natural logarithm of a positive number in operations that are exactly rounded everywhere: C libraries' differ in the
-/// last bit where one uses fused multiply-add and the other does not.
+/// Natural logarithm of a number from 1 on, in operations that are exactly rounded everywhere: those of C libraries
+/// differ in the last bit where one uses fused multiply-add and the other does not.
 double logarithm(double x) {
-  int exponent = 0;
-  double m = std::frexp(x, &exponent);  // from 1/2 to 1
-  if (m < 1 / std::numbers::sqrt2) {
-    m *= 2;
-    --exponent;
-  }
-  // log m = 2 artanh s; the terms left out are below 2^-56 of the sum.
+  // x = m 2^exponent with m from sqrt(1/2) to sqrt(2).
+  constexpr auto lowest = std::bit_cast<std::int64_t>(std::numbers::sqrt2 / 2);
+  constexpr int fraction_bits = 52;
+  const auto bits = std::bit_cast<std::int64_t>(x);
+  const std::int64_t exponent = (bits - lowest) >> fraction_bits;
+  const auto m = std::bit_cast<double>(bits - exponent * (std::int64_t{1} << fraction_bits));
+  // log m = 2 artanh s = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), in two sums that are computed side by side; the terms left
+  // out are below 2^-56 of the whole.
   const double s = (m - 1) / (m + 1);
-  double series = 0;
-  for (int power = 21; power > 1; power -= 2) series = (series + 1.0 / power) * (s * s);
+  const double z = s * s;
+  const double w = z * z;
+  const double odd = z * (1.0 / 3 + w * (1.0 / 7 + w * (1.0 / 11 + w * (1.0 / 15 + w * (1.0 / 19)))));
+  const double even = w * (1.0 / 5 + w * (1.0 / 9 + w * (1.0 / 13 + w * (1.0 / 17 + w * (1.0 / 21)))));
   // The upper part of log 2 has so few bits that its product with the exponent is exact.
   constexpr double log2_upper = 0x1.62e42feep-1;
   constexpr double log2_lower = 0x1.a39ef35793c76p-33;
-  return exponent * log2_upper + (2 * s + (2 * s * series + exponent * log2_lower));
+  const auto n = static_cast<double>(exponent);
+  return n * log2_upper + (2 * s + (2 * s * (odd + even) + n * log2_lower));
 }
 
 }  // namespace

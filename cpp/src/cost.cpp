@@ -20,7 +20,9 @@ void require_decoder(const Architecture& a) {
 /// Bytes of that many elements, rounded up. Saturates far above any memory: a batch of long prompts can ask for it.
 std::int64_t bytes(double elements, Precision precision) {
   constexpr double most = 0x1.0p60;
-  return static_cast<std::int64_t>(std::min(std::ceil(elements * static_cast<double>(precision) / 8), most));
+  const double exact = std::min(elements * static_cast<double>(precision) / 8, most);
+  const auto whole = static_cast<std::int64_t>(exact);
+  return whole + (static_cast<double>(whole) < exact ? 1 : 0);
 }
 
 std::int64_t kv_width(const Architecture& a, const Layer& layer) {
@@ -123,6 +125,16 @@ double output_multiply_adds(const Architecture& a) {
   visit_embedding_weights(a, visit);
   visit_softmax_weights(a, visit);
   return sum;
+}
+
+void validate(const Workload& workload) {
+  constexpr std::int64_t most = 1 << 20;
+  const auto check = [](std::int64_t number, std::string_view name) {
+    if (number >= 1 && number <= most) return;
+    throw_invalid({name, " is ", std::to_string(number), "; it must be from 1 to ", std::to_string(most)});
+  };
+  check(workload.n_prompt, "n_prompt");
+  check(workload.batch, "batch");
 }
 
 double flops_prefill(const Architecture& a, const Workload& workload) {

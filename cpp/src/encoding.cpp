@@ -200,7 +200,7 @@ Architecture Encoding::decode(std::span<const std::uint16_t> genotype) const {
   return a;
 }
 
-void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out) const noexcept {
+void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out) const {
   const SearchSpaceOptions& o = space_->options();
   const auto fixed = [](const Architecture& a) {
     return std::tie(a.family, a.vocab_size, a.n_positions, a.head_dim, a.tie_embedding, a.cutoffs, a.tie_projs);

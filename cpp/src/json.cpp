@@ -5,10 +5,11 @@
 
 namespace lts {
 
+using detail::Document;
 using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
+using detail::Writer;
 
 namespace {
 
@@ -78,46 +79,44 @@ std::size_t depth_of(const ObjectReader& object, std::initializer_list<const Per
 }
 
 template <class Get>
-ordered_json of_layers(const Architecture& a, Get&& get) {
-  ordered_json list = ordered_json::array();
-  for (const Layer& layer : a.layers) list.push_back(get(layer));
-  return list;
+void write_layers(Writer& out, std::string_view name, const Architecture& a, Get&& get) {
+  out.key(name).begin_array();
+  for (const Layer& layer : a.layers) out.value(get(layer));
+  out.end_array();
 }
 
 }  // namespace
 
 namespace detail {
 
-ordered_json json_of(const SearchSpaceOptions& o) {
-  const auto bounds = [](const Bounds& b) {
-    ordered_json json;
-    json["min"] = b.min ? ordered_json(*b.min) : ordered_json();
-    json["max"] = b.max ? ordered_json(*b.max) : ordered_json();
-    return json;
-  };
-  ordered_json json;
-  json["name"] = o.name;
-  json["family"] = o.family;
-  json["vocab_size"] = o.vocab_size;
-  json["n_positions"] = o.n_positions;
-  json["head_dim"] = o.head_dim;
-  json["cutoffs"] = o.cutoffs;
-  json["tie_projs"] = o.tie_projs;
-  json["tie_embedding"] = o.tie_embedding ? ordered_json(*o.tie_embedding) : ordered_json();
-  json["n_layer"] = o.n_layer;
-  json["d_model"] = o.d_model;
-  json["n_head"] = o.n_head;
-  json["n_kv_head"] = o.n_kv_head;
-  json["d_ff"] = o.d_ff;
-  json["d_embed"] = o.d_embed;
-  json["div_val"] = o.div_val;
-  json["shared_n_head"] = o.shared_n_head;
-  json["shared_n_kv_head"] = o.shared_n_kv_head;
-  json["shared_d_ff"] = o.shared_d_ff;
-  json["min_ff_ratio"] = finite(o.min_ff_ratio, "search space: min_ff_ratio");
-  json["decoder_params"] = bounds(o.decoder_params);
-  json["total_params"] = bounds(o.total_params);
-  return json;
+static void write(Writer& out, const Bounds& bounds) {
+  out.begin_object().field("min", bounds.min).field("max", bounds.max).end_object();
+}
+
+void write(Writer& out, const SearchSpaceOptions& o) {
+  out.begin_object()
+      .field("name", o.name)
+      .field("family", o.family)
+      .field("vocab_size", o.vocab_size)
+      .field("n_positions", o.n_positions)
+      .field("head_dim", o.head_dim)
+      .field("cutoffs", o.cutoffs)
+      .field("tie_projs", o.tie_projs)
+      .field("tie_embedding", o.tie_embedding)
+      .field("n_layer", o.n_layer)
+      .field("d_model", o.d_model)
+      .field("n_head", o.n_head)
+      .field("n_kv_head", o.n_kv_head)
+      .field("d_ff", o.d_ff)
+      .field("d_embed", o.d_embed)
+      .field("div_val", o.div_val)
+      .field("shared_n_head", o.shared_n_head)
+      .field("shared_n_kv_head", o.shared_n_kv_head)
+      .field("shared_d_ff", o.shared_d_ff)
+      .field("min_ff_ratio", o.min_ff_ratio)
+      .field("decoder_params", o.decoder_params)
+      .field("total_params", o.total_params)
+      .end_object();
 }
 
 void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
@@ -153,37 +152,41 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
 
 std::string to_json(const Architecture& a) {
   if (a.family == nullptr) throw_invalid({"architecture: family is not set"});
-  ordered_json json;
-  json["family"] = a.family->name;
-  json["vocab_size"] = a.vocab_size;
-  json["n_positions"] = a.n_positions;
-  json["d_model"] = a.d_model;
-  json["n_layer"] = a.n_layer();
-  json["n_head"] = of_layers(a, [](const Layer& layer) { return layer.n_head; });
-  json["n_kv_head"] = of_layers(a, [](const Layer& layer) { return layer.n_kv_head; });
-  json["d_ff"] = of_layers(a, [](const Layer& layer) { return layer.d_ff; });
+  Writer out("architecture");
+  out.begin_object()
+      .field("family", a.family->name)
+      .field("vocab_size", a.vocab_size)
+      .field("n_positions", a.n_positions)
+      .field("d_model", a.d_model)
+      .field("n_layer", a.n_layer());
+  write_layers(out, "n_head", a, [](const Layer& layer) { return layer.n_head; });
+  write_layers(out, "n_kv_head", a, [](const Layer& layer) { return layer.n_kv_head; });
+  write_layers(out, "d_ff", a, [](const Layer& layer) { return layer.d_ff; });
   if (a.family->mixed) {
-    json["mixer"] = of_layers(a, [](const Layer& layer) { return mixer_name(layer.mixer); });
-    json["n_ff"] = of_layers(a, [](const Layer& layer) { return layer.n_ff; });
+    write_layers(out, "mixer", a, [](const Layer& layer) { return mixer_name(layer.mixer); });
+    write_layers(out, "n_ff", a, [](const Layer& layer) { return layer.n_ff; });
   }
-  json["head_dim"] = a.head_dim;
-  json["d_embed"] = a.d_embed;
-  json["div_val"] = a.div_val;
-  json["cutoffs"] = a.cutoffs;
-  json["tie_projs"] = a.tie_projs;
-  json["tie_embedding"] = a.tie_embedding;
-  return detail::dump_json(json, "architecture");
+  out.field("head_dim", a.head_dim)
+      .field("d_embed", a.d_embed)
+      .field("div_val", a.div_val)
+      .field("cutoffs", a.cutoffs)
+      .field("tie_projs", a.tie_projs)
+      .field("tie_embedding", a.tie_embedding)
+      .end_object();
+  return out.take();
 }
 
 std::string to_json(const SearchSpaceOptions& options) {
-  return detail::dump_json(detail::json_of(options), "search space");
+  Writer out("search space");
+  write(out, options);
+  return out.take();
 }
 
 Architecture architecture_from_json(std::string_view text) {
-  const Json json = detail::parse_json(text, "architecture");
+  const Document document(text, "architecture");
   const Where root{.name = "architecture"};
   const ObjectReader object(
-      json, root,
+      document.root(), root,
       {"family", "vocab_size", "n_positions", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "mixer", "n_ff",
        "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"});
   Architecture a;
@@ -218,9 +221,9 @@ Architecture architecture_from_json(std::string_view text) {
 }
 
 SearchSpaceOptions search_space_from_json(std::string_view text) {
-  const Json json = detail::parse_json(text, "search space");
+  const Document document(text, "search space");
   SearchSpaceOptions options;
-  read(json, Where{.name = "search space"}, options);
+  read(document.root(), Where{.name = "search space"}, options);
   return options;
 }
 

@@ -4,14 +4,15 @@
 
 namespace lts {
 
+using detail::Document;
 using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
+using detail::Writer;
 
 namespace detail {
 
-ordered_json json_of(const SearchSpaceOptions& options);
+void write(Writer& out, const SearchSpaceOptions& options);
 void read(const Json& json, const Where& where, SearchSpaceOptions& options);
 
 // Static rather than in an unnamed namespace, so that the templates of json_value.hpp find them by their arguments.
@@ -40,61 +41,50 @@ static void visit_options(Options& o, Visit&& visit) {
 
 // --- Writing ---
 
-static ordered_json json_of(const AlgorithmOptions& options) {
-  ordered_json json;
-  json["name"] = algorithm_name(options);
-  const auto write = [&json](const char* name, auto value) {
-    if constexpr (std::is_same_v<decltype(value), double>) finite(value, std::string("search state: ") + name);
-    json[name] = value;
-  };
-  std::visit([&write](const auto& o) { visit_options(o, write); }, options);
-  return json;
+static void write(Writer& out, const Objective& o) {
+  out.begin_object().field("name", o.name);
+  out.field("direction", o.direction == Direction::minimize ? "minimize" : "maximize").end_object();
 }
 
-static ordered_json json_of(const SearchOptions& options) {
-  ordered_json json;
-  json["objectives"] = ordered_json::array();
-  for (const Objective& o : options.objectives) {
-    ordered_json item;
-    item["name"] = o.name;
-    item["direction"] = o.direction == Direction::minimize ? "minimize" : "maximize";
-    json["objectives"].push_back(std::move(item));
-  }
-  json["constraints"] = ordered_json::array();
-  for (const Constraint& c : options.constraints) {
-    ordered_json item;
-    item["name"] = c.name;
-    item["relation"] = c.relation == Constraint::Relation::at_most ? "at_most" : "at_least";
-    item["bound"] = finite(c.bound, "search state: bound of a constraint");
-    json["constraints"].push_back(std::move(item));
-  }
-  json["algorithm"] = json_of(options.algorithm);
-  json["seed"] = options.seed;
-  return json;
+static void write(Writer& out, const Constraint& c) {
+  out.begin_object().field("name", c.name);
+  out.field("relation", c.relation == Constraint::Relation::at_most ? "at_most" : "at_least");
+  out.field("bound", c.bound).end_object();
 }
 
-static ordered_json json_of(const std::vector<Evaluation>& evaluations) {
-  ordered_json list = ordered_json::array();
-  for (const Evaluation& e : evaluations) {
-    ordered_json item;
-    item["id"] = e.id;
-    item["genotype"] = e.genotype;
-    for (const double value : e.values) finite(value, "search state: a value");
-    item["values"] = e.values;
-    item["violation"] = finite(e.violation, "search state: a violation");
-    list.push_back(std::move(item));
-  }
-  return list;
+static void write(Writer& out, const AlgorithmOptions& options) {
+  out.begin_object().field("name", algorithm_name(options));
+  const auto write_field = [&out](const char* name, const auto& value) { out.field(name, value); };
+  std::visit([&write_field](const auto& o) { visit_options(o, write_field); }, options);
+  out.end_object();
 }
 
-static ordered_json json_of(const AlgorithmState& state) {
-  ordered_json json;
-  json["counter"] = state.counter;
-  json["queue"] = state.queue;
-  json["population"] = json_of(state.population);
-  json["offspring"] = json_of(state.offspring);
-  json["uses"] = state.uses;
-  return json;
+static void write(Writer& out, const SearchOptions& options) {
+  out.begin_object()
+      .field("objectives", options.objectives)
+      .field("constraints", options.constraints)
+      .field("algorithm", options.algorithm)
+      .field("seed", options.seed)
+      .end_object();
+}
+
+static void write(Writer& out, const Evaluation& e) {
+  out.begin_object()
+      .field("id", e.id)
+      .field("genotype", e.genotype)
+      .field("values", e.values)
+      .field("violation", e.violation)
+      .end_object();
+}
+
+static void write(Writer& out, const AlgorithmState& state) {
+  out.begin_object()
+      .field("counter", state.counter)
+      .field("queue", state.queue)
+      .field("population", state.population)
+      .field("offspring", state.offspring)
+      .field("uses", state.uses)
+      .end_object();
 }
 
 // --- Reading ---
@@ -167,26 +157,35 @@ static void read(const Json& json, const Where& where, AlgorithmState& out) {
 
 }  // namespace detail
 
+AlgorithmOptions algorithm_options_from_json(std::string_view text) {
+  AlgorithmOptions options;
+  const Document document(text, "algorithm");
+  read(document.root(), Where{.name = "algorithm"}, options);
+  return options;
+}
+
 std::string to_json(const SearchState& state) {
-  ordered_json json;
-  json["schema"] = detail::kSchema;
-  json["options"] = detail::json_of(state.options);
-  json["space"] = detail::json_of(state.space);
-  json["random"] = state.random;
-  json["next_id"] = state.next_id;
-  json["n_told"] = state.n_told;
-  json["n_failed"] = state.n_failed;
-  json["pending"] = state.pending;
-  json["seen"] = state.seen;
-  json["front"] = detail::json_of(state.front);
-  json["algorithm"] = detail::json_of(state.algorithm);
-  return detail::dump_json(json, "search state");
+  Writer out("search state");
+  out.begin_object()
+      .field("schema", detail::kSchema)
+      .field("options", state.options)
+      .field("space", state.space)
+      .field("random", state.random)
+      .field("next_id", state.next_id)
+      .field("n_told", state.n_told)
+      .field("n_failed", state.n_failed)
+      .field("pending", state.pending)
+      .field("seen", state.seen)
+      .field("front", state.front)
+      .field("algorithm", state.algorithm)
+      .end_object();
+  return out.take();
 }
 
 SearchState search_state_from_json(std::string_view text) {
-  const Json json = detail::parse_json(text, "search state");
+  const Document document(text, "search state");
   const Where root{.name = "search state"};
-  const ObjectReader object(json, root,
+  const ObjectReader object(document.root(), root,
                             {"schema", "options", "space", "random", "next_id", "n_told", "n_failed", "pending", "seen",
                              "front", "algorithm"});
   std::uint64_t schema = 0;

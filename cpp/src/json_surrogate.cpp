@@ -4,10 +4,10 @@
 
 namespace lts {
 
-using detail::Json;
+using detail::Document;
 using detail::ObjectReader;
 using detail::Where;
-using nlohmann::ordered_json;
+using detail::Writer;
 
 namespace {
 
@@ -17,29 +17,27 @@ constexpr std::string_view kWhat = "surrogate";
 }  // namespace
 
 std::string to_json(const Surrogate::State& state) {
-  ordered_json json;
-  json["schema"] = kSchema;
-  json["pairwise"] = state.pairwise;
-  json["level"] = detail::finite(state.level, "surrogate: level");
-  json["n_samples"] = state.n_samples;
-  json["error"] = detail::finite(state.error, "surrogate: error");
-  json["error_max"] = detail::finite(state.error_max, "surrogate: error_max");
-  json["quantile"] = detail::finite(state.quantile, "surrogate: quantile");
-  ordered_json coefficients = ordered_json::object();
+  Writer out(kWhat);
+  out.begin_object()
+      .field("schema", kSchema)
+      .field("pairwise", state.pairwise)
+      .field("level", state.level)
+      .field("n_samples", state.n_samples)
+      .field("error", state.error)
+      .field("error_max", state.error_max)
+      .field("quantile", state.quantile);
+  out.key("coefficients").begin_object();
   const std::vector<std::string> names = surrogate_feature_names(state.pairwise);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    coefficients[names[i]] = detail::finite(state.coefficients.at(i), "surrogate: " + names[i]);
-  }
-  json["coefficients"] = std::move(coefficients);
-  json["covariance"] = state.covariance;
-  return detail::dump_json(json, kWhat);
+  for (std::size_t i = 0; i < names.size(); ++i) out.field(names[i], state.coefficients.at(i));
+  out.end_object().field("covariance", state.covariance).end_object();
+  return out.take();
 }
 
 Surrogate::State surrogate_from_json(std::string_view text) {
-  const Json json = detail::parse_json(text, kWhat);
+  const Document document(text, kWhat);
   const Where root{.name = kWhat};
   const ObjectReader object(
-      json, root,
+      document.root(), root,
       {"schema", "pairwise", "level", "n_samples", "error", "error_max", "quantile", "coefficients", "covariance"});
   std::uint64_t schema = 0;
   object.required("schema", schema);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "lts/error.hpp"
 
@@ -11,7 +10,7 @@ namespace lts::detail {
 
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxShown = 60;
 
 /// "line 3, column 7: unexpected ..." out of the parser's message, without the text it read last.
@@ -38,51 +37,135 @@ std::string shown(const Json& value) {
   return text;
 }
 
+/// Builds the value as the parser tells of it.
+class Builder : public nlohmann::json_sax<Json> {
+ public:
+  Builder(Json& root, std::string_view what) : root_(root), what_(what) {}
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t& /*text*/) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t& /*value*/) override { return false; }  // not in texts
+  bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
+  bool start_array(std::size_t /*size*/) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    Json::object_t& object = *open_.back()->get_ptr<Json::object_t*>();
+    const auto [at, fresh] = object.emplace(std::move(name), Json());
+    if (!fresh) throw_invalid({what_, ": key '", at->first, "' comes twice in one object"});
+    next_ = &at->second;
+    return true;
+  }
+  bool parse_error(std::size_t /*position*/, const std::string& /*token*/, const Json::exception& error) override {
+    throw_invalid({what_, ": not JSON: ", syntax_problem(error.what())});
+  }
+
+ private:
+  /// The place of the value that comes.
+  Json& place() {
+    if (open_.empty()) return root_;
+    if (open_.back()->is_object()) return *next_;
+    return open_.back()->emplace_back();
+  }
+  template <class T>
+  bool add(T&& value) {
+    place() = Json(std::forward<T>(value));
+    return true;
+  }
+  bool open(Json&& empty) {
+    if (open_.size() >= kMaxDepth) {
+      throw_invalid({what_, ": arrays and objects are nested deeper than ", std::to_string(kMaxDepth), " levels"});
+    }
+    Json& at = place();
+    at = std::move(empty);
+    open_.push_back(&at);
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  Json& root_;
+  std::string_view what_;
+  std::vector<Json*> open_;
+  Json* next_ = nullptr;
+};
+
+/// Empties containers from the inside, so that none that is destroyed has anything in it.
+void take_apart(Json& value) noexcept {
+  if (auto* const array = value.get_ptr<Json::array_t*>()) {
+    for (Json& each : *array) take_apart(each);
+    array->clear();
+  } else if (auto* const object = value.get_ptr<Json::object_t*>()) {
+    for (auto& [key, each] : *object) take_apart(each);
+    object->clear();
+  }
+}
+
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view what) {
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    switch (event) {
-      case Json::parse_event_t::object_start:
-        keys.emplace_back();
-        [[fallthrough]];
-      case Json::parse_event_t::array_start:
-        if (depth >= kMaxDepth) {
-          throw_invalid({what, ": arrays and objects are nested deeper than ", std::to_string(kMaxDepth), " levels"});
-        }
-        break;
-      case Json::parse_event_t::object_end:
-        keys.pop_back();
-        break;
-      case Json::parse_event_t::key:
-        if (const auto [at, fresh] = keys.back().insert(parsed.get_ref<const std::string&>()); !fresh) {
-          throw_invalid({what, ": key '", *at, "' comes twice in one object"});
-        }
-        break;
-      default:
-        break;
-    }
-    return true;
-  };
+Document::Document(std::string_view text, std::string_view what) {
   try {
-    return Json::parse(text, watch);
-  } catch (const Json::exception& error) {
-    throw_invalid({what, ": not JSON: ", syntax_problem(error.what())});
+    Builder builder(root_, what);
+    Json::sax_parse(text, &builder);
+  } catch (...) {
+    take_apart(root_);
+    throw;
   }
 }
 
-std::string dump_json(const nlohmann::ordered_json& value, std::string_view what) {
+Document::~Document() { take_apart(root_); }
+
+Writer& Writer::open(char bracket) {
+  separate();
+  text_ += bracket;
+  first_ = true;
+  return *this;
+}
+
+Writer& Writer::close(char bracket) {
+  text_ += bracket;
+  first_ = false;
+  return *this;
+}
+
+Writer& Writer::key(std::string_view name) {
+  separate();
+  text_.append(1, '"').append(name).append("\":");
+  key_ = name;
+  first_ = true;
+  return *this;
+}
+
+void Writer::separate() {
+  if (!first_) text_ += ',';
+  first_ = false;
+}
+
+Writer& Writer::raw(std::string_view text) {
+  separate();
+  text_ += text;
+  return *this;
+}
+
+Writer& Writer::value(double number) {
+  if (!std::isfinite(number)) {
+    throw_invalid({what_, ": ", key_, " is not a finite number, so it cannot be written as JSON"});
+  }
+  return raw(Json(number).dump());
+}
+
+Writer& Writer::value(std::string_view text) {
   try {
-    return value.dump();
+    return raw(Json(text).dump());
   } catch (const Json::exception&) {
-    throw_invalid({what, ": a text in it is not UTF-8, so it cannot be written as JSON"});
+    throw_invalid({what_, ": a text in it is not UTF-8, so it cannot be written as JSON"});
   }
-}
-
-double finite(double value, std::string_view name) {
-  if (!std::isfinite(value)) throw_invalid({name, " is not a finite number, so it cannot be written as JSON"});
-  return value;
 }
 
 std::string Where::path() const {

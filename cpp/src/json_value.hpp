@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -13,21 +14,104 @@
 
 #include "lts/search_space.hpp"
 
-// Private to the json_*.cpp files: strict reading of JSON values, with errors that say where.
+// Private to the json_*.cpp files: strict reading of JSON values, with errors that say where, and writing of them.
 namespace lts::detail {
 
-/// Reading only; writing uses nlohmann::ordered_json, whose keys keep their order.
+/// A value that was read. (Not `ordered_json`, which copies what it holds as it grows.)
 using Json = nlohmann::json;
 
-/// Parses one JSON value and nothing after it. Linear in the text.
-/// @throws std::invalid_argument naming `what`, with line and column of a syntax error, or the key that comes twice.
-Json parse_json(std::string_view text, std::string_view what);
+/// A text that was read. Taking it apart takes no memory, unlike the destructor of nlohmann's containers, which must
+/// not run out of it.
+class Document {
+ public:
+  /// Parses one JSON value and nothing after it. Linear in the text.
+  /// @throws std::invalid_argument naming `what`, with line and column of a syntax error, the key that comes twice, or
+  /// the depth that nothing of ours has.
+  Document(std::string_view text, std::string_view what);
+  Document(const Document&) = delete;
+  Document(Document&&) = delete;
+  Document& operator=(const Document&) = delete;
+  Document& operator=(Document&&) = delete;
+  ~Document();
 
-/// The text of a value in one line. @throws std::invalid_argument naming `what` when a text is not UTF-8.
-std::string dump_json(const nlohmann::ordered_json& value, std::string_view what);
+  [[nodiscard]] const Json& root() const noexcept { return root_; }
 
-/// The number, which JSON must be able to hold. @throws std::invalid_argument when it is not finite.
-double finite(double value, std::string_view name);
+ private:
+  Json root_;
+};
+
+/// Writes one line of JSON. Commas come by themselves.
+class Writer {
+ public:
+  /// `what` names the whole in errors.
+  explicit Writer(std::string_view what) : what_(what) {}
+
+  Writer& begin_object() { return open('{'); }
+  Writer& end_object() { return close('}'); }
+  Writer& begin_array() { return open('['); }
+  Writer& end_array() { return close(']'); }
+  Writer& key(std::string_view name);
+
+  Writer& null() { return raw("null"); }
+  Writer& value(bool flag) { return raw(flag ? "true" : "false"); }
+  /// @throws std::invalid_argument when it is not finite.
+  Writer& value(double number);
+  /// @throws std::invalid_argument when it is not UTF-8.
+  Writer& value(std::string_view text);
+  Writer& value(const std::string& text) { return value(std::string_view(text)); }
+  Writer& value(const char* text) { return value(std::string_view(text)); }
+  template <class Integer>
+  requires std::is_integral_v<Integer> Writer& value(Integer number) {
+    std::array<char, 24> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    return raw({digits.data(), static_cast<std::size_t>(end - digits.data())});
+  }
+  template <class T>
+  Writer& value(const std::optional<T>& maybe) {
+    return maybe ? value(*maybe) : null();
+  }
+  template <class A, class B>
+  Writer& value(const std::pair<A, B>& pair) {
+    return begin_array().value(pair.first).value(pair.second).end_array();
+  }
+  template <class T>
+  Writer& value(const std::vector<T>& list) {
+    return range(list);
+  }
+  template <class T, std::size_t n>
+  Writer& value(const std::array<T, n>& list) {
+    return range(list);
+  }
+  /// What has a `write(Writer&, const T&)`.
+  template <class T>
+  requires std::is_class_v<T> Writer& value(const T& structure) {
+    write(*this, structure);
+    return *this;
+  }
+  template <class T>
+  Writer& field(std::string_view name, const T& content) {
+    return key(name).value(content);
+  }
+
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  template <class Range>
+  Writer& range(const Range& list) {
+    begin_array();
+    for (auto&& each : list) value(static_cast<const typename Range::value_type&>(each));
+    return end_array();
+  }
+  Writer& open(char bracket);
+  Writer& close(char bracket);
+  Writer& raw(std::string_view text);
+  void separate();
+
+  std::string_view what_;
+  std::string text_;
+  std::string_view key_;  ///< that comes next, for errors
+  bool first_ = true;     ///< in what is open, or after a key
+};
 
 /// Where a value is: a chain of names and indices, spelled out only for an error.
 struct Where {

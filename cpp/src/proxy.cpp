@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
-#include <numbers>
 
 #include "lts/weights.hpp"
+#include "portable_log.hpp"
 
 namespace lts {
 
@@ -24,34 +22,11 @@ std::array<double, 2> sums(const Architecture& a, const Amount& amount) {
   return sum;
 }
 
-/// Natural logarithm of a number from 1 on, in operations that are exactly rounded everywhere: those of C libraries
-/// differ in the last bit where one uses fused multiply-add and the other does not.
-double logarithm(double x) {
-  // x = m 2^exponent with m from sqrt(1/2) to sqrt(2).
-  constexpr auto lowest = std::bit_cast<std::int64_t>(std::numbers::sqrt2 / 2);
-  constexpr int fraction_bits = 52;
-  const auto bits = std::bit_cast<std::int64_t>(x);
-  const std::int64_t exponent = (bits - lowest) >> fraction_bits;
-  const auto m = std::bit_cast<double>(bits - exponent * (std::int64_t{1} << fraction_bits));
-  // log m = 2 artanh s = 2 s (1 + s^2 / 3 + s^4 / 5 + ...), in two sums that are computed side by side; the terms left
-  // out are below 2^-56 of the whole.
-  const double s = (m - 1) / (m + 1);
-  const double z = s * s;
-  const double w = z * z;
-  const double odd = z * (1.0 / 3 + w * (1.0 / 7 + w * (1.0 / 11 + w * (1.0 / 15 + w * (1.0 / 19)))));
-  const double even = w * (1.0 / 5 + w * (1.0 / 9 + w * (1.0 / 13 + w * (1.0 / 17 + w * (1.0 / 21)))));
-  // The upper part of log 2 has so few bits that its product with the exponent is exact.
-  constexpr double log2_upper = 0x1.62e42feep-1;
-  constexpr double log2_lower = 0x1.a39ef35793c76p-33;
-  const auto n = static_cast<double>(exponent);
-  return n * log2_upper + (2 * s + (2 * s * (odd + even) + n * log2_lower));
-}
-
 }  // namespace
 
 double geometric(const Architecture& a, double alpha) {
   const auto [attention, feed_forward] = sums(a, [](const Weight& w) { return static_cast<double>(w.size()); });
-  return alpha * logarithm(attention) + (1 - alpha) * logarithm(feed_forward);
+  return alpha * detail::portable_log(attention) + (1 - alpha) * detail::portable_log(feed_forward);
 }
 
 double zerolm(const Architecture& a, double alpha, double variance) {

@@ -276,14 +276,23 @@ Search::Search(Search&&) noexcept = default;
 Search& Search::operator=(Search&&) noexcept = default;
 Search::~Search() = default;
 
+std::optional<std::uint64_t> Search::ask(Architecture& out) {
+  std::optional<Genotype> genotype = impl_->algorithm->propose(impl_->context());
+  if (!genotype) return std::nullopt;
+  const std::uint64_t id = impl_->next_id++;
+  impl_->encoding.decode(*genotype, out);
+  impl_->pending.emplace_hint(impl_->pending.end(), id, *std::move(genotype));
+  return id;
+}
+
 std::vector<Candidate> Search::ask(std::size_t n) {
   std::vector<Candidate> candidates;
   while (candidates.size() < n) {
-    std::optional<Genotype> genotype = impl_->algorithm->propose(impl_->context());
-    if (!genotype) break;
-    const std::uint64_t id = impl_->next_id++;
-    candidates.push_back({id, impl_->encoding.decode(*genotype)});
-    impl_->pending.emplace_hint(impl_->pending.end(), id, *std::move(genotype));
+    Candidate candidate;
+    const auto id = ask(candidate.architecture);
+    if (!id) break;
+    candidate.id = *id;
+    candidates.push_back(std::move(candidate));
   }
   return candidates;
 }
@@ -352,18 +361,34 @@ std::uint64_t Search::n_asked() const noexcept { return impl_->next_id; }
 std::uint64_t Search::n_told() const noexcept { return impl_->n_told; }
 std::uint64_t Search::n_failed() const noexcept { return impl_->n_failed; }
 
+FrontMember Search::front(std::size_t index) const {
+  const ParetoArchive& archive = impl_->archive;
+  if (index >= archive.size()) {
+    throw_invalid({"front: there is no member ", std::to_string(index), "; it has ", std::to_string(archive.size()),
+                   ", from 0"});
+  }
+  const std::uint64_t id = archive.ids()[index];
+  FrontMember member{id, impl_->encoding.decode(impl_->front_genotypes.at(id)), {}};
+  for (std::size_t k = 0; k < archive.n_objectives(); ++k) {
+    member.values.push_back(minimized(impl_->options.objectives[k], archive.point(index)[k]));
+  }
+  return member;
+}
+
 std::vector<FrontMember> Search::front() const {
   std::vector<FrontMember> members;
-  const ParetoArchive& archive = impl_->archive;
-  for (std::size_t i = 0; i < archive.size(); ++i) {
-    const std::uint64_t id = archive.ids()[i];
-    FrontMember member{id, impl_->encoding.decode(impl_->front_genotypes.at(id)), {}};
-    for (std::size_t k = 0; k < archive.n_objectives(); ++k) {
-      member.values.push_back(minimized(impl_->options.objectives[k], archive.point(i)[k]));
-    }
-    members.push_back(std::move(member));
-  }
+  for (std::size_t i = 0; i < impl_->archive.size(); ++i) members.push_back(front(i));
   return members;
+}
+
+std::size_t Search::n_pending() const noexcept { return impl_->pending.size(); }
+
+bool Search::next_pending(std::uint64_t from, Architecture& out, std::uint64_t& id) const {
+  const auto at = impl_->pending.lower_bound(from);
+  if (at == impl_->pending.end()) return false;
+  impl_->encoding.decode(at->second, out);
+  id = at->first;
+  return true;
 }
 
 std::vector<Candidate> Search::pending() const {

@@ -9,6 +9,7 @@
 #include "lts/cost.hpp"
 #include "lts/error.hpp"
 #include "lts/weights.hpp"
+#include "portable_log.hpp"
 #include "surrogate_nnls.hpp"
 
 namespace lts {
@@ -65,13 +66,6 @@ double dot(std::span<const double> coefficients, const Features& amounts) {
   return sum;
 }
 
-/// 1 over the length of (1, noise / base): not by std::hypot, which rounds one way on aarch64 and another on x86-64.
-double weight_of(double noise) {
-  const double relative = noise / kBaseNoise;
-  constexpr double far = 1e8;  // 1 + far^2 is far^2
-  return 1 / (relative < far ? std::sqrt(1 + relative * relative) : relative);
-}
-
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -87,7 +81,8 @@ class Problem {
     for (const CostSample& sample : samples) {
       rows_.push_back(features(sample.architecture, options.pairwise));
       values_.push_back(sample.value);
-      weights_.push_back(weight_of(sample.noise));
+      const double noise = std::min(sample.noise / kBaseNoise, kLargest);
+      weights_.push_back(1 / std::sqrt(1 + noise * noise));
     }
     if (!prior_.empty() && !(scale_of(std::vector<bool>(size(), true)) > 0)) {
       throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
@@ -285,7 +280,7 @@ double conformal_quantile(std::vector<double> errors, double level) {
   if (rank >= n) return errors.back() * rank / n;  // beyond what so few samples can say
   if (rank <= 1) return errors.front();
   const auto below = static_cast<std::size_t>(rank);
-  return errors[below - 1] + (rank - std::floor(rank)) * (errors[below] - errors[below - 1]);
+  return errors[below - 1] + (rank - static_cast<double>(below)) * (errors[below] - errors[below - 1]);
 }
 
 void check(std::span<const CostSample> samples, const SurrogateOptions& options) {
@@ -364,11 +359,10 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
 
 Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOptions& options, SurrogateFit* quality) {
   check(samples, options);
-  // In units of the power of two at their geometric mean, so that squares stay within range whatever the unit, and
-  // scaling is exact.
+  // In units of about their own geometric mean, so that squares stay within range whatever the unit.
   std::int64_t exponents = 0;
-  for (const CostSample& sample : samples) exponents += std::ilogb(sample.value);
-  const double unit = std::ldexp(1.0, static_cast<int>(exponents / static_cast<std::int64_t>(samples.size())));
+  for (const CostSample& sample : samples) exponents += detail::exponent_of(sample.value);
+  const double unit = detail::power_of_two(static_cast<int>(exponents / static_cast<std::int64_t>(samples.size())));
   std::vector<CostSample> scaled(samples.begin(), samples.end());
   for (CostSample& sample : scaled) sample.value /= unit;
   const Problem problem(scaled, options);

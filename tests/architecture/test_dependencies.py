@@ -31,6 +31,7 @@ _EVERYTHING = _SPACE | {"proxy", "analytic", "encoding", "variation", "surrogate
 _ALGORITHMS = _EVERYTHING | {"algorithms"}
 ALLOWED = {
     "error": set(),
+    "portable_log": set(),
     "random": {"error"},
     "big_uint": _BASE,
     "architecture": _BASE,

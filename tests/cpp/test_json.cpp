@@ -452,6 +452,16 @@ TEST(Json, ManyUnknownKeysAreReadInOneGo) {
   EXPECT_NE(architecture_error(text).find("unknown key 'key0'"), std::string::npos);
 }
 
+TEST(Json, AlgorithmsByNameAndOptions) {
+  const lts::AlgorithmOptions options = lts::algorithm_options_from_json(R"({"name":"lts","n_parents":7})");
+  EXPECT_EQ(options, lts::AlgorithmOptions(lts::LtsEvolutionOptions{.n_parents = 7}));
+  EXPECT_EQ(lts::algorithm_options_from_json(R"({"name":"random"})"), lts::algorithm_options("random"));
+  EXPECT_EQ(message_of([] { lts::algorithm_options_from_json(R"({"name":"random","n_parents":7})"); }),
+            "algorithm: unknown key 'n_parents'; allowed: name");
+  EXPECT_EQ(message_of([] { lts::algorithm_options_from_json("[]"); }),
+            "algorithm must be an object with the name of an algorithm, not an array");
+}
+
 TEST(Json, StatesAreStrict) {
   const std::string good = golden("search_state");
   const auto with = [&](std::string_view from, std::string_view to) { return state_error(replaced(good, from, to)); };
@@ -490,7 +500,7 @@ TEST(Json, WhatJsonCannotHoldIsAnError) {
   SearchState state;
   state.front = {{.id = 0, .genotype = {}, .values = {std::numeric_limits<double>::infinity()}, .violation = 0.0}};
   EXPECT_EQ(message_of([&] { lts::to_json(state); }),
-            "search state: a value is not a finite number, so it cannot be written as JSON");
+            "search state: values is not a finite number, so it cannot be written as JSON");
   EXPECT_EQ(message_of([] { lts::to_json(Architecture{}); }), "architecture: family is not set");
 }
 

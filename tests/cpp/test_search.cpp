@@ -412,6 +412,32 @@ TEST(Search, CountsAndPending) {
   EXPECT_EQ(pending[1].architecture, candidates[3].architecture);
 }
 
+TEST(Search, OneAtATimeAsManyAtOnce) {
+  Search many = search_of(large_space(), options_of("lts", 3));
+  Search single = search_of(large_space(), options_of("lts", 3));
+  Architecture out;
+  std::uint64_t id = 0;
+  for (const Candidate& candidate : many.ask(20)) {
+    EXPECT_EQ(single.ask(out), candidate.id);
+    EXPECT_EQ(out, candidate.architecture);
+  }
+  for (const std::uint64_t told : {0U, 5U, 6U}) {
+    ASSERT_TRUE(single.next_pending(told, out, id));
+    EXPECT_EQ(id, told);
+    single.tell(id, evaluate(out));
+  }
+  EXPECT_EQ(single.n_pending(), 17U);
+  ASSERT_TRUE(single.next_pending(5, out, id));
+  EXPECT_EQ(id, 7U);
+  EXPECT_EQ(out, single.pending()[4].architecture);
+  EXPECT_FALSE(single.next_pending(20, out, id));
+  const auto front = single.front();
+  for (std::size_t i = 0; i < front.size(); ++i) EXPECT_EQ(single.front(i).id, front[i].id);
+  EXPECT_EQ(message_of([&] { static_cast<void>(single.front(front.size())); }),
+            "front: there is no member " + std::to_string(front.size()) + "; it has " + std::to_string(front.size()) +
+                ", from 0");
+}
+
 TEST(Search, RefusedResultsChangeNothing) {
   Search search = search_of(small_space(), options_of("lts"));
   EXPECT_EQ(message_of([&] { search.tell(0, Values{1, 2}); }), "candidate 0 is unknown; none was asked for yet");

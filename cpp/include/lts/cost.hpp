@@ -46,6 +46,9 @@ struct Workload {
   Precision activations = Precision::float32;
 };
 
+/// @throws std::invalid_argument naming the number that is out of range.
+void validate(const Workload& workload);
+
 // Operations and memory are those of decoders: what follows, but for weight_bytes, throws std::invalid_argument for an
 // encoder.
 

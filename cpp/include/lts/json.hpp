@@ -24,5 +24,7 @@ Architecture architecture_from_json(std::string_view text);
 SearchSpaceOptions search_space_from_json(std::string_view text);
 SearchState search_state_from_json(std::string_view text);
 Surrogate::State surrogate_from_json(std::string_view text);
+/// An object with the name of an algorithm and those of its options that are not the defaults.
+AlgorithmOptions algorithm_options_from_json(std::string_view text);
 
 }  // namespace lts

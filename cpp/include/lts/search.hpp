@@ -84,6 +84,10 @@ class Search {
   /// Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.
   std::vector<Candidate> ask(std::size_t n);
 
+  /// One new candidate into `out`, without allocating for it once its layers have room; its id. Nothing when the space
+  /// is used up.
+  std::optional<std::uint64_t> ask(Architecture& out);
+
   /// An architecture of the caller's own choice as a candidate; nothing when it was proposed before. The algorithm
   /// learns of its results like of any other. @throws std::invalid_argument when it is not in the space.
   std::optional<std::uint64_t> add(const Architecture& architecture);
@@ -107,8 +111,13 @@ class Search {
   [[nodiscard]] const ParetoArchive& archive() const noexcept;
   /// The same with their architectures, in the directions of the objectives.
   [[nodiscard]] std::vector<FrontMember> front() const;
+  /// The member at that place of the archive. @throws std::invalid_argument when there are not so many.
+  [[nodiscard]] FrontMember front(std::size_t index) const;
   /// Candidates asked and not told, ascending ids.
   [[nodiscard]] std::vector<Candidate> pending() const;
+  [[nodiscard]] std::size_t n_pending() const noexcept;
+  /// The first of them whose id is `from` or more; false when there is none. O(log(n_pending)).
+  bool next_pending(std::uint64_t from, Architecture& out, std::uint64_t& id) const;
   [[nodiscard]] std::uint64_t n_asked() const noexcept;
   [[nodiscard]] std::uint64_t n_told() const noexcept;
   [[nodiscard]] std::uint64_t n_failed() const noexcept;

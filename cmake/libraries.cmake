@@ -1,0 +1,49 @@
+# lts::lts is the static library, with the C++ and the C interface. lts::c is the shared one, which exports the C
+# interface alone: neither C++ types nor exceptions are part of what it promises. Both are made of the same objects.
+file(GLOB LTS_SOURCES CONFIGURE_DEPENDS cpp/src/*.cpp cpp/src/algorithms/*.cpp)
+set(LTS_ALLOCATOR ${PROJECT_SOURCE_DIR}/cpp/src/c_api_allocator.cpp)
+list(REMOVE_ITEM LTS_SOURCES ${LTS_ALLOCATOR})
+
+function(lts_core_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_include_directories(${target} SYSTEM PRIVATE ${PROJECT_SOURCE_DIR}/third_party)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
+                                             CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  # Strings, too, are made of our own code, so that all our memory is had and given back by one operator new and delete.
+  target_compile_definitions(${target} PRIVATE _GLIBCXX_EXTERN_TEMPLATE=0)
+  target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+  lts_compile_options(${target})
+endfunction()
+
+include(GNUInstallDirs)
+add_library(lts_core OBJECT ${LTS_SOURCES})
+# Reading and writing text is half of the code and none of the time.
+set(LTS_COLD ${LTS_SOURCES})
+list(FILTER LTS_COLD INCLUDE REGEX "/(json|c_api)[a-z_]*\\.cpp$")
+set_source_files_properties(${LTS_COLD} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release,RelWithDebInfo>:-Os>)
+lts_core_options(lts_core)
+
+add_library(lts STATIC $<TARGET_OBJECTS:lts_core> ${LTS_ALLOCATOR})
+add_library(lts::lts ALIAS lts)
+lts_core_options(lts)
+
+add_library(lts_c SHARED $<TARGET_OBJECTS:lts_core> ${LTS_ALLOCATOR})
+add_library(lts::c ALIAS lts_c)
+lts_core_options(lts_c)
+target_compile_definitions(lts_c PRIVATE LTS_OWN_ALLOCATOR)
+# Before 1.0 a minor version may change the interface.
+set_target_properties(lts_c PROPERTIES EXPORT_NAME c OUTPUT_NAME lts VERSION ${PROJECT_VERSION}
+                                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+                                       LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
+target_link_options(lts_c PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map -Wl,--gc-sections
+                                  -Wl,--as-needed -Wl,-z,defs -static-libgcc
+                                  $<$<BOOL:${LTS_STATIC_LIBSTDCXX}>:-static-libstdc++>)
+if(LTS_SANITIZE)
+  set_property(TARGET lts_c PROPERTY LINK_OPTIONS -fsanitize=${LTS_SANITIZE}
+                                                  -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
+endif()
+if(NOT LTS_INSTALL)
+  set_target_properties(lts_c PROPERTIES EXCLUDE_FROM_ALL ON)
+endif()

@@ -1,0 +1,378 @@
+#ifndef LTS_LTS_H_
+#define LTS_LTS_H_
+
+// The whole core for C11 and for languages that call C.
+//
+// Handles. What is created by a function with an `out` parameter belongs to the caller and is given back to the
+// function of its type that ends in `_destroy`, which ignores NULL. A handle is not an address: one that was destroyed,
+// never was one, or is of another type is refused with LTS_INVALID_HANDLE. At most 65,536 live at once.
+//
+// Texts are UTF-8 and end in a zero byte. Those a function gives out as `char** out` are the caller's, to be given to
+// lts_free_text; those it returns as `const char*` are the library's. JSON is as in docs/formats.md.
+//
+// Errors. Functions return LTS_OK or say why not: lts_last_error() then is one sentence that says what was wrong,
+// where, and what would be right. Outputs are then unchanged, but that `out` for a handle or a text is NULL. No
+// exception leaves a function, and none may be thrown by a function that is given to one.
+//
+// Threads. Any number of calls may read one object (`const`) at once, and different objects may be used at once
+// without a thought; a call that meets another one that changes the object, or changes what another one reads, returns
+// LTS_BUSY. Nothing waits.
+//
+// Structures begin with their size as the caller knows it, so that later versions can add to their ends: begin with
+// the macro that ends in `_INIT`, which sets the defaults.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LTS_VERSION_MAJOR 0
+#define LTS_VERSION_MINOR 1
+#define LTS_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define LTS_API __attribute__((visibility("default")))
+#else
+#define LTS_API
+#endif
+
+#ifdef __cplusplus
+#define LTS_NOEXCEPT noexcept
+extern "C" {
+#else
+#define LTS_NOEXCEPT
+#endif
+
+/// Below 0 it is an error, above 0 an outcome without a result.
+typedef int32_t lts_status;
+enum {
+  LTS_OK = 0,
+  LTS_EXHAUSTED = 1,          ///< the search space is used up
+  LTS_REPEATED = 2,           ///< the architecture was a candidate before
+  LTS_STOPPED = 3,            ///< the measure function said LTS_STOP
+  LTS_INVALID_ARGUMENT = -1,  ///< NULL, a number out of range, a wrong text
+  LTS_INVALID_HANDLE = -2,    ///< destroyed, of another type, or none
+  LTS_BUSY = -3,              ///< another call is using the object
+  LTS_OUT_OF_MEMORY = -4,     ///< a search that ran out of memory can only be destroyed
+  LTS_UNSUPPORTED = -5,       ///< not in this build, or not now
+  LTS_INTERNAL_ERROR = -6     ///< a mistake of the library
+};
+
+typedef struct lts_space lts_space;                ///< search space; never changes
+typedef struct lts_architecture lts_architecture;  ///< a Transformer language model, or empty
+typedef struct lts_archive lts_archive;            ///< Pareto archive
+typedef struct lts_surrogate lts_surrogate;        ///< cost model fitted to measurements; never changes
+typedef struct lts_search lts_search;
+
+// --- General ---
+
+/// Version of the library that runs, such as "0.1.0".
+LTS_API const char* lts_version(void) LTS_NOEXCEPT;
+
+/// Why the last call of this thread that failed did; "" when none did. Valid until the next one fails.
+LTS_API const char* lts_last_error(void) LTS_NOEXCEPT;
+
+/// "LTS_OK" for 0 and so on; "unknown status" for what is none.
+LTS_API const char* lts_status_name(lts_status status) LTS_NOEXCEPT;
+
+/// Gives back a text. Ignores NULL.
+LTS_API void lts_free_text(char* text) LTS_NOEXCEPT;
+
+/// Where the library gets its memory. Both functions may be called by any thread that calls the library.
+typedef struct lts_allocator {
+  size_t struct_size;
+  /// `size` bytes, at least 1, at a multiple of `alignment`, a power of two; NULL when there are none.
+  void* (*allocate)(void* user, size_t size, size_t alignment);
+  /// Takes back what `allocate` gave.
+  void (*deallocate)(void* user, void* memory);
+  void* user;  ///< handed to both; must live as long as they are used
+} lts_allocator;
+#define LTS_ALLOCATOR_INIT \
+  { sizeof(lts_allocator), NULL, NULL, NULL }
+
+/// Has the library use another allocator; NULL: that of C. (Messages of errors on their way are not taken from it.)
+/// LTS_BUSY while the library holds memory: destroy what it gave out. LTS_UNSUPPORTED in the static library, which uses
+/// `operator new` of the program that it is linked into. Not while another thread calls the library.
+LTS_API lts_status lts_set_allocator(const lts_allocator* allocator) LTS_NOEXCEPT;
+
+/// A generator of random numbers (xoshiro256++): one seed gives one sequence on every platform.
+typedef struct lts_random {
+  uint64_t state[4];
+} lts_random;
+
+LTS_API lts_status lts_random_seed(lts_random* random, uint64_t seed) LTS_NOEXCEPT;
+
+// --- Architectures ---
+
+typedef int32_t lts_dimension;
+enum {
+  // of the architecture
+  LTS_VOCAB_SIZE = 0,
+  LTS_N_POSITIONS = 1,
+  LTS_N_LAYER = 2,
+  LTS_D_MODEL = 3,
+  LTS_HEAD_DIM = 4,  ///< 0: d_model / n_head of each layer
+  LTS_D_EMBED = 5,   ///< -1: d_model
+  LTS_DIV_VAL = 6,
+  LTS_TIE_EMBEDDING = 7,  ///< 0 or 1
+  // of each layer
+  LTS_N_HEAD = 100,
+  LTS_N_KV_HEAD = 101,
+  LTS_D_FF = 102,
+  LTS_N_FF = 103,  ///< hidden layers of the feed-forward network
+  LTS_MIXER = 104  ///< 0 attention, 1 weighted_attention, 2 fourier, 3 cosine, 4 convolution_5, 5 convolution_9
+};
+
+/// An empty architecture, to be filled by lts_space_sample, lts_search_ask and so on; all else refuses it.
+LTS_API lts_status lts_architecture_create(lts_architecture** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_architecture_destroy(lts_architecture* architecture) LTS_NOEXCEPT;
+
+LTS_API lts_status lts_architecture_from_json(const char* json, lts_architecture** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_architecture_to_json(const lts_architecture* architecture, char** out) LTS_NOEXCEPT;
+
+LTS_API lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* from) LTS_NOEXCEPT;
+/// 1 when both are the same, else 0. Empty ones are equal.
+LTS_API lts_status lts_architecture_equal(const lts_architecture* a, const lts_architecture* b,
+                                          int* equal) LTS_NOEXCEPT;
+
+/// Name of the family, such as "gpt2"; the text is the library's and stays.
+LTS_API lts_status lts_architecture_family(const lts_architecture* architecture, const char** name) LTS_NOEXCEPT;
+
+/// A dimension of the architecture, or of one layer: `layer` from 0, and 0 for those of the architecture.
+LTS_API lts_status lts_architecture_get(const lts_architecture* architecture, lts_dimension dimension, size_t layer,
+                                        int64_t* value) LTS_NOEXCEPT;
+
+/// A dimension of every layer, in order. `n_values` is the number of layers.
+LTS_API lts_status lts_architecture_get_layers(const lts_architecture* architecture, lts_dimension dimension,
+                                               int64_t* values, size_t n_values) LTS_NOEXCEPT;
+
+// --- Counts and proxies: exact or estimated from the architecture alone, O(layers), without allocating ---
+
+/// What a cost is estimated for.
+typedef struct lts_workload {
+  size_t struct_size;
+  int64_t batch;            ///< 1 to 2^20
+  int64_t n_prompt;         ///< tokens of the prompt, and the context of a decode step; 1 to 2^20
+  int32_t weight_bits;      ///< 32, 16, 8 or 4
+  int32_t activation_bits;  ///< likewise
+} lts_workload;
+#define LTS_WORKLOAD_INIT \
+  { sizeof(lts_workload), 1, 128, 32, 32 }
+
+/// The names that lts_count knows: decoder_params, flops_decode, zerolm, ...; NULL from `index` on when there are
+/// fewer.
+LTS_API const char* lts_count_name(size_t index) LTS_NOEXCEPT;
+
+/// One count, estimate or proxy by name; `_mib` in MiB, `flops_` in floating-point operations. `workload` may be NULL
+/// for the defaults.
+LTS_API lts_status lts_count(const lts_architecture* architecture, const char* name, const lts_workload* workload,
+                             double* value) LTS_NOEXCEPT;
+
+/// Parameters by part. Decoder is all but embedding and softmax: what ranks architectures (arXiv 2203.02094).
+typedef struct lts_parameter_counts {
+  size_t struct_size;
+  int64_t attention;
+  int64_t feed_forward;
+  int64_t embedding;
+  int64_t decoder;
+  int64_t softmax;
+  int64_t total;
+} lts_parameter_counts;
+#define LTS_PARAMETER_COUNTS_INIT \
+  { sizeof(lts_parameter_counts), 0, 0, 0, 0, 0, 0 }
+
+LTS_API lts_status lts_count_parameters(const lts_architecture* architecture,
+                                        lts_parameter_counts* counts) LTS_NOEXCEPT;
+
+/// alpha log P_attention + (1 - alpha) log P_feed_forward; alpha from 0 to 1.
+LTS_API lts_status lts_geometric(const lts_architecture* architecture, double alpha, double* value) LTS_NOEXCEPT;
+
+/// ZeroLM (arXiv 2503.18646) for weights of that variance; alpha from 0 to 1.
+LTS_API lts_status lts_zerolm(const lts_architecture* architecture, double alpha, double variance,
+                              double* value) LTS_NOEXCEPT;
+
+// --- Search spaces ---
+
+LTS_API lts_status lts_space_from_json(const char* json, lts_space** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_space_to_json(const lts_space* space, char** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_space_destroy(lts_space* space) LTS_NOEXCEPT;
+
+/// How many architectures there are, exactly, in decimal digits.
+LTS_API lts_status lts_space_size(const lts_space* space, char** out) LTS_NOEXCEPT;
+
+/// The architecture of an index, given in decimal digits, from 0 to below the size; and the inverse.
+LTS_API lts_status lts_space_at(const lts_space* space, const char* index, lts_architecture* architecture) LTS_NOEXCEPT;
+LTS_API lts_status lts_space_index(const lts_space* space, const lts_architecture* architecture,
+                                   char** out) LTS_NOEXCEPT;
+
+/// Why the architecture is not in the space; NULL when it is.
+LTS_API lts_status lts_space_why_not(const lts_space* space, const lts_architecture* architecture,
+                                     char** out) LTS_NOEXCEPT;
+
+/// Draws an architecture: each as likely (nearly always one of the deepest), or each depth and width as likely.
+LTS_API lts_status lts_space_sample(const lts_space* space, lts_random* random,
+                                    lts_architecture* architecture) LTS_NOEXCEPT;
+LTS_API lts_status lts_space_sample_choices(const lts_space* space, lts_random* random,
+                                            lts_architecture* architecture) LTS_NOEXCEPT;
+
+// --- Pareto fronts: points are rows of `n_objectives` numbers, all minimized, none NaN ---
+
+LTS_API lts_status lts_archive_create(size_t n_objectives, lts_archive** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_archive_destroy(lts_archive* archive) LTS_NOEXCEPT;
+
+/// Adds the point unless a member dominates or equals it, and drops those that it dominates. `stayed`, which may be
+/// NULL, becomes 1 or 0.
+LTS_API lts_status lts_archive_insert(lts_archive* archive, const double* point, size_t n_objectives, uint64_t id,
+                                      int* stayed) LTS_NOEXCEPT;
+
+/// Whether a member dominates or equals the point: 1 or 0.
+LTS_API lts_status lts_archive_covers(const lts_archive* archive, const double* point, size_t n_objectives,
+                                      int* covers) LTS_NOEXCEPT;
+
+LTS_API lts_status lts_archive_size(const lts_archive* archive, size_t* size) LTS_NOEXCEPT;
+
+/// Copies the members in the order of their insertion. `size` must be that of the archive; `points` has room for
+/// size * n_objectives numbers, `ids` for size. Either may be NULL.
+LTS_API lts_status lts_archive_members(const lts_archive* archive, double* points, uint64_t* ids,
+                                       size_t size) LTS_NOEXCEPT;
+
+LTS_API lts_status lts_archive_clear(lts_archive* archive) LTS_NOEXCEPT;
+
+/// Volume that the points dominate below the reference point. `points` may be NULL when `n_points` is 0.
+LTS_API lts_status lts_hypervolume(const double* points, size_t n_points, const double* reference, size_t n_objectives,
+                                   double* volume) LTS_NOEXCEPT;
+
+/// Front number of each point, 0 for the non-dominated ones.
+LTS_API lts_status lts_nondominated_sort(const double* points, size_t n_points, size_t n_objectives,
+                                         uint32_t* fronts) LTS_NOEXCEPT;
+
+/// Crowding distance of each point of one front (NSGA-II).
+LTS_API lts_status lts_crowding_distance(const double* points, size_t n_points, size_t n_objectives,
+                                         double* distances) LTS_NOEXCEPT;
+
+// --- Surrogates: costs predicted from a few measurements ---
+
+typedef struct lts_surrogate_options {
+  size_t struct_size;
+  double level;         ///< share of architectures whose cost lies in the interval predicted for it; 0.5 to 0.99
+  int32_t pairwise;     ///< 1: products of terms, too, for devices on which costs do not just add
+  const double* prior;  ///< coefficients of another device of the kind, as in lts_surrogate_to_json; or NULL
+  size_t n_prior;
+} lts_surrogate_options;
+#define LTS_SURROGATE_OPTIONS_INIT \
+  { sizeof(lts_surrogate_options), 0.9, 0, NULL, 0 }
+
+/// Fits to `n` measured architectures. Values are from 1e-100 to 1e100 in any unit; `noise`, their standard errors over
+/// their values, and `options` may be NULL. At least 3 measurements, 2 with a prior.
+LTS_API lts_status lts_surrogate_fit(const lts_architecture* const* architectures, const double* values,
+                                     const double* noise, size_t n, const lts_surrogate_options* options,
+                                     lts_surrogate** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_surrogate_destroy(lts_surrogate* surrogate) LTS_NOEXCEPT;
+
+LTS_API lts_status lts_surrogate_from_json(const char* json, lts_surrogate** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_surrogate_to_json(const lts_surrogate* surrogate, char** out) LTS_NOEXCEPT;
+
+/// How well it predicts measurements it has not seen: each from all others.
+typedef struct lts_surrogate_quality {
+  size_t struct_size;
+  uint64_t n_samples;
+  double error;      ///< mean of |prediction / value - 1|
+  double error_max;  ///< the largest of them
+} lts_surrogate_quality;
+#define LTS_SURROGATE_QUALITY_INIT \
+  { sizeof(lts_surrogate_quality), 0, 0.0, 0.0 }
+
+LTS_API lts_status lts_surrogate_get_quality(const lts_surrogate* surrogate,
+                                             lts_surrogate_quality* quality) LTS_NOEXCEPT;
+
+/// The cost, in the unit of the measurements. O(layers), without allocating.
+LTS_API lts_status lts_surrogate_predict(const lts_surrogate* surrogate, const lts_architecture* architecture,
+                                         double* value) LTS_NOEXCEPT;
+
+/// The same with the interval of the level asked for; `low` and `high` may be NULL.
+LTS_API lts_status lts_surrogate_interval(const lts_surrogate* surrogate, const lts_architecture* architecture,
+                                          double* value, double* low, double* high) LTS_NOEXCEPT;
+
+// --- Search: ask for candidates, tell what they cost ---
+
+typedef struct lts_search_options {
+  size_t struct_size;
+  const char* const* objectives;  ///< such as "decoder_params:max", "latency_ms:min"; at least one
+  size_t n_objectives;
+  const char* const* constraints;  ///< such as "peak_memory_mib<=512"
+  size_t n_constraints;
+  const char* algorithm;  ///< "lts", "nsga2", "local", "random", "exhaustive", or JSON: {"name":"lts","n_parents":10}
+  uint64_t seed;
+} lts_search_options;
+#define LTS_SEARCH_OPTIONS_INIT \
+  { sizeof(lts_search_options), NULL, 0, NULL, 0, "lts", 0 }
+
+/// The same seed and the same calls give the same candidates on every platform.
+LTS_API lts_status lts_search_create(const lts_space* space, const lts_search_options* options,
+                                     lts_search** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_search_destroy(lts_search* search) LTS_NOEXCEPT;
+
+/// The whole state as JSON, and a search that goes on from it exactly where it was.
+LTS_API lts_status lts_search_save(const lts_search* search, char** out) LTS_NOEXCEPT;
+LTS_API lts_status lts_search_restore(const char* json, lts_search** out) LTS_NOEXCEPT;
+
+/// The next candidate. LTS_EXHAUSTED when there is none; no architecture comes twice. `architecture` is overwritten;
+/// one that is used again and again is filled without allocating.
+LTS_API lts_status lts_search_ask(lts_search* search, lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
+
+/// An architecture of one's own as a candidate. LTS_REPEATED when it was one before.
+LTS_API lts_status lts_search_add(lts_search* search, const lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
+
+/// What a candidate costs: one finite value per column, in order, as lts_search_column names them.
+LTS_API lts_status lts_search_tell(lts_search* search, uint64_t id, const double* values, size_t n_values) LTS_NOEXCEPT;
+
+/// The candidate could not be measured. It is not asked again.
+LTS_API lts_status lts_search_tell_failed(lts_search* search, uint64_t id) LTS_NOEXCEPT;
+
+/// What a measure function returns.
+enum { LTS_MEASURED = 0, LTS_FAILED = 1, LTS_STOP = 2 };
+
+/// Fills one value per column. It may call any function of the library, lts_search_save among them; the architecture is
+/// the library's and lives until the function returns.
+typedef int (*lts_measure)(void* user, uint64_t id, const lts_architecture* architecture, double* values,
+                           size_t n_values);
+
+/// Asks, measures and tells, `n` times. Candidates that were asked and not told come first: those that were being
+/// measured when the state was saved. LTS_EXHAUSTED when the space is used up, LTS_STOPPED when the function said so:
+/// its candidate then waits. `n_told`, which may be NULL, is how many were measured or failed, whatever is returned.
+LTS_API lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, void* user,
+                                  uint64_t* n_told) LTS_NOEXCEPT;
+
+typedef struct lts_search_progress {
+  size_t struct_size;
+  uint64_t n_asked;
+  uint64_t n_told;  ///< with values
+  uint64_t n_failed;
+  uint64_t n_pending;  ///< asked and not told
+  uint64_t front_size;
+  uint64_t n_objectives;
+  uint64_t n_columns;  ///< objectives, then what only constraints name
+} lts_search_progress;
+#define LTS_SEARCH_PROGRESS_INIT \
+  { sizeof(lts_search_progress), 0, 0, 0, 0, 0, 0, 0 }
+
+LTS_API lts_status lts_search_get_progress(const lts_search* search, lts_search_progress* progress) LTS_NOEXCEPT;
+
+/// Name of a column, from 0. The text is the search's and lives as long.
+LTS_API lts_status lts_search_column(const lts_search* search, size_t index, const char** name) LTS_NOEXCEPT;
+
+/// The first candidate that was asked and not told whose id is `from` or more. LTS_EXHAUSTED when there is none.
+LTS_API lts_status lts_search_next_pending(const lts_search* search, uint64_t from, lts_architecture* architecture,
+                                           uint64_t* id) LTS_NOEXCEPT;
+
+/// A member of the Pareto front, from 0, with one value per objective, in its own direction. `architecture`, `id` and
+/// `values` may be NULL.
+LTS_API lts_status lts_search_front(const lts_search* search, size_t index, lts_architecture* architecture,
+                                    uint64_t* id, double* values, size_t n_values) LTS_NOEXCEPT;
+
+/// The space that is searched, as a handle of its own.
+LTS_API lts_status lts_search_space(const lts_search* search, lts_space** out) LTS_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // LTS_LTS_H_

@@ -1,5 +1,10 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+find_program(LTS_QEMU_AARCH64 qemu-aarch64) # runs the tests, where it is installed
+if(LTS_QEMU_AARCH64)
+  set(CMAKE_CROSSCOMPILING_EMULATOR "${LTS_QEMU_AARCH64};-L;/usr/aarch64-linux-gnu")
+endif()

@@ -21,7 +21,7 @@ constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
 struct DTypeRow {
   DType dtype;
   std::string_view name;
-  std::uint64_t bytes;
+  std::size_t bytes;
 };
 constexpr std::array<DTypeRow, 5> kDTypes{{{DType::float32, "float32", 4},
                                            {DType::float16, "float16", 2},
@@ -58,7 +58,7 @@ std::vector<TensorSpec> read_tensors(const Fields& fields, std::string_view key,
 
 std::string_view dtype_name(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].name; }
 
-std::uint64_t item_bytes(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].bytes; }
+std::size_t item_bytes(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].bytes; }
 
 std::uint64_t tensor_bytes(const std::vector<std::int64_t>& shape, DType dtype, std::string_view what) {
   // An empty tensor has no bytes, however large its other dimensions are.

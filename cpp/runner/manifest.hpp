@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@ namespace lts::runner {
 enum class DType { float32, float16, int64, int32, boolean };
 
 std::string_view dtype_name(DType dtype);
-std::uint64_t item_bytes(DType dtype);
+std::size_t item_bytes(DType dtype);
 
 /// A tensor in a file: little-endian, dense, row-major.
 struct TensorSpec {

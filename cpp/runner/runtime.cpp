@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "elf.hpp"
 #include "error.hpp"
@@ -269,8 +270,10 @@ Output view_of(const Object& tensor, const std::string& what) {
     if (view.shape[i] > 1 && view.strides[i] != stride) fail({what, " has gaps between its rows"});
     stride *= view.shape[i];
   }
-  const auto* const data = static_cast<const std::byte*>(view.data) + view.byte_offset;
-  output.bytes = {data, tensor_bytes(output.shape, output.dtype, what)};
+  const std::uint64_t bytes = tensor_bytes(output.shape, output.dtype, what);
+  if (!std::in_range<std::size_t>(bytes)) fail({what, " is larger than any memory"});
+  const auto* const data = static_cast<const std::byte*>(view.data) + static_cast<std::size_t>(view.byte_offset);
+  output.bytes = {data, static_cast<std::size_t>(bytes)};
   return output;
 }
 

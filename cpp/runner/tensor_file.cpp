@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "error.hpp"
 
@@ -35,12 +36,14 @@ MappedFile::MappedFile(const std::string& path) {
   const bool regular = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
   void* mapped = nullptr;
   int error = 0;
-  if (regular && status.st_size > 0) {
+  const bool addressable = std::in_range<std::size_t>(status.st_size);
+  if (regular && addressable && status.st_size > 0) {
     mapped = mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, file, 0);
     error = errno;
   }
   close(file);
   if (!regular) fail({path, " is not a regular file"});
+  if (!addressable) fail({path, " has ", std::to_string(status.st_size), " bytes, more than this machine can map"});
   if (mapped == MAP_FAILED) fail({"cannot map ", path, ": ", reason(error)});
   data_ = static_cast<const std::byte*>(mapped);
   size_ = static_cast<std::size_t>(status.st_size);
@@ -74,9 +77,10 @@ TensorData TensorFiles::load(const TensorSpec& tensor) {
     alignas(tensor_alignment) static const std::array<std::byte, tensor_alignment> nothing{};
     return {nothing.data(), [](const std::byte*) {}};
   }
-  const std::byte* const data = file->data() + tensor.offset;
+  // Within the file, and so within what size_t can count.
+  const std::byte* const data = file->data() + static_cast<std::size_t>(tensor.offset);
   const bool aligned = reinterpret_cast<std::uintptr_t>(data) % tensor_alignment == 0;
-  return aligned ? TensorData(file, data) : copied(data, tensor.bytes);
+  return aligned ? TensorData(file, data) : copied(data, static_cast<std::size_t>(tensor.bytes));
 }
 
 void TensorFiles::drop() const {

@@ -140,25 +140,21 @@ void check_embedding(const Architecture& a) {
   }
   if (!a.adaptive()) return;
   if (!a.tie_embedding) throw_invalid({"tie_embedding is false; an adaptive embedding is always tied"});
-  const std::vector<std::int64_t> ends = clean_cutoffs(a);
-  std::int64_t before = 0;
-  for (const std::int64_t end : ends) {
-    if (end <= before) {
-      throw_invalid({"cutoffs: ", number(end), " follows ", number(before),
+  visit_clusters(a, [&a](const Cluster& cluster) {
+    if (cluster.end <= cluster.begin) {
+      throw_invalid({"cutoffs: ", number(cluster.end), " follows ", number(cluster.begin),
                      "; they must be positive, ascending and below vocab_size, ", number(a.vocab_size)});
     }
-    before = end;
-  }
-  std::int64_t width = a.embedding_width();
-  for (std::size_t i = 0; i < ends.size(); ++i, width /= a.div_val) {
-    if (width == 0) {
+  });
+  visit_clusters(a, [&a](const Cluster& cluster) {
+    if (cluster.width == 0) {
       throw_invalid({"div_val is ", number(a.div_val), "; it leaves no width for cluster ",
-                     number(static_cast<std::int64_t>(i)), " of an embedding of width ", number(a.embedding_width())});
+                     std::to_string(cluster.index), " of an embedding of width ", number(a.embedding_width())});
     }
-  }
-  if (!a.tie_projs.empty() && a.tie_projs.size() < ends.size()) {
-    throw_invalid({"tie_projs has ", number(static_cast<std::int64_t>(a.tie_projs.size())),
-                   " entries; it must have one per cluster, ", number(static_cast<std::int64_t>(ends.size()))});
+  });
+  if (!a.tie_projs.empty() && a.tie_projs.size() < n_clusters(a)) {
+    throw_invalid({"tie_projs has ", std::to_string(a.tie_projs.size()), " entries; it must have one per cluster, ",
+                   std::to_string(n_clusters(a))});
   }
 }
 
@@ -190,14 +186,16 @@ bool Architecture::uniform() const noexcept {
   return std::adjacent_find(layers.begin(), layers.end(), std::not_equal_to<>()) == layers.end();
 }
 
+std::size_t n_clusters(const Architecture& a) noexcept {
+  const auto above =
+      std::find_if(a.cutoffs.begin(), a.cutoffs.end(), [&a](std::int64_t cutoff) { return cutoff > a.vocab_size; });
+  const auto n_within = static_cast<std::size_t>(above - a.cutoffs.begin());
+  return above == a.cutoffs.end() ? std::max<std::size_t>(1, n_within) : n_within + 1;
+}
+
 std::vector<std::int64_t> clean_cutoffs(const Architecture& a) {
   std::vector<std::int64_t> ends;
-  for (const std::int64_t cutoff : a.cutoffs) {
-    ends.push_back(cutoff);
-    if (cutoff > a.vocab_size) break;
-  }
-  if (ends.empty()) ends.push_back(0);
-  ends.back() = a.vocab_size;
+  visit_clusters(a, [&ends](const Cluster& cluster) { ends.push_back(cluster.end); });
   return ends;
 }
 

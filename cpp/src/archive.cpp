@@ -57,10 +57,11 @@ void ParetoArchive::drop(std::vector<std::uint64_t>* dropped) {
   for (std::uint64_t& number : removed_) {  // to rows
     number = static_cast<std::uint64_t>(std::lower_bound(numbers_.begin(), numbers_.end(), number) - numbers_.begin());
   }
-  std::size_t to = removed_.front();
+  const auto row = [this](std::size_t i) { return static_cast<std::size_t>(removed_[i]); };
+  std::size_t to = row(0);
   for (std::size_t i = 0; i < removed_.size(); ++i) {
-    const std::size_t begin = removed_[i] + 1;
-    const std::size_t end = i + 1 < removed_.size() ? removed_[i + 1] : size();
+    const std::size_t begin = row(i) + 1;
+    const std::size_t end = i + 1 < removed_.size() ? row(i + 1) : size();
     if (dropped != nullptr) dropped->push_back(ids_[begin - 1]);
     const auto move_down = [&](auto& values, std::size_t width) {
       std::copy(values.data() + begin * width, values.data() + end * width, values.data() + to * width);

@@ -13,7 +13,7 @@ constexpr std::size_t kDecimalDigits = 9;
 }  // namespace
 
 BigUint::BigUint(std::uint64_t value) {
-  for (; value != 0; value >>= 32) limbs_.push_back(static_cast<std::uint32_t>(value));
+  for (; value != 0; value >>= 32) near_[n_near_++] = static_cast<std::uint32_t>(value);
 }
 
 BigUint BigUint::from_decimal(std::string_view digits) {
@@ -29,13 +29,12 @@ BigUint BigUint::from_decimal(std::string_view digits) {
 
 BigUint BigUint::random_below(const BigUint& bound, Random& random) {
   if (bound.is_zero()) throw_invalid({"random integer below 0: the bound must be at least 1"});
-  const std::size_t n_limbs = bound.limbs_.size();
-  const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << std::bit_width(bound.limbs_.back())) - 1);
+  const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << std::bit_width(bound.limbs().back())) - 1);
   BigUint result;
   do {
-    result.limbs_.resize(n_limbs);
-    for (std::uint32_t& limb : result.limbs_) limb = static_cast<std::uint32_t>(random.next() >> 32);
-    result.limbs_.back() &= mask;
+    result.resize(bound.limbs().size());
+    for (std::uint32_t& limb : result.limbs()) limb = static_cast<std::uint32_t>(random.next() >> 32);
+    result.limbs().back() &= mask;
     result.trim();
   } while (result >= bound);
   return result;
@@ -54,31 +53,36 @@ std::string BigUint::to_decimal() const {
 }
 
 std::uint64_t BigUint::low_uint64() const noexcept {
-  const std::uint64_t low = limbs_.empty() ? 0 : limbs_[0];
-  return limbs_.size() < 2 ? low : low | (std::uint64_t{limbs_[1]} << 32);
+  const auto digits = limbs();
+  const std::uint64_t low = digits.empty() ? 0 : digits[0];
+  return digits.size() < 2 ? low : low | (std::uint64_t{digits[1]} << 32);
 }
 
 BigUint& BigUint::operator+=(const BigUint& other) {
-  if (limbs_.size() < other.limbs_.size()) limbs_.resize(other.limbs_.size());
+  if (limbs().size() < other.limbs().size()) resize(other.limbs().size());
+  const std::span<std::uint32_t> to = limbs();
+  const std::span<const std::uint32_t> from = other.limbs();
   std::uint64_t carry = 0;
-  for (std::size_t i = 0; i < limbs_.size(); ++i) {
-    if (i >= other.limbs_.size() && carry == 0) break;
-    carry += std::uint64_t{limbs_[i]} + (i < other.limbs_.size() ? other.limbs_[i] : 0U);
-    limbs_[i] = static_cast<std::uint32_t>(carry);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (i >= from.size() && carry == 0) break;
+    carry += std::uint64_t{to[i]} + (i < from.size() ? from[i] : 0U);
+    to[i] = static_cast<std::uint32_t>(carry);
     carry >>= 32;
   }
-  if (carry != 0) limbs_.push_back(static_cast<std::uint32_t>(carry));
+  if (carry != 0) push(static_cast<std::uint32_t>(carry));
   return *this;
 }
 
 BigUint& BigUint::operator-=(const BigUint& other) {
   if (*this < other) throw_invalid({"integer subtraction: the result would be negative"});
+  const std::span<std::uint32_t> to = limbs();
+  const std::span<const std::uint32_t> from = other.limbs();
   std::uint64_t borrow = 0;
-  for (std::size_t i = 0; i < limbs_.size(); ++i) {
-    if (i >= other.limbs_.size() && borrow == 0) break;
-    const std::uint64_t take = borrow + (i < other.limbs_.size() ? other.limbs_[i] : 0U);
-    borrow = take > limbs_[i] ? 1 : 0;
-    limbs_[i] = static_cast<std::uint32_t>(limbs_[i] - take);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (i >= from.size() && borrow == 0) break;
+    const std::uint64_t take = borrow + (i < from.size() ? from[i] : 0U);
+    borrow = take > to[i] ? 1 : 0;
+    to[i] = static_cast<std::uint32_t>(to[i] - take);
   }
   trim();
   return *this;
@@ -86,35 +90,62 @@ BigUint& BigUint::operator-=(const BigUint& other) {
 
 BigUint& BigUint::operator*=(std::uint32_t factor) {
   std::uint64_t carry = 0;
-  for (std::uint32_t& limb : limbs_) {
+  for (std::uint32_t& limb : limbs()) {
     carry += std::uint64_t{limb} * factor;
     limb = static_cast<std::uint32_t>(carry);
     carry >>= 32;
   }
-  if (carry != 0) limbs_.push_back(static_cast<std::uint32_t>(carry));
+  if (carry != 0) push(static_cast<std::uint32_t>(carry));
   trim();
   return *this;
 }
 
 std::uint32_t BigUint::divide(std::uint32_t divisor) {
   if (divisor == 0) throw_invalid({"integer division by 0"});
+  const std::span<std::uint32_t> digits = limbs();
   std::uint64_t remainder = 0;
-  for (std::size_t i = limbs_.size(); i-- > 0;) {
-    remainder = (remainder << 32) | limbs_[i];
-    limbs_[i] = static_cast<std::uint32_t>(remainder / divisor);
+  for (std::size_t i = digits.size(); i-- > 0;) {
+    remainder = (remainder << 32) | digits[i];
+    digits[i] = static_cast<std::uint32_t>(remainder / divisor);
     remainder %= divisor;
   }
   trim();
   return static_cast<std::uint32_t>(remainder);
 }
 
+bool operator==(const BigUint& a, const BigUint& b) noexcept { return std::ranges::equal(a.limbs(), b.limbs()); }
+
 std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept {
-  if (a.limbs_.size() != b.limbs_.size()) return a.limbs_.size() <=> b.limbs_.size();
-  return std::lexicographical_compare_three_way(a.limbs_.rbegin(), a.limbs_.rend(), b.limbs_.rbegin(), b.limbs_.rend());
+  const auto x = a.limbs();
+  const auto y = b.limbs();
+  if (x.size() != y.size()) return x.size() <=> y.size();
+  return std::lexicographical_compare_three_way(x.rbegin(), x.rend(), y.rbegin(), y.rend());
+}
+
+void BigUint::resize(std::size_t size) {
+  if (far_.empty() && size <= kNear) {
+    for (; n_near_ < size; ++n_near_) near_[n_near_] = 0;
+    n_near_ = size;
+    return;
+  }
+  if (far_.empty()) {
+    far_.reserve(size);
+    far_.assign(near_.data(), near_.data() + n_near_);
+    n_near_ = 0;
+  }
+  far_.resize(size);
+}
+
+void BigUint::push(std::uint32_t limb) {
+  resize(limbs().size() + 1);
+  limbs().back() = limb;
 }
 
 void BigUint::trim() noexcept {
-  while (!limbs_.empty() && limbs_.back() == 0) limbs_.pop_back();
+  const auto digits = limbs();
+  std::size_t size = digits.size();
+  while (size > 0 && digits[size - 1] == 0) --size;
+  resize(size);
 }
 
 std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole) {

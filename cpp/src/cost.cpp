@@ -33,16 +33,11 @@ std::int64_t kv_width(const Architecture& a, const Layer& layer) {
 double tied_multiply_adds(const Architecture& a) {
   if (!a.adaptive()) return a.tie_embedding ? static_cast<double>(a.vocab_size * a.d_model) : 0.0;
   double sum = 0;
-  std::int64_t begin = 0;
-  std::int64_t width = a.embedding_width();
-  const std::vector<std::int64_t> ends = clean_cutoffs(a);
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    sum += static_cast<double>((ends[i] - begin) * width);
-    const bool projected = a.div_val != 1 || a.embedding_width() != a.d_model;
-    if (projected && projection_tied(a, i)) sum += static_cast<double>(width * a.d_model);
-    begin = ends[i];
-    width /= a.div_val;
-  }
+  const bool projected = a.div_val != 1 || a.embedding_width() != a.d_model;
+  visit_clusters(a, [&](const Cluster& cluster) {
+    sum += static_cast<double>((cluster.end - cluster.begin) * cluster.width);
+    if (projected && projection_tied(a, cluster.index)) sum += static_cast<double>(cluster.width * a.d_model);
+  });
   return sum;
 }
 

@@ -209,6 +209,7 @@ void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out
   out.d_model = o.d_model[gene_or_zero(genotype, at_d_model_)];
   out.d_embed = o.d_embed[gene_or_zero(genotype, at_d_embed_)];
   out.div_val = o.div_val[gene_or_zero(genotype, at_div_val_)];
+  out.layers.reserve(static_cast<std::size_t>(o.n_layer.back()));  // for this and any later one
   out.layers.resize(static_cast<std::size_t>(n_layer(genotype)));
   const bool kv_follows = o.n_kv_head.empty();
   std::int32_t step = 0;  // to the genes of the layer

@@ -50,30 +50,39 @@ Architecture SearchSpace::at(const BigUint& index) const {
     throw_invalid(
         {"index ", index.to_decimal(), " is out of range; the space has ", size_.to_decimal(), " architectures"});
   }
+  const Group& group = group_of(index);
+  Architecture a;
+  place(group, index - group.begin, a);
+  return a;
+}
+
+const SearchSpace::Group& SearchSpace::group_of(const BigUint& index) const {
   const auto after = std::upper_bound(groups_.begin(), groups_.end(), index,
                                       [](const BigUint& i, const Group& g) { return i < g.begin; });
-  const Group& group = *(after - 1);
+  return *(after - 1);
+}
+
+/// The architecture of that index within the group.
+void SearchSpace::place(const Group& group, BigUint rest, Architecture& out) const {
   const Block& block = blocks_[group.block];
   const LayerSet& set = layer_sets_[block.layer_set];
-  Architecture a = skeleton();
-  apply(block, a);
-  BigUint rest = index - group.begin;
-  a.layers.resize(static_cast<std::size_t>(group.n_layer));
+  apply(block, out);
+  out.layers.resize(static_cast<std::size_t>(group.n_layer));
   if (!bounded_) {
-    for (std::size_t l = a.layers.size(); l-- > 0;) {
-      a.layers[l] = set.layers[rest.divide(static_cast<std::uint32_t>(set.layers.size()))];
+    for (std::size_t l = out.layers.size(); l-- > 0;) {
+      out.layers[l] = set.layers[rest.divide(static_cast<std::uint32_t>(set.layers.size()))];
     }
-    return a;
+    return;
   }
   std::int64_t low = group.min_sum;
   std::int64_t high = group.max_sum;
-  for (std::size_t l = 0; l < a.layers.size(); ++l) {
-    const Ways& ways = set.ways[a.layers.size() - l - 1];
+  for (std::size_t l = 0; l < out.layers.size(); ++l) {
+    const Ways& ways = set.ways[out.layers.size() - l - 1];
     for (std::size_t i = 0;; ++i) {
       const std::int64_t p = set.params[i];
       const BigUint count = ways.between(low == kNoMin ? kNoMin : low - p, high == kNoMax ? kNoMax : high - p);
       if (rest < count) {
-        a.layers[l] = set.layers[i];
+        out.layers[l] = set.layers[i];
         if (low != kNoMin) low -= p;
         if (high != kNoMax) high -= p;
         break;
@@ -81,7 +90,6 @@ Architecture SearchSpace::at(const BigUint& index) const {
       rest -= count;
     }
   }
-  return a;
 }
 
 std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
@@ -200,8 +208,11 @@ Architecture SearchSpace::sample(Random& random) const {
 }
 
 void SearchSpace::sample(Random& random, Architecture& out) const {
+  out.layers.reserve(static_cast<std::size_t>(options_.n_layer.back()));  // for this and any later one
   if (bounded_) {
-    out = at(BigUint::random_below(size_, random));
+    const BigUint index = BigUint::random_below(size_, random);
+    const Group& group = group_of(index);
+    place(group, index - group.begin, out);
     return;
   }
   const std::uint64_t u = random.next();
@@ -213,12 +224,13 @@ void SearchSpace::sample_choices(Random& random, Architecture& out) const {
   // A group is one combination of widths, shared values and depth; drawing it uniformly draws each of them uniformly,
   // but for combinations that the rules exclude.
   const Group& group = groups_[random.below(static_cast<std::uint32_t>(groups_.size()))];
+  out.layers.reserve(static_cast<std::size_t>(options_.n_layer.back()));
   constexpr int tries = 200;
   for (int i = 0; i < tries; ++i) {
     draw_layers(random, group, out);
     if (within_bounds(out)) return;
   }
-  out = at(group.begin + BigUint::random_below(group.count, random));
+  place(group, BigUint::random_below(group.count, random), out);
 }
 
 }  // namespace lts

@@ -1,5 +1,5 @@
 // Prints what every algorithm asked for on spaces of every family, and where it ended: one seed, one text, whatever the
-// platform. tests/python/test_same_search.py compares the text of x86-64 with that of aarch64, byte for byte.
+// platform. tests/python/test_same_search.py compares the text of x86-64 with those of Arm, byte for byte.
 
 #include <algorithm>
 #include <bit>
@@ -16,6 +16,7 @@
 #include "lts/hypervolume.hpp"
 #include "lts/json.hpp"
 #include "lts/search.hpp"
+#include "lts/surrogate.hpp"
 
 namespace {
 
@@ -122,15 +123,38 @@ class Probe {
               << " of " << space_.size().to_decimal() << ": asked " << search_.n_asked() << ", told "
               << search_.n_told() << ", failed " << search_.n_failed() << ", front " << search_.archive().size()
               << std::hex << ", genotypes " << genotypes_.value() << ", indices " << indices_.value() << ", values "
-              << values_.value() << ", volume " << std::bit_cast<std::uint64_t>(volume) << std::dec << '\n'
+              << values_.value() << ", surrogate " << surrogate() << ", volume " << std::bit_cast<std::uint64_t>(volume)
+              << std::dec << '\n'
               << lts::to_json(search_.state()) << '\n';
   }
 
  private:
+  /// Of fits to the first candidates, whose costs are disturbed and of unequal noise.
+  [[nodiscard]] std::uint64_t surrogate() const {
+    Digest digest;
+    for (const bool pairwise : {false, true}) {
+      const lts::Surrogate fit = lts::Surrogate::fit(samples_, {.pairwise = pairwise});
+      for (const double coefficient : fit.state().coefficients) digest.add(coefficient);
+      for (const lts::CostSample& sample : samples_) {
+        const lts::Prediction prediction = fit.interval(sample.architecture);
+        for (const double value : {prediction.value, prediction.low, prediction.high}) digest.add(value);
+      }
+    }
+    return digest.value();
+  }
+
   void tell(const lts::Candidate& candidate) {
     for (const std::uint16_t gene : encoding_.encode(candidate.architecture)) genotypes_.add(std::uint64_t{gene});
     indices_.add(space_.index(candidate.architecture).to_decimal());
     indices_.add("\n");
+    for (const std::string_view name : lts::analytic_names()) {
+      values_.add(lts::analytic(name)(candidate.architecture, {.n_prompt = 192}));
+    }
+    if (samples_.size() < 40) {
+      samples_.push_back({.architecture = candidate.architecture,
+                          .value = lts::flops_decode(candidate.architecture) * (1 + 0.1 * noise_.uniform()),
+                          .noise = 0.03 * noise_.uniform()});
+    }
     if (candidate.id % 17 == 5) return;
     if (candidate.id % 11 == 3) {
       search_.tell_failed(candidate.id);
@@ -139,7 +163,6 @@ class Probe {
     std::vector<double> values;
     for (const std::string& column : search_.columns()) {
       values.push_back(lts::analytic(column)(candidate.architecture, {.n_prompt = 192}));
-      values_.add(values.back());
     }
     search_.tell(candidate.id, values);
   }
@@ -150,6 +173,8 @@ class Probe {
   Digest genotypes_;
   Digest indices_;
   Digest values_;
+  std::vector<lts::CostSample> samples_;
+  lts::Random noise_;
 };
 
 }  // namespace

@@ -263,6 +263,23 @@ TEST(Architecture, CleanCutoffs) {
   EXPECT_EQ(clean({200, 300}, 100), (Cuts{100}));
 }
 
+TEST(Architecture, Clusters) {
+  Architecture a;
+  a.vocab_size = 100;
+  a.d_model = 64;
+  a.d_embed = 32;
+  a.div_val = 4;
+  a.cutoffs = {10, 40, 200, 300};
+  std::vector<std::vector<std::int64_t>> clusters;
+  visit_clusters(a, [&clusters](const Cluster& c) {
+    clusters.push_back({static_cast<std::int64_t>(c.index), c.begin, c.end, c.width});
+  });
+  EXPECT_EQ(clusters, (std::vector<std::vector<std::int64_t>>{{0, 0, 10, 32}, {1, 10, 40, 8}, {2, 40, 100, 2}}));
+  EXPECT_EQ(n_clusters(a), 3U);
+  a.cutoffs.clear();
+  EXPECT_EQ(n_clusters(a), 1U);
+}
+
 TEST(Architecture, ProjectionTied) {
   Architecture a = transformer_xl();
   EXPECT_FALSE(projection_tied(a, 0));

@@ -48,7 +48,7 @@ TEST(RandomSearch, ResultsDoNotMatter) {
 
 TEST(RandomSearch, UsesUpTheSpace) {
   Search search = search_of(space_of_depths({1, 2}));
-  const std::uint64_t size = search.space().size().low_uint64();
+  const auto size = static_cast<std::size_t>(search.space().size().low_uint64());
   std::set<std::uint64_t> indices;
   for (const Candidate& candidate : search.ask(10 * size)) {
     indices.insert(search.space().index(candidate.architecture).low_uint64());

@@ -156,7 +156,7 @@ TEST(SearchSpace, SampleIsUniform) {
     Architecture a;
     for (std::size_t k = 0; k < draws; ++k) {
       space.sample(random, a);
-      ++counts.at(space.index(a).low_uint64());
+      ++counts.at(static_cast<std::size_t>(space.index(a).low_uint64()));
     }
     ASSERT_LT(oracle::chi_square_deviation(counts, std::vector<double>(counts.size(), 30.0)), 5.0);
   }
@@ -187,7 +187,7 @@ TEST(SearchSpace, SampleChoicesIsUniformOverDepthsWidthsAndSharedValues) {
     Architecture a;
     for (std::size_t k = 0; k < n_draws; ++k) {
       space.sample_choices(random, a);
-      ++counts.at(space.index(a).low_uint64());
+      ++counts.at(static_cast<std::size_t>(space.index(a).low_uint64()));
     }
     ASSERT_LT(oracle::chi_square_deviation(counts, expected), 5.0);
   }

@@ -1,4 +1,4 @@
-"""One seed gives one search on x86-64 and on aarch64: the same program, built for both, prints the same bytes."""
+"""One seed gives one search on x86-64 and on 64- and 32-bit Arm: one program, built for each, prints the same bytes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROBE = Path("tests/cpp/same_search_probe")
-CROSS_LIBRARIES = Path("/usr/aarch64-linux-gnu")
+# By preset: compiler, Debian's package of it, emulator, the libraries that it needs.
+CROSS = {
+    "aarch64": ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", "qemu-aarch64", "/usr/aarch64-linux-gnu"),
+    "armv7": ("arm-linux-gnueabihf-g++", "g++-arm-linux-gnueabihf", "qemu-arm", "/usr/arm-linux-gnueabihf"),
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def need(*programs: str) -> None:
-    missing = [program for program in programs if shutil.which(program) is None]
+def need(packages: dict[str, str]) -> None:
+    """Skip unless the programs are there; the values are Debian's packages of them."""
+    missing = {program: package for program, package in packages.items() if shutil.which(program) is None}
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (Debian: cmake ninja-build g++-aarch64-linux-gnu qemu-user)")
+        pytest.skip(f"not installed: {', '.join(missing)} (Debian: {' '.join(missing.values())})")
 
 
 def run(*command: str | Path) -> bytes:
@@ -29,6 +34,7 @@ def run(*command: str | Path) -> bytes:
 
 def build(folder: Path, *configuration: str) -> Path:
     """The probe, built into the folder; later calls rebuild only what changed."""
+    need({"cmake": "cmake", "ninja": "ninja-build"})
     run("cmake", "-S", ROOT, "-B", folder, *configuration)
     run("cmake", "--build", folder, "--target", "same_search_probe")
     return folder / PROBE
@@ -37,17 +43,15 @@ def build(folder: Path, *configuration: str) -> Path:
 @pytest.fixture(scope="module")
 def native() -> bytes:
     """What the probe prints when built for this machine."""
-    need("cmake", "ninja")
     options = ("-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DLTS_BUILD_TESTS=OFF", "-DLTS_BUILD_PROBE=ON")
     return run(build(ROOT / "build" / "probe", *options))
 
 
-@pytest.fixture(scope="module")
-def aarch64() -> bytes:
-    """What the probe prints when built for aarch64, emulated."""
-    need("cmake", "ninja", "aarch64-linux-gnu-g++", "qemu-aarch64")
-    probe = build(ROOT / "build" / "aarch64", "--preset", "aarch64")
-    return run("qemu-aarch64", "-L", CROSS_LIBRARIES, probe)
+def emulated(preset: str) -> bytes:
+    """What the probe prints when built by a preset of `CROSS`."""
+    compiler, package, emulator, libraries = CROSS[preset]
+    need({compiler: package, emulator: "qemu-user"})
+    return run(emulator, "-L", libraries, build(ROOT / "build" / preset, "--preset", preset))
 
 
 def test_every_algorithm_searches_every_family(native: bytes) -> None:
@@ -62,11 +66,13 @@ def test_the_same_machine_gives_the_same_bytes_again(native: bytes) -> None:
     assert run(ROOT / "build" / "probe" / PROBE) == native
 
 
-def test_aarch64_gives_the_same_bytes(native: bytes, aarch64: bytes) -> None:
+@pytest.mark.parametrize("preset", CROSS)
+def test_arm_gives_the_same_bytes(native: bytes, preset: str) -> None:
+    arm = emulated(preset)
     differing = [
-        f"{a.decode()[:300]}\n{b.decode()[:300]}"
-        for a, b in zip(native.splitlines(), aarch64.splitlines(), strict=True)
+        f"{a.decode()[:400]}\n{b.decode()[:400]}"
+        for a, b in zip(native.splitlines(), arm.splitlines(), strict=True)
         if a != b
     ]
-    assert not differing, "x86-64, then aarch64:\n" + "\n".join(differing)
-    assert native == aarch64
+    assert not differing, f"x86-64, then {preset}:\n" + "\n".join(differing)
+    assert native == arm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -109,7 +110,7 @@ struct Architecture {
 
   std::int64_t d_embed = -1;  ///< -1: d_model
   std::int64_t div_val = 1;
-  std::vector<std::int64_t> cutoffs;  ///< as configured; see `clean_cutoffs`
+  std::vector<std::int64_t> cutoffs;  ///< as configured; see `visit_clusters`
   std::vector<bool> tie_projs;        ///< empty: the first cluster untied, the others tied
   bool tie_embedding = true;          ///< output weights are the embedding's
 
@@ -128,7 +129,32 @@ struct Architecture {
   friend bool operator==(const Architecture&, const Architecture&) = default;
 };
 
-/// Cluster ends: `cutoffs` truncated at the first entry above `vocab_size`, the last one set to `vocab_size`.
+/// A cluster of the adaptive embedding: the tokens from `begin` to before `end`, embedded `width` wide.
+struct Cluster {
+  std::size_t index = 0;
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t width = 0;
+};
+
+/// Cutoffs up to the first above `vocab_size`, which counts; 1 without cutoffs.
+std::size_t n_clusters(const Architecture& architecture) noexcept;
+
+/// Calls `visit(const Cluster&)` for every cluster, from the most frequent tokens on. They end at the cutoffs, the last
+/// one at `vocab_size`; every width is the one before over `div_val`, which must not be 0. Allocates nothing.
+template <class Visit>
+void visit_clusters(const Architecture& a, Visit&& visit) {
+  const std::size_t n = n_clusters(a);
+  Cluster cluster{.width = a.embedding_width()};
+  for (; cluster.index < n; ++cluster.index) {
+    cluster.end = cluster.index + 1 < n ? a.cutoffs[cluster.index] : a.vocab_size;
+    visit(static_cast<const Cluster&>(cluster));
+    cluster.begin = cluster.end;
+    cluster.width /= a.div_val;
+  }
+}
+
+/// The ends of the clusters.
 std::vector<std::int64_t> clean_cutoffs(const Architecture& architecture);
 
 /// Whether the projection of adaptive cluster `i` is shared between input and softmax.

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +14,7 @@
 namespace lts {
 
 /// Unsigned integer of any length: the size of a search space (up to 10^54 and more) and the index of an architecture.
+/// Below 2^256, about 10^77, nothing is allocated.
 class BigUint {
  public:
   BigUint() = default;
@@ -23,8 +27,8 @@ class BigUint {
   static BigUint random_below(const BigUint& bound, Random& random);
 
   [[nodiscard]] std::string to_decimal() const;
-  [[nodiscard]] bool is_zero() const noexcept { return limbs_.empty(); }
-  [[nodiscard]] bool fits_uint64() const noexcept { return limbs_.size() <= 2; }
+  [[nodiscard]] bool is_zero() const noexcept { return limbs().empty(); }
+  [[nodiscard]] bool fits_uint64() const noexcept { return limbs().size() <= 2; }
   /// The value modulo 2^64.
   [[nodiscard]] std::uint64_t low_uint64() const noexcept;
 
@@ -37,13 +41,27 @@ class BigUint {
 
   friend BigUint operator+(BigUint a, const BigUint& b) { return a += b; }
   friend BigUint operator-(BigUint a, const BigUint& b) { return a -= b; }
-  friend bool operator==(const BigUint& a, const BigUint& b) = default;
+  friend bool operator==(const BigUint& a, const BigUint& b) noexcept;
   friend std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept;
 
  private:
+  static constexpr std::size_t kNear = 8;
+
+  // Least significant first, no leading zeros.
+  [[nodiscard]] std::span<std::uint32_t> limbs() noexcept {
+    return far_.empty() ? std::span(near_).first(n_near_) : std::span(far_);
+  }
+  [[nodiscard]] std::span<const std::uint32_t> limbs() const noexcept {
+    return far_.empty() ? std::span(near_).first(n_near_) : std::span(far_);
+  }
+  /// New limbs are 0.
+  void resize(std::size_t size);
+  void push(std::uint32_t limb);
   void trim() noexcept;
 
-  std::vector<std::uint32_t> limbs_;  // least significant first, no leading zeros
+  std::array<std::uint32_t, kNear> near_{};
+  std::size_t n_near_ = 0;
+  std::vector<std::uint32_t> far_;  // all of them, once they were too many
 };
 
 /// floor(2^64 * part / whole) for part < whole, saturated to 2^64 - 1 for part == whole: a sampling threshold.

@@ -81,10 +81,12 @@ class SearchSpace {
 
   /// Uniform over all architectures of the space: nearly always one of the deepest.
   [[nodiscard]] Architecture sample(Random& random) const;
-  /// The same into `out`, without allocating once its layers have room.
+  /// The same into `out`, without allocating once `out` comes from an earlier call; under parameter bounds as long as
+  /// the size is below 2^256.
   void sample(Random& random, Architecture& out) const;
 
-  /// Uniform over the depths, widths and other choices, as LiteTransformerSearch draws its first population.
+  /// Uniform over the depths, widths and other choices, as LiteTransformerSearch draws its first population; allocates
+  /// as `sample` does.
   void sample_choices(Random& random, Architecture& out) const;
 
   /// Whether the options bound the parameters.
@@ -133,6 +135,8 @@ class SearchSpace {
   void apply(const Block& block, Architecture& out) const;
   [[nodiscard]] std::size_t find_group(const Architecture& architecture, const LayerSet** set) const;
   void draw_layers(Random& random, const Group& group, Architecture& out) const;
+  [[nodiscard]] const Group& group_of(const BigUint& index) const;
+  void place(const Group& group, BigUint rest, Architecture& out) const;
 
   SearchSpaceOptions options_;
   const Family* family_ = nullptr;

@@ -95,10 +95,10 @@ class Surrogate {
 
   [[nodiscard]] const State& state() const noexcept { return state_; }
 
-  /// The cost, in the unit of the samples. O(n_layer), without allocating except for adaptive embeddings.
+  /// The cost, in the unit of the samples. O(n_layer), without allocating.
   [[nodiscard]] double predict(const Architecture& architecture) const;
 
-  /// The cost with its interval.
+  /// The cost with its interval, likewise.
   [[nodiscard]] Prediction interval(const Architecture& architecture) const;
 
  private:

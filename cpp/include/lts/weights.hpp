@@ -155,21 +155,16 @@ constexpr void visit_layer_weights(const Architecture& a, const Layer& layer, st
 /// Calls `visit(const Weight&)` for every weight before the layers (`Part::embedding`).
 template <class Visit>
 void visit_embedding_weights(const Architecture& a, Visit&& visit) {
-  const auto emit = [&](Role role, WeightKind kind, std::int64_t i, std::int64_t rows, std::int64_t cols) {
+  const auto emit = [&](Role role, WeightKind kind, std::size_t i, std::int64_t rows, std::int64_t cols) {
     visit(Weight{role, kind, -1, static_cast<std::int32_t>(i), rows, cols});
   };
   const std::int64_t d = a.d_model;
   const std::int64_t e = a.embedding_width();
   if (a.adaptive() && a.div_val != 1) {
-    const auto ends = clean_cutoffs(a);
-    std::int64_t begin = 0;
-    std::int64_t width = e;
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      emit(Role::token_embedding, WeightKind::table, static_cast<std::int64_t>(i), ends[i] - begin, width);
-      emit(Role::embedding_projection, WeightKind::matrix, static_cast<std::int64_t>(i), width, d);
-      begin = ends[i];
-      width /= a.div_val;
-    }
+    visit_clusters(a, [&](const Cluster& cluster) {
+      emit(Role::token_embedding, WeightKind::table, cluster.index, cluster.end - cluster.begin, cluster.width);
+      emit(Role::embedding_projection, WeightKind::matrix, cluster.index, cluster.width, d);
+    });
   } else {
     emit(Role::token_embedding, WeightKind::table, 0, a.vocab_size, e);
     if (e != d) emit(Role::embedding_projection, WeightKind::matrix, 0, e, d);
@@ -201,7 +196,7 @@ constexpr void visit_decoder_weights(const Architecture& a, Visit&& visit) {
 /// Calls `visit(const Weight&)` for every weight of the output that is not the embedding's (`Part::softmax`).
 template <class Visit>
 void visit_softmax_weights(const Architecture& a, Visit&& visit) {
-  const auto emit = [&](Role role, WeightKind kind, std::int64_t i, std::int64_t rows, std::int64_t cols) {
+  const auto emit = [&](Role role, WeightKind kind, std::size_t i, std::int64_t rows, std::int64_t cols) {
     visit(Weight{role, kind, -1, static_cast<std::int32_t>(i), rows, cols});
   };
   if (a.family->encoder) return;
@@ -211,20 +206,17 @@ void visit_softmax_weights(const Architecture& a, Visit&& visit) {
     if (!a.tie_embedding) emit(Role::head, WeightKind::matrix, 0, d, a.vocab_size);
     return;
   }
-  const auto ends = clean_cutoffs(a);
   emit(Role::head_bias, WeightKind::bias, 0, 1, a.vocab_size);
-  if (const auto n_clusters = static_cast<std::int64_t>(ends.size()) - 1; n_clusters > 0) {
-    emit(Role::cluster, WeightKind::matrix, 0, e, n_clusters);
-    emit(Role::cluster, WeightKind::bias, 0, 1, n_clusters);
+  if (const auto n_tails = static_cast<std::int64_t>(n_clusters(a)) - 1; n_tails > 0) {
+    emit(Role::cluster, WeightKind::matrix, 0, e, n_tails);
+    emit(Role::cluster, WeightKind::bias, 0, 1, n_tails);
   }
-  std::int64_t width = e;
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    const bool projected = a.div_val != 1 || e != d;
-    if (projected && !projection_tied(a, i)) {
-      emit(Role::head_projection, WeightKind::matrix, static_cast<std::int64_t>(i), d, width);
+  if (a.div_val == 1 && e == d) return;
+  visit_clusters(a, [&](const Cluster& cluster) {
+    if (!projection_tied(a, cluster.index)) {
+      emit(Role::head_projection, WeightKind::matrix, cluster.index, d, cluster.width);
     }
-    width /= a.div_val;
-  }
+  });
 }
 
 /// The inventory: calls `visit(const Weight&)` for every weight of a valid architecture, in order of use.

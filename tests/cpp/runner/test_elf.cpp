@@ -17,6 +17,8 @@ namespace {
 constexpr const char* kHere = "x86_64";
 #elif defined(__aarch64__)
 constexpr const char* kHere = "aarch64";
+#elif defined(__arm__)
+constexpr const char* kHere = "arm";
 #else
 constexpr const char* kHere = "?";
 #endif

@@ -28,7 +28,7 @@ TEST(RunnerTensorFile, GivesAlignedBytes) {
   const std::string path = folder.write("w.bin", content);
   TensorFiles files(folder / "", {});
   for (const std::uint64_t offset : {0U, 1U, 63U, 64U, 999U}) {
-    for (const std::uint64_t bytes : {1U, 64U, 65U, 1000U}) {
+    for (const std::size_t bytes : {1U, 64U, 65U, 1000U}) {
       if (offset + bytes > content.size()) {
         EXPECT_EQ(error_of([&] { files.load(spec(offset, bytes)); }), path + " has 1000 bytes; 'w' is " +
                                                                           std::to_string(bytes) + " bytes from " +

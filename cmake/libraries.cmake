@@ -38,8 +38,16 @@ set_target_properties(lts_c PROPERTIES EXPORT_NAME c OUTPUT_NAME lts VERSION ${P
                                        SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
                                        LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
 target_link_options(lts_c PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map -Wl,--gc-sections
-                                  -Wl,--as-needed -Wl,-z,defs -static-libgcc
-                                  $<$<BOOL:${LTS_STATIC_LIBSTDCXX}>:-static-libstdc++>)
+                                  -Wl,--as-needed -Wl,-z,defs -static-libgcc)
+if(LTS_STATIC_LIBSTDCXX)
+  # Named one by one, because the compiler would add the library of mathematics, of which nothing is used where rounding
+  # is an instruction.
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    set(LTS_LIBM -lm)
+  endif()
+  target_link_options(lts_c PRIVATE -nodefaultlibs)
+  target_link_libraries(lts_c PRIVATE -Wl,-Bstatic -lstdc++ -lgcc -lgcc_eh -Wl,-Bdynamic ${LTS_LIBM} -lc)
+endif()
 if(LTS_SANITIZE)
   set_property(TARGET lts_c PROPERTY LINK_OPTIONS -fsanitize=${LTS_SANITIZE}
                                                   -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)

@@ -20,20 +20,23 @@ class Platform:
     tools: str  # prefix of the compiler and the binutils
     emulator: str
     libraries: str
-    machine: str  # what readelf calls it
 
     @property
     def run(self) -> list[str]:
         return [self.emulator, "-L", self.libraries] if self.emulator else []
 
     @property
+    def name(self) -> str:
+        return self.preset or "host"
+
+    @property
     def packages(self) -> str:
         return f"g++-{self.tools.rstrip('-')} qemu-user" if self.emulator else "g++"
 
 
-HOST = Platform("", "", "", "", "")
-AARCH64 = Platform("aarch64", "aarch64-linux-gnu-", "qemu-aarch64", "/usr/aarch64-linux-gnu", "AArch64")
-ARMV7 = Platform("armv7", "arm-linux-gnueabihf-", "qemu-arm", "/usr/arm-linux-gnueabihf", "ARM")
+HOST = Platform("", "", "", "")
+AARCH64 = Platform("aarch64", "aarch64-linux-gnu-", "qemu-aarch64", "/usr/aarch64-linux-gnu")
+ARMV7 = Platform("armv7", "arm-linux-gnueabihf-", "qemu-arm", "/usr/arm-linux-gnueabihf")
 
 
 def need(*programs: str, packages: str) -> None:
@@ -51,15 +54,16 @@ def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = N
     return done.stdout
 
 
-def build(platform: Platform, *targets: str, folder: str = "", options: tuple[str, ...] = ()) -> Path:
-    """The build folder for a platform with those targets built."""
+def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> Path:
+    """The build folder for a platform with those targets built. What is static changes the last step alone."""
     need("cmake", "ninja", packages="cmake ninja-build")
     if platform.emulator:
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
         configuration = ("--preset", platform.preset)
     else:
         configuration = ("-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DLTS_BUILD_TESTS=OFF", "-DLTS_BUILD_PROBE=ON")
-    at = ROOT / "build" / (folder or platform.preset or "probe")
-    command("cmake", "-S", ROOT, "-B", at, *configuration, *options)
+    at = ROOT / "build" / (platform.preset or "probe")
+    static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
+    command("cmake", "-S", ROOT, "-B", at, *configuration, "-DLTS_BUILD_EXAMPLES=ON", static)
     command("cmake", "--build", at, "--target", *targets)
     return at

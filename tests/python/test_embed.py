@@ -18,8 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 def program(name: str, platform: Platform = HOST) -> list[str]:
     """The words that run an example."""
-    options = ("-DLTS_BUILD_EXAMPLES=ON",)
-    return [*platform.run, str(build(platform, name, options=options) / "examples" / name / name)]
+    return [*platform.run, str(build(platform, name) / "examples" / name / name)]
 
 
 @pytest.fixture(scope="module", params=["embed_c", "embed_cpp"])
@@ -53,7 +52,7 @@ def stop_in_the_middle(words: list[str], state: Path, number: signal.Signals) ->
 # --- One seed, one search ---
 
 
-@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.preset)
+@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.name)
 def test_the_search_in_c_is_the_same_candidate_by_candidate(platform: Platform, tmp_path: Path) -> None:
     logs = {}
     fronts = {}

@@ -26,15 +26,11 @@ class Platform:
         return [self.emulator, "-L", self.libraries] if self.emulator else []
 
     @property
-    def name(self) -> str:
-        return self.preset or "host"
-
-    @property
     def packages(self) -> str:
         return f"g++-{self.tools.rstrip('-')} qemu-user" if self.emulator else "g++"
 
 
-HOST = Platform("", "", "", "")
+HOST = Platform("release", "", "", "")
 AARCH64 = Platform("aarch64", "aarch64-linux-gnu-", "qemu-aarch64", "/usr/aarch64-linux-gnu")
 ARMV7 = Platform("armv7", "arm-linux-gnueabihf-", "qemu-arm", "/usr/arm-linux-gnueabihf")
 
@@ -59,11 +55,8 @@ def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> 
     need("cmake", "ninja", packages="cmake ninja-build")
     if platform.emulator:
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
-        configuration = ("--preset", platform.preset)
-    else:
-        configuration = ("-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DLTS_BUILD_TESTS=OFF", "-DLTS_BUILD_PROBE=ON")
-    at = ROOT / "build" / (platform.preset or "probe")
+    at = ROOT / "build" / platform.preset
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
-    command("cmake", "-S", ROOT, "-B", at, *configuration, "-DLTS_BUILD_EXAMPLES=ON", static)
+    command("cmake", "--preset", platform.preset, static)
     command("cmake", "--build", at, "--target", *targets)
     return at

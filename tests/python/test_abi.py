@@ -27,19 +27,19 @@ def needed(path: Path) -> set[str]:
     return set(re.findall(r"\(NEEDED\).*\[(.*)\]", command("readelf", "-d", path)))
 
 
-@pytest.mark.parametrize("platform", [HOST, AARCH64, ARMV7], ids=lambda p: p.name)
+@pytest.mark.parametrize("platform", [HOST, AARCH64, ARMV7], ids=lambda p: p.preset)
 def test_exports_what_was_reviewed(platform: Platform) -> None:
     lines = command(f"{platform.tools}nm", "-D", "--defined-only", library(platform)).splitlines()
     exported = sorted(line.split()[-1].split("@")[0] for line in lines)
     assert exported == (ROOT / "tests/abi/exports.txt").read_text(encoding="utf-8").split()
 
 
-@pytest.mark.parametrize("platform", [HOST, AARCH64, ARMV7], ids=lambda p: p.name)
+@pytest.mark.parametrize("platform", [HOST, AARCH64, ARMV7], ids=lambda p: p.preset)
 def test_needs_the_c_and_cpp_libraries_alone(platform: Platform) -> None:
     assert needed(library(platform)) <= C_LIBRARY | {"libm.so.6", "libstdc++.so.6"}
 
 
-@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.name)
+@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.preset)
 def test_static_libstdcxx_leaves_the_c_library(platform: Platform) -> None:
     rounding = set() if platform is AARCH64 else {"libm.so.6"}  # no instruction of ARMv7
     assert needed(library(platform, static=True)) <= C_LIBRARY | rounding

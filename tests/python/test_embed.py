@@ -52,7 +52,7 @@ def stop_in_the_middle(words: list[str], state: Path, number: signal.Signals) ->
 # --- One seed, one search ---
 
 
-@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.name)
+@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.preset)
 def test_the_search_in_c_is_the_same_candidate_by_candidate(platform: Platform, tmp_path: Path) -> None:
     logs = {}
     fronts = {}

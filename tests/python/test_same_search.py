@@ -33,7 +33,7 @@ def test_the_same_machine_gives_the_same_bytes_again(native: bytes) -> None:
     assert output(HOST) == native
 
 
-@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.name)
+@pytest.mark.parametrize("platform", [AARCH64, ARMV7], ids=lambda p: p.preset)
 def test_arm_gives_the_same_bytes(native: bytes, platform: Platform) -> None:
     arm = output(platform)
     differing = [
@@ -41,5 +41,5 @@ def test_arm_gives_the_same_bytes(native: bytes, platform: Platform) -> None:
         for a, b in zip(native.splitlines(), arm.splitlines(), strict=True)
         if a != b
     ]
-    assert not differing, f"x86-64, then {platform.name}:\n" + "\n".join(differing)
+    assert not differing, f"x86-64, then {platform.preset}:\n" + "\n".join(differing)
     assert native == arm

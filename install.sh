@@ -12,7 +12,8 @@ packages=(g++ gcc cmake ninja-build python3 python3-dev python3-venv openssh-cli
 if [[ ${1:-} == --dev ]]; then
   extra=dev
   packages+=(libgtest-dev libbenchmark-dev clang-format clang-tidy openssh-server file git)
-  packages+=(g++-arm-linux-gnueabihf googletest qemu-user)  # the same search on 32-bit Arm
+  packages+=(g++-arm-linux-gnueabihf googletest qemu-user) # the same search on 32-bit Arm
+  packages+=(pkg-config make abigail-tools)
 elif [[ $# -gt 0 ]]; then
   echo "install.sh: unknown argument '$1'; the only one is --dev" >&2
   exit 2

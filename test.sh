@@ -12,7 +12,7 @@ step "format and lint"
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/mypy"
-git ls-files '*.c' '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --dry-run --Werror
+git ls-files '*.c' '*.h' '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --dry-run --Werror
 scripts/lint_changed
 "$bin/python" scripts/generate_stubs --check
 
@@ -25,6 +25,14 @@ step "C++ tests"
 cmake --preset release >/dev/null
 cmake --build --preset release -j "$jobs"
 ctest --preset release -j "$jobs" --output-on-failure
+
+step "C++ tests of threads under the thread sanitizer"
+cmake --preset tsan >/dev/null
+cmake --build --preset tsan -j "$jobs" --target lts_c_tests
+build/tsan/tests/cpp/lts_c_tests --gtest_filter='Threads.*' --gtest_brief=1
+
+step "interface against the last release"
+scripts/abi_diff
 
 step "Python tests"
 "$bin/python" -m pytest "$@"

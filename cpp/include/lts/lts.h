@@ -8,7 +8,7 @@
 // never was one, or is of another type is refused with LTS_INVALID_HANDLE. At most 65,536 live at once.
 //
 // Texts are UTF-8 and end in a zero byte. Those a function gives out as `char** out` are the caller's, to be given to
-// lts_free_text; those it returns as `const char*` are the library's. JSON is as in docs/formats.md.
+// lts_free_text; those it returns as `const char*` are the library's. JSON is as in docs/embedding.md.
 //
 // Errors. Functions return LTS_OK or say why not: lts_last_error() then is one sentence that says what was wrong,
 // where, and what would be right. Outputs are then unchanged, but that `out` for a handle or a text is NULL. No

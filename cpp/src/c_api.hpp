@@ -68,7 +68,8 @@ inline std::string_view required_text(const char* text, const char* name) { retu
 template <class T>
 T* required_array(T* pointer, std::size_t size, const char* name) {
   if (size > 0) required(pointer, name);
-  if (size > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) {
+  if (size >
+      static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) {  // NOLINT(bugprone-sizeof-expression): may be a pointer
     fail(LTS_INVALID_ARGUMENT, {"the size of ", name, " is beyond all memory"});
   }
   return pointer;

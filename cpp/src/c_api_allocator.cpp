@@ -14,12 +14,14 @@ using namespace lts::c_api;  // NOLINT(google-build-using-namespace): what follo
 
 namespace {
 
+// NOLINTBEGIN(cppcoreguidelines-no-malloc): what `new` is made of
 void* allocate_by_default(void* /*user*/, std::size_t size, std::size_t alignment) {
   if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) return std::malloc(size);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
 
 void deallocate_by_default(void* /*user*/, void* memory) { std::free(memory); }
+// NOLINTEND(cppcoreguidelines-no-malloc)
 
 constexpr lts_allocator kDefault{sizeof(lts_allocator), allocate_by_default, deallocate_by_default, nullptr};
 

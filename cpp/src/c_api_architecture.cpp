@@ -10,7 +10,6 @@
 
 using namespace lts::c_api;  // NOLINT(google-build-using-namespace): what follows is not in a namespace
 using lts::Architecture;
-using lts::Layer;
 
 namespace {
 

@@ -21,9 +21,9 @@ constexpr std::int32_t kExclusive = -1;
 struct Slot {
   std::atomic<std::uintptr_t> handle;  ///< of the object that is here; 0 when there is none
   std::atomic<std::int32_t> users;     ///< calls that read it; kExclusive: one that may change it
-  void* object;
-  std::uintptr_t generation;
-  std::size_t next_free;  ///< index of another free slot + 1; 0 at the end
+  void* object = nullptr;
+  std::uintptr_t generation = 0;
+  std::size_t next_free = 0;  ///< index of another free slot + 1; 0 at the end
 };
 
 // Zero until it is used, so it takes no room in the library's file, and in memory only as much as was ever live.
@@ -76,8 +76,7 @@ Kind kind_in(std::uintptr_t handle) noexcept {
   return static_cast<Kind>((handle >> kIndexBits) & ((1U << kKindBits) - 1));
 }
 
-Use::Use(std::uintptr_t handle, Kind kind, Access access) noexcept
-    : index_(index_in(handle)), access_(access), found_(Found::none) {
+Use::Use(std::uintptr_t handle, Kind kind, Access access) noexcept : index_(index_in(handle)), access_(access) {
   Slot& slot = slots[index_];
   if (handle == 0 || kind_in(handle) != kind || slot.handle.load() != handle) return;
   if (!enter(slot, access)) {

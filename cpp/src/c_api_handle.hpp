@@ -41,7 +41,7 @@ class Use {
  private:
   std::size_t index_;
   Access access_;
-  Found found_;
+  Found found_ = Found::none;
 };
 
 /// The handle of a new object; 0 when the table is full.

@@ -364,8 +364,8 @@ std::uint64_t Search::n_failed() const noexcept { return impl_->n_failed; }
 FrontMember Search::front(std::size_t index) const {
   const ParetoArchive& archive = impl_->archive;
   if (index >= archive.size()) {
-    throw_invalid({"front: there is no member ", std::to_string(index), "; it has ", std::to_string(archive.size()),
-                   ", from 0"});
+    throw_invalid(
+        {"front: there is no member ", std::to_string(index), "; it has ", std::to_string(archive.size()), ", from 0"});
   }
   const std::uint64_t id = archive.ids()[index];
   FrontMember member{id, impl_->encoding.decode(impl_->front_genotypes.at(id)), {}};

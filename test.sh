@@ -35,4 +35,4 @@ step "interface against the last release"
 scripts/abi_diff
 
 step "Python tests"
-"$bin/python" -m pytest "$@"
+"$bin/python" -m pytest -n "$jobs" --dist loadgroup "$@"

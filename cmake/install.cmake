@@ -1,7 +1,7 @@
 # The development files. A wheel installs only the component "python".
 include(CMakePackageConfigHelpers)
 set(LTS_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lts)
-install(TARGETS lts lts_c EXPORT lts-targets COMPONENT development
+install(TARGETS lts lts_c lts_c_static EXPORT lts-targets COMPONENT development
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY cpp/include/lts DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(EXPORT lts-targets NAMESPACE lts:: DESTINATION ${LTS_CMAKE_DIR} COMPONENT development)
@@ -11,8 +11,16 @@ install(FILES cmake/lts-config.cmake ${PROJECT_BINARY_DIR}/lts-config-version.cm
 install(FILES LICENSE third_party/nlohmann/LICENSE.MIT DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/lts
         COMPONENT development)
 
-# For pkg-config: lts is the shared library, lts-cpp the static one. Relative, so that what is installed can be moved.
-file(RELATIVE_PATH LTS_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+# For pkg-config: lts is the shared library, lts-cpp the static one. Relative, so that what is installed can be moved,
+# unless folders are given that are not below the prefix.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} OR IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
+  set(LTS_PC_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+  set(LTS_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else()
+  file(RELATIVE_PATH LTS_PC_INCLUDEDIR /${CMAKE_INSTALL_LIBDIR}/pkgconfig /${CMAKE_INSTALL_INCLUDEDIR})
+  set(LTS_PC_INCLUDEDIR "\${pcfiledir}/${LTS_PC_INCLUDEDIR}")
+  set(LTS_PC_LIBDIR "\${pcfiledir}/..")
+endif()
 foreach(name lts lts-cpp)
   configure_file(cmake/${name}.pc.in ${name}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

@@ -5,7 +5,7 @@ set(LTS_ALLOCATOR ${PROJECT_SOURCE_DIR}/cpp/src/c_api_allocator.cpp)
 list(REMOVE_ITEM LTS_SOURCES ${LTS_ALLOCATOR})
 
 function(lts_core_options target)
-  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_features(${target} PRIVATE cxx_std_20)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include>
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_include_directories(${target} SYSTEM PRIVATE ${PROJECT_SOURCE_DIR}/third_party)
@@ -28,6 +28,16 @@ lts_core_options(lts_core)
 add_library(lts STATIC $<TARGET_OBJECTS:lts_core> ${LTS_ALLOCATOR})
 add_library(lts::lts ALIAS lts)
 lts_core_options(lts)
+target_compile_features(lts PUBLIC cxx_std_20)
+# The same file for programs in C, whose linker does not know what C++ needs.
+add_library(lts_c_static INTERFACE)
+add_library(lts::c_static ALIAS lts_c_static)
+set_target_properties(lts_c_static PROPERTIES EXPORT_NAME c_static)
+add_dependencies(lts_c_static lts)
+target_include_directories(lts_c_static INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include>
+                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(lts_c_static INTERFACE $<BUILD_INTERFACE:$<TARGET_FILE:lts>>
+                                             $<INSTALL_INTERFACE:$<TARGET_FILE:lts::lts>> stdc++ m)
 
 add_library(lts_c SHARED $<TARGET_OBJECTS:lts_core> ${LTS_ALLOCATOR})
 add_library(lts::c ALIAS lts_c)

@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "lts/error.hpp"
 #include "lts/random.hpp"
 
 namespace lts::c_api {
@@ -36,7 +37,7 @@ void set_error(const char* function, std::string_view sentence) noexcept {
 void fail(lts_status status, std::initializer_list<std::string_view> parts) {
   std::string message;
   for (const std::string_view part : parts) message += part;
-  throw Failure(status, std::move(message));
+  throw Failure(status, printable(message));
 }
 
 lts_status status_of_exception(const char* function) noexcept {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -94,10 +95,11 @@ bool flag(std::int32_t value, const char* name);
 
 // --- Handles ---
 
-/// A search, and whether it can go on.
 struct HeldSearch {
   Search search;
-  bool out_of_memory = false;
+  bool out_of_memory = false;  ///< and so not what it should be
+  /// Whether it is being run. Who runs it shares this, and can say that it has ended whatever became of the search.
+  std::shared_ptr<std::atomic<bool>> running = std::make_shared<std::atomic<bool>>(false);
 };
 
 template <class Handle>
@@ -159,6 +161,19 @@ class Filled : public Borrowed<const lts_architecture> {
   /// @throws Failure
   Filled(const lts_architecture* handle, const char* name);
 };
+
+/// Fills an architecture in place. One that memory did not suffice for is empty, so that nobody takes it for another.
+template <class Fill>
+auto overwrite(lts_architecture* architecture, Fill&& fill) {
+  const Borrowed<lts_architecture> out(architecture, "architecture");
+  try {
+    return fill(*out);
+  } catch (const std::bad_alloc&) {
+    out->family = nullptr;
+    out->layers.clear();
+    throw;
+  }
+}
 
 /// Hands an object over to the caller. @throws Failure when there are too many.
 template <class Handle>

@@ -5,6 +5,7 @@
 #include "c_api.hpp"
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
+#include "lts/error.hpp"
 #include "lts/json.hpp"
 #include "lts/proxy.hpp"
 
@@ -39,11 +40,20 @@ lts::Workload workload_of(const lts_workload* workload) {
   return result;
 }
 
+bool of_layer(lts_dimension dimension) { return dimension >= LTS_N_HEAD && dimension <= LTS_MIXER; }
+
+void check_dimension(lts_dimension dimension) {
+  if (of_layer(dimension) || (dimension >= LTS_VOCAB_SIZE && dimension <= LTS_TIE_EMBEDDING)) return;
+  fail(LTS_INVALID_ARGUMENT,
+       {"dimension is ", std::to_string(dimension), "; it must be one of the constants of lts_dimension"});
+}
+
 std::int64_t value_of(const Architecture& a, lts_dimension dimension, std::size_t layer) {
-  if (dimension < LTS_N_HEAD && layer != 0) {
+  check_dimension(dimension);
+  if (!of_layer(dimension) && layer != 0) {
     fail(LTS_INVALID_ARGUMENT, {"layer is ", std::to_string(layer), "; it must be 0 for what layers have in common"});
   }
-  if (dimension >= LTS_N_HEAD && layer >= a.layers.size()) {
+  if (of_layer(dimension) && layer >= a.layers.size()) {
     fail(LTS_INVALID_ARGUMENT, {"layer is ", std::to_string(layer), "; the architecture has ",
                                 std::to_string(a.layers.size()), " layers, from 0"});
   }
@@ -72,17 +82,14 @@ std::int64_t value_of(const Architecture& a, lts_dimension dimension, std::size_
       return a.layers[layer].d_ff;
     case LTS_N_FF:
       return a.layers[layer].n_ff;
-    case LTS_MIXER:
-      return static_cast<std::int64_t>(a.layers[layer].mixer);
     default:
-      fail(LTS_INVALID_ARGUMENT,
-           {"dimension is ", std::to_string(dimension), "; it must be one of the constants of lts_dimension"});
+      return static_cast<std::int64_t>(a.layers[layer].mixer);
   }
 }
 
 void check_alpha(double alpha) {
   if (!(alpha >= 0.0 && alpha <= 1.0)) {
-    fail(LTS_INVALID_ARGUMENT, {"alpha is ", std::to_string(alpha), "; it must be from 0 to 1"});
+    fail(LTS_INVALID_ARGUMENT, {"alpha is ", lts::to_text(alpha), "; it must be from 0 to 1"});
   }
 }
 
@@ -110,7 +117,8 @@ lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* f
     const Borrowed<const lts_architecture> source(from, "from");
     if (to == from) return;
     const Borrowed<lts_architecture> target(to, "to");
-    *target = *source;
+    Architecture copy = *source;  // may run out of memory, which the target does not notice
+    *target = std::move(copy);
   });
 }
 
@@ -149,11 +157,11 @@ lts_status lts_architecture_get_layers(const lts_architecture* architecture, lts
       fail(LTS_INVALID_ARGUMENT, {"n_values is ", std::to_string(n_values), "; the architecture has ",
                                   std::to_string(filled->layers.size()), " layers"});
     }
-    if (dimension < LTS_N_HEAD) {
+    check_dimension(dimension);
+    if (!of_layer(dimension)) {
       fail(LTS_INVALID_ARGUMENT,
            {"dimension is ", std::to_string(dimension), "; it must be one that each layer has, from LTS_N_HEAD on"});
     }
-    value_of(*filled, dimension, 0);
     for (std::size_t l = 0; l < n_values; ++l) values[l] = value_of(*filled, dimension, l);
   });
 }
@@ -202,7 +210,7 @@ lts_status lts_zerolm(const lts_architecture* architecture, double alpha, double
     check_alpha(alpha);
     if (!(variance >= 0.0) || !std::isfinite(variance)) {
       fail(LTS_INVALID_ARGUMENT,
-           {"variance is ", std::to_string(variance), "; it must be a finite number and not negative"});
+           {"variance is ", lts::to_text(variance), "; it must be a finite number and not negative"});
     }
     const Filled filled(architecture, "architecture");
     *value = lts::zerolm(*filled, alpha, variance);

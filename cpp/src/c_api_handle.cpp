@@ -16,6 +16,9 @@ constexpr unsigned kKindBits = 3;
 constexpr std::size_t kSlots = std::size_t{1} << kIndexBits;
 constexpr std::uintptr_t kGenerations = std::numeric_limits<std::uintptr_t>::max() >> (kIndexBits + kKindBits);
 
+// So many places lie fallow before one is used again, the one that was left first: stale handles are known for long.
+constexpr std::size_t kFallow = 1024;
+
 constexpr std::int32_t kExclusive = -1;
 
 struct Slot {
@@ -31,6 +34,8 @@ struct Slot {
 std::array<Slot, kSlots> slots;
 std::mutex mutex;  // of what follows
 std::size_t first_free = 0;
+std::size_t last_free = 0;
+std::size_t n_free = 0;
 std::size_t n_ever_used = 0;
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
@@ -104,18 +109,21 @@ void Use::release() noexcept {
   slot.handle.store(0);
   leave(slot, access_);
   const std::lock_guard lock(mutex);
-  slot.next_free = first_free;
-  first_free = index_ + 1;
+  slot.next_free = 0;
+  (n_free == 0 ? first_free : slots[last_free - 1].next_free) = index_ + 1;
+  last_free = index_ + 1;
+  ++n_free;
 }
 
 std::uintptr_t insert(Kind kind, void* object) noexcept {
   const std::lock_guard lock(mutex);
   std::size_t index = 0;
-  if (first_free != 0) {
+  if (n_ever_used < kSlots && n_free < kFallow) {
+    index = n_ever_used++;
+  } else if (n_free > 0) {
     index = first_free - 1;
     first_free = slots[index].next_free;
-  } else if (n_ever_used < kSlots) {
-    index = n_ever_used++;
+    --n_free;
   } else {
     return 0;
   }

@@ -71,22 +71,43 @@ class Read {
   Borrowed<const lts_search> held_;
 };
 
-/// A candidate that waits for its result; nothing when its result is known meanwhile.
+/// A candidate that waits for its result; false when there is none from that id on.
 bool next_pending(const lts_search* search, std::uint64_t from, lts_architecture* architecture, std::uint64_t& id) {
   const Read read(search);
-  const Borrowed<lts_architecture> out(architecture, "architecture");
-  return read->next_pending(from, *out, id);
+  return overwrite(architecture, [&](lts::Architecture& out) { return read->next_pending(from, out, id); });
 }
 
 lts_status ask(lts_search* search, lts_architecture* architecture, std::uint64_t& id) {
-  const Borrowed<lts_architecture> out(architecture, "architecture");
-  return change(search, [&](Search& s) -> lts_status {
-    const auto asked = s.ask(*out);
-    if (!asked) return LTS_EXHAUSTED;
-    id = *asked;
-    return LTS_OK;
+  return overwrite(architecture, [&](lts::Architecture& out) {
+    return change(search, [&](Search& s) -> lts_status {
+      const auto asked = s.ask(out);
+      if (!asked) return LTS_EXHAUSTED;
+      id = *asked;
+      return LTS_OK;
+    });
   });
 }
+
+/// Marks the search as being run, by one at a time.
+class Running {
+ public:
+  explicit Running(const lts_search* search) {
+    const Borrowed<const lts_search> held(search, "search");
+    check(*held);
+    if (held->running->exchange(true)) fail(LTS_BUSY, {"search is being run already"});
+    flag_ = held->running;
+  }
+  Running(const Running&) = delete;
+  Running(Running&&) = delete;
+  Running& operator=(const Running&) = delete;
+  Running& operator=(Running&&) = delete;
+  ~Running() {
+    if (flag_) flag_->store(false);
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> flag_;
+};
 
 /// Frees an architecture that only we know, whatever became of it meanwhile.
 struct Temporary {
@@ -153,6 +174,7 @@ lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, v
   // The search is in use only between the calls of the function, which may save it, ask it and tell it.
   const lts_status status = guarded("lts_search_run", [&]() -> lts_status {
     required(measure, "measure");
+    const Running running(search);
     const Temporary architecture;
     std::vector<double> values(Read(search)->columns().size());
     const std::uint64_t n_asked = Read(search)->n_asked();
@@ -232,8 +254,10 @@ lts_status lts_search_front(const lts_search* search, size_t index, lts_architec
       fail(LTS_INVALID_ARGUMENT, {"n_values is ", std::to_string(n_values), "; the search has ",
                                   std::to_string(n_objectives), " objectives"});
     }
-    const lts::FrontMember member = read->front(index);
-    if (architecture != nullptr) *Borrowed<lts_architecture>(architecture, "architecture") = member.architecture;
+    lts::FrontMember member = read->front(index);
+    if (architecture != nullptr) {
+      *Borrowed<lts_architecture>(architecture, "architecture") = std::move(member.architecture);
+    }
     if (id != nullptr) *id = member.id;
     if (values != nullptr) std::copy(member.values.begin(), member.values.end(), values);
   });

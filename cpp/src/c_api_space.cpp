@@ -18,8 +18,7 @@ void draw(const lts_space* space, lts_random* random, lts_architecture* architec
   std::copy_n(&random->state[0], state.size(), state.begin());
   lts::Random generator = lts::Random::from_state(state);
   const Borrowed<const lts_space> borrowed(space, "space");
-  const Borrowed<lts_architecture> out(architecture, "architecture");
-  with(*borrowed, generator, *out);
+  overwrite(architecture, [&](lts::Architecture& out) { with(*borrowed, generator, out); });
   std::copy(generator.state().begin(), generator.state().end(), &random->state[0]);
 }
 

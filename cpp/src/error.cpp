@@ -1,14 +1,69 @@
 #include "lts/error.hpp"
 
+#include <array>
+#include <charconv>
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 
 namespace lts {
 
+namespace {
+
+/// Bytes of the UTF-8 character that the text begins with; 0 when it begins with none.
+std::size_t character_at(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return 0;
+  }
+  // Neither longer than needed, nor half of a surrogate pair, nor beyond the last character.
+  const bool no_character = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) >= 0xA0) ||
+                            (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90);
+  return no_character ? 0 : size;
+}
+
+}  // namespace
+
+bool is_printable(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t size = character_at(text);
+    if (size == 0 || static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string result;
+  while (!text.empty()) {
+    const std::size_t size = character_at(text);
+    const auto byte = static_cast<unsigned char>(text[0]);
+    if (size == 0 || byte < 0x20 || byte == 0x7F) {
+      result.append("\\x").append(1, digits[byte >> 4U]).append(1, digits[byte & 0xFU]);
+      text.remove_prefix(1);
+    } else {
+      result.append(text.substr(0, size));
+      text.remove_prefix(size);
+    }
+  }
+  return result;
+}
+
+std::string to_text(double number) {
+  std::array<char, 32> digits{};  // the shortest form that reads back as the same number has at most 24
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  return {digits.data(), end};
+}
+
 void throw_invalid(std::initializer_list<std::string_view> parts) {
   std::string message;
   for (const std::string_view part : parts) message += part;
-  throw std::invalid_argument(message);
+  throw std::invalid_argument(printable(message));
 }
 
 }  // namespace lts

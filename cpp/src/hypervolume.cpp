@@ -239,7 +239,7 @@ double hypervolume(std::span<const double> points, std::span<const double> refer
   if (m == 0) throw_invalid({"reference: no coordinates; it must have one for each objective, at least 1"});
   for (std::size_t k = 0; k < m; ++k) {
     if (!std::isfinite(reference[k])) {
-      throw_invalid({"reference: coordinate ", std::to_string(k), " is ", std::to_string(reference[k]),
+      throw_invalid({"reference: coordinate ", std::to_string(k), " is ", to_text(reference[k]),
                      "; every coordinate must be a finite number"});
     }
   }

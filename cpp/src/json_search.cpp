@@ -116,7 +116,8 @@ static void read(const Json& json, const Where& where, Constraint& out) {
 }
 
 static void read(const Json& json, const Where& where, AlgorithmOptions& out) {
-  if (!json.is_object() || !json.contains("name")) where.refuse("an object with the name of an algorithm", json);
+  if (!json.is_object()) where.refuse("an object with the name of an algorithm", json);
+  if (!json.contains("name")) Where{.parent = &where, .name = "name"}.fail("is missing");
   std::string name;
   read(json["name"], Where{.parent = &where, .name = "name"}, name);
   out = algorithm_options(name);

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxShown = 60;
 /// "line 3, column 7: unexpected ..." out of the parser's message, without the text it read last.
 std::string syntax_problem(std::string_view message) {
   if (const auto at = message.find(" at line "); at != std::string_view::npos) message.remove_prefix(at + 4);
+  if (message.starts_with("[json.")) message.remove_prefix(std::min(message.size(), message.find("] ") + 2));
   std::string result(message);
   if (const auto begin = result.find("; last read: '"); begin != std::string::npos) {
     const auto end = result.rfind("'; expected ");

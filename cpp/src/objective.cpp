@@ -1,7 +1,6 @@
 #include "lts/objective.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -22,7 +21,7 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 /// A column's name has none of the characters that the two forms are made of.
 bool is_name(std::string_view name) noexcept {
-  return !name.empty() && name.find_first_of(" \t\r\n:<>=") == std::string_view::npos;
+  return !name.empty() && is_printable(name) && name.find_first_of(" :<>=") == std::string_view::npos;
 }
 
 [[noreturn]] void refuse_objective(std::string_view text) {
@@ -61,10 +60,8 @@ std::string to_string(const Objective& objective) {
 }
 
 std::string to_string(const Constraint& constraint) {
-  std::array<char, 32> digits{};  // the shortest form that reads back as the same number has at most 24
-  const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), constraint.bound);
   return constraint.name + (constraint.relation == Constraint::Relation::at_most ? "<=" : ">=") +
-         std::string(digits.data(), end);
+         to_text(constraint.bound);
 }
 
 double violation(const Constraint& constraint, double value) noexcept {

@@ -26,17 +26,24 @@ std::unique_ptr<Algorithm> make_algorithm(const AlgorithmOptions& options) {
   return std::visit(Make{}, options);
 }
 
+void check_name(std::string_view what, std::string_view name) {
+  if (name.empty()) throw_invalid({"search: ", what, " has no name"});
+  if (!is_printable(name)) {
+    throw_invalid({"search: ", what, " is named '", name, "'; names are UTF-8 without control characters"});
+  }
+}
+
 SearchOptions checked(SearchOptions options) {
   if (options.objectives.empty()) throw_invalid({"search: no objective; give at least one, such as latency_ms:min"});
   std::set<std::string_view> names;
   for (const Objective& objective : options.objectives) {
-    if (objective.name.empty()) throw_invalid({"search: an objective has no name"});
+    check_name("an objective", objective.name);
     if (!names.insert(objective.name).second) {
       throw_invalid({"search: objective '", objective.name, "' is named twice; each may be named once"});
     }
   }
   for (const Constraint& constraint : options.constraints) {
-    if (constraint.name.empty()) throw_invalid({"search: a constraint has no name"});
+    check_name("a constraint", constraint.name);
     if (!std::isfinite(constraint.bound)) {
       throw_invalid({"search: the bound of the constraint on '", constraint.name, "' must be a finite number"});
     }
@@ -99,7 +106,7 @@ struct Search::Impl {
     }
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (std::isfinite(values[i])) continue;
-      throw_invalid({"candidate ", std::to_string(id), ": column '", columns[i], "' is ", std::to_string(values[i]),
+      throw_invalid({"candidate ", std::to_string(id), ": column '", columns[i], "' is ", to_text(values[i]),
                      "; it must be a finite number"});
     }
     out.id = id;

@@ -302,7 +302,7 @@ void check(std::span<const CostSample> samples, const SurrogateOptions& options)
         {"surrogate: ", std::to_string(samples.size()), " samples; a fit needs ", std::to_string(least), " or more"});
   }
   if (!(options.level >= 0.5 && options.level <= 0.99)) {
-    throw_invalid({"surrogate: level is ", std::to_string(options.level), "; it must be from 0.5 to 0.99"});
+    throw_invalid({"surrogate: level is ", to_text(options.level), "; it must be from 0.5 to 0.99"});
   }
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const std::string which = "surrogate: sample " + std::to_string(i);

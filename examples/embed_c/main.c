@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130, MAX_LAYERS = 16 };
@@ -107,6 +108,11 @@ static char* read_file(const char* path) {
   size_t size = 0, capacity = 1 << 16;
   char* text = NULL;
   if (file == NULL && errno == ENOENT) return NULL;
+  struct stat status;
+  if (file != NULL && (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode))) {
+    fprintf(stderr, "embed_c: %s is not a plain file\n", path);
+    exit(EXIT_USAGE);
+  }
   for (;;) {
     char* const larger = file == NULL ? NULL : realloc(text, capacity);
     if (larger == NULL) break;
@@ -134,7 +140,7 @@ static lts_search* start(const struct options* options) {
     return search;
   }
   const char* const objectives[] = {"decoder_params:max", "latency_ms:min"};
-  const char* const constraints[] = {"weights_mib<=96"};
+  const char* const constraints[] = {"weight_mib<=96"};
   lts_search_options search_options = LTS_SEARCH_OPTIONS_INIT;
   search_options.objectives = objectives;
   search_options.n_objectives = 2;
@@ -148,6 +154,27 @@ static lts_search* start(const struct options* options) {
   }
   lts_space_destroy(space);  // the search has its own
   return search;
+}
+
+// The log, to go on after the lines of what the search knows: what was measured after the last save is measured again.
+static FILE* open_log(const char* path, const lts_search* search) {
+  lts_search_progress progress = LTS_SEARCH_PROGRESS_INIT;
+  lts_search_get_progress(search, &progress);
+  FILE* file = fopen(path, "a+");
+  if (file == NULL) return NULL;
+  rewind(file);
+  long end = 0;
+  uint64_t n_lines = 0;
+  for (int c = 0; n_lines < progress.n_told && (c = getc(file)) != EOF;) {
+    if (c != '\n') continue;
+    ++n_lines;
+    end = ftell(file);
+  }
+  if (fseek(file, 0, SEEK_END) != 0 || ftruncate(fileno(file), end) != 0) {
+    fclose(file);
+    return NULL;
+  }
+  return file;
 }
 
 // --- The search ---
@@ -222,7 +249,7 @@ static uint64_t number(const char* option, const char* text, uint64_t least) {
   char* end = NULL;
   errno = 0;
   const unsigned long long value = strtoull(text, &end, 10);
-  if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < least) {
+  if (errno != 0 || end == text || *end != '\0' || text[0] < '0' || text[0] > '9' || value < least) {
     fprintf(stderr, "embed_c: %s is '%s'; it must be a whole number of at least %" PRIu64 "\n", option, text, least);
     exit(EXIT_USAGE);
   }
@@ -253,7 +280,7 @@ int main(int argc, char** argv) {
 
   struct run run = {.search = start(&options), .options = &options};
   if (run.search == NULL) return EXIT_USAGE;
-  if (options.log != NULL && (run.log = fopen(options.log, "a")) == NULL) {
+  if (options.log != NULL && (run.log = open_log(options.log, run.search)) == NULL) {
     fprintf(stderr, "embed_c: cannot write %s: %s\n", options.log, strerror(errno));
     return EXIT_USAGE;
   }

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -121,6 +122,7 @@ void save(const lts::Search& search, const std::string& path) {
 
 lts::Search start(const std::string& path, std::uint64_t seed) {
   if (!path.empty() && (access(path.c_str(), F_OK) == 0 || errno != ENOENT)) {
+    if (!std::filesystem::is_regular_file(path)) throw std::runtime_error(path + " is not a plain file");
     std::ifstream file(path, std::ios::binary);
     const std::string text(std::istreambuf_iterator<char>(file), {});
     if (!file) fail_with("cannot read " + path);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,11 @@ def needed(path: Path) -> set[str]:
     return set(re.findall(r"\(NEEDED\).*\[(.*)\]", command("readelf", "-d", path)))
 
 
+@pytest.mark.parametrize("static", [False, True], ids=["shared", "static"])
 @pytest.mark.parametrize("platform", [HOST, AARCH64, ARMV7], ids=lambda p: p.preset)
-def test_exports_what_was_reviewed(platform: Platform) -> None:
-    lines = command(f"{platform.tools}nm", "-D", "--defined-only", library(platform)).splitlines()
+def test_exports_what_was_reviewed(platform: Platform, static: bool) -> None:
+    path = library(platform, static=static)
+    lines = command(f"{platform.tools}nm", "-D", "--defined-only", path).splitlines()
     exported = sorted(line.split()[-1].split("@")[0] for line in lines)
     assert exported == (ROOT / "tests/abi/exports.txt").read_text(encoding="utf-8").split()
 
@@ -68,3 +71,57 @@ def test_the_header_declares_what_is_exported() -> None:
     text = (ROOT / "cpp/include/lts/lts.h").read_text(encoding="utf-8")
     exported = set((ROOT / "tests/abi/exports.txt").read_text(encoding="utf-8").split())
     assert set(re.findall(r"^LTS_API [^(]*?\b(lts_\w+)\(", text, re.MULTILINE)) == exported
+
+
+# --- scripts/abi_diff, on small libraries ---
+
+OLD = """#include <stdint.h>
+enum { LTS_OK = 0, LTS_EXHAUSTED = 1 };
+typedef struct lts_progress { uint64_t n_asked; uint64_t n_told; } lts_progress;
+int lts_look(const lts_progress* progress, uint32_t depth);
+"""
+BREAKING = {
+    "a function is gone": (
+        "int lts_look(const lts_progress* progress, uint32_t depth);\n",
+        "int lts_see(int depth);\n",
+    ),
+    "a parameter more": ("uint32_t depth", "uint32_t depth, int more"),
+    "a narrower parameter": ("uint32_t depth", "uint16_t depth"),
+    "fields in another order": ("uint64_t n_asked; uint64_t n_told;", "uint64_t n_told; uint64_t n_asked;"),
+    "a narrower field": ("uint64_t n_told", "uint32_t n_told"),
+    "another constant": ("LTS_EXHAUSTED = 1", "LTS_EXHAUSTED = 7"),
+}
+
+
+def small_library(folder: Path, header: str, soname: str = "liblts.so.0.1") -> Path:
+    (folder / "include" / "lts").mkdir(parents=True)
+    (folder / "include/lts/lts.h").write_text(header)
+    functions = [line.rstrip(";") for line in header.splitlines() if line.startswith("int ")]
+    source = folder / "lts.c"
+    source.write_text('#include "include/lts/lts.h"\n' + "\n".join(f"{f} {{ return 0; }}" for f in functions))
+    command("gcc", "-g", "-shared", "-fPIC", f"-Wl,-soname,{soname}", source, "-o", folder / "liblts.so")
+    return folder
+
+
+def abi_diff(old: Path, new: Path) -> tuple[int, str]:
+    need("gcc", "abidiff", packages="gcc abigail-tools")
+    words = [str(ROOT / "scripts/abi_diff"), str(old), str(new)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("change", BREAKING)
+def test_changes_that_break_programs_are_found(change: str, tmp_path: Path) -> None:
+    old = small_library(tmp_path / "old", OLD)
+    header = OLD.replace(*BREAKING[change])
+    code, text = abi_diff(old, small_library(tmp_path / "new", header))
+    assert code == 1, text
+    assert "raise the version" in text
+    code, text = abi_diff(old, small_library(tmp_path / "renamed", header, "liblts.so.0.2"))
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("more", ["", "int lts_more(void);\n", "enum { LTS_MORE = 9 };\n"])
+def test_additions_are_compatible(more: str, tmp_path: Path) -> None:
+    code, text = abi_diff(small_library(tmp_path / "old", OLD), small_library(tmp_path / "new", OLD + more))
+    assert (code, text.splitlines()[-1]) == (0, f"abi_diff: compatible with {tmp_path / 'old'}")

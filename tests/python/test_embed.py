@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from embedding import AARCH64, ARMV7, HOST, Platform, build
+from embedding import AARCH64, ARMV7, HOST, Platform, build, command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -87,11 +86,14 @@ def test_killed_it_goes_on(tmp_path: Path) -> None:
     words = program("embed_c")
     arguments = ["--trials", "60000", "--seed", "3", "--every", "200"]
     whole, state = tmp_path / "whole.json", tmp_path / "state.json"
-    expected = run(words, *arguments, "--state", whole).stdout
-    assert stop_in_the_middle([*words, *arguments, "--state", str(state)], state, signal.SIGKILL) == -signal.SIGKILL
+    logs = [tmp_path / "whole.log", tmp_path / "state.log"]
+    expected = run(words, *arguments, "--state", whole, "--log", logs[0]).stdout
+    stopped = [*words, *arguments, "--state", str(state), "--log", str(logs[1])]
+    assert stop_in_the_middle(stopped, state, signal.SIGKILL) == -signal.SIGKILL
     assert 0 < n_told(state) < 60_000
-    assert run(words, *arguments, "--state", state).stdout == expected
+    assert run(stopped).stdout == expected
     assert state.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+    assert logs[0].read_bytes() == logs[1].read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -157,8 +159,12 @@ def test_a_full_disk_is_said(example: list[str]) -> None:
     assert "cannot write" in done.stderr
 
 
-def test_nothing_of_python_is_needed(example: list[str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*example, "--trials", "50"], env={"LC_ALL": "C"}, cwd=os.sep, capture_output=True, check=True
-    )
-    assert done.stdout
+def test_nothing_but_libraries_of_the_system_is_needed(example: list[str]) -> None:
+    names = set(re.findall(r"^\s*(?:/\S*/)?(\S+?)\.so", command("ldd", example[-1]), re.MULTILINE))
+    assert names <= {"liblts", "libstdc++", "libm", "libc", "libgcc_s", "linux-vdso", "ld-linux-x86-64"}
+
+
+@pytest.mark.parametrize("what", ["/dev/full", "."])
+def test_a_state_that_is_no_plain_file_is_refused(example: list[str], what: str) -> None:
+    done = run(example, "--state", what, code=2)
+    assert "is not a plain file" in done.stderr

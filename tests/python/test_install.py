@@ -65,6 +65,25 @@ def test_find_package(name: str, prefix: Path, tmp_path: Path) -> None:
     assert len(command(tmp_path / name, "--trials", "50").splitlines()) > 1
 
 
+def test_programs_in_c_find_both_libraries(prefix: Path, tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(CONSUMER.format(bring="find_package(lts REQUIRED)", root=ROOT))
+    command("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    command("cmake", "--build", tmp_path / "build")
+    shared, static = (command(tmp_path / "build" / name, "--trials", "50") for name in ("in_c", "in_c_static"))
+    assert shared == static
+
+
+def test_the_c_interface_asks_for_no_standard_of_cpp(prefix: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.cpp").write_text("#include <lts/lts.h>\nint main() { return __cplusplus != 201103L; }\n")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\nset(CMAKE_CXX_STANDARD 11)\n"
+        "find_package(lts REQUIRED)\nadd_executable(old old.cpp)\ntarget_link_libraries(old PRIVATE lts::c)\n"
+    )
+    command("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    command("cmake", "--build", tmp_path / "build")
+    command(tmp_path / "build/old")
+
+
 @pytest.mark.parametrize(("wanted", "found"), [("0.1", True), ("0.1.0", True), ("0.2", False), ("1.0", False)])
 def test_versions_that_find_package_takes(wanted: str, found: bool, prefix: Path, tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
@@ -90,13 +109,35 @@ def test_pkg_config(package: str, compiler: str, example: str, prefix: Path, tmp
     assert command(tmp_path / "program", "--trials", "50")
 
 
+@pytest.mark.parametrize(
+    ("libdir", "prefix_is"), [("lib", "below"), ("lib/x/y", "below"), ("/elsewhere/lib64", "elsewhere")]
+)
+def test_pkg_config_says_where_the_folders_are(libdir: str, prefix_is: str, tmp_path: Path) -> None:
+    need("pkg-config", packages="pkg-config")
+    options = ["-DLTS_BUILD_TESTS=OFF", "-DLTS_BUILD_RUNNER=OFF", "-DCMAKE_INSTALL_PREFIX=/opt/lts"]
+    command("cmake", "-S", ROOT, "-B", tmp_path / "build", *options, f"-DCMAKE_INSTALL_LIBDIR={libdir}")
+    at = tmp_path / "moved" / libdir / "pkgconfig" if prefix_is == "below" else tmp_path / "pkgconfig"
+    at.mkdir(parents=True)
+    shutil.copy(tmp_path / "build" / "lts.pc", at)
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(at)}
+    folders = [command("pkg-config", f"--variable={name}", "lts", env=environment).strip() for name in FOLDERS]
+    expected = [tmp_path / "moved" / libdir, tmp_path / "moved" / "include"]
+    if prefix_is != "below":
+        expected = [Path(libdir), Path("/opt/lts/include")]
+    assert [os.path.normpath(folder) for folder in folders] == [str(folder) for folder in expected]
+
+
+FOLDERS = ("libdir", "includedir")
 CONSUMER = """cmake_minimum_required(VERSION 3.25)
-project(consumer LANGUAGES C CXX)
+project(consumer LANGUAGES C)
 enable_testing()
 {bring}
 add_executable(in_c {root}/examples/embed_c/main.c)
 target_compile_definitions(in_c PRIVATE _POSIX_C_SOURCE=200809L)
 target_link_libraries(in_c PRIVATE lts::c)
+add_executable(in_c_static {root}/examples/embed_c/main.c)
+target_compile_definitions(in_c_static PRIVATE _POSIX_C_SOURCE=200809L)
+target_link_libraries(in_c_static PRIVATE lts::c_static)
 """
 BRING = {
     "add_subdirectory": "add_subdirectory({root} lts)",
@@ -119,11 +160,11 @@ def test_as_a_part_of_another_project(way: str, tmp_path: Path) -> None:
         )
     )
     ours = {t for t in targets if "lts" in t or "test" in t or "bench" in t or "probe" in t}
-    assert ours <= {"lts", "lts_c", "lts_core", "test"}, "no developer's targets"
+    assert ours <= {"lts", "lts_c", "lts_c_static", "lts_core", "test"}, "no developer's targets"
     assert "Total Tests: 0" in command("ctest", "--test-dir", folder, "-N")
     if way == "add_subdirectory":  # the other one would compile the same
         command("cmake", "--build", folder)
-        assert command(folder / "in_c", "--trials", "50")
+        assert command(folder / "in_c", "--trials", "50") == command(folder / "in_c_static", "--trials", "50")
         command("cmake", "--install", folder, "--prefix", tmp_path / "installed")
         assert not (tmp_path / "installed").exists(), "what a consumer installs is its own affair"
 

@@ -2,11 +2,22 @@
 
 #include <initializer_list>
 #include <stdexcept>  // what it throws
+#include <string>
 #include <string_view>
 
 namespace lts {
 
-/// Throws `std::invalid_argument` whose message is the parts, joined: what was wrong, where, and what would be right.
+/// Throws `std::invalid_argument` whose message is the parts, joined and `printable`: what was wrong, where, and what
+/// would be right.
 [[noreturn]] void throw_invalid(std::initializer_list<std::string_view> parts);
+
+/// Whether the text is UTF-8 without control characters.
+bool is_printable(std::string_view text);
+
+/// The text in one line of UTF-8: control characters and bytes that are none of a character as \x0a.
+std::string printable(std::string_view text);
+
+/// The number in the shortest form that reads back as the same, whatever the locale.
+std::string to_text(double number);
 
 }  // namespace lts

@@ -4,19 +4,24 @@
 // The whole core for C11 and for languages that call C.
 //
 // Handles. What is created by a function with an `out` parameter belongs to the caller and is given back to the
-// function of its type that ends in `_destroy`, which ignores NULL. A handle is not an address: one that was destroyed,
-// never was one, or is of another type is refused with LTS_INVALID_HANDLE. At most 65,536 live at once.
+// function of its type that ends in `_destroy`. A handle is not an address: one that was destroyed, never was one, or
+// is of another type is refused with LTS_INVALID_HANDLE (one that was destroyed until its place was used again some
+// thousand times). At most 65,536 live at once.
 //
 // Texts are UTF-8 and end in a zero byte. Those a function gives out as `char** out` are the caller's, to be given to
 // lts_free_text; those it returns as `const char*` are the library's. JSON is as in docs/embedding.md.
 //
-// Errors. Functions return LTS_OK or say why not: lts_last_error() then is one sentence that says what was wrong,
-// where, and what would be right. Outputs are then unchanged, but that `out` for a handle or a text is NULL. No
-// exception leaves a function, and none may be thrown by a function that is given to one.
+// Errors. A function that returns less than LTS_OK has done nothing, and lts_last_error() is one sentence that says
+// what was wrong, where, and what would be right. All of them return LTS_INVALID_ARGUMENT for a pointer that is NULL
+// and may not be, for numbers out of range and for texts that are wrong, LTS_INVALID_HANDLE, LTS_BUSY and
+// LTS_OUT_OF_MEMORY as said there; what else they return is said with them. Outputs are then unchanged, but for two:
+// `out` for a handle or a text is NULL, and an architecture that memory did not suffice to fill is empty. No exception
+// leaves a function.
 //
 // Threads. Any number of calls may read one object (`const`) at once, and different objects may be used at once
 // without a thought; a call that meets another one that changes the object, or changes what another one reads, returns
-// LTS_BUSY. Nothing waits.
+// LTS_BUSY. After a fork of a program with several threads, the child calls the library only once it is another
+// program.
 //
 // Structures begin with their size as the caller knows it, so that later versions can add to their ends: begin with
 // the macro that ends in `_INIT`, which sets the defaults.
@@ -70,7 +75,7 @@ LTS_API const char* lts_version(void) LTS_NOEXCEPT;
 /// Why the last call of this thread that failed did; "" when none did. Valid until the next one fails.
 LTS_API const char* lts_last_error(void) LTS_NOEXCEPT;
 
-/// "LTS_OK" for 0 and so on; "unknown status" for what is none.
+/// "LTS_OK" for 0 and so on, the library's; "unknown status" for what is none.
 LTS_API const char* lts_status_name(lts_status status) LTS_NOEXCEPT;
 
 /// Gives back a text. Ignores NULL.
@@ -98,6 +103,7 @@ typedef struct lts_random {
   uint64_t state[4];
 } lts_random;
 
+/// Begins the sequence of a seed.
 LTS_API lts_status lts_random_seed(lts_random* random, uint64_t seed) LTS_NOEXCEPT;
 
 // --- Architectures ---
@@ -123,11 +129,15 @@ enum {
 
 /// An empty architecture, to be filled by lts_space_sample, lts_search_ask and so on; all else refuses it.
 LTS_API lts_status lts_architecture_create(lts_architecture** out) LTS_NOEXCEPT;
+/// Ends the life of an architecture. LTS_OK for NULL; LTS_BUSY while another call uses it, which leaves it alive.
 LTS_API lts_status lts_architecture_destroy(lts_architecture* architecture) LTS_NOEXCEPT;
 
+/// An architecture from its JSON, checked.
 LTS_API lts_status lts_architecture_from_json(const char* json, lts_architecture** out) LTS_NOEXCEPT;
+/// One line of JSON; equal architectures give equal texts.
 LTS_API lts_status lts_architecture_to_json(const lts_architecture* architecture, char** out) LTS_NOEXCEPT;
 
+/// Makes `to` the same as `from`, which may be empty.
 LTS_API lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* from) LTS_NOEXCEPT;
 /// 1 when both are the same, else 0. Empty ones are equal.
 LTS_API lts_status lts_architecture_equal(const lts_architecture* a, const lts_architecture* b,
@@ -179,6 +189,7 @@ typedef struct lts_parameter_counts {
 #define LTS_PARAMETER_COUNTS_INIT \
   { sizeof(lts_parameter_counts), 0, 0, 0, 0, 0, 0 }
 
+/// Counts parameters, exactly.
 LTS_API lts_status lts_count_parameters(const lts_architecture* architecture,
                                         lts_parameter_counts* counts) LTS_NOEXCEPT;
 
@@ -191,15 +202,20 @@ LTS_API lts_status lts_zerolm(const lts_architecture* architecture, double alpha
 
 // --- Search spaces ---
 
+/// A search space from its JSON. LTS_INVALID_ARGUMENT also when the rules leave no architecture.
 LTS_API lts_status lts_space_from_json(const char* json, lts_space** out) LTS_NOEXCEPT;
+/// One line of JSON with every choice and rule.
 LTS_API lts_status lts_space_to_json(const lts_space* space, char** out) LTS_NOEXCEPT;
+/// Ends the life of a space; searches in it have their own. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_space_destroy(lts_space* space) LTS_NOEXCEPT;
 
 /// How many architectures there are, exactly, in decimal digits.
 LTS_API lts_status lts_space_size(const lts_space* space, char** out) LTS_NOEXCEPT;
 
-/// The architecture of an index, given in decimal digits, from 0 to below the size; and the inverse.
+/// The architecture of an index, given in decimal digits, from 0 to below the size.
 LTS_API lts_status lts_space_at(const lts_space* space, const char* index, lts_architecture* architecture) LTS_NOEXCEPT;
+
+/// The index of an architecture, in decimal digits. LTS_INVALID_ARGUMENT with the reason when it is not in the space.
 LTS_API lts_status lts_space_index(const lts_space* space, const lts_architecture* architecture,
                                    char** out) LTS_NOEXCEPT;
 
@@ -207,15 +223,19 @@ LTS_API lts_status lts_space_index(const lts_space* space, const lts_architectur
 LTS_API lts_status lts_space_why_not(const lts_space* space, const lts_architecture* architecture,
                                      char** out) LTS_NOEXCEPT;
 
-/// Draws an architecture: each as likely (nearly always one of the deepest), or each depth and width as likely.
+/// Draws an architecture, each as likely as any other: nearly always one of the deepest.
 LTS_API lts_status lts_space_sample(const lts_space* space, lts_random* random,
                                     lts_architecture* architecture) LTS_NOEXCEPT;
+
+/// Draws an architecture, each depth and width as likely as any other.
 LTS_API lts_status lts_space_sample_choices(const lts_space* space, lts_random* random,
                                             lts_architecture* architecture) LTS_NOEXCEPT;
 
 // --- Pareto fronts: points are rows of `n_objectives` numbers, all minimized, none NaN ---
 
+/// An empty archive for points of that many numbers, at least 1.
 LTS_API lts_status lts_archive_create(size_t n_objectives, lts_archive** out) LTS_NOEXCEPT;
+/// Ends the life of an archive. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_archive_destroy(lts_archive* archive) LTS_NOEXCEPT;
 
 /// Adds the point unless a member dominates or equals it, and drops those that it dominates. `stayed`, which may be
@@ -227,6 +247,7 @@ LTS_API lts_status lts_archive_insert(lts_archive* archive, const double* point,
 LTS_API lts_status lts_archive_covers(const lts_archive* archive, const double* point, size_t n_objectives,
                                       int* covers) LTS_NOEXCEPT;
 
+/// Number of members.
 LTS_API lts_status lts_archive_size(const lts_archive* archive, size_t* size) LTS_NOEXCEPT;
 
 /// Copies the members in the order of their insertion. `size` must be that of the archive; `points` has room for
@@ -234,9 +255,11 @@ LTS_API lts_status lts_archive_size(const lts_archive* archive, size_t* size) LT
 LTS_API lts_status lts_archive_members(const lts_archive* archive, double* points, uint64_t* ids,
                                        size_t size) LTS_NOEXCEPT;
 
+/// Drops all members.
 LTS_API lts_status lts_archive_clear(lts_archive* archive) LTS_NOEXCEPT;
 
-/// Volume that the points dominate below the reference point. `points` may be NULL when `n_points` is 0.
+/// Volume that the points dominate below the reference point, which is finite. `points` may be NULL when `n_points` is
+/// 0.
 LTS_API lts_status lts_hypervolume(const double* points, size_t n_points, const double* reference, size_t n_objectives,
                                    double* volume) LTS_NOEXCEPT;
 
@@ -254,8 +277,8 @@ typedef struct lts_surrogate_options {
   size_t struct_size;
   double level;         ///< share of architectures whose cost lies in the interval predicted for it; 0.5 to 0.99
   int32_t pairwise;     ///< 1: products of terms, too, for devices on which costs do not just add
-  const double* prior;  ///< coefficients of another device of the kind, as in lts_surrogate_to_json; or NULL
-  size_t n_prior;
+  const double* prior;  ///< coefficients of another device of the kind, in the order of lts_surrogate_to_json; or NULL
+  size_t n_prior;       ///< 11, or 0 without a prior; not with pairwise
 } lts_surrogate_options;
 #define LTS_SURROGATE_OPTIONS_INIT \
   { sizeof(lts_surrogate_options), 0.9, 0, NULL, 0 }
@@ -265,9 +288,13 @@ typedef struct lts_surrogate_options {
 LTS_API lts_status lts_surrogate_fit(const lts_architecture* const* architectures, const double* values,
                                      const double* noise, size_t n, const lts_surrogate_options* options,
                                      lts_surrogate** out) LTS_NOEXCEPT;
+/// Ends the life of a surrogate. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_surrogate_destroy(lts_surrogate* surrogate) LTS_NOEXCEPT;
 
+/// A surrogate from what lts_surrogate_to_json wrote.
 LTS_API lts_status lts_surrogate_from_json(const char* json, lts_surrogate** out) LTS_NOEXCEPT;
+/// One line of JSON from which it predicts the same; `coefficients` are in the unit of the measurements over each
+/// term's.
 LTS_API lts_status lts_surrogate_to_json(const lts_surrogate* surrogate, char** out) LTS_NOEXCEPT;
 
 /// How well it predicts measurements it has not seen: each from all others.
@@ -280,6 +307,7 @@ typedef struct lts_surrogate_quality {
 #define LTS_SURROGATE_QUALITY_INIT \
   { sizeof(lts_surrogate_quality), 0, 0.0, 0.0 }
 
+/// How good the fit is.
 LTS_API lts_status lts_surrogate_get_quality(const lts_surrogate* surrogate,
                                              lts_surrogate_quality* quality) LTS_NOEXCEPT;
 
@@ -305,39 +333,47 @@ typedef struct lts_search_options {
 #define LTS_SEARCH_OPTIONS_INIT \
   { sizeof(lts_search_options), NULL, 0, NULL, 0, "lts", 0 }
 
-/// The same seed and the same calls give the same candidates on every platform.
+/// A search in a space, of which it keeps a copy. The same seed and the same calls give the same candidates on every
+/// platform.
 LTS_API lts_status lts_search_create(const lts_space* space, const lts_search_options* options,
                                      lts_search** out) LTS_NOEXCEPT;
+
+/// Ends the life of a search. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_search_destroy(lts_search* search) LTS_NOEXCEPT;
 
-/// The whole state as JSON, and a search that goes on from it exactly where it was.
+/// The whole state as one line of JSON.
 LTS_API lts_status lts_search_save(const lts_search* search, char** out) LTS_NOEXCEPT;
+
+/// A search that goes on from a state exactly where it was. LTS_INVALID_ARGUMENT when the state contradicts itself.
 LTS_API lts_status lts_search_restore(const char* json, lts_search** out) LTS_NOEXCEPT;
 
 /// The next candidate. LTS_EXHAUSTED when there is none; no architecture comes twice. `architecture` is overwritten;
 /// one that is used again and again is filled without allocating.
 LTS_API lts_status lts_search_ask(lts_search* search, lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
 
-/// An architecture of one's own as a candidate. LTS_REPEATED when it was one before.
+/// An architecture of one's own as a candidate. LTS_REPEATED when it was one before; LTS_INVALID_ARGUMENT with the
+/// reason when it is not in the space.
 LTS_API lts_status lts_search_add(lts_search* search, const lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
 
 /// What a candidate costs: one finite value per column, in order, as lts_search_column names them.
+/// LTS_INVALID_ARGUMENT also for an id that was not asked, or was told before.
 LTS_API lts_status lts_search_tell(lts_search* search, uint64_t id, const double* values, size_t n_values) LTS_NOEXCEPT;
 
-/// The candidate could not be measured. It is not asked again.
+/// The candidate could not be measured. It is not asked again. Errors as for lts_search_tell.
 LTS_API lts_status lts_search_tell_failed(lts_search* search, uint64_t id) LTS_NOEXCEPT;
 
 /// What a measure function returns.
 enum { LTS_MEASURED = 0, LTS_FAILED = 1, LTS_STOP = 2 };
 
-/// Fills one value per column. It may call any function of the library, lts_search_save among them; the architecture is
-/// the library's and lives until the function returns.
+/// Fills one value per column. It may call any function of the library but lts_search_run for this search, and must not
+/// throw; the architecture is the library's and lives until the function returns.
 typedef int (*lts_measure)(void* user, uint64_t id, const lts_architecture* architecture, double* values,
                            size_t n_values);
 
 /// Asks, measures and tells, `n` times. Candidates that were asked and not told come first: those that were being
 /// measured when the state was saved. LTS_EXHAUSTED when the space is used up, LTS_STOPPED when the function said so:
-/// its candidate then waits. `n_told`, which may be NULL, is how many were measured or failed, whatever is returned.
+/// its candidate then waits. LTS_BUSY while the search is being run. `n_told`, which may be NULL, is how many were
+/// measured or failed, whatever is returned.
 LTS_API lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, void* user,
                                   uint64_t* n_told) LTS_NOEXCEPT;
 
@@ -354,6 +390,7 @@ typedef struct lts_search_progress {
 #define LTS_SEARCH_PROGRESS_INIT \
   { sizeof(lts_search_progress), 0, 0, 0, 0, 0, 0, 0 }
 
+/// How far the search is.
 LTS_API lts_status lts_search_get_progress(const lts_search* search, lts_search_progress* progress) LTS_NOEXCEPT;
 
 /// Name of a column, from 0. The text is the search's and lives as long.

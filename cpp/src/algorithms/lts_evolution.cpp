@@ -26,7 +26,7 @@ void check_count(std::string_view name, std::uint32_t value, std::uint32_t least
 
 void check_probability(std::string_view name, double value) {
   if (value >= 0.0 && value <= 1.0) return;
-  throw_invalid({"algorithm lts: ", name, " is ", std::to_string(value), "; allowed are 0 to 1"});
+  throw_invalid({"algorithm lts: ", name, " is ", to_text(value), "; allowed are 0 to 1"});
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr double kMixing = 0.5;
 
 void check_probability(std::string_view name, double value) {
   if (value >= 0.0 && value <= 1.0) return;
-  throw_invalid({"algorithm nsga2: ", name, " is ", std::to_string(value), "; allowed are 0 to 1"});
+  throw_invalid({"algorithm nsga2: ", name, " is ", to_text(value), "; allowed are 0 to 1"});
 }
 
 /// The crowded comparison: by rank, then the less crowded, then the older.

@@ -155,6 +155,40 @@ TEST_F(Allocator, RunningOutOfMemoryAnywhereIsAStatus) {
   counting.fail_at = std::numeric_limits<std::uint64_t>::max();
 }
 
+TEST_F(Allocator, AnArchitectureIsWholeOrEmpty) {
+  const char* const adaptive =
+      R"({"family":"transformer_xl","vocab_size":1000,"n_positions":64,"d_model":64,"n_layer":20,"n_head":2,"d_ff":128,)"
+      R"("cutoffs":[100,1000],"div_val":2})";
+  lts_architecture* from = nullptr;
+  ASSERT_EQ(lts_architecture_from_json(adaptive, &from), LTS_OK) << lts_last_error();
+  const Objects o;
+  const auto tries = {+[](const Objects& objects, lts_architecture* source, lts_architecture* target) {
+                        static_cast<void>(objects);
+                        return lts_architecture_copy(target, source);
+                      },
+                      +[](const Objects& objects, lts_architecture*, lts_architecture* target) {
+                        lts_random random{{1, 2, 3, 4}};
+                        return lts_space_sample(objects.space, &random, target);
+                      },
+                      +[](const Objects& objects, lts_architecture*, lts_architecture* target) {
+                        std::uint64_t id = 0;
+                        return lts_search_ask(objects.search, target, &id);
+                      }};
+  for (const auto fill : tries) {
+    for (std::uint64_t k = 0; k < 3; ++k) {
+      lts_architecture* target = nullptr;
+      ASSERT_EQ(lts_architecture_create(&target), LTS_OK);
+      counting.fail_at = counting.n_allocated + k;
+      const lts_status status = fill(o, from, target);
+      counting.fail_at = std::numeric_limits<std::uint64_t>::max();
+      double value = 0;
+      EXPECT_EQ(lts_count(target, "decoder_params", nullptr, &value), status == LTS_OK ? LTS_OK : LTS_INVALID_ARGUMENT);
+      lts_architecture_destroy(target);
+    }
+  }
+  lts_architecture_destroy(from);
+}
+
 TEST_F(Allocator, ASearchThatRanOutOfMemoryIsRefused) {
   Objects o;
   counting.n_allocated = 0;

@@ -621,6 +621,54 @@ TEST_F(Misuse, MeasureDestroysTheArchitecture) {
   EXPECT_EQ(n_told, 1U);
 }
 
+TEST_F(Misuse, MeasureRunsTheSearchAgain) {
+  const auto outer = [](void* user, std::uint64_t, const lts_architecture* a, double* values, std::size_t) -> int {
+    expect_refused(lts_search_run(static_cast<lts_search*>(user), 1, measure, nullptr, nullptr), LTS_BUSY,
+                   "lts_search_run", "again");
+    values_of(a, values);
+    return LTS_MEASURED;
+  };
+  std::uint64_t n_told = 0;
+  EXPECT_EQ(lts_search_run(o.search, 3, outer, o.search, &n_told), LTS_OK);
+  EXPECT_EQ(n_told, 3U);
+  EXPECT_EQ(lts_search_run(o.search, 3, measure, nullptr, nullptr), LTS_OK) << "it has ended";
+}
+
+TEST_F(Misuse, MessagesAreOneLineOfText) {
+  for (const char* const text : {R"({"a\u0000b":1})", "{\"\xff\":1}", R"({"family":"\n"})", R"({"x":1e999})"}) {
+    EXPECT_EQ(lts_architecture_from_json(text, &new_architecture), LTS_INVALID_ARGUMENT);
+    const std::string message = lts_last_error();
+    EXPECT_EQ(message.find("[json"), std::string::npos) << message;
+    EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c < 0x7F; })) << message;
+  }
+  EXPECT_EQ(lts_architecture_from_json(R"({"a\u0000b":1})", &new_architecture), LTS_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(lts_last_error()).find("unknown key 'a\\x00b'; allowed: family"), std::string::npos);
+  EXPECT_EQ(lts_geometric(o.architecture, 1.0000001, &number), LTS_INVALID_ARGUMENT);
+  EXPECT_STREQ(lts_last_error(), "lts_geometric: alpha is 1.0000001; it must be from 0 to 1");
+}
+
+TEST_F(Misuse, NamesThatCouldNotBeSaved) {
+  for (const char* const odd : {"\xff:min", "a\x01b:max", "a b:min"}) {
+    const char* const objectives[] = {odd};
+    lts_search_options o2 = options;
+    o2.objectives = objectives;
+    o2.n_objectives = 1;
+    EXPECT_EQ(lts_search_create(o.space, &o2, &new_search), LTS_INVALID_ARGUMENT) << odd;
+  }
+}
+
+TEST_F(Misuse, StaleHandlesAreKnownForLong) {
+  lts_architecture* handle = nullptr;
+  ASSERT_EQ(lts_architecture_create(&handle), LTS_OK);
+  ASSERT_EQ(lts_architecture_destroy(handle), LTS_OK);
+  for (int i = 0; i < 100'000; ++i) {
+    lts_architecture* other = nullptr;
+    ASSERT_EQ(lts_architecture_create(&other), LTS_OK);
+    ASSERT_EQ(lts_architecture_destroy(handle), LTS_INVALID_HANDLE) << i;
+    ASSERT_EQ(lts_architecture_destroy(other), LTS_OK);
+  }
+}
+
 TEST_F(Misuse, MeasureTellsItself) {
   const auto measure = [](void* user, std::uint64_t asked, const lts_architecture* a, double* values,
                           std::size_t n) -> int {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up and pass every check: format, lint, types, stubs, C++ tests (plain and under sanitizers), Python tests.
+# Set up and pass every check: format, lint, types, stubs, C++ tests (plain and under sanitizers), fuzzing,
+# Python tests.
 set -euo pipefail
 cd "$(dirname "$0")"
 ./install.sh --dev
@@ -25,6 +26,9 @@ step "C++ tests"
 cmake --preset release >/dev/null
 cmake --build --preset release -j "$jobs"
 ctest --preset release -j "$jobs" --output-on-failure
+
+step "fuzzing"
+scripts/fuzz --seconds 4
 
 step "Python tests"
 "$bin/python" -m pytest "$@"

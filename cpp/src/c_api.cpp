@@ -15,18 +15,36 @@ constexpr std::size_t kMaxMessage = 1024;
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): the interface has one message per thread
 thread_local std::array<char, kMaxMessage> last_error{};
 
+/// Bytes of the character of UTF-8 that the text begins with; 0 when it begins with none.
+std::size_t character_size(std::string_view text) noexcept {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80U) return 1;
+  const std::size_t n = first < 0xE0U ? 2 : first < 0xF0U ? 3 : 4;
+  if (first < 0xC2U || first > 0xF4U || text.size() < n) return 0;
+  for (std::size_t i = 1; i < n; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return 0;
+  }
+  // Longer than need be, a half of a pair of UTF-16, or beyond the last character.
+  const bool wrong = (first == 0xE0U && byte(1) < 0xA0U) || (first == 0xEDU && byte(1) > 0x9FU) ||
+                     (first == 0xF0U && byte(1) < 0x90U) || (first == 0xF4U && byte(1) > 0x8FU);
+  return wrong ? 0 : n;
+}
+
+/// Whole characters as long as there is room; '?' for bytes that are none, which a caller's text may have.
 void set_error(const char* function, std::string_view sentence) noexcept {
   std::size_t n = 0;
   for (std::string_view part : {std::string_view(function), std::string_view(": "), sentence}) {
-    const std::size_t room = last_error.size() - 1 - n;
-    if (part.size() > room) {
-      // Not in the middle of a character.
-      std::size_t end = room;
-      while (end > 0 && (static_cast<unsigned char>(part[end]) & 0xC0U) == 0x80U) --end;
-      part = part.substr(0, end);
+    while (!part.empty()) {
+      const std::size_t size = character_size(part);
+      const std::size_t taken = std::max<std::size_t>(size, 1);
+      if (n + taken >= last_error.size()) break;
+      last_error[n] = size == 0 ? '?' : part.front();
+      std::copy(part.begin() + 1, part.begin() + static_cast<std::ptrdiff_t>(taken),
+                last_error.begin() + static_cast<std::ptrdiff_t>(n + 1));
+      part.remove_prefix(taken);
+      n += taken;
     }
-    std::copy(part.begin(), part.end(), last_error.begin() + static_cast<std::ptrdiff_t>(n));
-    n += part.size();
   }
   last_error[n] = '\0';
 }
@@ -61,6 +79,18 @@ lts_status status_of_exception(const char* function) noexcept {
     set_error(function, "an exception of an unknown kind; functions that are given to the library must not throw");
     return LTS_INTERNAL_ERROR;
   }
+}
+
+std::string_view required_text(const char* text, const char* name) {
+  const std::string_view given = &required(text, name);
+  for (std::string_view rest = given; !rest.empty();) {
+    const std::size_t size = character_size(rest);
+    if (size == 0) {
+      fail(LTS_INVALID_ARGUMENT, {name, " is not UTF-8 at byte ", std::to_string(given.size() - rest.size())});
+    }
+    rest.remove_prefix(size);
+  }
+  return given;
 }
 
 std::size_t array_size(std::size_t rows, std::size_t columns, const char* name) {

@@ -62,7 +62,10 @@ T& required(T* pointer, const char* name) {
   if (pointer == nullptr) fail(LTS_INVALID_ARGUMENT, {name, " is NULL"});
   return *pointer;
 }
-inline std::string_view required_text(const char* text, const char* name) { return &required(text, name); }
+/// A text of UTF-8. @throws Failure
+std::string_view required_text(const char* text, const char* name);
+/// JSON, which its parser checks. @throws Failure
+inline std::string_view required_json(const char* json) { return &required(json, "json"); }
 
 /// An array that may be NULL when it is empty. @throws Failure
 template <class T>

@@ -96,7 +96,7 @@ lts_status lts_architecture_create(lts_architecture** out) noexcept {
 lts_status lts_architecture_destroy(lts_architecture* architecture) noexcept { return destroy(__func__, architecture); }
 
 lts_status lts_architecture_from_json(const char* json, lts_architecture** out) noexcept {
-  return guarded_out(__func__, out, [&] { give(out, lts::architecture_from_json(required_text(json, "json"))); });
+  return guarded_out(__func__, out, [&] { give(out, lts::architecture_from_json(required_json(json))); });
 }
 
 lts_status lts_architecture_to_json(const lts_architecture* architecture, char** out) noexcept {

@@ -26,8 +26,7 @@ void draw(const lts_space* space, lts_random* random, lts_architecture* architec
 }  // namespace
 
 lts_status lts_space_from_json(const char* json, lts_space** out) noexcept {
-  return guarded_out(__func__, out,
-                     [&] { give(out, SearchSpace(lts::search_space_from_json(required_text(json, "json")))); });
+  return guarded_out(__func__, out, [&] { give(out, SearchSpace(lts::search_space_from_json(required_json(json)))); });
 }
 
 lts_status lts_space_to_json(const lts_space* space, char** out) noexcept {

@@ -37,8 +37,7 @@ lts_status lts_surrogate_fit(const lts_architecture* const* architectures, const
 lts_status lts_surrogate_destroy(lts_surrogate* surrogate) noexcept { return destroy(__func__, surrogate); }
 
 lts_status lts_surrogate_from_json(const char* json, lts_surrogate** out) noexcept {
-  return guarded_out(__func__, out,
-                     [&] { give(out, lts::Surrogate(lts::surrogate_from_json(required_text(json, "json")))); });
+  return guarded_out(__func__, out, [&] { give(out, lts::Surrogate(lts::surrogate_from_json(required_json(json)))); });
 }
 
 lts_status lts_surrogate_to_json(const lts_surrogate* surrogate, char** out) noexcept {

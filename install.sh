@@ -11,7 +11,7 @@ packages=(g++ gcc cmake ninja-build python3 python3-dev python3-venv openssh-cli
 [[ $(uname -m) == aarch64 ]] || packages+=(g++-aarch64-linux-gnu qemu-user)
 if [[ ${1:-} == --dev ]]; then
   extra=dev
-  packages+=(libgtest-dev libbenchmark-dev clang-format clang-tidy openssh-server file git)
+  packages+=(libgtest-dev libbenchmark-dev clang clang-format clang-tidy libclang-rt-dev openssh-server file git)
   packages+=(g++-arm-linux-gnueabihf googletest qemu-user) # the same search on 32-bit Arm
   packages+=(pkg-config make abigail-tools)
 elif [[ $# -gt 0 ]]; then

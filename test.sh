@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up and pass every check: format, lint, types, stubs, C++ tests (plain and under sanitizers), Python tests.
+# Set up and pass every check: format, lint, types, stubs, C++ tests (plain and under sanitizers), fuzzing,
+# Python tests.
 set -euo pipefail
 cd "$(dirname "$0")"
 ./install.sh --dev
@@ -33,6 +34,8 @@ build/tsan/tests/cpp/lts_c_tests --gtest_filter='Threads.*' --gtest_brief=1
 
 step "interface against the last release"
 scripts/abi_diff
+step "fuzzing"
+scripts/fuzz --seconds 4
 
 step "Python tests"
 "$bin/python" -m pytest -n "$jobs" --dist loadgroup "$@"

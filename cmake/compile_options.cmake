@@ -16,4 +16,9 @@ function(lts_compile_options target)
     target_compile_options(${target} PUBLIC -fsanitize=${LTS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${LTS_SANITIZE})
   endif()
+  if(LTS_BUILD_FUZZERS)
+    # Values come from the mutator, which knows JSON; tracing comparisons would but slow it down.
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp
+                                             -D_GLIBCXX_ASSERTIONS)
+  endif()
 endfunction()

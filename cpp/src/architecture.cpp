@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
 
 #include "lts/error.hpp"
 
@@ -65,97 +67,162 @@ constexpr std::array kFamilies{
 constexpr std::array<std::string_view, n_mixers> kMixerNames{"attention", "weighted_attention", "fourier",
                                                              "cosine",    "convolution_5",      "convolution_9"};
 
-// Products of two widths and a layer count must stay far from overflow.
-constexpr std::int64_t kMaxWidth = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxStack = 64;
+// Every cluster is gone through for every architecture; published ones have up to 4.
+constexpr std::size_t kMaxClusters = 256;
 constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 31;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
-void check_range(std::string_view field, std::int64_t value, std::int64_t min, std::int64_t max) {
-  if (value < min || value > max) {
-    throw_invalid({field, " is ", number(value), "; it must be from ", number(min), " to ", number(max)});
-  }
-}
-
-void check_only(std::string_view family, std::string_view field, std::int64_t value, std::int64_t only) {
-  if (only != 0 && value != only) {
-    throw_invalid({field, " is ", number(value), "; ", family, " has no other than ", number(only)});
-  }
-}
-
-void check_mixed(const Architecture& a, const Layer& layer, const std::string& where) {
-  if (a.family->mixed) {
-    check_range("n_ff" + where, layer.n_ff, 1, kMaxStack);
-    if (kernel_of(layer.mixer) != 0 && layer.n_head % 2 != 0) {
-      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; ", mixer_name(layer.mixer),
-                     " has half the heads, so it must be even"});
+/// Takes what is wrong with an architecture. The sentence is put together only where somebody will read it: spaces
+/// try combinations by the million.
+class Refusal {
+ public:
+  explicit Refusal(std::string* sentence) : sentence_(sentence) {}
+  /// False, to be returned.
+  bool operator()(std::initializer_list<std::string_view> parts) const {
+    if (sentence_ != nullptr) {
+      for (const std::string_view part : parts) *sentence_ += part;
     }
-  } else if (layer.mixer != Mixer::attention || layer.n_ff != 1) {
-    throw_invalid({layer.n_ff == 1 ? "mixer" : "n_ff", where, " is ",
-                   layer.n_ff == 1 ? mixer_name(layer.mixer) : number(layer.n_ff), "; every layer of ", a.family->name,
-                   " has attention and one hidden feed-forward layer"});
+    return false;
   }
+
+ private:
+  std::string* sentence_;
+};
+
+/// A field of the architecture, or of one layer.
+struct Field {
+  std::string_view name;
+  std::size_t layer = SIZE_MAX;
+  // NOLINTNEXTLINE(google-explicit-constructor): a name is a field
+  Field(std::string_view of_all) : name(of_all) {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Field(const char* of_all) : name(of_all) {}
+  Field(std::string_view of_layer, std::size_t index) : name(of_layer), layer(index) {}
+  [[nodiscard]] std::string text() const {
+    return std::string(name) + (layer == SIZE_MAX ? "" : " of layer " + std::to_string(layer));
+  }
+};
+
+bool check_range(const Refusal& refuse, const Field& field, std::int64_t value, std::int64_t min, std::int64_t max) {
+  if (value >= min && value <= max) return true;
+  return refuse({field.text(), " is ", number(value), "; it must be from ", number(min), " to ", number(max)});
 }
 
-void check_layer(const Architecture& a, std::size_t l) {
+bool check_only(const Refusal& refuse, std::string_view family, const Field& field, std::int64_t value,
+                std::int64_t only) {
+  if (only == 0 || value == only) return true;
+  return refuse({field.text(), " is ", number(value), "; ", family, " has no other than ", number(only)});
+}
+
+bool check_mixed(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
-  const std::string where = " of layer " + number(static_cast<std::int64_t>(l));
-  check_mixed(a, layer, where);
-  check_only(a.family->name, "d_ff" + where, layer.d_ff, a.family->only_d_ff);
-  check_range("n_head" + where, layer.n_head, 1, kMaxWidth);
-  check_range("n_kv_head" + where, layer.n_kv_head, 1, kMaxWidth);
-  check_range("d_ff" + where, layer.d_ff, 1, kMaxWidth);
+  if (a.family->mixed) {
+    if (!check_range(refuse, {"n_ff", l}, layer.n_ff, 1, kMaxStack)) return false;
+    if (kernel_of(layer.mixer) == 0 || layer.n_head % 2 == 0) return true;
+    return refuse({Field("n_head", l).text(), " is ", number(layer.n_head), "; ", mixer_name(layer.mixer),
+                   " has half the heads, so it must be even"});
+  }
+  if (layer.mixer == Mixer::attention && layer.n_ff == 1) return true;
+  return refuse({Field(layer.n_ff == 1 ? "mixer" : "n_ff", l).text(), " is ",
+                 layer.n_ff == 1 ? mixer_name(layer.mixer) : number(layer.n_ff), "; every layer of ", a.family->name,
+                 " has attention and one hidden feed-forward layer"});
+}
+
+/// How heads share the width.
+bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
+  const Layer& layer = a.layers[l];
+  const auto refuse_heads = [&](std::string_view name, std::int64_t value, std::string_view must, std::int64_t other) {
+    return refuse({Field(name, l).text(), " is ", number(value), "; ", must, number(other)});
+  };
   if (a.family->attention == Attention::multi_head && layer.n_kv_head != layer.n_head) {
-    throw_invalid({"n_kv_head", where, " is ", number(layer.n_kv_head), "; ", a.family->name,
+    return refuse({Field("n_kv_head", l).text(), " is ", number(layer.n_kv_head), "; ", a.family->name,
                    " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
   }
   if (layer.n_head % layer.n_kv_head != 0) {
-    throw_invalid(
-        {"n_kv_head", where, " is ", number(layer.n_kv_head), "; it must divide n_head, ", number(layer.n_head)});
+    return refuse_heads("n_kv_head", layer.n_kv_head, "it must divide n_head, ", layer.n_head);
   }
   if (a.head_dim == 0) {
     if (a.family->head_width == HeadWidth::exact && a.d_model % layer.n_head != 0) {
-      throw_invalid({"n_head", where, " is ", number(layer.n_head), "; it must divide d_model, ", number(a.d_model)});
+      return refuse_heads("n_head", layer.n_head, "it must divide d_model, ", a.d_model);
     }
     if (layer.n_head > a.d_model) {
-      throw_invalid(
-          {"n_head", where, " is ", number(layer.n_head), "; it must be at most d_model, ", number(a.d_model)});
+      return refuse_heads("n_head", layer.n_head, "it must be at most d_model, ", a.d_model);
     }
   }
   const std::int64_t head = a.width_of_head(layer);
-  check_range("n_head * head_dim" + where, layer.n_head * head, 1, kMaxWidth);
-  if (a.family->position == Position::rotary && head % 2 != 0) {
-    throw_invalid({"n_head", where, " is ", number(layer.n_head), ", which makes heads ", number(head),
-                   " wide; rotary positions need an even width"});
-  }
+  if (!check_range(refuse, {"n_head * head_dim", l}, layer.n_head * head, 1, max_width)) return false;
+  if (a.family->position != Position::rotary || head % 2 == 0) return true;
+  return refuse({Field("n_head", l).text(), " is ", number(layer.n_head), ", which makes heads ", number(head),
+                 " wide; rotary positions need an even width"});
 }
 
-void check_embedding(const Architecture& a) {
-  if (a.d_embed != -1) check_range("d_embed", a.d_embed, 1, kMaxWidth);
-  check_range("div_val", a.div_val, 1, kMaxWidth);
-  if (a.adaptive() && !a.family->adaptive_allowed) {
-    throw_invalid(
+bool check_layer(const Refusal& refuse, const Architecture& a, std::size_t l) {
+  const Layer& layer = a.layers[l];
+  return check_mixed(refuse, a, l) &&
+         check_only(refuse, a.family->name, {"d_ff", l}, layer.d_ff, a.family->only_d_ff) &&
+         check_range(refuse, {"n_head", l}, layer.n_head, 1, max_width) &&
+         check_range(refuse, {"n_kv_head", l}, layer.n_kv_head, 1, max_width) &&
+         check_range(refuse, {"d_ff", l}, layer.d_ff, 1, max_width) && check_heads(refuse, a, l);
+}
+
+bool check_clusters(const Refusal& refuse, const Architecture& a) {
+  if (a.cutoffs.size() > kMaxClusters) {
+    return refuse({"cutoffs has ", std::to_string(a.cutoffs.size()), " entries; it must have at most ",
+                   std::to_string(kMaxClusters)});
+  }
+  bool ascending = true;
+  visit_clusters(a, [&](const Cluster& cluster) {
+    if (!ascending || cluster.end > cluster.begin) return;
+    ascending = refuse({"cutoffs: ", number(cluster.end), " follows ", number(cluster.begin),
+                        "; they must be positive, ascending and below vocab_size, ", number(a.vocab_size)});
+  });
+  if (!ascending) return false;
+  bool wide = true;
+  visit_clusters(a, [&](const Cluster& cluster) {
+    if (!wide || cluster.width > 0) return;
+    wide = refuse({"div_val is ", number(a.div_val), "; it leaves no width for cluster ", std::to_string(cluster.index),
+                   " of an embedding of width ", number(a.embedding_width())});
+  });
+  if (!wide) return false;
+  if (a.tie_projs.empty() || a.tie_projs.size() >= n_clusters(a)) return true;
+  return refuse({"tie_projs has ", std::to_string(a.tie_projs.size()), " entries; it must have one per cluster, ",
+                 std::to_string(n_clusters(a))});
+}
+
+bool check_embedding(const Refusal& refuse, const Architecture& a) {
+  if (a.d_embed != -1 && !check_range(refuse, "d_embed", a.d_embed, 1, max_width)) return false;
+  if (!check_range(refuse, "div_val", a.div_val, 1, max_width)) return false;
+  if (!a.adaptive()) return true;
+  if (!a.family->adaptive_allowed) {
+    return refuse(
         {"d_embed, div_val and cutoffs: ", a.family->name, " has no adaptive embedding; leave them at -1, 1 and none"});
   }
-  if (!a.adaptive()) return;
-  if (!a.tie_embedding) throw_invalid({"tie_embedding is false; an adaptive embedding is always tied"});
-  visit_clusters(a, [&a](const Cluster& cluster) {
-    if (cluster.end <= cluster.begin) {
-      throw_invalid({"cutoffs: ", number(cluster.end), " follows ", number(cluster.begin),
-                     "; they must be positive, ascending and below vocab_size, ", number(a.vocab_size)});
-    }
-  });
-  visit_clusters(a, [&a](const Cluster& cluster) {
-    if (cluster.width == 0) {
-      throw_invalid({"div_val is ", number(a.div_val), "; it leaves no width for cluster ",
-                     std::to_string(cluster.index), " of an embedding of width ", number(a.embedding_width())});
-    }
-  });
-  if (!a.tie_projs.empty() && a.tie_projs.size() < n_clusters(a)) {
-    throw_invalid({"tie_projs has ", std::to_string(a.tie_projs.size()), " entries; it must have one per cluster, ",
-                   std::to_string(n_clusters(a))});
+  if (!a.tie_embedding) return refuse({"tie_embedding is false; an adaptive embedding is always tied"});
+  return check_clusters(refuse, a);
+}
+
+bool check(const Refusal& refuse, const Architecture& a) {
+  if (a.family == nullptr) return refuse({"family is not set"});
+  const bool in_range = check_range(refuse, "vocab_size", a.vocab_size, 1, kMaxVocabulary) &&
+                        check_range(refuse, "n_positions", a.n_positions, 1, kMaxVocabulary) &&
+                        check_range(refuse, "d_model", a.d_model, 1, max_width) &&
+                        check_range(refuse, "head_dim", a.head_dim, 0, max_width) &&
+                        check_range(refuse, "n_layer", a.n_layer(), 1, max_layers) &&
+                        check_only(refuse, a.family->name, "d_model", a.d_model, a.family->only_d_model);
+  if (!in_range) return false;
+  if (a.family->encoder && a.head_dim != 0) {
+    return refuse({"head_dim is ", number(a.head_dim), "; heads of ", a.family->name,
+                   " are d_model / n_head wide: leave it at 0"});
   }
+  if (a.family->encoder && !a.tie_embedding) {
+    return refuse({"tie_embedding is false; ", a.family->name, " has no output layer"});
+  }
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    if (!check_layer(refuse, a, l)) return false;
+  }
+  return check_embedding(refuse, a);
 }
 
 }  // namespace
@@ -204,20 +271,10 @@ bool projection_tied(const Architecture& a, std::size_t i) noexcept {
 }
 
 void validate(const Architecture& a) {
-  if (a.family == nullptr) throw_invalid({"family is not set"});
-  check_range("vocab_size", a.vocab_size, 1, kMaxVocabulary);
-  check_range("n_positions", a.n_positions, 1, kMaxVocabulary);
-  check_range("d_model", a.d_model, 1, kMaxWidth);
-  check_range("head_dim", a.head_dim, 0, kMaxWidth);
-  check_range("n_layer", a.n_layer(), 1, max_layers);
-  check_only(a.family->name, "d_model", a.d_model, a.family->only_d_model);
-  if (a.family->encoder && a.head_dim != 0)
-    throw_invalid({"head_dim is ", number(a.head_dim), "; heads of ", a.family->name,
-                   " are d_model / n_head wide: leave it at 0"});
-  if (a.family->encoder && !a.tie_embedding)
-    throw_invalid({"tie_embedding is false; ", a.family->name, " has no output layer"});
-  for (std::size_t l = 0; l < a.layers.size(); ++l) check_layer(a, l);
-  check_embedding(a);
+  std::string sentence;
+  if (!check(Refusal(&sentence), a)) throw_invalid({sentence});
 }
+
+bool valid(const Architecture& a) { return check(Refusal(nullptr), a); }
 
 }  // namespace lts

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "lts/error.hpp"
 
@@ -19,10 +20,19 @@ BigUint::BigUint(std::uint64_t value) {
 BigUint BigUint::from_decimal(std::string_view digits) {
   if (digits.empty()) throw_invalid({"integer: no digits; expected a decimal number such as 12345"});
   BigUint result;
-  for (const char c : digits) {
-    if (c < '0' || c > '9') throw_invalid({"integer '", digits, "': expected decimal digits only"});
-    result *= 10;
-    result += BigUint(static_cast<std::uint64_t>(c - '0'));
+  std::uint32_t chunk = 0;
+  std::uint32_t scale = 1;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (digits[i] < '0' || digits[i] > '9') {
+      throw_invalid({"integer '", digits, "': expected decimal digits only"});
+    }
+    chunk = chunk * 10 + static_cast<std::uint32_t>(digits[i] - '0');
+    scale *= 10;
+    if (scale < kDecimalChunk && i + 1 < digits.size()) continue;
+    result *= scale;
+    result += BigUint(chunk);
+    chunk = 0;
+    scale = 1;
   }
   return result;
 }
@@ -148,17 +158,45 @@ void BigUint::trim() noexcept {
   resize(size);
 }
 
+// Two digits of 32 bits by long division: Knuth 1997, The Art of Computer Programming 2, section 4.3.1, algorithm D.
 std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole) {
   if (part >= whole) return ~std::uint64_t{0};
-  std::uint64_t quotient = 0;
+  const std::uint32_t shift = std::uint32_t{1} << static_cast<unsigned>(std::countl_zero(whole.limbs().back()));
+  BigUint divisor = whole;
+  divisor *= shift;  // so that its highest bit is set
   BigUint remainder = part;
-  for (int bit = 0; bit < 64; ++bit) {
-    remainder *= 2;
-    quotient <<= 1;
-    if (remainder >= whole) {
-      remainder -= whole;
-      quotient |= 1;
+  remainder *= shift;
+  std::vector<std::uint32_t> r(remainder.limbs().begin(), remainder.limbs().end());
+  const std::span<const std::uint32_t> d = std::as_const(divisor).limbs();
+  const std::size_t n = d.size();
+  r.resize(n);
+  std::uint64_t quotient = 0;
+  for (int step = 0; step < 2; ++step) {
+    r.insert(r.begin(), 0);  // times 2^32
+    const std::uint64_t top = (std::uint64_t{r[n]} << 32) | r[n - 1];
+    std::uint64_t digit = std::min<std::uint64_t>(top / d[n - 1], 0xFFFFFFFFU);
+    // At most 2 too large, from the highest limb alone; take the product away, and give back what was too much.
+    std::uint64_t carry = 0;
+    std::uint64_t borrow = 0;
+    for (std::size_t i = 0; i <= n; ++i) {
+      carry += digit * (i < n ? d[i] : 0U);
+      const std::uint64_t take = (carry & 0xFFFFFFFFU) + borrow;
+      borrow = take > r[i] ? 1 : 0;
+      r[i] = static_cast<std::uint32_t>(r[i] - take);
+      carry >>= 32;
     }
+    while (borrow != 0) {
+      --digit;
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i <= n; ++i) {
+        sum += std::uint64_t{r[i]} + (i < n ? d[i] : 0U);
+        r[i] = static_cast<std::uint32_t>(sum);
+        sum >>= 32;
+      }
+      borrow -= sum;  // carried out of the top: no longer below 0
+    }
+    r.pop_back();  // 0: the remainder is below the divisor
+    quotient = (quotient << 32) | digit;
   }
   return quotient;
 }

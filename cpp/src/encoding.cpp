@@ -95,14 +95,6 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
     }
   }
   Architecture probe = skeleton_;
-  const auto valid = [&probe] {
-    try {
-      validate(probe);
-      return true;
-    } catch (const std::invalid_argument&) {
-      return false;
-    }
-  };
   for (const std::int64_t d : o.d_model) {
     probe.d_model = d;
     probe.layers = {Layer{}};
@@ -110,7 +102,7 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
       for (const std::int64_t div_val : o.div_val) {
         probe.d_embed = d_embed;
         probe.div_val = div_val;
-        valid_embedding_.push_back(valid());
+        valid_embedding_.push_back(valid(probe));
       }
     }
     probe.d_embed = family(o.family).embedding == Embedding::adaptive ? d : -1;
@@ -119,7 +111,7 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
     for (std::size_t i = 0; i < o.n_head.size(); ++i) {
       probe.layers = {Layer{.n_head = o.n_head[i], .n_kv_head = o.n_head[i]}};
       const bool served = o.n_kv_head.empty() || !valid_n_kv_head_[i].empty();
-      if (served && valid()) heads.push_back(static_cast<std::uint16_t>(i));
+      if (served && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
     }
     auto& widths = valid_d_ff_.emplace_back();
     for (std::size_t i = 0; i < o.d_ff.size(); ++i) {

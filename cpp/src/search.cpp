@@ -33,7 +33,33 @@ void check_name(std::string_view what, std::string_view name) {
   }
 }
 
+// Far above any search that somebody waits for: columns are compared with each other, and a generation is bred at once.
+constexpr std::size_t kMaxNames = 1000;
+constexpr std::uint64_t kMaxGenes = std::uint64_t{1} << 29;
+
+/// Children of one generation.
+std::uint64_t n_children(const AlgorithmOptions& options) {
+  if (const auto* const lts = std::get_if<LtsEvolutionOptions>(&options)) {
+    return std::uint64_t{lts->n_mutants} + lts->n_crossovers;
+  }
+  const auto* const nsga2 = std::get_if<Nsga2Options>(&options);
+  return nsga2 != nullptr ? nsga2->population_size : 0;
+}
+
+void check_generation(const AlgorithmOptions& options, const Encoding& encoding) {
+  const std::uint64_t n = n_children(options);
+  if (n * std::max<std::uint64_t>(1, encoding.size()) <= kMaxGenes) return;
+  throw_invalid({"algorithm ", algorithm_name(options), ": a generation of ", std::to_string(n), " children with ",
+                 std::to_string(encoding.size()), " genes each is too large; it may have up to ",
+                 std::to_string(kMaxGenes), " genes in all"});
+}
+
 SearchOptions checked(SearchOptions options) {
+  if (options.objectives.size() > kMaxNames || options.constraints.size() > kMaxNames) {
+    throw_invalid({"search: ", std::to_string(options.objectives.size()), " objectives and ",
+                   std::to_string(options.constraints.size()), " constraints; there may be up to ",
+                   std::to_string(kMaxNames), " of each"});
+  }
   if (options.objectives.empty()) throw_invalid({"search: no objective; give at least one, such as latency_ms:min"});
   std::set<std::string_view> names;
   for (const Objective& objective : options.objectives) {
@@ -78,6 +104,7 @@ struct Search::Impl {
         archive(options.objectives.size()),
         random(options.seed),
         algorithm(make_algorithm(options.algorithm)) {
+    check_generation(options.algorithm, encoding);
     for (const Constraint& constraint : options.constraints) {
       const auto at = std::find(columns.begin(), columns.end(), constraint.name);
       constraint_columns.push_back(static_cast<std::size_t>(at - columns.begin()));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <tuple>
 
 #include "lts/cost.hpp"
 #include "lts/error.hpp"
@@ -77,7 +78,7 @@ void SearchSpace::place(const Group& group, BigUint rest, Architecture& out) con
   std::int64_t low = group.min_sum;
   std::int64_t high = group.max_sum;
   for (std::size_t l = 0; l < out.layers.size(); ++l) {
-    const Ways& ways = set.ways[out.layers.size() - l - 1];
+    const Ways& ways = (*set.ways)[out.layers.size() - l - 1];
     for (std::size_t i = 0;; ++i) {
       const std::int64_t p = set.params[i];
       const BigUint count = ways.between(low == kNoMin ? kNoMin : low - p, high == kNoMax ? kNoMax : high - p);
@@ -144,6 +145,14 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
   return std::nullopt;
 }
 
+/// Where the layer is in the set, whose layers ascend; their number when it is not.
+std::size_t SearchSpace::position_of(const LayerSet& set, const Layer& layer) {
+  const auto widths = [](const Layer& l) { return std::tie(l.n_head, l.n_kv_head, l.d_ff); };
+  const auto at = std::lower_bound(set.layers.begin(), set.layers.end(), layer,
+                                   [&widths](const Layer& a, const Layer& b) { return widths(a) < widths(b); });
+  return at != set.layers.end() && *at == layer ? static_cast<std::size_t>(at - set.layers.begin()) : set.layers.size();
+}
+
 std::size_t SearchSpace::find_group(const Architecture& a, const LayerSet** set) const {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Block& block = blocks_[groups_[g].block];
@@ -152,7 +161,7 @@ std::size_t SearchSpace::find_group(const Architecture& a, const LayerSet** set)
       continue;
     }
     const LayerSet& candidate = layer_sets_[block.layer_set];
-    if (std::find(candidate.layers.begin(), candidate.layers.end(), a.layers.front()) != candidate.layers.end()) {
+    if (position_of(candidate, a.layers.front()) < candidate.layers.size()) {
       *set = &candidate;
       return g;
     }
@@ -168,14 +177,13 @@ BigUint SearchSpace::index(const Architecture& a) const {
   std::int64_t low = group.min_sum;
   std::int64_t high = group.max_sum;
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
-    const auto position =
-        static_cast<std::size_t>(std::find(set->layers.begin(), set->layers.end(), a.layers[l]) - set->layers.begin());
+    const std::size_t position = position_of(*set, a.layers[l]);
     if (!bounded_) {
       offset *= static_cast<std::uint32_t>(set->layers.size());
       offset += BigUint(position);
       continue;
     }
-    const Ways& ways = set->ways[a.layers.size() - l - 1];
+    const Ways& ways = (*set->ways)[a.layers.size() - l - 1];
     for (std::size_t i = 0; i < position; ++i) {
       const std::int64_t p = set->params[i];
       offset += ways.between(low == kNoMin ? kNoMin : low - p, high == kNoMax ? kNoMax : high - p);

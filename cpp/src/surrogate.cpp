@@ -41,6 +41,8 @@ constexpr std::array kPulls{1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0};
 // Squares of costs stay within the range of numbers.
 constexpr double kSmallest = 1e-100;
 constexpr double kLargest = 1e100;
+// Predictions saturate, so that they are always numbers.
+constexpr double kLargestPrediction = std::numeric_limits<double>::max();
 
 using Features = std::array<double, kMaxFeatures>;
 
@@ -406,6 +408,9 @@ Surrogate::Surrogate(State state) : state_(std::move(state)) {
     throw_invalid({"surrogate: there must be ", std::to_string(n), " coefficients and ", std::to_string(n * n),
                    " numbers of their covariance"});
   }
+  if (!(state_.level >= 0.5 && state_.level <= 0.99)) {
+    throw_invalid({"surrogate: level is ", std::to_string(state_.level), "; it must be from 0.5 to 0.99"});
+  }
   const auto bad = [](double value) { return !std::isfinite(value) || value < 0; };
   if (std::any_of(state_.coefficients.begin(), state_.coefficients.end(), bad) || bad(state_.quantile) ||
       bad(state_.error) || bad(state_.error_max)) {
@@ -417,16 +422,17 @@ Surrogate::Surrogate(State state) : state_(std::move(state)) {
 }
 
 double Surrogate::predict(const Architecture& architecture) const {
-  return dot(state_.coefficients, features(architecture, state_.pairwise));
+  return std::min(dot(state_.coefficients, features(architecture, state_.pairwise)), kLargestPrediction);
 }
 
 Prediction Surrogate::interval(const Architecture& architecture) const {
   const Features amounts = features(architecture, state_.pairwise);
-  const double value = dot(state_.coefficients, amounts);
+  const double value = std::min(dot(state_.coefficients, amounts), kLargestPrediction);
   if (!(value > 0)) return {value, 0.0, value};
   const double h = leverage(state_.covariance, state_.coefficients.size(), amounts, value);
   const double half = value * state_.quantile * std::sqrt(1 + h);
-  return {.value = value, .low = std::max(0.0, value - half), .high = value + half};
+  if (!std::isfinite(half)) return {.value = value, .low = 0.0, .high = kLargestPrediction};  // nothing is known
+  return {.value = value, .low = std::max(0.0, value - half), .high = std::min(value + half, kLargestPrediction)};
 }
 
 }  // namespace lts

@@ -354,6 +354,7 @@ TEST(Validate, RejectsWithTheFieldTheValueAndTheRange) {
        "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
       {llama(), [](Architecture& a) { a.div_val = 2; },
        "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
+      {gpt2(), [](Architecture& a) { a.cutoffs.assign(257, 1); }, "cutoffs has 257 entries; it must have at most 256"},
       {llama(), [](Architecture& a) { a.cutoffs = {100}; },
        "d_embed, div_val and cutoffs: llama has no adaptive embedding; leave them at -1, 1 and none"},
       {gpt2(), [](Architecture& a) { a.d_embed = 0; }, "d_embed is 0; it must be from 1 to 1048576"},

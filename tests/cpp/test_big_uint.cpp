@@ -214,6 +214,40 @@ TEST(BigUint, FractionIsTheFloorOfTheQuotient) {
   EXPECT_EQ(fraction_of_2_64(half, huge), (std::uint64_t{1} << 63) - 1);  // an odd number halved, rounded down
 }
 
+TEST(BigUint, FractionOfLongNumbersIsThatOfDoubling) {
+  Random random(7);
+  const auto number = [&random](std::uint32_t n_words) {
+    BigUint result;
+    for (std::uint32_t i = 0; i < n_words; ++i) {
+      for (int k = 0; k < 2; ++k) result *= 1U << 16U;
+      // Words of all zeros or ones are what long division gets wrong.
+      const std::uint32_t kind = random.below(4);
+      result += BigUint(kind == 0 ? 0 : kind == 1 ? 0xFFFFFFFFU : random.next() >> 32U);
+    }
+    return result;
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const BigUint whole = number(1 + random.below(6));
+    BigUint part = number(1 + random.below(6));
+    if (whole.is_zero()) continue;
+    if (i % 3 == 0 && part < whole) part = whole - BigUint(1);
+    if (part >= whole) {
+      ASSERT_EQ(fraction_of_2_64(part, whole), ~std::uint64_t{0});
+      continue;
+    }
+    std::uint64_t expected = 0;
+    BigUint rest = part;
+    for (int bit = 0; bit < 64; ++bit) {
+      rest *= 2;
+      expected <<= 1U;
+      if (rest < whole) continue;
+      rest -= whole;
+      expected |= 1U;
+    }
+    ASSERT_EQ(fraction_of_2_64(part, whole), expected) << part.to_decimal() << " / " << whole.to_decimal();
+  }
+}
+
 #ifdef __SIZEOF_INT128__  // 64-bit machines have it
 
 __extension__ using U128 = unsigned __int128;

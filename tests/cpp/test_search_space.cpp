@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "lts/cost.hpp"
@@ -469,6 +470,98 @@ TEST(SearchSpace, ConstructorRejections) {
       }),
       "parameter bounds: the choices make more than 2000000 distinct parameter sums; use coarser steps of d_ff or "
       "fewer heads");
+}
+
+// Mistyped ranges: refused at once, where they would take hours, or more memory than there is.
+TEST(SearchSpace, TooMuchToBuildIsRefused) {
+  const auto refused = [](const std::function<void(SearchSpaceOptions&)>& change) {
+    SearchSpaceOptions options = small();
+    change(options);
+    return message_of([&] { const SearchSpace space(options); });
+  };
+  using O = SearchSpaceOptions;
+  constexpr std::int64_t widest = std::int64_t{1} << 20;
+  for (std::vector<std::int64_t> O::*const choices : {&O::d_model, &O::n_head, &O::d_ff, &O::d_embed, &O::div_val}) {
+    const std::string message = refused([&](O& o) { o.*choices = {8, widest + 1}; });
+    EXPECT_NE(message.find(" has the choice 1048577; it must be at most 1048576"), std::string::npos) << message;
+  }
+  EXPECT_EQ(refused([](O& o) {
+              o.n_head = range(1, 1024, 1);
+              o.d_ff = range(1, 4097, 1);
+            }),
+            "the choices of d_model, n_head, n_kv_head and d_ff make more than 4194304 combinations; use fewer, or "
+            "coarser steps");
+  EXPECT_EQ(refused([](O& o) {
+              o.d_embed = range(1, 1024, 1);
+              o.div_val = range(1, 1024, 1);
+            }),
+            "the choices of d_model, d_embed and div_val make more than 1048576 combinations; use fewer, or coarser "
+            "steps");
+  constexpr auto* counted =
+      "the choices of n_layer and of what goes with it make more combinations than can be counted in 256 MiB; use "
+      "fewer, or coarser steps";
+  EXPECT_EQ(refused([](O& o) {
+              o.n_layer = range(1, max_layers, 1);
+              o.d_model = range(8, 800, 8);
+              o.d_ff = range(1, 4096, 1);
+            }),
+            counted);
+  EXPECT_EQ(refused([](O& o) {
+              o.n_layer = {3};
+              o.d_ff.clear();
+              for (std::int64_t i = 1; i < 400; ++i) o.d_ff.push_back(i * i * i / 64 + i);
+              o.decoder_params.min = 1;
+            }).substr(0, 58),
+            "parameter bounds: the choices make more than 2000000 disti");
+  EXPECT_EQ(refused([](O& o) { o.cutoffs = range(1, 257, 1); }),
+            "the choices and rules leave no architecture: cutoffs has 257 entries; it must have at most 256");
+}
+
+TEST(SearchSpace, EveryDepthThereIs) {
+  SearchSpaceOptions options = small();
+  options.n_layer = range(1, max_layers, 1);
+  options.d_ff = range(1, 1000, 1);
+  const SearchSpace space(options);
+  const BigUint last = space.size() - BigUint(1);
+  const Architecture deepest = space.at(last);
+  EXPECT_EQ(deepest.n_layer(), max_layers);
+  EXPECT_EQ(space.index(deepest), last);
+  EXPECT_EQ(deepest.layers.back(), (Layer{.n_head = 4, .n_kv_head = 4, .d_ff = 1000}));
+}
+
+// Bounds that exclude nothing leave the size that the powers give, however the sums are added up.
+TEST(SearchSpace, BoundsThatHoldForAllCountAll) {
+  Random random(11);
+  for (int i = 0; i < 300; ++i) {
+    SearchSpaceOptions options;
+    options.family = i % 3 == 0 ? "llama" : i % 3 == 1 ? "gpt2" : "transformer_xl";
+    options.n_layer = {1 + random.below(3), 5 + random.below(20)};
+    options.d_model = {32, 64};
+    options.n_head = {1, 2, 4};
+    if (i % 3 == 0) options.n_kv_head = {1, 2};
+    const std::int64_t first = 1 + random.below(100);
+    const std::int64_t step = 1 + random.below(50);
+    options.d_ff = range(first, first + step * random.below(9), step);
+    if (random.bernoulli(0.4)) options.d_ff.push_back(options.d_ff.back() + 1 + random.below(100));
+    options.shared_n_head = random.bernoulli(0.3);
+    options.shared_d_ff = random.bernoulli(0.3);
+    const SearchSpace free(options);
+    options.decoder_params.min = 1;
+    const SearchSpace bounded(options);
+    ASSERT_EQ(bounded.size(), free.size()) << i;
+    const BigUint index = BigUint::random_below(free.size(), random);
+    ASSERT_EQ(bounded.index(bounded.at(index)), index);
+    ASSERT_EQ(bounded.at(index), free.at(index));
+  }
+}
+
+TEST(SearchSpace, CopiesOfABoundedSpaceAreTheSame) {
+  SearchSpaceOptions options = small();
+  options.decoder_params.max = 2000;
+  const auto space = std::make_unique<SearchSpace>(options);
+  const SearchSpace copy = *space;
+  const Architecture last = space->at(space->size() - BigUint(1));
+  EXPECT_EQ(copy.at(copy.size() - BigUint(1)), last);
 }
 
 TEST(SearchSpace, BoundsMayBeAnyNumbers) {

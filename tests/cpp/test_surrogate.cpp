@@ -281,6 +281,26 @@ TEST(Surrogate, WrongArguments) {
             "surrogate: a prior goes with additive terms, not with pairwise ones");
 }
 
+TEST(Surrogate, PredictionsAreAlwaysNumbers) {
+  Surrogate::State state = Surrogate::fit(samples_of(sampled(10, 23), 0.05, 23)).state();
+  const Architecture architecture = sampled(1, 24)[0];
+  constexpr double most = std::numeric_limits<double>::max();
+  for (const double coefficient : {0.0, 1e-300, 1e150, 1e290, most}) {
+    for (const double covariance : {0.0, 1e-300, 1e290, most, -most}) {
+      state.coefficients.assign(n_cost_terms, coefficient);
+      state.covariance.assign(n_cost_terms * n_cost_terms, covariance);
+      const Surrogate surrogate(state);
+      const Prediction p = surrogate.interval(architecture);
+      EXPECT_EQ(surrogate.predict(architecture), p.value);
+      EXPECT_TRUE(0 <= p.low && p.low <= p.value && p.value <= p.high && p.high <= most)
+          << coefficient << " " << covariance << ": " << p.low << " " << p.value << " " << p.high;
+    }
+  }
+  state.level = 1.5;
+  EXPECT_EQ(message_of([&] { const Surrogate surrogate(state); }),
+            "surrogate: level is 1.500000; it must be from 0.5 to 0.99");
+}
+
 TEST(Surrogate, SurvivesItsText) {
   for (const bool pairwise : {false, true}) {
     const Surrogate surrogate = Surrogate::fit(samples_of(sampled(40, 21), 0.05, 21), {.pairwise = pairwise});

@@ -98,6 +98,8 @@ struct Layer {
 
 /// The deepest architecture that is accepted.
 inline constexpr std::int64_t max_layers = 4096;
+/// The widest: products of two widths and the number of layers stay far from overflow.
+inline constexpr std::int64_t max_width = std::int64_t{1} << 20;
 
 /// A Transformer language model, every layer with its own heads and feed-forward width.
 struct Architecture {
@@ -163,5 +165,8 @@ bool projection_tied(const Architecture& architecture, std::size_t i) noexcept;
 /// Checks every field and their agreement.
 /// @throws std::invalid_argument naming the field, the layer, the value and the allowed range.
 void validate(const Architecture& architecture);
+
+/// The same as an answer: quicker where many are tried.
+[[nodiscard]] bool valid(const Architecture& architecture);
 
 }  // namespace lts

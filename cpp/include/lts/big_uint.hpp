@@ -31,6 +31,8 @@ class BigUint {
   [[nodiscard]] bool fits_uint64() const noexcept { return limbs().size() <= 2; }
   /// The value modulo 2^64.
   [[nodiscard]] std::uint64_t low_uint64() const noexcept;
+  /// Words of 32 bits that it is kept in.
+  [[nodiscard]] std::size_t n_words() const noexcept { return limbs().size(); }
 
   BigUint& operator+=(const BigUint& other);
   /// @throws std::invalid_argument when other is greater.
@@ -43,6 +45,7 @@ class BigUint {
   friend BigUint operator-(BigUint a, const BigUint& b) { return a -= b; }
   friend bool operator==(const BigUint& a, const BigUint& b) noexcept;
   friend std::strong_ordering operator<=>(const BigUint& a, const BigUint& b) noexcept;
+  friend std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole);
 
  private:
   static constexpr std::size_t kNear = 8;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ struct Bounds {
 };
 
 /// Fixed values, choices per dimension and validity rules. Choices are distinct; their order does not matter.
+///
+/// There may be up to 4,194,304 combinations of d_model, n_head, n_kv_head and d_ff, 1,048,576 of d_model, d_embed and
+/// div_val, and 1,000,000 of all but the layers, whose exact counts take up to 256 MiB; with parameter bounds, up to
+/// 2,000,000 distinct parameter sums of the layers of a d_model, added up in 2^25 steps.
 struct SearchSpaceOptions {
   std::string name = "unnamed";
   std::string family = "gpt2";
@@ -104,6 +109,16 @@ class SearchSpace {
     BigUint begin;  ///< index of its first architecture
     BigUint count;
   };
+  /// A width of the embedding that goes with a d_model.
+  struct EmbeddingChoice {
+    std::int64_t d_embed = 0;
+    std::int64_t div_val = 0;
+  };
+  /// What counting may still take, so that no space takes minutes or all of the memory to build.
+  struct Budget {
+    std::uint64_t words;
+    std::uint64_t steps;
+  };
   /// How many ways `layers` layers have a parameter sum of at most sums[i]: below[i].
   struct Ways {
     std::vector<std::int64_t> sums;
@@ -115,7 +130,8 @@ class SearchSpace {
     std::int64_t d_model = 0;
     std::vector<Layer> layers;
     std::vector<std::int64_t> params;
-    std::vector<Ways> ways;  ///< by number of layers; empty without parameter bounds
+    /// By number of layers; none without parameter bounds. Shared by the copies of a space: they can be large.
+    std::shared_ptr<const std::vector<Ways>> ways;
   };
   struct Block {
     std::int64_t d_model = 0;
@@ -126,13 +142,14 @@ class SearchSpace {
 
   void build();
   void add_layer_sets(std::int64_t d_model, std::string& refusal);
-  void add_groups(std::uint32_t layer_set, std::string& refusal);
+  [[nodiscard]] std::vector<EmbeddingChoice> embedding_choices(std::int64_t d_model, std::string& refusal) const;
+  void add_groups(std::uint32_t layer_set, const std::vector<EmbeddingChoice>& embeddings, Budget& budget);
   void set_bounds(Group& group, const Architecture& probe) const;
   [[noreturn]] void refuse(const std::string& refusal) const;
-  void build_ways(LayerSet& set, std::int64_t max_sum) const;
-  void count_group(Group& group, const LayerSet& set) const;
+  void build_ways(LayerSet& set, std::int64_t max_sum, Budget& budget) const;
   [[nodiscard]] Architecture skeleton() const;
   void apply(const Block& block, Architecture& out) const;
+  [[nodiscard]] static std::size_t position_of(const LayerSet& set, const Layer& layer);
   [[nodiscard]] std::size_t find_group(const Architecture& architecture, const LayerSet** set) const;
   void draw_layers(Random& random, const Group& group, Architecture& out) const;
   [[nodiscard]] const Group& group_of(const BigUint& index) const;

@@ -138,7 +138,7 @@ lts_status lts_search_save(const lts_search* search, char** out) noexcept {
 
 lts_status lts_search_restore(const char* json, lts_search** out) noexcept {
   return guarded_out(__func__, out,
-                     [&] { give(out, HeldSearch{Search(lts::search_state_from_json(required_json(json)))}); });
+                     [&] { give(out, HeldSearch{Search(lts::search_state_from_json(required_text(json, "json")))}); });
 }
 
 lts_status lts_search_ask(lts_search* search, lts_architecture* architecture, uint64_t* id) noexcept {

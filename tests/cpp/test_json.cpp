@@ -480,7 +480,7 @@ TEST(Json, StatesAreStrict) {
   EXPECT_EQ(with("\"n_parents\":20", "\"n_parents\":4294967296"),
             "search state: options.algorithm.n_parents must be an integer from 0 to 4294967295, not 4294967296");
   EXPECT_EQ(with("\"algorithm\":{\"name\":\"lts\",", "\"algorithm\":{"),
-            "search state: options.algorithm must be an object with the name of an algorithm, not an object");
+            "search state: options.algorithm.name is missing");
   EXPECT_EQ(with("\"seed\":7", "\"seed\":-7"),
             "search state: options.seed must be an integer from 0 to 18446744073709551615, not -7");
   EXPECT_EQ(with("\"pending\":[[2,[0,1]]]", "\"pending\":[[2,[0,65536]]]"),

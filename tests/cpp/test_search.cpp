@@ -6,7 +6,6 @@
 #include <set>
 
 #include "lts/cost.hpp"
-#include "lts/lts.h"
 #include "lts/search.hpp"
 #include "search_fixture.hpp"
 
@@ -380,32 +379,6 @@ TEST(SearchOptions, TooManyNamesAndChildren) {
   EXPECT_EQ(message_of([&] { search_of(deep, options); }),
             "algorithm lts: a generation of 2000000 children with 8193 genes each is too large; it may have up to "
             "536870912 genes in all");
-}
-
-TEST(SearchOptions, TextsOfTheCInterfaceAreUtf8) {
-  lts_space* space = nullptr;
-  ASSERT_EQ(lts_space_from_json(R"({"n_layer":[1],"d_model":[8],"n_head":[1],"d_ff":[8,16]})", &space), LTS_OK);
-  const auto message = [space](const char* objective, const char* algorithm) {
-    lts_search_options options = LTS_SEARCH_OPTIONS_INIT;
-    options.objectives = &objective;
-    options.n_objectives = 1;
-    options.algorithm = algorithm;
-    lts_search* search = nullptr;
-    EXPECT_EQ(lts_search_create(space, &options, &search), LTS_INVALID_ARGUMENT);
-    return std::string(lts_last_error());
-  };
-  EXPECT_EQ(message("a\xFF:min", "lts"), "lts_search_create: options: objectives 0 is not UTF-8 at byte 1");
-  EXPECT_EQ(message("a:min", "\xC0\x80"), "lts_search_create: options: algorithm is not UTF-8 at byte 0");
-  EXPECT_EQ(message("\xED\xA0\x80:min", "lts"), "lts_search_create: options: objectives 0 is not UTF-8 at byte 0");
-  // A message that is cut off ends in a whole character.
-  const std::string cut = message(("\xC3\xA9" + std::string(2000, 'x')).c_str(), "lts");
-  EXPECT_EQ(cut.size(), 1023U);
-  std::string accents;
-  for (int i = 0; i < 1000; ++i) accents += "\xC3\xA9";
-  const std::string whole = message(accents.c_str(), "lts");
-  EXPECT_GE(whole.size(), 1022U);
-  EXPECT_EQ(whole.substr(whole.size() - 2), "\xC3\xA9");
-  EXPECT_EQ(lts_space_destroy(space), LTS_OK);
 }
 
 // --- Ask and tell ---

@@ -271,7 +271,7 @@ TEST(Surrogate, WrongArguments) {
   auto noisy = samples;
   noisy[1].noise = -0.1;
   EXPECT_EQ(fit(noisy), "surrogate: sample 1: the noise must be finite and not negative");
-  EXPECT_EQ(fit(samples, {.level = 1.0}), "surrogate: level is 1.000000; it must be from 0.5 to 0.99");
+  EXPECT_EQ(fit(samples, {.level = 1.0}), "surrogate: level is 1; it must be from 0.5 to 0.99");
   EXPECT_EQ(fit(samples, {.prior = {1.0}}), "surrogate: the prior has 1 coefficients; there are 11 terms");
   EXPECT_EQ(fit(samples, {.prior = std::vector<double>(n_cost_terms, -1.0)}),
             "surrogate: coefficients of the prior must be finite and not negative");

@@ -635,8 +635,8 @@ TEST_F(Misuse, MeasureRunsTheSearchAgain) {
 }
 
 TEST_F(Misuse, MessagesAreOneLineOfText) {
-  for (const char* const text : {R"({"a\u0000b":1})", "{\"\xff\":1}", R"({"family":"\n"})", R"({"x":1e999})"}) {
-    EXPECT_EQ(lts_architecture_from_json(text, &new_architecture), LTS_INVALID_ARGUMENT);
+  for (const char* const json : {R"({"a\u0000b":1})", "{\"\xff\":1}", R"({"family":"\n"})", R"({"x":1e999})"}) {
+    EXPECT_EQ(lts_architecture_from_json(json, &new_architecture), LTS_INVALID_ARGUMENT);
     const std::string message = lts_last_error();
     EXPECT_EQ(message.find("[json"), std::string::npos) << message;
     EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c < 0x7F; })) << message;
@@ -645,6 +645,19 @@ TEST_F(Misuse, MessagesAreOneLineOfText) {
   EXPECT_NE(std::string(lts_last_error()).find("unknown key 'a\\x00b'; allowed: family"), std::string::npos);
   EXPECT_EQ(lts_geometric(o.architecture, 1.0000001, &number), LTS_INVALID_ARGUMENT);
   EXPECT_STREQ(lts_last_error(), "lts_geometric: alpha is 1.0000001; it must be from 0 to 1");
+}
+
+TEST_F(Misuse, BytesThatAreNoTextAreShownAsNumbers) {
+  const char* const odd[] = {"a\xFF:min"};
+  lts_search_options o2 = options;
+  o2.objectives = odd;
+  o2.n_objectives = 1;
+  EXPECT_EQ(lts_search_create(o.space, &o2, &new_search), LTS_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(lts_last_error()).find("objective 'a\\xff:min'"), std::string::npos) << lts_last_error();
+  for (const char* const bytes : {"\xC0\x80", "\xED\xA0\x80", "\xE2\x82"}) {
+    EXPECT_EQ(lts_count(o.architecture, bytes, nullptr, &number), LTS_INVALID_ARGUMENT);
+    EXPECT_NE(std::string(lts_last_error()).find("'\\x"), std::string::npos) << lts_last_error();
+  }
 }
 
 TEST_F(Misuse, NamesThatCouldNotBeSaved) {

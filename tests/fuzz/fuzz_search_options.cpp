@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   OwnedSearch search;
   if (!good(lts_search_create(space_of(size % 2 == 0), &options, search.out()))) return 0;
   check_saved(search);
-  play(search, 24);
+  play(search, 12);
   check_saved(search);
   return 0;
 }

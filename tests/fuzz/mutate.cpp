@@ -211,6 +211,16 @@ void mutate(Json& root, Random& random) {
   }
 }
 
+/// Deep spaces are right, but slow: most are to be shallow.
+void make_shallow(Json& root, Random& random) {
+  if (!root.is_object()) return;
+  Json& space = root.contains("space") ? root["space"] : root;
+  if (!space.is_object() || !space.contains("n_layer") || random.bernoulli(0.05)) return;
+  for (Json& depth : space["n_layer"]) {
+    if (depth.is_number_unsigned() && depth.get<std::uint64_t>() > 16) depth = depth.get<std::uint64_t>() % 17;
+  }
+}
+
 // --- States of searches ---
 
 /// The elements of an array; none of what is no array.
@@ -343,6 +353,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
     return begin + LLVMFuzzerMutate(data + begin, input.rest.size(), max_size - begin);
   }
   for (std::uint32_t i = 0, n = 1 + random.below(3); i < n; ++i) mutate(input.json, random);
+  make_shallow(input.json, random);
   if (input.json.is_object() && input.json.contains("seen") && random.bernoulli(0.8)) mend_state(input.json, random);
   const std::size_t written = write(input, data, max_size);
   return written > 0 ? written : LLVMFuzzerMutate(data, size, max_size);
@@ -364,6 +375,7 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const std::uint8_t* data1, std:
   } else {
     to = Json(from);
   }
+  make_shallow(a.json, random);
   if (a.json.is_object() && a.json.contains("seen")) mend_state(a.json, random);
   return write(a, out, max_size);
 }

@@ -1,8 +1,11 @@
 #include "lts/error.hpp"
 
 #include <array>
-#include <charconv>
+#include <clocale>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -54,10 +57,18 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+// Not by std::to_chars, whose tables for numbers with fractions are a fifth of a library that brings its own C++
+// library.
 std::string to_text(double number) {
-  std::array<char, 32> digits{};  // the shortest form that reads back as the same number has at most 24
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  return {digits.data(), end};
+  std::array<char, 32> digits{};
+  for (int precision = 1; precision <= std::numeric_limits<double>::max_digits10; ++precision) {
+    std::snprintf(digits.data(), digits.size(), "%.*g", precision, number);
+    if (std::strtod(digits.data(), nullptr) == number) break;
+  }
+  std::string text = digits.data();
+  const std::string_view point = std::localeconv()->decimal_point;
+  if (const auto at = text.find(point); at != std::string::npos) text.replace(at, point.size(), ".");
+  return text;
 }
 
 void throw_invalid(std::initializer_list<std::string_view> parts) {

@@ -1,6 +1,7 @@
 #include "lts/objective.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -60,8 +61,10 @@ std::string to_string(const Objective& objective) {
 }
 
 std::string to_string(const Constraint& constraint) {
+  std::array<char, 32> digits{};  // the shortest form that reads back as the same number has at most 24
+  const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), constraint.bound);
   return constraint.name + (constraint.relation == Constraint::Relation::at_most ? "<=" : ">=") +
-         to_text(constraint.bound);
+         std::string(digits.data(), end);
 }
 
 double violation(const Constraint& constraint, double value) noexcept {

@@ -17,7 +17,7 @@ bool is_printable(std::string_view text);
 /// The text in one line of UTF-8: control characters and bytes that are none of a character as \x0a.
 std::string printable(std::string_view text);
 
-/// The number in the shortest form that reads back as the same, whatever the locale.
+/// The number with the fewest digits that read back as the same, and a point, whatever the locale. For messages.
 std::string to_text(double number);
 
 }  // namespace lts

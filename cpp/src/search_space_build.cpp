@@ -18,7 +18,7 @@ using namespace detail;
 
 namespace {
 
-// A space within these is built in seconds, whatever its choices; published spaces need a thousandth.
+// A space within these is built in seconds, whatever its choices; published ones need a tenth.
 constexpr std::uint64_t kMaxLayers = std::uint64_t{1} << 22;      // combinations of the choices of a layer, and d_model
 constexpr std::uint64_t kMaxEmbeddings = std::uint64_t{1} << 20;  // of those of the embedding, and d_model
 constexpr std::size_t kMaxGroups = 1'000'000;
@@ -114,24 +114,59 @@ void add_options(const std::map<std::int64_t, std::uint32_t>& options, std::int6
   counts = std::move(next_counts);
 }
 
-/// The same for the options 0, stride, 2 stride and so on, `n` of them, such as d_ff has. What leads to a sum is what
-/// led to the one a stride before, one term more and one less: linear in the sums, however many options there are.
-void add_strides(std::int64_t stride, std::int64_t n, std::int64_t max_sum, std::size_t most_sums, std::uint64_t& steps,
-                 std::vector<std::int64_t>& sums, std::vector<BigUint>& counts) {
+/// A number that is added, once more or once less.
+struct Term {
+  std::int64_t shift;
+  bool more;
+  std::size_t at = 0;  ///< the next of the sums that it is added to
+};
+
+/// The difference that most neighbors have.
+std::int64_t stride_of(const std::vector<std::int64_t>& ascending) {
+  std::map<std::int64_t, std::size_t> n;
+  for (std::size_t i = 1; i < ascending.size(); ++i) ++n[ascending[i] - ascending[i - 1]];
+  const auto less = [](const auto& a, const auto& b) { return a.second < b.second; };
+  return n.empty() ? 1 : std::max_element(n.begin(), n.end(), less)->first;
+}
+
+/// What the options are but for those a stride before: where even steps begin and end.
+std::vector<Term> terms_of(const std::vector<std::int64_t>& options, std::int64_t stride) {
+  std::map<std::int64_t, int> n;
+  for (const std::int64_t option : options) {
+    ++n[option];
+    --n[option + stride];
+  }
+  std::vector<Term> terms;
+  for (const auto& [shift, times] : n) {
+    if (times != 0) terms.push_back({shift, times > 0});
+  }
+  return terms;
+}
+
+/// The same for options that are mostly a stride apart, such as those of d_ff: what leads to a sum is what led to the
+/// one a stride before, and the terms. O(sums * terms), however many options there are.
+void add_strides(std::int64_t stride, std::vector<Term> terms, std::int64_t max_sum, std::size_t most_sums,
+                 std::uint64_t& steps, std::vector<std::int64_t>& sums, std::vector<BigUint>& counts) {
   std::vector<std::int64_t> next_sums;
   std::vector<BigUint> next_counts;
   std::size_t before = 0;  // in what there is so far
-  std::size_t more = 0;
-  std::size_t less = 0;
   for (;;) {
-    std::int64_t sum = more < sums.size() ? sums[more] : kNoMax;
-    if (before < next_sums.size()) sum = std::min(sum, next_sums[before] + stride);
+    std::int64_t sum = before < next_sums.size() ? next_sums[before] + stride : kNoMax;
+    for (const Term& term : terms) {
+      if (term.more && term.at < sums.size()) sum = std::min(sum, sums[term.at] + term.shift);
+    }
     if (sum > max_sum || sum == kNoMax) break;
-    if (steps-- == 0) refuse_sums(kMaxSteps, "steps of adding up parameters");
+    if (steps < terms.size()) refuse_sums(kMaxSteps, "steps of adding up parameters");
+    steps -= terms.size();
     BigUint count;
     if (before < next_sums.size() && next_sums[before] + stride == sum) count = next_counts[before++];
-    if (more < sums.size() && sums[more] == sum) count += counts[more++];
-    if (less < sums.size() && sums[less] + n * stride == sum) count -= counts[less++];
+    for (const bool more : {true, false}) {  // first what is added, so that nothing is below 0
+      for (Term& term : terms) {
+        if (term.more != more || term.at == sums.size() || sums[term.at] + term.shift != sum) continue;
+        more ? count += counts[term.at] : count -= counts[term.at];
+        ++term.at;
+      }
+    }
     if (count.is_zero()) continue;
     if (next_sums.size() == most_sums) refuse_sums(kMaxSums, "distinct parameter sums");
     next_sums.push_back(sum);
@@ -139,16 +174,6 @@ void add_strides(std::int64_t stride, std::int64_t n, std::int64_t max_sum, std:
   }
   sums = std::move(next_sums);
   counts = std::move(next_counts);
-}
-
-/// 0 unless the numbers ascend in equal steps.
-std::int64_t stride_of(const std::vector<std::int64_t>& numbers) {
-  if (numbers.size() < 2) return 0;
-  const std::int64_t stride = numbers[1] - numbers[0];
-  for (std::size_t i = 2; i < numbers.size(); ++i) {
-    if (numbers[i] - numbers[i - 1] != stride) return 0;
-  }
-  return stride;
 }
 
 /// Whether the architecture is valid; the first refusal is kept for the message of a space that turns out empty.
@@ -365,6 +390,8 @@ void SearchSpace::build_ways(LayerSet& set, std::int64_t max_sum, Budget& budget
     width_options[widths.back()] = 1;
   }
   const std::int64_t stride = stride_of(widths);
+  const std::vector<Term> terms = terms_of(widths, stride);
+  const bool even = 2 * terms.size() <= n_widths + 2;
 
   const auto all = std::make_shared<std::vector<Ways>>();
   std::size_t n_sums = 0;
@@ -384,8 +411,8 @@ void SearchSpace::build_ways(LayerSet& set, std::int64_t max_sum, Budget& budget
     all->push_back(std::move(ways));
     if (l == depth) break;
     add_options(heads, max_sum, kMaxSums - n_sums, budget.steps, sums, counts);
-    if (stride > 0) {
-      add_strides(stride, static_cast<std::int64_t>(n_widths), max_sum, kMaxSums - n_sums, budget.steps, sums, counts);
+    if (n_widths > 1 && even) {
+      add_strides(stride, terms, max_sum, kMaxSums - n_sums, budget.steps, sums, counts);
     } else if (n_widths > 1) {
       add_options(width_options, max_sum, kMaxSums - n_sums, budget.steps, sums, counts);
     }

@@ -211,11 +211,15 @@ void mutate(Json& root, Random& random) {
   }
 }
 
-/// Deep spaces are right, but slow: most are to be shallow.
-void make_shallow(Json& root, Random& random) {
+/// Large spaces are right, but slow: most are to be small.
+void make_small(Json& root, Random& random) {
   if (!root.is_object()) return;
   Json& space = root.contains("space") ? root["space"] : root;
-  if (!space.is_object() || !space.contains("n_layer") || random.bernoulli(0.05)) return;
+  if (!space.is_object() || !space.contains("n_layer") || !space["n_layer"].is_array()) return;
+  if (random.bernoulli(0.02)) return;
+  for (Json& value : space) {
+    if (value.is_array() && value.size() > 8) value.erase(value.begin() + 8, value.end());
+  }
   for (Json& depth : space["n_layer"]) {
     if (depth.is_number_unsigned() && depth.get<std::uint64_t>() > 16) depth = depth.get<std::uint64_t>() % 17;
   }
@@ -353,7 +357,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
     return begin + LLVMFuzzerMutate(data + begin, input.rest.size(), max_size - begin);
   }
   for (std::uint32_t i = 0, n = 1 + random.below(3); i < n; ++i) mutate(input.json, random);
-  make_shallow(input.json, random);
+  make_small(input.json, random);
   if (input.json.is_object() && input.json.contains("seen") && random.bernoulli(0.8)) mend_state(input.json, random);
   const std::size_t written = write(input, data, max_size);
   return written > 0 ? written : LLVMFuzzerMutate(data, size, max_size);
@@ -375,7 +379,7 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const std::uint8_t* data1, std:
   } else {
     to = Json(from);
   }
-  make_shallow(a.json, random);
+  make_small(a.json, random);
   if (a.json.is_object() && a.json.contains("seen")) mend_state(a.json, random);
   return write(a, out, max_size);
 }

@@ -17,7 +17,7 @@ git ls-files '*.c' '*.h' '*.cpp' '*.hpp' ':!third_party' | xargs clang-format --
 scripts/lint_changed
 "$bin/python" scripts/generate_stubs --check
 
-step "C++ tests under address and undefined-behaviour sanitizers"
+step "C++ tests under address and undefined-behavior sanitizers"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -j "$jobs"
 ctest --preset asan -j "$jobs" --output-on-failure
@@ -34,6 +34,7 @@ build/tsan/tests/cpp/lts_c_tests --gtest_filter='Threads.*' --gtest_brief=1
 
 step "interface against the last release"
 scripts/abi_diff
+
 step "fuzzing"
 scripts/fuzz --seconds 4
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILDS = {"test_abi", "test_embed", "test_install", "test_same_search"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (pytest-xdist), one of them has all tests of a file, and one all that share a build."""
     for item in items:

@@ -12,16 +12,6 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[2]
-# They build in the same folders.
-BUILDS = {"test_abi", "test_embed", "test_install", "test_same_search"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (pytest-xdist), one of them has all tests of a file, and one all that share a build."""
-    for item in items:
-        group = "builds" if item.path.stem in BUILDS else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

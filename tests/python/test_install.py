@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from embedding import HOST, ROOT, build, command, need
+from embedding import HOST, ROOT, build, build_in, command, locked, need
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -20,9 +20,10 @@ VERSION = "0.1.0"
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation, moved after it was made."""
-    folder = build(HOST, "lts", "lts_c")
     at = tmp_path_factory.mktemp("prefix")
-    command("cmake", "--install", folder, "--prefix", at / "made")
+    with locked(HOST) as folder:
+        build_in(folder, HOST, "lts", "lts_c")
+        command("cmake", "--install", folder, "--prefix", at / "made")
     return (at / "made").rename(at / "moved")
 
 

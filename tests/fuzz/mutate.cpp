@@ -218,10 +218,10 @@ void make_small(Json& root, Random& random) {
   if (!space.is_object() || !space.contains("n_layer") || !space["n_layer"].is_array()) return;
   if (random.bernoulli(0.02)) return;
   for (Json& value : space) {
-    if (value.is_array() && value.size() > 8) value.erase(value.begin() + 8, value.end());
+    if (value.is_array() && value.size() > 5) value.erase(value.begin() + 5, value.end());
   }
   for (Json& depth : space["n_layer"]) {
-    if (depth.is_number_unsigned() && depth.get<std::uint64_t>() > 16) depth = depth.get<std::uint64_t>() % 17;
+    if (depth.is_number_unsigned() && depth.get<std::uint64_t>() > 6) depth = depth.get<std::uint64_t>() % 7;
   }
 }
 

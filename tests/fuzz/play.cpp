@@ -10,7 +10,7 @@ namespace lts::fuzz {
 namespace {
 
 // What one call may have to do: genes of all the children of a generation, or of all neighbors.
-constexpr std::uint64_t kMostGenes = 20'000;
+constexpr std::uint64_t kMostGenes = 4'000;
 
 std::string saved(const lts_search* search) {
   return text_of([search](char** out) { return lts_search_save(search, out); }, "a search can be saved");

@@ -39,4 +39,4 @@ step "fuzzing"
 scripts/fuzz --seconds 4
 
 step "Python tests"
-"$bin/python" -m pytest -n "$jobs" --dist loadfile "$@"
+"$bin/python" -m pytest "$@"

@@ -136,7 +136,10 @@ class Proposer:
             return []
         candidates = self._candidates(trials, n)
         if not candidates:
+            # All that is near the predicted front is measured: done, if the predictions of that were right.
+            self.settled = self._is_confirmed([t for t in complete if t.predicted][-n:])
             self._barren = len(trials) + n
+            return []
         return self._best(trials, candidates, min(n, max(1, budget - len(trials))))
 
     def _design_size(self, budget: int) -> int:
@@ -213,7 +216,11 @@ class Proposer:
         history = hypervolume_history([*old, *(t for t in trials if t.id in new)], self.objectives)
         if not old or history[-1] - history[len(old) - 1] > _SETTLED_GAIN * history[-1]:
             return False
-        return all(
+        return self._is_confirmed(last)
+
+    def _is_confirmed(self, last: Sequence[Trial]) -> bool:
+        """Whether there are feasible ones among these trials, and they cost what was predicted."""
+        return any(trial.feasible for trial in last) and all(
             np.mean([abs(t.predicted[c][0] / t.values[c] - 1) for t in last if c in t.predicted])
             <= _SETTLED_ERROR * self.models[c].error + 0.005
             for c in self.columns

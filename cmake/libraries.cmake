@@ -19,9 +19,9 @@ endfunction()
 
 include(GNUInstallDirs)
 add_library(lts_core OBJECT ${LTS_SOURCES})
-# Reading and writing text is half of the code and none of the time.
+# What reads, writes and checks is half of the code and none of the time.
 set(LTS_COLD ${LTS_SOURCES})
-list(FILTER LTS_COLD INCLUDE REGEX "/(json|c_api)[a-z_]*\\.cpp$")
+list(FILTER LTS_COLD INCLUDE REGEX "/(json|c_api|error|search_space_build|search_state)[a-z_]*\\.cpp$")
 set_source_files_properties(${LTS_COLD} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release,RelWithDebInfo>:-Os>)
 lts_core_options(lts_core)
 
@@ -47,8 +47,10 @@ target_compile_definitions(lts_c PRIVATE LTS_OWN_ALLOCATOR)
 set_target_properties(lts_c PROPERTIES EXPORT_NAME c OUTPUT_NAME lts VERSION ${PROJECT_VERSION}
                                        SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
                                        LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/exports.map)
-target_link_options(lts_c PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map -Wl,--gc-sections
-                                  -Wl,--as-needed -Wl,-z,defs -static-libgcc)
+target_link_options(lts_c PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
+if(NOT LTS_SANITIZE) # whose libraries come with the program
+  target_link_options(lts_c PRIVATE -Wl,--gc-sections -Wl,--as-needed -Wl,-z,defs -static-libgcc)
+endif()
 if(LTS_STATIC_LIBSTDCXX)
   # Named one by one, because the compiler would add the library of mathematics, of which nothing is used where rounding
   # is an instruction.
@@ -57,10 +59,6 @@ if(LTS_STATIC_LIBSTDCXX)
   endif()
   target_link_options(lts_c PRIVATE -nodefaultlibs)
   target_link_libraries(lts_c PRIVATE -Wl,-Bstatic -lstdc++ -lgcc -lgcc_eh -Wl,-Bdynamic ${LTS_LIBM} -lc)
-endif()
-if(LTS_SANITIZE)
-  set_property(TARGET lts_c PROPERTY LINK_OPTIONS -fsanitize=${LTS_SANITIZE}
-                                                  -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
 endif()
 if(NOT LTS_INSTALL)
   set_target_properties(lts_c PROPERTIES EXCLUDE_FROM_ALL ON)

@@ -102,33 +102,24 @@ struct HeldSearch {
   std::shared_ptr<std::atomic<bool>> running = std::make_shared<std::atomic<bool>>(false);
 };
 
+/// What the handles of a type stand for.
+template <class T, Kind k>
+struct HeldAs {
+  using Type = T;
+  static constexpr Kind kind = k;
+};
 template <class Handle>
 struct Held;
 template <>
-struct Held<lts_architecture> {
-  using Type = Architecture;
-  static constexpr Kind kind = Kind::architecture;
-};
+struct Held<lts_architecture> : HeldAs<Architecture, Kind::architecture> {};
 template <>
-struct Held<lts_space> {
-  using Type = SearchSpace;
-  static constexpr Kind kind = Kind::space;
-};
+struct Held<lts_space> : HeldAs<SearchSpace, Kind::space> {};
 template <>
-struct Held<lts_archive> {
-  using Type = ParetoArchive;
-  static constexpr Kind kind = Kind::archive;
-};
+struct Held<lts_archive> : HeldAs<ParetoArchive, Kind::archive> {};
 template <>
-struct Held<lts_surrogate> {
-  using Type = Surrogate;
-  static constexpr Kind kind = Kind::surrogate;
-};
+struct Held<lts_surrogate> : HeldAs<Surrogate, Kind::surrogate> {};
 template <>
-struct Held<lts_search> {
-  using Type = HeldSearch;
-  static constexpr Kind kind = Kind::search;
-};
+struct Held<lts_search> : HeldAs<HeldSearch, Kind::search> {};
 
 /// @throws Failure saying what is wrong with a handle.
 void check(Found found, std::uintptr_t handle, Kind kind, const char* name);

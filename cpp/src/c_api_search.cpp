@@ -101,9 +101,7 @@ class Running {
   Running(Running&&) = delete;
   Running& operator=(const Running&) = delete;
   Running& operator=(Running&&) = delete;
-  ~Running() {
-    if (flag_) flag_->store(false);
-  }
+  ~Running() { flag_->store(false); }
 
  private:
   std::shared_ptr<std::atomic<bool>> flag_;

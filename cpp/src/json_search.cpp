@@ -189,12 +189,7 @@ SearchState search_state_from_json(std::string_view text) {
   const ObjectReader object(document.root(), root,
                             {"schema", "options", "space", "random", "next_id", "n_told", "n_failed", "pending", "seen",
                              "front", "algorithm"});
-  std::uint64_t schema = 0;
-  object.required("schema", schema);
-  if (schema != detail::kSchema) {
-    object.at("schema").fail("is " + std::to_string(schema) + "; this version reads " +
-                             std::to_string(detail::kSchema));
-  }
+  object.require_schema(detail::kSchema);
   SearchState state;
   object.required("options", state.options);
   object.required("space", state.space);

@@ -39,11 +39,7 @@ Surrogate::State surrogate_from_json(std::string_view text) {
   const ObjectReader object(
       document.root(), root,
       {"schema", "pairwise", "level", "n_samples", "error", "error_max", "quantile", "coefficients", "covariance"});
-  std::uint64_t schema = 0;
-  object.required("schema", schema);
-  if (schema != kSchema) {
-    object.at("schema").fail("is " + std::to_string(schema) + "; this version reads " + std::to_string(kSchema));
-  }
+  object.require_schema(kSchema);
   Surrogate::State state;
   object.optional("pairwise", state.pairwise);
   object.required("level", state.level);

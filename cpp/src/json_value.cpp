@@ -247,4 +247,11 @@ const Json& ObjectReader::require(std::string_view key) const {
   throw_invalid({at(key).path(), " is missing"});
 }
 
+void ObjectReader::require_schema(std::uint64_t expected) const {
+  std::uint64_t schema = 0;
+  required("schema", schema);
+  if (schema == expected) return;
+  at("schema").fail("is " + std::to_string(schema) + "; this version reads " + std::to_string(expected));
+}
+
 }  // namespace lts::detail

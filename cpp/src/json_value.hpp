@@ -200,6 +200,8 @@ class ObjectReader {
     read(require(key), at(key), out);
   }
   [[nodiscard]] const Json& require(std::string_view key) const;
+  /// @throws std::invalid_argument unless the object says that it is of this version.
+  void require_schema(std::uint64_t expected) const;
 
  private:
   const Json& json_;

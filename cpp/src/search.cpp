@@ -7,6 +7,7 @@
 #include <set>
 
 #include "lts/error.hpp"
+#include "search_impl.hpp"
 
 namespace lts {
 
@@ -94,217 +95,64 @@ AlgorithmOptions algorithm_options(std::string_view name) {
 
 std::string_view algorithm_name(const AlgorithmOptions& options) noexcept { return kNames[options.index()]; }
 
-// Held by pointer: the encoding and the contexts refer to their neighbors, so an Impl never moves.
-struct Search::Impl {
-  Impl(SearchSpace space_, SearchOptions options_)
-      : space(std::move(space_)),
-        encoding(space),
-        options(checked(std::move(options_))),
-        columns(columns_of(options.objectives, options.constraints)),
-        archive(options.objectives.size()),
-        random(options.seed),
-        algorithm(make_algorithm(options.algorithm)) {
-    check_generation(options.algorithm, encoding);
-    for (const Constraint& constraint : options.constraints) {
-      const auto at = std::find(columns.begin(), columns.end(), constraint.name);
-      constraint_columns.push_back(static_cast<std::size_t>(at - columns.begin()));
-    }
-  }
-  Impl(const Impl&) = delete;
-  Impl(Impl&&) = delete;
-  Impl& operator=(const Impl&) = delete;
-  Impl& operator=(Impl&&) = delete;
-  ~Impl() = default;
-
-  [[nodiscard]] SearchContext context() { return {space, encoding, archive, front_genotypes, seen, random}; }
-
-  void check_pending(std::uint64_t id) const {
-    if (pending.contains(id)) return;
-    if (id < next_id) throw_invalid({"candidate ", std::to_string(id), " was already told"});
-    throw_invalid({"candidate ", std::to_string(id), " is unknown; ",
-                   next_id == 0 ? "none was asked for yet" : "ids so far are 0 to " + std::to_string(next_id - 1)});
-  }
-
-  /// Turns the values of the columns into minimized ones and the violation. Nothing has changed when it throws.
-  void evaluate(std::uint64_t id, std::span<const double> values, Evaluation& out) const {
-    if (values.size() != columns.size()) {
-      throw_invalid({"candidate ", std::to_string(id), ": ", std::to_string(values.size()), " values were told; the ",
-                     std::to_string(columns.size()), " columns need one each"});
-    }
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (std::isfinite(values[i])) continue;
-      throw_invalid({"candidate ", std::to_string(id), ": column '", columns[i], "' is ", to_text(values[i]),
-                     "; it must be a finite number"});
-    }
-    out.id = id;
-    out.values.resize(options.objectives.size());
-    for (std::size_t i = 0; i < options.objectives.size(); ++i) {
-      out.values[i] = minimized(options.objectives[i], values[i]);
-    }
-    out.violation = 0.0;
-    for (std::size_t i = 0; i < options.constraints.size(); ++i) {
-      out.violation += violation(options.constraints[i], values[constraint_columns[i]]);
-    }
-    out.violation = std::min(out.violation, std::numeric_limits<double>::max());
-  }
-
-  void absorb(const Evaluation& evaluation) {
-    if (!(evaluation.violation > 0.0)) {
-      dropped.clear();
-      if (archive.insert(evaluation.values, evaluation.id, &dropped)) {
-        front_genotypes.emplace(evaluation.id, evaluation.genotype);
-      }
-      for (const std::uint64_t id : dropped) front_genotypes.erase(id);
-    }
-    ++n_told;
-    algorithm->observe(context(), evaluation);
-  }
-
-  void restore(SearchState state);
-  void check_genotype(const Genotype& genotype, std::string_view where) const;
-  void check_evaluation(const Evaluation& evaluation, std::string_view where) const;
-  void check_once(SeenSet& present, const Genotype& genotype, std::string_view where) const;
-  void check(const AlgorithmState& state, SeenSet& present) const;
-  void restore_seen(const std::vector<std::uint64_t>& hashes, std::size_t n_queued);
-  void restore_pending(std::vector<std::pair<std::uint64_t, Genotype>>&& candidates, SeenSet& present);
-  void restore_front(std::vector<Evaluation> members, SeenSet& present);
-
-  SearchSpace space;
-  Encoding encoding;
-  SearchOptions options;
-  std::vector<std::string> columns;
-  std::vector<std::size_t> constraint_columns;
-  ParetoArchive archive;
-  std::map<std::uint64_t, Genotype> front_genotypes;
-  SeenSet seen;
-  Random random;
-  std::map<std::uint64_t, Genotype> pending;
-  std::uint64_t next_id = 0;
-  std::uint64_t n_told = 0;
-  std::uint64_t n_failed = 0;
-  std::unique_ptr<Algorithm> algorithm;
-  std::vector<std::uint64_t> dropped;  // scratch of absorb
-};
-
-// --- Restoring ---
-
-void Search::Impl::check_genotype(const Genotype& genotype, std::string_view where) const {
-  std::string reason;
-  try {
-    const Architecture architecture = encoding.decode(genotype);
-    reason = space.why_not(architecture).value_or("");
-    if (reason.empty() && encoding.encode(architecture) != genotype) reason = "genes of absent layers must be 0";
-  } catch (const std::invalid_argument& error) {
-    reason = error.what();
-  }
-  if (!reason.empty()) throw_invalid({"search state: ", where, ": genotype not in the space: ", reason});
-  if (!seen.contains(hash_of(genotype))) throw_invalid({"search state: ", where, ": its genotype is not among seen"});
-}
-
-void Search::Impl::check_evaluation(const Evaluation& evaluation, std::string_view where) const {
-  check_genotype(evaluation.genotype, where);
-  const std::string what = "search state: " + std::string(where) + ", candidate " + std::to_string(evaluation.id);
-  if (evaluation.id >= next_id) throw_invalid({what, ": ids must be below next_id, ", std::to_string(next_id)});
-  if (pending.contains(evaluation.id)) throw_invalid({what, ": it has a result and is pending"});
-  if (evaluation.values.size() != options.objectives.size()) {
-    throw_invalid({what, ": ", std::to_string(evaluation.values.size()), " values; there are ",
-                   std::to_string(options.objectives.size()), " objectives"});
-  }
-  for (const double value : evaluation.values) {
-    if (!std::isfinite(value)) throw_invalid({what, ": values must be finite"});
-  }
-  if (!std::isfinite(evaluation.violation) || evaluation.violation < 0.0) {
-    throw_invalid({what, ": violation must be finite and not negative"});
+Search::Impl::Impl(SearchSpace space_, SearchOptions options_)
+    : space(std::move(space_)),
+      encoding(space),
+      options(checked(std::move(options_))),
+      columns(columns_of(options.objectives, options.constraints)),
+      archive(options.objectives.size()),
+      random(options.seed),
+      algorithm(make_algorithm(options.algorithm)) {
+  check_generation(options.algorithm, encoding);
+  for (const Constraint& constraint : options.constraints) {
+    const auto at = std::find(columns.begin(), columns.end(), constraint.name);
+    constraint_columns.push_back(static_cast<std::size_t>(at - columns.begin()));
   }
 }
 
-void Search::Impl::check_once(SeenSet& present, const Genotype& genotype, std::string_view where) const {
-  check_genotype(genotype, where);
-  if (!present.insert(hash_of(genotype))) throw_invalid({"search state: ", where, ": its genotype comes twice"});
+void Search::Impl::check_pending(std::uint64_t id) const {
+  if (pending.contains(id)) return;
+  if (id < next_id) throw_invalid({"candidate ", std::to_string(id), " was already told"});
+  throw_invalid({"candidate ", std::to_string(id), " is unknown; ",
+                 next_id == 0 ? "none was asked for yet" : "ids so far are 0 to " + std::to_string(next_id - 1)});
 }
 
-void Search::Impl::restore_seen(const std::vector<std::uint64_t>& hashes, std::size_t n_queued) {
-  for (std::size_t i = 0; i < hashes.size(); ++i) {
-    if (hashes[i] == 0 || (i > 0 && hashes[i] <= hashes[i - 1])) {
-      throw_invalid({"search state: seen must be ascending, without repeats and without 0"});
-    }
-    seen.insert(hashes[i]);
+void Search::Impl::evaluate(std::uint64_t id, std::span<const double> values, Evaluation& out) const {
+  if (values.size() != columns.size()) {
+    throw_invalid({"candidate ", std::to_string(id), ": ", std::to_string(values.size()), " values were told; the ",
+                   std::to_string(columns.size()), " columns need one each"});
   }
-  if (hashes.size() != next_id + n_queued) {
-    throw_invalid({"search state: seen must have one entry for every candidate asked and every one queued"});
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    throw_invalid({"candidate ", std::to_string(id), ": column '", columns[i], "' is ", to_text(values[i]),
+                   "; it must be a finite number"});
   }
+  out.id = id;
+  out.values.resize(options.objectives.size());
+  for (std::size_t i = 0; i < options.objectives.size(); ++i) {
+    out.values[i] = minimized(options.objectives[i], values[i]);
+  }
+  out.violation = 0.0;
+  for (std::size_t i = 0; i < options.constraints.size(); ++i) {
+    out.violation += violation(options.constraints[i], values[constraint_columns[i]]);
+  }
+  out.violation = std::min(out.violation, std::numeric_limits<double>::max());
 }
 
-void Search::Impl::restore_pending(std::vector<std::pair<std::uint64_t, Genotype>>&& candidates, SeenSet& present) {
-  for (auto& [id, genotype] : candidates) {
-    const std::string where = "pending candidate " + std::to_string(id);
-    if (id >= next_id || (!pending.empty() && id <= pending.rbegin()->first)) {
-      throw_invalid({"search state: ", where, ": ids must be ascending and below next_id"});
-    }
-    check_once(present, genotype, where);
-    pending.emplace_hint(pending.end(), id, std::move(genotype));
-  }
-}
-
-void Search::Impl::restore_front(std::vector<Evaluation> members, SeenSet& present) {
-  if (members.size() > n_told) throw_invalid({"search state: front has more members than results were told"});
-  for (Evaluation& member : members) {
-    check_evaluation(member, "front");
-    check_once(present, member.genotype, "front");
-    if (member.violation > 0.0) throw_invalid({"search state: front: a member violates the constraints"});
+void Search::Impl::absorb(const Evaluation& evaluation) {
+  if (!(evaluation.violation > 0.0)) {
     dropped.clear();
-    if (!archive.insert(member.values, member.id, &dropped) || !dropped.empty()) {
-      throw_invalid({"search state: front: a member dominates or equals another"});
+    if (archive.insert(evaluation.values, evaluation.id, &dropped)) {
+      front_genotypes.emplace(evaluation.id, evaluation.genotype);
     }
-    if (!front_genotypes.emplace(member.id, std::move(member.genotype)).second) {
-      throw_invalid({"search state: front: an id comes twice"});
-    }
+    for (const std::uint64_t id : dropped) front_genotypes.erase(id);
   }
+  ++n_told;
+  algorithm->observe(context(), evaluation);
 }
-
-void Search::Impl::check(const AlgorithmState& state, SeenSet& present) const {
-  for (const Genotype& genotype : state.queue) check_once(present, genotype, "queue");
-  std::set<std::uint64_t> ids;
-  for (const auto* evaluations : {&state.population, &state.offspring}) {
-    for (const Evaluation& evaluation : *evaluations) {
-      check_evaluation(evaluation, "population");
-      if (!ids.insert(evaluation.id).second) {
-        throw_invalid({"search state: population and offspring: an id comes twice"});
-      }
-    }
-  }
-  for (std::size_t i = 0; i < state.uses.size(); ++i) {
-    if (state.uses[i].first >= next_id || (i > 0 && state.uses[i].first <= state.uses[i - 1].first)) {
-      throw_invalid({"search state: uses: ids must be ascending and below next_id"});
-    }
-  }
-}
-
-void Search::Impl::restore(SearchState state) {
-  random = Random::from_state(state.random);
-  next_id = state.next_id;
-  n_told = state.n_told;
-  n_failed = state.n_failed;
-  if (n_told > next_id || n_failed > next_id - n_told || state.pending.size() != next_id - n_told - n_failed) {
-    throw_invalid({"search state: next_id must be the sum of n_told, n_failed and the number of pending candidates"});
-  }
-  restore_seen(state.seen, state.algorithm.queue.size());
-  SeenSet present;  // every genotype is at one place only: pending, on the front or queued
-  restore_pending(std::move(state.pending), present);
-  restore_front(std::move(state.front), present);
-  check(state.algorithm, present);
-  algorithm->restore(std::move(state.algorithm));
-}
-
-// --- The search ---
 
 Search::Search(SearchSpace space, SearchOptions options)
     : impl_(std::make_unique<Impl>(std::move(space), std::move(options))) {}
-
-Search::Search(SearchState state)
-    : impl_(std::make_unique<Impl>(SearchSpace(std::move(state.space)), std::move(state.options))) {
-  impl_->restore(std::move(state));
-}
 
 Search::Search(Search&&) noexcept = default;
 Search& Search::operator=(Search&&) noexcept = default;
@@ -429,25 +277,6 @@ std::vector<Candidate> Search::pending() const {
   std::vector<Candidate> candidates;
   for (const auto& [id, genotype] : impl_->pending) candidates.push_back({id, impl_->encoding.decode(genotype)});
   return candidates;
-}
-
-SearchState Search::state() const {
-  SearchState state;
-  state.options = impl_->options;
-  state.space = impl_->space.options();
-  state.random = impl_->random.state();
-  state.next_id = impl_->next_id;
-  state.n_told = impl_->n_told;
-  state.n_failed = impl_->n_failed;
-  state.pending.assign(impl_->pending.begin(), impl_->pending.end());
-  state.seen = impl_->seen.sorted();
-  for (std::size_t i = 0; i < impl_->archive.size(); ++i) {
-    const std::uint64_t id = impl_->archive.ids()[i];
-    const std::span<const double> point = impl_->archive.point(i);
-    state.front.push_back({id, impl_->front_genotypes.at(id), {point.begin(), point.end()}, 0.0});
-  }
-  state.algorithm = impl_->algorithm->state();
-  return state;
 }
 
 }  // namespace lts

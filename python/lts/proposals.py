@@ -208,15 +208,14 @@ class Proposer:
     def _is_settled(self, trials: Sequence[Trial], n: int) -> bool:
         """Whether the last two batches changed neither the front nor what is known of the error."""
         predicted = [trial for trial in trials if trial.predicted]
-        if len(predicted) < 2 * n or not (any(t.feasible for t in predicted[-n:])):
+        if len(predicted) < 2 * n:
             return False
-        last = predicted[-n:]
         new = {trial.id for trial in predicted[-2 * n :]}
         old = [trial for trial in trials if trial.id not in new]
         history = hypervolume_history([*old, *(t for t in trials if t.id in new)], self.objectives)
         if not old or history[-1] - history[len(old) - 1] > _SETTLED_GAIN * history[-1]:
             return False
-        return self._is_confirmed(last)
+        return self._is_confirmed(predicted[-n:])
 
     def _is_confirmed(self, last: Sequence[Trial]) -> bool:
         """Whether there are feasible ones among these trials, and they cost what was predicted."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,28 +50,13 @@ def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = N
     return done.stdout
 
 
-@contextmanager
-def locked(platform: Platform) -> Iterator[Path]:
-    """The build folder of a platform, while no other worker builds in it."""
-    at = ROOT / "build" / platform.preset
-    at.mkdir(parents=True, exist_ok=True)
-    with (at / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield at
-
-
 def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> Path:
     """The build folder for a platform with those targets built. What is static changes the last step alone."""
-    with locked(platform) as at:
-        build_in(at, platform, *targets, static_libstdcxx=static_libstdcxx)
-    return at
-
-
-def build_in(at: Path, platform: Platform, *targets: str, static_libstdcxx: bool = False) -> None:
-    """As `build`, for who has locked the folder."""
     need("cmake", "ninja", packages="cmake ninja-build")
     if platform.emulator:
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
+    at = ROOT / "build" / platform.preset
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
     command("cmake", "--preset", platform.preset, static)
     command("cmake", "--build", at, "--target", *targets)
+    return at

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from embedding import HOST, ROOT, build, build_in, command, locked, need
+from embedding import HOST, ROOT, build, command, need
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -21,9 +21,7 @@ VERSION = "0.1.0"
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation, moved after it was made."""
     at = tmp_path_factory.mktemp("prefix")
-    with locked(HOST) as folder:
-        build_in(folder, HOST, "lts", "lts_c")
-        command("cmake", "--install", folder, "--prefix", at / "made")
+    command("cmake", "--install", build(HOST, "lts", "lts_c"), "--prefix", at / "made")
     return (at / "made").rename(at / "moved")
 
 

@@ -34,11 +34,7 @@ void set_error(const char* function, std::string_view sentence) noexcept {
 
 }  // namespace
 
-void fail(lts_status status, std::initializer_list<std::string_view> parts) {
-  std::string message;
-  for (const std::string_view part : parts) message += part;
-  throw Failure(status, printable(message));
-}
+void fail(lts_status status, std::initializer_list<std::string_view> parts) { throw Failure(status, sentence(parts)); }
 
 lts_status status_of_exception(const char* function) noexcept {
   try {

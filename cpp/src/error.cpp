@@ -13,11 +13,11 @@ namespace lts {
 
 namespace {
 
-/// Bytes of the UTF-8 character that the text begins with; 0 when it begins with none.
-std::size_t character_at(std::string_view text) {
+/// Bytes of the UTF-8 character that the text begins with; 0 when it begins with none, or a control character.
+std::size_t printable_at(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
+  if (first < 0x80) return first < 0x20 || first == 0x7F ? 0 : 1;
   const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
   if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
   for (std::size_t i = 1; i < size; ++i) {
@@ -33,20 +33,22 @@ std::size_t character_at(std::string_view text) {
 
 bool is_printable(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t size = character_at(text);
-    if (size == 0 || static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F) return false;
+    const std::size_t size = printable_at(text);
+    if (size == 0) return false;
     text.remove_prefix(size);
   }
   return true;
 }
 
-std::string printable(std::string_view text) {
+std::string sentence(std::initializer_list<std::string_view> parts) {
+  std::string joined;
+  for (const std::string_view part : parts) joined += part;
   constexpr std::string_view digits = "0123456789abcdef";
   std::string result;
-  while (!text.empty()) {
-    const std::size_t size = character_at(text);
-    const auto byte = static_cast<unsigned char>(text[0]);
-    if (size == 0 || byte < 0x20 || byte == 0x7F) {
+  for (std::string_view text = joined; !text.empty();) {
+    const std::size_t size = printable_at(text);
+    if (size == 0) {
+      const auto byte = static_cast<unsigned char>(text[0]);
       result.append("\\x").append(1, digits[byte >> 4U]).append(1, digits[byte & 0xFU]);
       text.remove_prefix(1);
     } else {
@@ -71,10 +73,6 @@ std::string to_text(double number) {
   return text;
 }
 
-void throw_invalid(std::initializer_list<std::string_view> parts) {
-  std::string message;
-  for (const std::string_view part : parts) message += part;
-  throw std::invalid_argument(printable(message));
-}
+void throw_invalid(std::initializer_list<std::string_view> parts) { throw std::invalid_argument(sentence(parts)); }
 
 }  // namespace lts

@@ -14,6 +14,10 @@ namespace lts::detail {
 constexpr std::int64_t kNoMin = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
 
+// What counting a space may take.
+constexpr std::uint64_t kMaxWords = std::uint64_t{1} << 26;  // of all exact counts, of 32 bits each
+constexpr std::uint64_t kMaxSteps = std::uint64_t{1} << 25;  // of adding a layer to a sum
+
 inline std::string number(std::int64_t value) { return std::to_string(value); }
 
 inline bool within(const Bounds& bounds, std::int64_t value) {

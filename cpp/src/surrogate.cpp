@@ -68,6 +68,11 @@ double dot(std::span<const double> coefficients, const Features& amounts) {
   return sum;
 }
 
+/// What those coefficients predict.
+double sum_of(std::span<const double> coefficients, const Features& amounts) {
+  return std::min(dot(coefficients, amounts), kLargestPrediction);
+}
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -422,12 +427,12 @@ Surrogate::Surrogate(State state) : state_(std::move(state)) {
 }
 
 double Surrogate::predict(const Architecture& architecture) const {
-  return std::min(dot(state_.coefficients, features(architecture, state_.pairwise)), kLargestPrediction);
+  return sum_of(state_.coefficients, features(architecture, state_.pairwise));
 }
 
 Prediction Surrogate::interval(const Architecture& architecture) const {
   const Features amounts = features(architecture, state_.pairwise);
-  const double value = std::min(dot(state_.coefficients, amounts), kLargestPrediction);
+  const double value = sum_of(state_.coefficients, amounts);
   if (!(value > 0)) return {value, 0.0, value};
   const double h = leverage(state_.covariance, state_.coefficients.size(), amounts, value);
   const double half = value * state_.quantile * std::sqrt(1 + h);

@@ -60,6 +60,11 @@ bool good(lts_status status) {
 
 void must(lts_status status, const char* what) { expect(status == LTS_OK, what); }
 
+bool is_member(const lts_space* space, const lts_architecture* architecture) {
+  return text_of([&](char** out) { return lts_space_why_not(space, architecture, out); }, "membership can be asked")
+      .empty();
+}
+
 const lts_architecture* sample_architecture() {
   static const lts_architecture* const architecture = parsed(
       R"({"family":"gpt2","vocab_size":50257,"n_positions":1024,"d_model":256,"n_head":[4,8],"d_ff":[512,1024]})");

@@ -51,6 +51,37 @@ std::string text_of(const Get& get, const char* what) {
   return copy;
 }
 
+/// Reads into `again` what `object` is written as, which must be written the same.
+template <class Handle, lts_status (*destroy)(Handle*)>
+void reread(lts_status (*from_json)(const char*, Handle**), lts_status (*to_json)(const Handle*, char**),
+            const Handle* object, Owned<Handle, destroy>& again) {
+  const auto write = [to_json](const Handle* handle) {
+    return text_of([&](char** out) { return to_json(handle, out); }, "what was read can be written");
+  };
+  const std::string written = write(object);
+  must(from_json(written.c_str(), again.out()), "what was written can be read");
+  expect(write(again) == written, "what is read from it is written the same");
+}
+
+/// Reads an object, and it again from what it is written as. False when the text is none.
+template <class Handle, lts_status (*destroy)(Handle*)>
+bool read_twice(const std::uint8_t* data, std::size_t size, lts_status (*from_json)(const char*, Handle**),
+                lts_status (*to_json)(const Handle*, char**), Owned<Handle, destroy>& object,
+                Owned<Handle, destroy>& again) {
+  const std::string json(reinterpret_cast<const char*>(data), size);
+  if (!good(from_json(json.c_str(), object.out()))) return false;
+  reread<Handle>(from_json, to_json, object, again);
+  return true;
+}
+
+/// An architecture to be filled.
+struct EmptyArchitecture : OwnedArchitecture {
+  EmptyArchitecture() { must(lts_architecture_create(out()), "an architecture can be created"); }
+};
+
+/// Whether the architecture is in the space.
+bool is_member(const lts_space* space, const lts_architecture* architecture);
+
 /// A small architecture that is always the same.
 const lts_architecture* sample_architecture();
 

@@ -12,13 +12,10 @@ namespace {
 // What one call may have to do: genes of all the children of a generation, or of all neighbors.
 constexpr std::uint64_t kMostGenes = 4'000;
 
-std::string saved(const lts_search* search) {
-  return text_of([search](char** out) { return lts_search_save(search, out); }, "a search can be saved");
-}
-
 /// Whether asking is a matter of milliseconds.
 bool quick(const lts_search* search) {
-  const auto state = nlohmann::json::parse(saved(search));
+  const auto state = nlohmann::json::parse(
+      text_of([search](char** out) { return lts_search_save(search, out); }, "a search can be saved"));
   const auto& algorithm = state["options"]["algorithm"];
   const auto& space = state["space"];
   const std::uint64_t n_genes = 4 + 3 * space["n_layer"].back().get<std::uint64_t>();
@@ -61,27 +58,21 @@ void look(const lts_search* search) {
   }
   OwnedSpace space;
   must(lts_search_space(search, space.out()), "the space can be had");
-  OwnedArchitecture architecture;
-  must(lts_architecture_create(architecture.out()), "an architecture can be created");
-  const auto check_member = [&] {
-    const std::string why_not =
-        text_of([&](char** out) { return lts_space_why_not(space, architecture, out); }, "membership can be asked");
-    expect(why_not.empty(), "candidates are in the space");
-  };
+  const EmptyArchitecture architecture;
   std::vector<double> values(progress.n_objectives);
   for (std::size_t i = 0; i < progress.front_size; ++i) {
     std::uint64_t id = 0;
     must(lts_search_front(search, i, architecture, &id, values.data(), values.size()), "every member can be had");
     expect(id < progress.n_asked, "members were candidates");
     for (const double value : values) expect(std::isfinite(value), "values are finite");
-    check_member();
+    expect(is_member(space, architecture), "candidates are in the space");
   }
   expect(!good(lts_search_front(search, progress.front_size, architecture, nullptr, nullptr, 0)), "there are no more");
   std::uint64_t n_pending = 0;
   std::uint64_t id = 0;
   for (std::uint64_t from = 0; lts_search_next_pending(search, from, architecture, &id) == LTS_OK; from = id + 1) {
     expect(id >= from && id < progress.n_asked, "pending candidates come in order");
-    check_member();
+    expect(is_member(space, architecture), "candidates are in the space");
     ++n_pending;
   }
   expect(n_pending == progress.n_pending, "there are as many pending candidates as are counted");
@@ -90,10 +81,8 @@ void look(const lts_search* search) {
 }  // namespace
 
 void check_saved(const lts_search* search) {
-  const std::string first = saved(search);
   OwnedSearch again;
-  must(lts_search_restore(first.c_str(), again.out()), "what was saved can be restored");
-  expect(saved(again) == first, "a restored search is saved the same");
+  reread(lts_search_restore, lts_search_save, search, again);
 }
 
 void play(lts_search* search, int n) {
@@ -101,8 +90,7 @@ void play(lts_search* search, int n) {
   if (!quick(search)) return;
   lts_search_progress progress = LTS_SEARCH_PROGRESS_INIT;
   must(lts_search_get_progress(search, &progress), "the progress can be had");
-  OwnedArchitecture architecture;
-  must(lts_architecture_create(architecture.out()), "an architecture can be created");
+  const EmptyArchitecture architecture;
   std::vector<double> values(progress.n_columns);
   for (int i = 0; i < n; ++i) {
     std::uint64_t id = 0;

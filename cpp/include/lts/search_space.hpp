@@ -118,6 +118,8 @@ class SearchSpace {
   struct Budget {
     std::uint64_t words;
     std::uint64_t steps;
+    /// @throws std::invalid_argument when there is no room for the number.
+    void keep(const BigUint& number);
   };
   /// How many ways `layers` layers have a parameter sum of at most sums[i]: below[i].
   struct Ways {

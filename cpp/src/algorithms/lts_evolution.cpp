@@ -5,8 +5,12 @@
 #include <tuple>
 
 #include "lts/error.hpp"
+#include "option_checks.hpp"
 
 namespace lts {
+
+using detail::check_count;
+using detail::check_probability;
 
 // The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
 // `population` are the least violating results, ascending, as long as none is feasible; `uses` has the members of the
@@ -14,33 +18,21 @@ namespace lts {
 
 namespace {
 
-constexpr std::uint32_t kMostPerGeneration = 1'000'000;
 constexpr int kTries = 16;                                 // children per slot before a random one takes it
 constexpr std::uint64_t kWeight = std::uint64_t{1} << 32;  // of a member that was never a parent
-
-void check_count(std::string_view name, std::uint32_t value, std::uint32_t least) {
-  if (value >= least && value <= kMostPerGeneration) return;
-  throw_invalid({"algorithm lts: ", name, " is ", std::to_string(value), "; allowed are ", std::to_string(least),
-                 " to ", std::to_string(kMostPerGeneration)});
-}
-
-void check_probability(std::string_view name, double value) {
-  if (value >= 0.0 && value <= 1.0) return;
-  throw_invalid({"algorithm lts: ", name, " is ", to_text(value), "; allowed are 0 to 1"});
-}
 
 }  // namespace
 
 LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(options) {
-  check_count("population_size", options_.population_size, 1);
-  check_count("n_parents", options_.n_parents, 1);
-  check_count("n_mutants", options_.n_mutants, 0);
-  check_count("n_crossovers", options_.n_crossovers, 0);
+  check_count("lts", "population_size", options_.population_size, 1);
+  check_count("lts", "n_parents", options_.n_parents, 1);
+  check_count("lts", "n_mutants", options_.n_mutants, 0);
+  check_count("lts", "n_crossovers", options_.n_crossovers, 0);
   if (options_.n_mutants == 0 && options_.n_crossovers == 0) {
     throw_invalid({"algorithm lts: n_mutants and n_crossovers are both 0; one must be at least 1"});
   }
-  check_probability("mutation_probability", options_.mutation_probability);
-  check_probability("crossover_probability", options_.crossover_probability);
+  check_probability("lts", "mutation_probability", options_.mutation_probability);
+  check_probability("lts", "crossover_probability", options_.crossover_probability);
 }
 
 std::optional<Genotype> LtsEvolution::propose(const SearchContext& context) {

@@ -9,22 +9,20 @@
 
 #include "lts/error.hpp"
 #include "lts/sort.hpp"
+#include "option_checks.hpp"
 
 namespace lts {
+
+using detail::check_count;
+using detail::check_probability;
 
 // The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
 // `population` are the survivors, best first, so that the lower index wins a tournament; `offspring` was told since.
 
 namespace {
 
-constexpr std::uint32_t kMostMembers = 1'000'000;
 constexpr int kTries = 16;  // children per slot before a random one takes it
 constexpr double kMixing = 0.5;
-
-void check_probability(std::string_view name, double value) {
-  if (value >= 0.0 && value <= 1.0) return;
-  throw_invalid({"algorithm nsga2: ", name, " is ", to_text(value), "; allowed are 0 to 1"});
-}
 
 /// The crowded comparison: by rank, then the less crowded, then the older.
 struct Standing {
@@ -74,12 +72,9 @@ std::vector<Standing> rank(std::span<const Evaluation> members, std::size_t n_ob
 }  // namespace
 
 Nsga2::Nsga2(Nsga2Options options) : options_(options) {
-  if (options_.population_size < 2 || options_.population_size > kMostMembers) {
-    throw_invalid({"algorithm nsga2: population_size is ", std::to_string(options_.population_size),
-                   "; allowed are 2 to ", std::to_string(kMostMembers)});
-  }
-  check_probability("crossover_probability", options_.crossover_probability);
-  check_probability("mutation_probability", options_.mutation_probability);
+  check_count("nsga2", "population_size", options_.population_size, 2);
+  check_probability("nsga2", "crossover_probability", options_.crossover_probability);
+  check_probability("nsga2", "mutation_probability", options_.mutation_probability);
 }
 
 std::optional<Genotype> Nsga2::propose(const SearchContext& context) {

@@ -33,13 +33,13 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends import Workload, backend
-from lts.device import MANIFEST, Device, RunnerJob, device
-from lts.environment import environment_hash
+from lts.backends.backend import Workload, load_backend
+from lts.backends.reference import Reference
+from lts.devices.device import MANIFEST, Device, RunnerJob, open_device
 from lts.errors import LtsError
-from lts.measure import export_pooled, measure
-from lts.reference import Reference
-from lts.target import Target
+from lts.measure.measured import export_pooled, measure
+from lts.system.environment import environment_hash
+from lts.targets.target import Target
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules
@@ -95,7 +95,7 @@ def against_published(arguments: argparse.Namespace, target: Target) -> int:
     rows = published(table_path(arguments.table), arguments.tokens)
     n = min(arguments.models, len(rows))
     chosen = [rows[round(i * (len(rows) - 1) / max(1, n - 1))] for i in range(n)]
-    compiler, emulated, reference = backend("tvm"), device("emulated"), Reference()
+    compiler, emulated, reference = load_backend("tvm"), open_device("emulated"), Reference()
     try:
         emulated.check(target)
         environment = environment_hash(emulated.environment(1))
@@ -210,7 +210,7 @@ def against_default(arguments: argparse.Namespace, target: Target) -> int:
         ("gpt2", {"d_model": 384, "n_layer": 1, "n_head": 6, "d_ff": 1536}),
         ("llama", {"d_model": 256, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "d_ff": 768}),
     ]
-    compiler, emulated, reference = backend("tvm"), device("emulated"), Reference()
+    compiler, emulated, reference = load_backend("tvm"), open_device("emulated"), Reference()
     worst = float("inf")
     try:
         emulated.check(target)

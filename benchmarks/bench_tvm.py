@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends import Workload
+from lts.backends.backend import Workload
 from lts.backends.inputs import make_inputs
 from lts.backends.timing import time_runs
 from lts.backends.tvm.compile import build
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
-from lts.target import detect
+from lts.targets.target import detect_target
 
 N_PROMPT = 128
 TOLERANCE = 1e-4
@@ -88,7 +88,7 @@ def with_tvm(model: Path, workload: Workload) -> tuple[Function, float]:
 
     folder = model.with_suffix("")
     start = time.perf_counter()
-    target = {**asdict(detect()), "threads": 1}
+    target = {**asdict(detect_target()), "threads": 1}
     build(str(model), str(folder), target, workload.phase, workload.dims, workload.vocab_size)
     seconds = time.perf_counter() - start
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))

@@ -31,12 +31,12 @@ import numpy as np
 from published import HWGPT_COLUMNS, hwgpt_table, lts_table
 
 import lts
-from lts.cost_model import Additive
-from lts.evaluate import Evaluator
-from lts.front import front_of
-from lts.proposals import Proposer
-from lts.study import Study
-from lts.trial import Trial
+from lts.measure.evaluator import Evaluator
+from lts.measure.trial import Trial
+from lts.study.cost_model import Additive
+from lts.study.front import front_of
+from lts.study.proposals import Proposer
+from lts.study.study import Study
 
 OBJECTIVES = [lts.parse_objective("decoder_params:max"), lts.parse_objective("latency_ms:min")]
 

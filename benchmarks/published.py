@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from estimate_fit import read_table
+
 import lts
-from lts import tables
-from lts.estimate.fit import read_table
+from lts.measure.measured.tables import reader as tables
 
 LTS_TABLES = {
     "arm": ("pareto_gpt2_lm1b_arm.csv", "gpt2"),

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from lts import Architecture, SearchSpace, machine
-from lts.backends import Backend, BuildError, Workload, backend
-from lts.bundle import bundle
-from lts.device import MANIFEST
+from lts.backends.backend import Backend, BuildError, Workload, load_backend
+from lts.devices.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import PooledWeights, onnx_model
-from lts.space import load_space
-from lts.target import Target, load_target
-from lts.toolchain import cxx
+from lts.jobs.bundle import make_bundle
+from lts.jobs.toolchain import cxx
+from lts.spaces.space import load_space
+from lts.targets.target import Target, load_target
 
 INDEX = "shapes.json"
 PROGRAM = "on_device"
@@ -79,10 +79,10 @@ def prepare(space: SearchSpace, target: Target, folder: Path, n_prompt: int, *, 
     positions = options["n_positions"]
     if not 1 <= n_prompt <= positions:
         raise UsageError(f"--n-prompt is {n_prompt}; the architectures of the space have {positions} positions")
-    compiler = backend("tvm")
+    compiler = load_backend("tvm")
     compiler.check(target)
     models = list(models_of(options))
-    libraries = bundle(target.triple, fetch=True)
+    libraries = make_bundle(target.triple, fetch=True)
     folder.mkdir(parents=True, exist_ok=True)
     for name in LIBRARIES:
         shutil.copy(libraries / name, folder / name)

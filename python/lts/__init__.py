@@ -55,19 +55,19 @@ from lts._core import (
 
 if TYPE_CHECKING:
     from lts import export
-    from lts.evaluate import Evaluator
-    from lts.measure import Measurement
-    from lts.study import Study
-    from lts.target import Target, load_target
+    from lts.measure.evaluator import Evaluator
+    from lts.measure.measured import Measurement
+    from lts.study.study import Study
+    from lts.targets.target import Target, load_target
 
 # Where a name comes from. `export` is the subpackage: importing that anywhere sets this very attribute.
 _LAZY = {
-    "Evaluator": "lts.evaluate",
-    "Measurement": "lts.measure",
-    "Study": "lts.study",
-    "Target": "lts.target",
+    "Evaluator": "lts.measure.evaluator",
+    "Measurement": "lts.measure.measured",
+    "Study": "lts.study.study",
+    "Target": "lts.targets.target",
     "export": "lts.export",
-    "load_target": "lts.target",
+    "load_target": "lts.targets.target",
 }
 
 __all__ = [
@@ -143,7 +143,7 @@ def _load_space(name_or_path: str | os.PathLike[str]) -> SearchSpace:
     lts.errors.UsageError
         Naming the file and the key that is wrong, with what is allowed.
     """
-    from lts.space import load_space
+    from lts.spaces.space import load_space
 
     return load_space(name_or_path if isinstance(name_or_path, str) else Path(name_or_path))
 

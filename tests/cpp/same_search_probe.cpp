@@ -1,5 +1,5 @@
 // Prints what every algorithm asked for on spaces of every family, and where it ended: one seed, one text, whatever the
-// platform. tests/python/test_same_search.py compares the text of x86-64 with those of Arm, byte for byte.
+// platform. tests/python/package/test_same_search.py compares the text of x86-64 with those of Arm, byte for byte.
 
 #include <algorithm>
 #include <bit>

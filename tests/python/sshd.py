@@ -65,7 +65,7 @@ class Sshd:
 
     @property
     def uri(self) -> str:
-        """What `lts.device.device` opens."""
+        """What `lts.devices.device.open_device` opens."""
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
 
     def trust(self, key: str | None = None) -> None:

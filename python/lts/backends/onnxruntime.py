@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lts.device import Job, Runs
+from lts.devices.device import Job, Runs
 from lts.errors import MeasurementError, UsageError
-from lts.target import Target
+from lts.targets.target import Target
 
 if TYPE_CHECKING:
-    from lts.backends import Workload
+    from lts.backends.backend import Workload
 
 _TYPES = {
     "tensor(int64)": "int64",

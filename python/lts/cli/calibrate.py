@@ -48,11 +48,11 @@ def command(
     measurements.
     """
     seconds = duration(timeout)
-    from lts.calibrate import calibrate, layer_costs
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.evaluate import Evaluator
-    from lts.space import load_space
+    from lts.measure.evaluator import Evaluator
+    from lts.spaces.space import load_space
+    from lts.study.calibrate import calibrate_target, layer_costs
 
     known = load_space(space)
     if file is not None:
@@ -66,7 +66,7 @@ def command(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
                 "with --device"
             )
-        found = calibrate(
+        found = calibrate_target(
             known,
             evaluator,
             trials=trials,

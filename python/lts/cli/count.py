@@ -26,7 +26,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.evaluation import counted_provenance
+    from lts.measure.evaluation import counted_provenance
 
     a = load_architecture(architecture)
     counts = _core.count_parameters(a)
@@ -59,7 +59,7 @@ _COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_m
 def load_architecture(text: str) -> Architecture:
     from lts._core import Architecture
     from lts.errors import UsageError
-    from lts.store import Store
+    from lts.study.store import Store
 
     study, hash_sign, key = text.rpartition("#")
     if hash_sign and key.isdigit() and not Path(text).exists():

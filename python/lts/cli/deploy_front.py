@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from lts.deploy import Deployer, Deployment
-    from lts.study import Study
-    from lts.trial import Trial
+    from lts.measure.deployment import Deployer, Deployment
+    from lts.measure.trial import Trial
+    from lts.study.study import Study
 
 # What is kept back for the end of the command, of the time that is left, in seconds.
 _RESERVE = 3.0
@@ -62,9 +62,9 @@ def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], dir
 
 def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
     """Whether an earlier run has done it."""
-    from lts.deploy import phases_of
-    from lts.device import MANIFEST
-    from lts.trial import COMPILED, CORRECT
+    from lts.devices.device import MANIFEST
+    from lts.measure.deployment import phases_of
+    from lts.measure.trial import COMPILED, CORRECT
 
     folder = directory / "models" / str(trial.id) / deployer.target.name
     done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
@@ -87,7 +87,7 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float) -> De
 
 
 def _outcome(result: Deployment, deployer: Deployer) -> str:
-    from lts.text import number
+    from lts.system.text import number
 
     if result.error is not None:
         return result.error

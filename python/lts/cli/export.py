@@ -12,8 +12,8 @@ from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, sto
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
-    from lts.target import Target
-    from lts.trial import Trial
+    from lts.measure.trial import Trial
+    from lts.targets.target import Target
 
 FORMATS = ("onnx", "hf", "json", "tvm")
 # Of a study that says nothing about it.
@@ -38,7 +38,7 @@ def command(
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export import export
-    from lts.front import read_study
+    from lts.study.front import read_study
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:
@@ -65,7 +65,7 @@ def command(
 
 def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
     """What was given, or else the target as it was searched for, threads and all."""
-    from lts.target import Target, load_target
+    from lts.targets.target import Target, load_target
 
     if given is None and "profile" in configuration:
         return Target.from_dict(configuration["profile"])
@@ -82,8 +82,8 @@ def _compiled(
     seed: int,
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model that is not right is an error."""
-    from lts.deploy import Deployer
     from lts.errors import MeasurementError
+    from lts.measure.deployment import Deployer
 
     records = []
     deployer = Deployer(target, n_prompt=n_prompt)

@@ -21,8 +21,7 @@ def command(
     """Show the Pareto front of a study."""
     from lts.cli.output import emit, trial_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.front import stored_front
-    from lts.front import where as filtered
+    from lts.study.front import filtered, stored_front
 
     front = stored_front(store_path(study))
     trials = front.pick(pick) if pick else front.trials

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 if TYPE_CHECKING:
-    from lts.study import Progress, Study
+    from lts.study.study import Progress, Study
 
 
 class Display:
@@ -65,7 +65,7 @@ class Live(Display):
             typer.echo(self._line(progress), err=True)
 
     def _line(self, progress: Progress) -> str:
-        from lts.text import number
+        from lts.system.text import number
 
         trial = progress.trial
         total = "" if progress.trials is None else f"/{progress.trials}"
@@ -84,8 +84,8 @@ class Live(Display):
         from rich.table import Table
         from rich.text import Text
 
-        from lts.front import observed_hypervolume
-        from lts.text import number, runs
+        from lts.study.front import observed_hypervolume
+        from lts.system.text import number, runs
 
         front = self._study.front()
         volume = observed_hypervolume(self._study.trials, self._study.search.objectives)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
-from lts.text import number, runs
+from lts.system.text import number, runs
 
 if TYPE_CHECKING:
-    from lts.trial import Trial
+    from lts.measure.trial import Trial
 
 _WIDE = 500
 

@@ -30,7 +30,7 @@ def list_proxies(output: FormatOption = Format.table) -> None:
     from dataclasses import asdict
 
     from lts.cli.output import Results, emit
-    from lts.proxies import PROXIES
+    from lts.proxies.ranking import PROXIES
 
     records = [asdict(proxy) for proxy in PROXIES]
     emit(Results(records, ("name", "what", "source", "needs"), [tuple(record.values()) for record in records]), output)
@@ -66,8 +66,8 @@ def evaluate(
     from lts.cli.output import emit
     from lts.cli.ranking import results, scored
     from lts.errors import UsageError
-    from lts.proxies import CLOSED_FORMS, PROXIES, check_quality, rank
-    from lts.tables import read_table
+    from lts.measure.tables.reader import read_table
+    from lts.proxies.ranking import CLOSED_FORMS, PROXIES, check_quality, rank
 
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")
@@ -145,10 +145,10 @@ def alpha(
     import numpy as np
 
     from lts._core import spearman, zerolm
-    from lts.capacity import choose_alpha
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.tables import read_table
+    from lts.measure.tables.reader import read_table
+    from lts.proxies.capacity import choose_alpha
 
     goal = _goal(quality) if quality is not None else None
     found = read_table(table, family)
@@ -184,12 +184,12 @@ def capacity(
 ) -> None:
     """zerolm by its definition, with the singular values of real weights, beside its closed form."""
     from lts._core import zerolm
-    from lts.capacity import capacity as capacity_of
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export.checkpoint import read_checkpoint
     from lts.export.weights import RandomWeights
+    from lts.proxies.capacity import capacity_of
 
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")
@@ -235,7 +235,7 @@ def _kept(truth: list[float], costs: list[float] | None, rows: int | None) -> li
     considered = range(len(truth) if rows is None else min(rows, len(truth)))
     kept = [i for i in considered if math.isfinite(truth[i]) and (costs is None or math.isfinite(costs[i]))]
     if len(kept) < len(considered):
-        from lts.text import plural
+        from lts.system.text import plural
 
         typer.echo(f"{plural(len(considered) - len(kept), 'row')} without a number left out", err=True)
     return kept
@@ -246,7 +246,7 @@ def _batch(tokens: Path | None, seed: int, device: str) -> Any:
     from lts.errors import UsageError
 
     try:
-        from lts.zero_cost import Batch
+        from lts.proxies.zero_cost import Batch
     except ImportError:
         raise UsageError("proxies of gradients need PyTorch: pip install 'lts-engine[torch]'") from None
     ids = None

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from lts.cli.output import Results
-from lts.text import time_each
+from lts.system.text import time_each
 
 if TYPE_CHECKING:
     from lts._core import Architecture
-    from lts.proxies import Ranking, Scored
-    from lts.zero_cost import Batch
+    from lts.proxies.ranking import Ranking, Scored
+    from lts.proxies.zero_cost import Batch
 
 _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "tied", "time each", "front")
 
@@ -22,12 +22,12 @@ _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "
 def scored(
     architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None, alpha: float = 0.5
 ) -> dict[str, Scored]:
-    """`lts.proxies.score`, with a bar on a terminal; proxies without a number for an architecture are left out."""
+    """`score` with a bar on a terminal; proxies without a number for an architecture are left out."""
     import typer
 
     from lts.errors import MeasurementError
-    from lts.proxies import score
-    from lts.text import plural
+    from lts.proxies.ranking import score
+    from lts.system.text import plural
 
     with ExitStack() as stack:
         progress = None

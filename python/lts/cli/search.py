@@ -15,10 +15,10 @@ from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
 
 if TYPE_CHECKING:
-    from lts.evaluate import Evaluator
-    from lts.front import Front
-    from lts.study import Study
-    from lts.trial import Trial
+    from lts.measure.evaluator import Evaluator
+    from lts.measure.trial import Trial
+    from lts.study.front import Front
+    from lts.study.study import Study
 
 
 class Export(StrEnum):
@@ -112,12 +112,12 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.cost_model import SURROGATES
     from lts.errors import InfeasibleError, MeasurementError, UsageError
-    from lts.evaluate import Evaluator
-    from lts.front import Front
-    from lts.space import load_space
-    from lts.study import Study
+    from lts.measure.evaluator import Evaluator
+    from lts.spaces.space import load_space
+    from lts.study.cost_model import SURROGATES
+    from lts.study.front import Front
+    from lts.study.study import Study
 
     if surrogate is None:
         surrogate = "none" if algorithm == "exhaustive" else "additive"
@@ -218,8 +218,8 @@ def _default_trials(study: Study, evaluator: Evaluator) -> int:
 
 
 def _announce(study: Study, space: Any, path: Path) -> None:
-    from lts.environment import fitness_warnings
-    from lts.text import magnitude
+    from lts.system.environment import fitness_warnings
+    from lts.system.text import magnitude
 
     about = study.evaluator.describe()
     typer.echo(
@@ -271,8 +271,8 @@ def _suffix(evaluator: Evaluator) -> str:
 def _compile(study: Study, evaluator: Evaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
     """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
     from lts.cli.deploy_front import deploy_front
-    from lts.deploy import Deployer
     from lts.errors import LtsError, MeasurementError
+    from lts.measure.deployment import Deployer
 
     try:
         deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())

@@ -21,8 +21,8 @@ SpaceArgument = Annotated[str, typer.Argument(help="Name of a search space, or a
 def list_spaces(output: FormatOption = Format.table) -> None:
     """The spaces that come with lts-engine."""
     from lts.cli.output import Results, emit
-    from lts.space import describe_space, load_space, space_names
-    from lts.text import magnitude
+    from lts.spaces.space import describe_space, load_space, space_names
+    from lts.system.text import magnitude
 
     rows = []
     for name in space_names():
@@ -37,7 +37,7 @@ def list_spaces(output: FormatOption = Format.table) -> None:
 def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
     """The fixed values, choices and rules of a space, and its exact size."""
     from lts.cli.output import Results, emit
-    from lts.space import load_space
+    from lts.spaces.space import load_space
 
     loaded = load_space(space)
     record: dict[str, Any] = {"size": str(loaded.size), **loaded.options}
@@ -60,8 +60,8 @@ def sample(
     from lts._core import decoder_params
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.space import load_space
-    from lts.text import runs
+    from lts.spaces.space import load_space
+    from lts.system.text import runs
 
     if method not in ("uniform", "choices"):
         raise UsageError(f"unknown method '{method}'; expected uniform or choices")
@@ -82,7 +82,7 @@ def check(
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.errors import InfeasibleError
-    from lts.space import load_space
+    from lts.spaces.space import load_space
 
     loaded = load_space(space)
     a = load_architecture(str(architecture))

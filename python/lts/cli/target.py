@@ -14,7 +14,7 @@ from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
-    from lts.target import Target
+    from lts.targets.target import Target
 
 app = typer.Typer(help="List, show, detect and calibrate targets.", no_args_is_help=True, rich_markup_mode=None)
 app.command("calibrate")(calibrate.command)
@@ -25,7 +25,7 @@ app.command("calibrate")(calibrate.command)
 def list_targets(output: FormatOption = Format.table) -> None:
     """The targets that come with lts-engine."""
     from lts.cli.output import Results, emit
-    from lts.target import load_target, target_names
+    from lts.targets.target import load_target, target_names
 
     targets = [load_target(name) for name in target_names()]
     columns = ("target", "triple", "cpu", "cores", "threads", "precision")
@@ -40,7 +40,7 @@ def show(
     output: FormatOption = Format.table,
 ) -> None:
     """Everything known of a target."""
-    from lts.target import load_target
+    from lts.targets.target import load_target
 
     _show(load_target(target), output)
 
@@ -73,7 +73,7 @@ def detect(
 ) -> None:
     """Write the profile of this machine as TOML."""
     from lts.errors import UsageError
-    from lts.target import detect as detect_target
+    from lts.targets.target import detect_target
 
     if output is not None:
         _show(detect_target(), output)
@@ -100,11 +100,10 @@ def bundle(
     output: FormatOption = Format.table,
 ) -> None:
     """Make the folder that a device needs to run compiled models: lts-runner and TVM's runtime, less than 8 MB."""
-    from lts.bundle import bundle as make_bundle
-    from lts.bundle import write_bundle
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.target import load_target
+    from lts.jobs.bundle import make_bundle, write_bundle
+    from lts.targets.target import load_target
 
     known = load_target(target)
     if known.kind != "cpu":

@@ -18,7 +18,7 @@ from lts.cli.live import Display
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
-    from lts.validation import Experiment, Progress
+    from lts.proxies.validation import Experiment, Progress
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 _SHARES = (1.0, 0.5)
@@ -56,16 +56,16 @@ def validate(
     seconds, most = duration(budget), _size(max_params)
     if not (math.isfinite(lr) and lr > 0):
         raise UsageError(f"--lr is {lr}; it must be above 0")
-    from lts.space import load_space
+    from lts.spaces.space import load_space
 
     known = load_space(space)
     content = _read(text)
     # Before PyTorch is loaded: threads that spin while they wait take ten times as long when other programs run.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from lts.machine import allowed_cpus, cores
-    from lts.stratified import LEAST_MODELS
-    from lts.training import Recipe
-    from lts.validation import Experiment
+    from lts.networks.training import Recipe
+    from lts.proxies.stratified import LEAST_MODELS
+    from lts.proxies.validation import Experiment
+    from lts.system.machine import allowed_cpus, cores
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
     _tell(f"choosing {models} models of {known.name}")
@@ -139,7 +139,7 @@ def _read(path: Path) -> bytes:
 
 def _announce(experiment: Experiment, name: str, asked: int) -> None:
     from lts._core import decoder_params
-    from lts.text import grouped, plural
+    from lts.system.text import grouped, plural
 
     sizes = [decoder_params(a) for a in experiment.architectures]
     if len(sizes) < asked:
@@ -158,9 +158,9 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
     from lts._core import Architecture
     from lts.cli.output import emit
     from lts.cli.ranking import results, scored
-    from lts.proxies import PROXIES, rank
-    from lts.text import plural
-    from lts.zero_cost import Batch
+    from lts.proxies.ranking import PROXIES, rank
+    from lts.proxies.zero_cost import Batch
+    from lts.system.text import plural
 
     architectures = [Architecture.from_dict(record["architecture"]) for record in complete]
     quality = [-record["valid_loss"] for record in complete]
@@ -188,12 +188,12 @@ class _Live(Display):
         if progress.record is not None:
             self._say(self._line(progress, progress.record))
         elif self.live is not None:
-            from lts.text import duration as spelled
+            from lts.system.text import spelled_duration
 
             loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
             self.live.update(
                 f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
-                f"time left {spelled(max(0.0, progress.left))}",
+                f"time left {spelled_duration(max(0.0, progress.left))}",
                 refresh=True,
             )
 
@@ -204,7 +204,7 @@ class _Live(Display):
             _tell(line)
 
     def _say_plan(self, progress: Progress) -> None:
-        from lts.text import plural
+        from lts.system.text import plural
 
         plan = self._experiment.plan
         assert plan is not None
@@ -216,11 +216,10 @@ class _Live(Display):
 
     @staticmethod
     def _line(progress: Progress, record: Any) -> str:
-        from lts.text import duration as spelled
-        from lts.text import grouped
+        from lts.system.text import grouped, spelled_duration
 
         outcome = f"failed: {record['error']}"
         if record["state"] == "complete":
-            outcome = f"validation loss {record['valid_loss']:.4f} nats per byte  {spelled(record['seconds'])}"
+            outcome = f"validation loss {record['valid_loss']:.4f} nats per byte  {spelled_duration(record['seconds'])}"
         size = grouped(record["decoder_params"])
         return f"[{progress.n}/{progress.models}] decoder_params {size}  {outcome}"

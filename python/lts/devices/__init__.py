@@ -1,1 +1,1 @@
-"""The built-in devices, one per module; `lts.device` says what a device is and opens them."""
+"""The built-in devices, one per module; `lts.devices.device` says what a device is and opens them."""

@@ -13,13 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lts import machine
-from lts.device import MANIFEST, Job, JobResult, RunnerJob, Runs
+from lts.devices.device import MANIFEST, Job, JobResult, RunnerJob, Runs
 from lts.devices.local import LocalDevice, runner_job
 from lts.devices.qemu import Emulator, architecture, emulated_processors, find_emulator, runner_environment
 from lts.errors import UsageError
-from lts.target import Target
-from lts.workdir import WorkDirectory
+from lts.system import machine
+from lts.system.workdir import WorkDirectory
+from lts.targets.target import Target
 
 # Of the runner's results, what an emulator changes beyond all meaning.
 _MEANINGLESS = ("samples_ns", "wall_ns", "peak_memory_mib")
@@ -58,7 +58,7 @@ class EmulatedDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> EmulatedDevice:
-        """For `lts.device.device`."""
+        """For `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:

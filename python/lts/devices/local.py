@@ -11,12 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts import machine
-from lts.device import Job, JobResult, RunnerJob, Runs
-from lts.environment import environment
+from lts.devices.device import Job, JobResult, RunnerJob, Runs
 from lts.errors import MeasurementError, UsageError
-from lts.target import Target
-from lts.worker_process import Ended, WorkerError, WorkerProcess
+from lts.jobs.worker_process import Ended, WorkerError, WorkerProcess
+from lts.system import machine
+from lts.system.environment import fingerprint
+from lts.targets.target import Target
 
 # How many times in a row a server of workers may fail before jobs get an interpreter each.
 _MAX_FAILURES = 2
@@ -59,7 +59,7 @@ class LocalDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:
-        """For `lts.device.device`."""
+        """For `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
@@ -84,9 +84,9 @@ class LocalDevice:
             When worker processes cannot be started at all, or the runner cannot be built here.
         """
         if isinstance(job, RunnerJob):
-            from lts.bundle import bundle
+            from lts.jobs.bundle import make_bundle
 
-            job = runner_job(job, [str(bundle(machine.triple()) / "lts-runner"), "--once"], timeout)
+            job = runner_job(job, [str(make_bundle(machine.triple()) / "lts-runner"), "--once"], timeout)
         closed = self._closed
         with self._lock:
             if self._closed != closed:  # while this job waited for the one before
@@ -106,7 +106,7 @@ class LocalDevice:
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of this machine."""
-        return environment(threads)
+        return fingerprint(threads)
 
     def close(self) -> None:
         """End the server, and the jobs of other threads, which run or wait. The next job would start another."""
@@ -199,7 +199,7 @@ def runner_job(
     `model` and `files` are paths where the runner runs, when that is elsewhere.
     """
     arguments = {"command": list(command), "request": job.request(model, files), "timeout": timeout}
-    return Job("lts.runner_process:run", arguments, threads=job.threads)
+    return Job("lts.jobs.runner_process:run", arguments, threads=job.threads)
 
 
 def _cause(ended: Ended) -> str:

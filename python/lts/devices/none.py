@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from lts.device import Job, JobResult, RunnerJob, Runs
-from lts.environment import environment
+from lts.devices.device import Job, JobResult, RunnerJob, Runs
 from lts.errors import MeasurementError
-from lts.target import Target
+from lts.system.environment import fingerprint
+from lts.targets.target import Target
 
 
 class NoDevice:
-    """Stands where a device would: an evaluator that finds it estimates, see `lts.estimate`."""
+    """Stands where a device would: an evaluator that finds it estimates, see `lts.targets.estimate.costs`."""
 
     runs: tuple[Runs, ...] = ()
     costs: tuple[str, ...] = ()
@@ -19,7 +19,7 @@ class NoDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> NoDevice:
-        """For `lts.device.device`."""
+        """For `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
@@ -31,7 +31,7 @@ class NoDevice:
 
     def environment(self, threads: int) -> dict[str, Any]:
         """That of this machine, which makes the estimates: their values depend on the software only."""
-        return {"lts": environment(threads)["lts"], "threads": threads}
+        return {"lts": fingerprint(threads)["lts"], "threads": threads}
 
     def close(self) -> None:
         """Nothing is held."""

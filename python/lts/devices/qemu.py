@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lts import machine
-from lts.bundle import RUNNER, bundle, data_folder
 from lts.errors import MeasurementError
-from lts.toolchain import cxx
+from lts.jobs.bundle import RUNNER, data_folder, make_bundle
+from lts.jobs.toolchain import cxx
+from lts.system import machine
 
 # Processors whose system calls the plugin knows: how a triple begins, and what qemu calls them.
 _QEMU = {
@@ -132,7 +132,7 @@ def find_emulator(triple: str, cpu: str) -> Emulator:
         cpu=cpu if cpu in _cpus(program) else _ANY_CPU,
         sysroot=sysroot,
         plugin=plugin(version),
-        runner=bundle(triple) / RUNNER,
+        runner=make_bundle(triple) / RUNNER,
     )
 
 

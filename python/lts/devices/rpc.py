@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
-from lts import machine
-from lts.device import Job, JobResult, RunnerJob, Runs
+from lts.devices.device import Job, JobResult, RunnerJob, Runs
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
-from lts.target import Target
+from lts.system import machine
+from lts.targets.target import Target
 
 _URI = re.compile(r"rpc://(?P<host>\[[0-9a-fA-F:]+\]|[^/:?#\[\]]+):(?P<port>\d{1,5})/(?P<key>[\w.-]+)")
 _PRELOAD = ("numpy", "tvm")
@@ -82,7 +82,7 @@ class RpcDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> RpcDevice:
-        """For `lts.device.device`. Raises `UsageError` for a URI of another form."""
+        """For `lts.devices.device.open_device`. Raises `UsageError` for a URI of another form."""
         match = _URI.fullmatch(uri)
         if match is None or not 0 < int(match["port"]) < 65536:
             raise UsageError(f"device '{uri}' is not of the form rpc://TRACKER:PORT/KEY, as in rpc://127.0.0.1:9190/pi")

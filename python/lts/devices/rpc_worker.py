@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts.device import MANIFEST
+from lts.devices.device import MANIFEST
 from lts.errors import MeasurementError
 
 # As lts.backends.timing: samples that a slow model has at least, and seconds after which it has no more.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from lts._core import Architecture
+from lts.measure.trial import Trial
 from lts.report.contents import Contents
-from lts.text import number, runs, unit
-from lts.trial import Trial
+from lts.system.text import number, runs, unit
 
 Figure = dict[str, Any]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lts._core import SearchSpace
 from lts.errors import UsageError
-from lts.front import StoredStudy, hypervolume_history, read_study
-from lts.text import unit
-from lts.trial import Trial
+from lts.measure.trial import Trial
+from lts.study.front import StoredStudy, hypervolume_history, read_study
+from lts.system.text import unit
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -11,7 +11,7 @@ from statistics import median
 from lts.report import charts, deployment, prediction, sections
 from lts.report.contents import Contents
 from lts.report.sections import escaped
-from lts.text import number
+from lts.system.text import number
 
 # Nothing is fetched, whatever the page contains; images are the files that the charts can be saved as.
 _POLICY = (

@@ -9,7 +9,7 @@ import numpy as np
 from lts.report import charts
 from lts.report.contents import Contents
 from lts.report.sections import escaped, simple_table
-from lts.text import plural
+from lts.system.text import plural
 
 Place = Callable[[str, charts.Figure, str], str]
 

@@ -18,7 +18,7 @@ from lts.report.ranking_charts import (
     score_chart,
 )
 from lts.report.sections import escaped, table
-from lts.text import number, time_each
+from lts.system.text import number, time_each
 
 __all__ = ["Comparison", "require_plotly", "write_ranking"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from lts._core import Architecture, Objective, nondominated
-from lts.proxies import Agreement, Ranking
+from lts.proxies.ranking import Agreement, Ranking
 from lts.report.charts import Figure, axis, layout, plain, titled, wrapped
-from lts.text import number
+from lts.system.text import number
 
 _MOST_POINTS = 2000
 # Shares of the best, told apart without color too.

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from lts.measure.trial import Trial
 from lts.report.charts import dimensions
 from lts.report.contents import Contents
-from lts.text import duration, flattened, listed, magnitude, number, plural, unit
-from lts.trial import Trial
+from lts.system.text import flattened, listed, magnitude, number, plural, spelled_duration, unit
 
 _MEANINGS = {
     "exact": "counted from the architecture",
@@ -111,7 +111,7 @@ def summary(contents: Contents) -> str:
             (
                 "time span",
                 f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC, "
-                f"{duration((last - first).total_seconds())} from the first finished trial to the last",
+                f"{spelled_duration((last - first).total_seconds())} from the first finished trial to the last",
             )
         )
     if versions := sorted({trial.lts_version for trial in contents.trials if trial.lts_version}):
@@ -189,14 +189,14 @@ def seconds(contents: Contents) -> str:
     if total <= 0:
         return ""
     rows = [
-        f'<td>{escaped(name)}</td><td class="n">{duration(sum(times))}</td><td class="n">{sum(times) / total:.1%}</td>'
-        f'<td class="n">{duration(median(times))}</td>'
+        f'<td>{escaped(name)}</td><td class="n">{spelled_duration(sum(times))}</td>'
+        f'<td class="n">{sum(times) / total:.1%}</td><td class="n">{spelled_duration(median(times))}</td>'
         f'<td class="bar"><span style="width:{100 * sum(times) / total:.1f}%"></span></td>'
         for name, times in phases
     ]
     phases_table = table(["phase", "total", "share", "median trial", ""], rows, right=(1, 2, 3))
     trials = plural(len(contents.complete) + len(contents.failed), "finished trial")
-    return f"<h2>Where the time went</h2><p>{duration(total)} in {trials}, measured.</p>{phases_table}"
+    return f"<h2>Where the time went</h2><p>{spelled_duration(total)} in {trials}, measured.</p>{phases_table}"
 
 
 def troubles(contents: Contents) -> str:

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends import Backend, BuildError, Workload
+from lts.backends.backend import Backend, BuildError, Workload
 from lts.devices.local import LocalDevice
-from lts.target import Target, detect
+from lts.targets.target import Target, detect_target
 
 # Nothing here takes a second; on a busy machine much takes many.
 _TIMEOUT = 60.0
@@ -28,7 +28,7 @@ class BackendSuite:
 
     def target(self) -> Target:
         """A target that it compiles for and that this machine can run."""
-        return detect()
+        return detect_target()
 
     def run(self, model: Path, phase: str = "prefill", vocab_size: int = 512) -> Any:
         """The result of building a model and running it in a worker process."""
@@ -49,7 +49,7 @@ class BackendSuite:
     def test_it_runs_every_family_and_computes_what_onnx_says(self) -> None:
         from lts._core import SearchSpace, families
         from lts.export import onnx_model
-        from lts.space import load_space, space_names
+        from lts.spaces.space import load_space, space_names
 
         tiny = [load_space(name) for name in space_names() if name.endswith("-tiny")]
         there = {space.options["family"] for space in tiny}

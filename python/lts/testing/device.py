@@ -6,10 +6,10 @@ import json
 import signal
 from typing import Any
 
-from lts.device import Device, Job
-from lts.environment import environment_hash
+from lts.devices.device import Device, Job
 from lts.errors import UsageError
-from lts.target import Target, detect
+from lts.system.environment import environment_hash
+from lts.targets.target import Target, detect_target
 
 # Nothing here takes a second; on a busy machine much takes many.
 _TIMEOUT = 60.0
@@ -29,7 +29,7 @@ class DeviceSuite:
 
     def target(self) -> Target:
         """A target that the device runs."""
-        return detect()
+        return detect_target()
 
     def setup_method(self) -> None:
         self.device = self.make_device()

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends import Workload
-from lts.device import MANIFEST, Device, JobResult, RunnerJob
-from lts.environment import environment_hash
+from lts.backends.backend import Workload
+from lts.backends.reference import Reference
+from lts.devices.device import MANIFEST, Device, JobResult, RunnerJob
 from lts.errors import UsageError
-from lts.reference import Reference
-from lts.target import Target, detect
-from lts.toolchain import cxx
+from lts.jobs.toolchain import cxx
+from lts.system.environment import environment_hash
+from lts.targets.target import Target, detect_target
 
 # A model runs in milliseconds; an emulator, a network or a busy machine takes its time.
 _TIMEOUT = 120.0
@@ -46,7 +46,7 @@ class RunnerDeviceSuite:
 
     def target(self) -> Target:
         """A target that the device runs."""
-        return detect()
+        return detect_target()
 
     def setup_method(self) -> None:
         self.device = self.make_device()
@@ -199,15 +199,15 @@ class RunnerDeviceSuite:
 @functools.cache
 def _compiled(target: Target, phase: str) -> RunnerJob:
     """A model of the space gpt2-tiny, compiled for the target, that lasts until this process ends."""
-    from lts.backends import backend
-    from lts.measure import export_pooled
-    from lts.space import load_space
+    from lts.backends.backend import load_backend
+    from lts.measure.measured import export_pooled
+    from lts.spaces.space import load_space
 
     folder = _folder()
     (architecture,) = load_space("gpt2-tiny").sample(1, 7)
     workload = Workload.of(architecture, phase, _N_PROMPT)
     model = export_pooled(architecture, phase, folder)
-    compiler, reference = backend("tvm"), Reference()
+    compiler, reference = load_backend("tvm"), Reference()
     try:
         built = compiler.build(model, target, workload, _TIMEOUT)
         job = compiler.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=3)

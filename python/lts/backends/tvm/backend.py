@@ -13,14 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from lts import machine
-from lts.backends import BuildError, Workload
-from lts.bundle import data_folder
-from lts.device import MANIFEST, Job, RunnerJob, Runs
+from lts.backends.backend import BuildError, Workload
+from lts.devices.device import MANIFEST, Job, RunnerJob, Runs
 from lts.devices.local import LocalDevice, runs_here
 from lts.errors import UsageError
-from lts.target import Target
-from lts.toolchain import cxx
+from lts.jobs.bundle import data_folder
+from lts.jobs.toolchain import cxx
+from lts.system import machine
+from lts.targets.target import Target
 
 _PRELOAD = ("numpy", "onnx", "tvm")
 

@@ -15,10 +15,10 @@ from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
 from lts.backends.tvm.rewrite import rewrite
 from lts.backends.tvm.schedule import schedule_module
 from lts.backends.tvm.tiles import tiles_of
-from lts.device import MANIFEST
+from lts.devices.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
-from lts.target import Target
-from lts.toolchain import cxx
+from lts.jobs.toolchain import cxx
+from lts.targets.target import Target
 
 SCHEMA = 1
 LIBRARY = "model.so"
@@ -48,7 +48,7 @@ def build(
     directory
         Where to write the library, the inputs and the manifest; made if absent.
     target
-        The fields of an `lts.target.Target`.
+        The fields of an `lts.targets.target.Target`.
     phase
         ``prefill`` or ``decode``; goes into the manifest.
     dims

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lts.errors import UsageError
-from lts.target import Target
+from lts.targets.target import Target
 
 # Levels of x86-64 from the highest, with the features (as Linux calls them) that make one.
 _X86_LEVELS = {

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lts import machine
 from lts.backends.tvm.products import RULE
 from lts.backends.tvm.schedule import is_unscheduled, narrow, schedule_function
 from lts.backends.tvm.tiles import Tiles
 from lts.errors import UsageError
+from lts.system import machine
 
 # Fewer trials than this find nothing.
 _LEAST_TRIALS = 16

@@ -1,0 +1,57 @@
+"""What a compiled model must compute: the outputs of ONNX Runtime on this machine, for the same weights and inputs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from lts.backends.backend import BuildError, Workload
+from lts.backends.onnxruntime import PRELOAD
+from lts.devices.device import Job, RunnerJob
+from lts.devices.local import LocalDevice
+
+# Of the output's largest value. Compilers reorder sums and approximate functions, which makes errors of some 1e-6.
+TOLERANCE = 1e-4
+_TIMEOUT = 120.0
+
+
+def difference(error: float) -> str:
+    """What is wrong with an output that differs by more than the tolerance; `error` relative to the largest value."""
+    return f"the output differs from ONNX Runtime's by {error:.2g} of its largest value"
+
+
+class Reference:
+    """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with."""
+
+    def __init__(self, tolerance: float = TOLERANCE) -> None:
+        self.tolerance = tolerance
+        self._device = LocalDevice()
+
+    def write(self, model: Path, workload: Workload) -> Path:
+        """The file with the first output, float32, beside the model.
+
+        Raises
+        ------
+        BuildError
+            When ONNX Runtime does not run the model.
+        """
+        handle, name = tempfile.mkstemp(prefix="expected-", suffix=".f32", dir=model.parent)
+        os.close(handle)
+        arguments = {"model": str(model), **asdict(workload), "file": name}
+        result = self._device.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
+        if result.error is not None:
+            Path(name).unlink(missing_ok=True)
+            raise BuildError(f"ONNX Runtime gives no outputs to compare with: {result.error}")
+        return Path(name)
+
+    def attach(self, job: RunnerJob, expected: Path) -> RunnerJob:
+        """The job, comparing its first output with what `write` has written."""
+        options: Mapping[str, object] = {**job.options, "expected": {"file": "expected", "tolerance": self.tolerance}}
+        return replace(job, options=options, files={**job.files, "expected": expected})
+
+    def close(self) -> None:
+        """End the worker process. Harmless when repeated."""
+        self._device.close()

@@ -1,0 +1,198 @@
+"""Compiled models on a device that is reached over ssh: copies lts-runner and the models, and runs them."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts.devices.device import JobResult, RunnerJob
+from lts.devices.ssh.connection import Connection, Left
+from lts.devices.ssh.remote_files import RemoteFiles
+from lts.devices.ssh.session import Session, last_line
+from lts.errors import MeasurementError
+from lts.system import machine
+
+_START_TIMEOUT = 60.0
+# lts-runner keeps to the timeout itself; what does not answer for this much longer hangs.
+_GRACE = 10.0
+_BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4, "bool": 1}
+
+# Folder of the job, lts-runner. Its input stays open as long as somebody waits for the answer.
+_RUN = """
+echo "$$"
+"$2"
+code=$?
+rm -rf "$1"
+exit $code
+"""
+# What `lts.system.machine.pick_cpus` reads, as lines of a path and a value, after the processors that we may use.
+_PROCESSORS = """
+sed -n "s/^Cpus_allowed_list://p" /proc/self/status
+cd /sys/devices/system/cpu
+grep -H "" cpu[0-9]*/topology/core_id cpu[0-9]*/topology/physical_package_id cpu[0-9]*/cpu_capacity \
+    cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose files are on the device: its folder there, and the request for lts-runner."""
+
+    folder: str
+    request: Mapping[str, Any]
+
+
+class RemoteRunner:
+    """lts-runner on a device.
+
+    Parameters
+    ----------
+    connection, files
+        To the device, and what is copied over it.
+
+    Raises
+    ------
+    MeasurementError
+        When there is no lts-runner for the device, or it does not run there.
+    """
+
+    def __init__(self, connection: Connection, files: RemoteFiles) -> None:
+        from lts.jobs.bundle import make_bundle
+
+        self._connection = connection
+        self._files = files
+        there = connection.machine
+        if (there.system, there.library) != ("Linux", "gnu"):
+            what = "C library musl" if there.system == "Linux" else f"system {there.system}"
+            raise MeasurementError(f"{connection.address} has the {what}; lts-runner needs Linux with glibc")
+        folder = make_bundle(there.triple)
+        entries: dict[str, Path | bytes] = {path.name: path for path in folder.iterdir() if path.is_file()}
+        self._content = files.folder("runner", entries)
+        result = self.run(Prepared("", {"environment": True}), _START_TIMEOUT)
+        if result.error is not None:
+            raise MeasurementError(f"lts-runner does not run on {connection.address}: {result.error}")
+        self.environment: dict[str, Any] = result.value
+        """The fingerprint of the device."""
+        self._processors = connection.call(_PROCESSORS).output
+
+    def prepare(self, job: RunnerJob) -> Prepared | None:
+        """Copy what is not there yet. None when something else has gone from the device.
+
+        Raises
+        ------
+        MeasurementError
+            When the device has no space left for it.
+        """
+        ends = _ends(job.model / "model.json")
+        entries: dict[str, Path | bytes] = {".": job.model}
+        content: dict[str, str] = {}
+        for name, path in job.files.items():
+            if name in ends:
+                content[name] = self._files.file(path, ends[name])
+            else:
+                entries[f"files/{name}"] = path
+        folder = self._files.job(entries, {}, [self._content, *content.values()])
+        if folder is None:
+            return None
+        paths = {name: self._files.path(kept) for name, kept in content.items()}
+        paths |= {name: f"{folder}/files/{name}" for name in job.files if name not in content}
+        request = {"cpus": _pick(job.threads, self._processors), **job.request(f"{folder}/model.json", paths)}
+        return Prepared(folder, request)
+
+    def run(self, job: Prepared, timeout: float) -> JobResult:
+        """Run a job that was prepared.
+
+        Raises
+        ------
+        ConnectionLost
+            When the connection ends before the job.
+        """
+        session = self._connection.start(_RUN, job.folder, f"{self._files.path(self._content)}/lts-runner")
+        process = ""
+        try:
+            limit = {"timeout": timeout} if "run" in job.request else {}
+            session.send([json.dumps({**job.request, **limit}).encode() + b"\n"], close=False)
+            deadline = time.monotonic() + timeout + _GRACE
+            if self._connection.begin(session, _START_TIMEOUT) is None:
+                process = (session.line(_START_TIMEOUT) or b"").decode().strip()
+            answer = _answer(session, deadline) if process else None
+            if answer is not None:
+                session.close()
+                return JobResult(value=answer.get("value"), error=answer.get("error"))
+            hangs = session.line(0.0) is None
+            session.close(0.0 if hangs else 2.0)
+        except BaseException:
+            session.kill()  # which closes the input there, so that lts-runner kills the model and ends
+            raise
+        left = Left(process, job.folder, job.folder) if process and job.folder else None
+        if session.code == 255 or not self._connection.alive:
+            raise self._connection.lost(session.said, left, begun=bool(process))
+        if hangs:
+            if left is not None:
+                self._connection.end(left)
+            return JobResult(error=f"no result within {timeout:.3g} s")
+        return JobResult(error=_cause(session))
+
+
+def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
+    """The answer of lts-runner among what it prints; None when it ends, or the time is over."""
+    while line := session.line(max(0.0, deadline - time.monotonic())):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.keys() & {"value", "error"}:
+            return found
+    return None
+
+
+def _cause(session: Session) -> str:
+    """Why lts-runner has ended without an answer."""
+    said = last_line(session.said)
+    code = session.code or 0
+    if 128 < code < 255:
+        try:
+            name = signal.Signals(code - 128).name
+        except ValueError:
+            name = "unknown"
+        return f"killed by signal {code - 128} ({name})" + (f"; its last words: {said}" if said else "")
+    if code in (126, 127):
+        return said or "it cannot be executed"
+    return f"it ended with code {code} and no result" + (f"; its last words: {said}" if said else "")
+
+
+def _pick(n: int, text: str) -> list[int]:
+    """The processors to pin `n` threads to: the same for every job."""
+    first, *lines = text.splitlines() or [""]
+    cpus: list[int] = []
+    for part in filter(None, first.strip().split(",")):
+        low, _, high = part.partition("-")
+        cpus += range(int(low), int(high or low) + 1)
+    with tempfile.TemporaryDirectory() as name:
+        for line in lines:
+            path, _, value = line.partition(":")
+            file = Path(name) / "sys/devices/system/cpu" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(value, encoding="ascii")
+        return machine.pick_cpus(n, cpus, root=Path(name))
+
+
+def _ends(manifest: Path) -> dict[str, int | None]:
+    """Where what a model uses of every file that holds its weights ends, in bytes; None when that is unknown."""
+    ends: dict[str, int | None] = {}
+    for tensor in json.loads(manifest.read_text(encoding="utf-8")).get("weights", ()):
+        size = _BYTES.get(tensor["dtype"])
+        known = ends.get(tensor["file"], 0)
+        if size is None or known is None:
+            ends[tensor["file"]] = None
+        else:
+            ends[tensor["file"]] = max(known, tensor["offset"] + size * math.prod(tensor["shape"]))
+    return ends

@@ -1,0 +1,266 @@
+"""A machine that is reached over ssh, and needs nothing but a shell: lts-runner and models are copied to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from lts.devices.device import Job, JobResult, RunnerJob, Runs
+from lts.devices.ssh.address import FORM, Address, parse
+from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
+from lts.devices.ssh.remote_files import Hashes, RemoteFiles
+from lts.devices.ssh.remote_python import RemotePython
+from lts.devices.ssh.remote_runner import RemoteRunner
+from lts.errors import MeasurementError, UsageError
+from lts.system import machine
+from lts.system.environment import fingerprint
+from lts.targets.target import Target
+
+# Reconnecting begins after a second, then waits twice as long each time, up to this.
+_LONGEST_PAUSE = 10.0
+# How often a job is begun again whose files did not get there.
+_ATTEMPTS = 3
+
+T = TypeVar("T")
+
+
+class _ClosedError(MeasurementError):
+    """Somebody has closed the device meanwhile."""
+
+
+class SshDevice:
+    """A machine with an ssh server, Linux and glibc; see ``docs/devices.md`` for what is copied there.
+
+    Compiled models are run by lts-runner. Jobs in Python are run by an interpreter there, which needs Python 3.11 with
+    NumPy and ONNX Runtime. The connection is made when it is first needed, and made again when it was lost.
+
+    Parameters
+    ----------
+    host
+        Name or address, or an alias in ``~/.ssh/config``.
+    user, port
+        As for the ssh client; by default what its configuration says.
+    python
+        Path of an interpreter on the device, for jobs in Python.
+    reconnect
+        Seconds for which a lost connection is tried to be made again.
+
+    Raises
+    ------
+    UsageError
+        For an argument that is wrong.
+    """
+
+    costs = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
+    parallel = 1
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        user: str | None = None,
+        port: int | None = None,
+        python: str | None = None,
+        reconnect: float = 60.0,
+    ) -> None:
+        self.address = Address(host, user, port)
+        self.runs: tuple[Runs, ...] = ("runner",) if python is None else ("python", "runner")
+        self._python = python
+        self._reconnect = reconnect
+        self._hashes = Hashes()
+        self._connection: Connection | None = None
+        self._connected_before = False
+        self._files: RemoteFiles | None = None
+        self._agent: RemotePython | None = None
+        self._runner: RemoteRunner | None = None
+        self._environment: dict[str, Any] | None = None
+        self._left: list[Left] = []
+        self._copied = 0
+        self._lock = threading.RLock()
+        self._closed = 0  # how many times; what began before the last one shall not connect again
+        self._begun = 0
+
+    @classmethod
+    def from_uri(cls, uri: str) -> SshDevice:
+        """For `lts.devices.device.open_device`: ``ssh://[USER@]HOST[:PORT][?python=PATH]``."""
+        address, python = parse(uri)
+        return cls(address.host, user=address.user, port=address.port, python=python)
+
+    @property
+    def copied(self) -> int:
+        """Bytes that were copied to the device to be kept there."""
+        return self._copied + (self._files.copied if self._files is not None else 0)
+
+    def check(self, target: Target) -> None:
+        """Raise `UsageError` when a model for that target cannot run there.
+
+        Raises
+        ------
+        MeasurementError
+            When the device cannot be reached.
+        """
+        with self._lock:
+            self._begun = self._closed
+            known = (self._connection or self._connected()).machine
+        if target.kind != "cpu" or not machine.same_architecture(target.triple, known.triple):
+            raise UsageError(
+                f"target '{target.name}' is for {target.kind} {target.triple}; {self.address} is a "
+                f"{known.triple} processor"
+            )
+        if target.threads > known.processors:
+            raise UsageError(
+                f"target '{target.name}' wants {target.threads} threads; {self.address} has {known.processors} "
+                "processors"
+            )
+
+    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+        """Run a job for at most `timeout` seconds, copying not counted. Whatever it does to itself is an error in the
+        result, and so is a connection that breaks meanwhile.
+
+        Raises
+        ------
+        MeasurementError
+            When the device cannot be reached, or cannot run any job.
+        """
+        if isinstance(job, Job) and self._python is None:
+            raise MeasurementError(f"{self.address} runs no jobs in Python; name an interpreter there: {FORM}")
+        closed = self._closed
+        with self._lock:
+            self._begun = closed
+            start = time.monotonic()
+            try:
+                there = self._runner_there if isinstance(job, RunnerJob) else self._agent_there
+                result = self._run(there, job, timeout)
+            except _ClosedError:
+                result = JobResult(error="the device was closed")
+            return replace(result, seconds=time.monotonic() - start)
+
+    def environment(self, threads: int) -> dict[str, Any]:
+        """The fingerprint of the device: what the interpreter there says, or lts-runner where there is none."""
+        with self._lock:
+            self._begun = self._closed
+            if self._environment is None:
+                self._prepared(self._agent_there if self._python is not None else self._runner_there)
+            found = dict(self._environment or {})
+        port = f":{self.address.port}" if self.address.port else ""
+        return {
+            **found,
+            "lts": fingerprint()["lts"],
+            "device": f"ssh://{self.address.host}{port}",
+            "threads": threads,
+        }
+
+    def close(self) -> None:
+        """End the connection, and the jobs of other threads, which run or wait. The next job would connect again."""
+        self._closed += 1
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        agent, connection = self._agent, self._connection
+        self._agent, self._connection = None, None
+        try:
+            if agent is not None:
+                agent.close()
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def __enter__(self) -> SshDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, there: Callable[[Connection, RemoteFiles], Any], job: Job | RunnerJob, timeout: float) -> JobResult:
+        """Run a job by what `there` gives: the agent, or lts-runner."""
+
+        def prepare(connection: Connection, files: RemoteFiles) -> tuple[Any, Any]:
+            runner = there(connection, files)
+            return runner, runner.prepare(job)
+
+        why = "somebody removes what is copied there"
+        for _ in range(_ATTEMPTS):
+            runner, prepared = self._prepared(prepare)
+            if prepared is None:
+                self._runner = self._agent = None
+                continue
+            try:
+                result: JobResult = runner.run(prepared, timeout)
+                return result
+            except ConnectionLost as lost:
+                self._lost(lost)
+                if lost.begun:
+                    return JobResult(error=f"the connection to {self.address} was lost: {lost}")
+                why = str(lost)
+        raise MeasurementError(f"no job has begun on {self.address} in {_ATTEMPTS} attempts: {why}")
+
+    def _runner_there(self, connection: Connection, files: RemoteFiles) -> RemoteRunner:
+        if self._runner is None:
+            self._runner = RemoteRunner(connection, files)
+            if self._python is None:
+                self._environment = self._runner.environment
+        return self._runner
+
+    def _agent_there(self, connection: Connection, files: RemoteFiles) -> RemotePython:
+        assert self._python is not None
+        if self._agent is None or not self._agent.alive:
+            self._agent = RemotePython(connection, files, self._python)
+            self._environment = self._agent.environment
+        return self._agent
+
+    def _connected(self) -> Connection:
+        """The connection, made again when it was lost."""
+        if self._connection is not None and self._connection.alive:
+            return self._connection
+        self._disconnect()
+        deadline = time.monotonic() + self._reconnect
+        pause = 1.0
+        while True:
+            if self._closed != self._begun:
+                raise _ClosedError(f"{self.address} was closed")
+            try:
+                connection = Connection(self.address)
+                break
+            except RefusedError:
+                raise
+            except MeasurementError as error:
+                if not self._connected_before:
+                    raise
+                if time.monotonic() + pause > deadline:
+                    raise MeasurementError(f"{error}; tried again for {self._reconnect:.3g} s") from None
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._copied = self.copied
+        self._connection = connection
+        self._connected_before = True
+        self._files = RemoteFiles(connection, self._hashes)
+        self._runner = None
+        self._environment = None
+        try:
+            while self._left:
+                connection.end(self._left[-1])
+                self._left.pop()
+        except ConnectionLost as lost:
+            raise MeasurementError(f"the connection to {self.address} breaks as soon as it stands: {lost}") from None
+        return connection
+
+    def _lost(self, lost: ConnectionLost) -> None:
+        """Give a connection up, and remember what it may have left."""
+        if lost.left is not None:
+            self._left.append(lost.left)
+        self._disconnect()
+
+    def _prepared(self, prepare: Callable[[Connection, RemoteFiles], T]) -> T:
+        """What a function that copies to the device gives, which is called again when the connection breaks."""
+        for _ in range(_ATTEMPTS):
+            connection = self._connected()
+            assert self._files is not None
+            try:
+                return prepare(connection, self._files)
+            except ConnectionLost as lost:
+                reason = str(lost)
+                self._lost(lost)
+        raise MeasurementError(f"the connection to {self.address} was lost {_ATTEMPTS} times in a row: {reason}")

@@ -1,0 +1,27 @@
+"""The compilers that build and link for a target: this machine's own, or a cross compiler as Debian names it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from lts.errors import MeasurementError
+from lts.system import machine
+
+
+def cxx(triple: str) -> str:
+    """The C++ compiler for a triple: ``$CXX`` or g++ for this machine, ``TRIPLE-g++`` for another.
+
+    Raises
+    ------
+    MeasurementError
+        When there is none, with the command that installs it.
+    """
+    local = machine.same_architecture(triple, machine.triple())
+    name = os.environ.get("CXX", "g++") if local else f"{triple}-g++"
+    if shutil.which(name) is None:
+        package = "g++" if local else f"g++-{triple.replace('_', '-')}"
+        raise MeasurementError(
+            f"no C++ compiler for {triple}: '{name}' is not there; on Debian: apt-get install {package}"
+        )
+    return name

@@ -1,0 +1,291 @@
+"""An architecture as files for a target: models in ONNX, compiled, and checked where that is possible."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lts._core import Architecture, family
+from lts.backends.backend import Backend, BuildError, Workload, load_backend
+from lts.backends.reference import Reference, difference
+from lts.devices.device import MANIFEST, Device, RunnerJob, open_device
+from lts.devices.local import runs_here
+from lts.errors import LtsError, UsageError
+from lts.export import export
+from lts.jobs.toolchain import cxx
+from lts.measure.measured import INSTRUCTIONS, OUTPUT_ERROR, provenance_of
+from lts.measure.trial import COMPILED, CORRECT, Provenance
+from lts.system import machine
+from lts.targets.target import Target
+
+_CHECK_REPEATS = 1
+_STOPPED = "stopped before the end"
+
+
+@dataclass
+class Deployment:
+    """What was written for an architecture and found out about it.
+
+    `files` are the folders of the compiled models, `values` what checking them gave: executed instructions, and
+    `output_error`, the largest difference from ONNX Runtime's output relative to its largest value. `checked` says
+    whether every model was run and right; `error` why one was not compiled, did not run, or was wrong.
+    """
+
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+    checked: bool = False
+    error: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """For the `deployed` of a trial."""
+        return self.error or (CORRECT if self.checked else COMPILED)
+
+
+def phases_of(architecture: Architecture, n_prompt: int) -> tuple[str, ...]:
+    """The models of an architecture: no decode step where its positions end with the prompt."""
+    limited = family(architecture.family).position != "relative"
+    return ("prefill",) if limited and architecture.n_positions <= n_prompt else ("prefill", "decode")
+
+
+def deploy(
+    architecture: Architecture,
+    folder: Path,
+    target: Target,
+    backend: Backend,
+    *,
+    device: Device | None = None,
+    reference: Reference | None = None,
+    n_prompt: int = 128,
+    timeout: float = 300.0,
+    formats: Iterable[str] = ("json",),
+    weights: bool = True,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> Deployment:
+    """Write an architecture with random weights, compile it for the target, and check the result on a device.
+
+    Parameters
+    ----------
+    architecture
+        What to deploy.
+    folder
+        Where; `lts.export.export` writes here, the compiled models go to ``TARGET/prefill`` and ``TARGET/decode``.
+    target, backend
+        What is compiled for, and by what.
+    device, reference
+        Where the compiled models are run and with what outputs they are compared; nothing is run without both.
+    n_prompt
+        Tokens of the prompt pass, tokens before the decode step: a compiled model has fixed sizes.
+    timeout
+        Seconds for all of it.
+    formats
+        What else to write, see `lts.export.export`.
+    seed
+        Of the random weights.
+    weights
+        Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
+        `lts-engine export` writes the same ones again.
+    stop
+        Asked before every step whether to give up.
+
+    Raises
+    ------
+    UsageError
+        For what cannot be written.
+    MeasurementError
+        When nothing can be compiled, or run on the device.
+    """
+    limited = family(architecture.family).position != "relative"
+    if limited and n_prompt > architecture.n_positions:
+        raise UsageError(f"n_prompt is {n_prompt}; the architecture has {architecture.n_positions} positions")
+    end = time.monotonic() + timeout
+    result = Deployment(folder)
+    formats = tuple(formats)
+    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
+    written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed)
+    try:
+        for phase in phases_of(architecture, n_prompt):
+            if stop():
+                result.error = _STOPPED
+                return result
+            workload = Workload.of(architecture, phase, n_prompt)
+            model = folder / f"{phase}.onnx"
+            try:
+                built = backend.build(model, target, workload, _left(end))
+                result.files.append(_placed(built, folder / target.name / phase))
+            except BuildError as error:
+                result.error = f"the {phase} model cannot be built: {error}"
+                return result
+            job = backend.job(
+                result.files[-1], workload, threads=target.threads, min_time=0.0, min_repeats=_CHECK_REPEATS
+            )
+            if device is not None and reference is not None and isinstance(job, RunnerJob):
+                result.error = _check(result, job, model, workload, device, reference, end, stop)
+                if result.error is not None:
+                    return result
+        result.checked = device is not None and reference is not None
+    finally:
+        if "onnx" not in formats:
+            for path in set(written) - before:  # what was there stays
+                if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
+                    path.unlink(missing_ok=True)
+    return result
+
+
+def _placed(built: Path, place: Path) -> Path:
+    """Move what a backend has built to its place, instead of what was there; it finds the weights from there."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place)
+        shutil.move(built, place)
+        place.chmod(0o755)  # a temporary folder is for its owner alone
+        manifest = place / MANIFEST
+        description = json.loads(manifest.read_text(encoding="utf-8"))
+        for weight in description["weights"]:
+            if not (place / weight["file"]).exists():
+                weight["file"] = f"../../{weight['file']}"
+        manifest.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(built, ignore_errors=True)
+        raise UsageError(f"cannot write {place}: {error.strerror or error}") from None
+    return place
+
+
+def _left(end: float) -> float:
+    return max(0.1, end - time.monotonic())
+
+
+def _check(
+    result: Deployment,
+    job: RunnerJob,
+    model: Path,
+    workload: Workload,
+    device: Device,
+    reference: Reference,
+    end: float,
+    stop: Callable[[], bool],
+) -> str | None:
+    """Run a compiled model and keep what that gives. Returns what is wrong with it."""
+    phase = workload.phase
+    if stop():
+        return _STOPPED
+    try:
+        expected = reference.write(model, workload)
+    except BuildError as error:
+        return f"{phase}: {error}"
+    try:
+        if stop():
+            return _STOPPED
+        ended = device.run(reference.attach(job, expected), _left(end))
+    finally:
+        expected.unlink(missing_ok=True)
+    if ended.error is not None:
+        return f"{phase}: {ended.error}"
+    kind = provenance_of(device)
+    differs_by = float(ended.value[OUTPUT_ERROR])
+    result.values[OUTPUT_ERROR] = max(differs_by, result.values.get(OUTPUT_ERROR, 0.0))
+    result.provenance[OUTPUT_ERROR] = kind
+    if "instructions" in ended.value:
+        result.values[INSTRUCTIONS[phase]] = ended.value["instructions"]
+        result.provenance[INSTRUCTIONS[phase]] = kind
+    return None if ended.value["correct"] else f"{phase}: {difference(differs_by)}"
+
+
+class Deployer:
+    """Deploys the architectures of a study: what is needed for it, opened once.
+
+    Parameters
+    ----------
+    target
+        What is compiled for.
+    device
+        Where the compiled models are checked, when it has lts-runner; otherwise this machine or the emulator do.
+    n_prompt
+        See `deploy`.
+    options
+        Of `lts.backends.tvm.backend.Tvm`.
+
+    Attributes
+    ----------
+    unchecked
+        The sentence that says why nothing is checked; None when it is.
+
+    Raises
+    ------
+    MeasurementError
+        When TVM is not installed, or nothing links for the target.
+    """
+
+    def __init__(self, target: Target, device: Device | None = None, *, n_prompt: int = 128, **options: Any) -> None:
+        self.target = target
+        self.n_prompt = n_prompt
+        self.unchecked: str | None = None
+        self.backend = load_backend("tvm", **options)
+        self.backend.check(target)
+        cxx(target.triple)
+        self._closed = threading.Event()
+        self._own: Device | None = None
+        self._device: Device | None = None
+        self._reference: Reference | None = None
+        try:
+            if device is None or "runner" not in device.runs:
+                device = self._own = self._open()
+            if device is not None:
+                device.check(target)
+                self._device, self._reference = device, Reference()
+        except LtsError as error:
+            self.unchecked = str(error)
+
+    def _open(self) -> Device | None:
+        """This machine, or the emulator; None where neither runs such models, and why in `unchecked`."""
+        if runs_here(self.target):
+            return open_device("local")
+        if self.target.kind != "cpu":
+            self.unchecked = f"target '{self.target.name}' is a {self.target.kind}, which no device runs yet"
+        elif self.target.threads > 1:
+            self.unchecked = f"the emulator runs one thread, the models have {self.target.threads}"
+        else:
+            return open_device("emulated")
+        return None
+
+    @property
+    def parallel(self) -> int:
+        """How many architectures may be deployed at the same time."""
+        return self._device.parallel if self._device is not None else len(machine.allowed_cpus())
+
+    @property
+    def where(self) -> str:
+        """Where the models are checked, for people."""
+        emulated = self._device is not None and provenance_of(self._device) == "emulated"
+        return "in the emulator" if emulated else "on the device"
+
+    def deploy(self, architecture: Architecture, folder: Path, **options: Any) -> Deployment:
+        """See the function `deploy`."""
+        return deploy(
+            architecture,
+            folder,
+            self.target,
+            self.backend,
+            device=self._device,
+            reference=self._reference,
+            n_prompt=self.n_prompt,
+            stop=self._closed.is_set,
+            **options,
+        )
+
+    def close(self) -> None:
+        """Release what was opened here; what is being deployed in other threads stops soon."""
+        self._closed.set()
+        for held in (self.backend, self._own, self._reference):
+            if held is not None:
+                held.close()

@@ -1,0 +1,116 @@
+"""ZeroLM (arXiv 2503.18646) by its definition, on real weights, and its weight of attention against feed-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lts._core import Architecture, spearman, weights, zerolm
+from lts.errors import UsageError
+from lts.export.weights import Weights, array_source
+from lts.proxies.ranking import check_quality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# The published search: from -1.5 to 1.5 in steps of 0.1, and the mean of the two best.
+ALPHAS = tuple(round(-1.5 + 0.1 * i, 1) for i in range(31))
+_BEST = 2
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Sums over matrices of the mean of the squared singular values, apart for attention and feed-forward networks."""
+
+    attention: float
+    feed_forward: float
+
+    def score(self, alpha: float = 0.5) -> float:
+        """``alpha attention + (1 - alpha) feed_forward``."""
+        return alpha * self.attention + (1 - alpha) * self.feed_forward
+
+
+def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
+    """Capacity of weights, by a singular value decomposition of every matrix of the layers.
+
+    What `lts.zerolm` gives is the expectation of this at initialization.
+
+    Parameters
+    ----------
+    architecture
+        Whose weights.
+    source
+        As for `lts.export.onnx_model`; by default ``RandomWeights(0)``, from N(0, 0.02^2).
+
+    Raises
+    ------
+    UsageError
+        For weights that do not fit the architecture, or are not finite.
+    """
+    arrays = array_source(architecture, source)
+    sums = {"attention": 0.0, "feed_forward": 0.0}
+    for weight in weights(architecture):
+        if weight.kind == "matrix" and weight.sublayer is not None:
+            array = arrays.array(weight).astype(np.float64)
+            if not np.isfinite(array).all():
+                raise UsageError(f"the weight '{weight.name}' is not finite")
+            sums[weight.sublayer] += float(np.mean(np.linalg.svd(array, compute_uv=False) ** 2))
+    return Capacity(**sums)
+
+
+@dataclass(frozen=True)
+class AlphaChoice:
+    """The weight of attention that was chosen, and what was reached with each one of `ALPHAS`.
+
+    `agreement` is the Spearman correlation with the quality; without labels, the lower one of those with the two parts.
+    """
+
+    alpha: float
+    agreement: tuple[float, ...]
+
+
+def choose_alpha(architectures: Sequence[Architecture], quality: Sequence[float] | None = None) -> AlphaChoice:
+    """The weight of attention in `lts.zerolm` for a search space, from a sample of it.
+
+    With the quality of the sample, the alphas of the grid are compared by Spearman's correlation with it. Without,
+    which is our own rule, by how well the score agrees with both of its parts: the lower one of its correlations with
+    the capacity of attention and with that of the feed-forward networks, so that neither drowns the other.
+
+    Parameters
+    ----------
+    architectures
+        The sample; 4 or more.
+    quality
+        More is better; finite, and not all the same.
+
+    Raises
+    ------
+    UsageError
+        For a sample that is too small, or one in which nothing differs.
+    """
+    if len(architectures) < 4:
+        raise UsageError(f"{len(architectures)} architectures; choosing alpha needs 4 or more")
+    attention = np.array([zerolm(a, alpha=1.0) for a in architectures])
+    feed_forward = np.array([zerolm(a, alpha=0.0) for a in architectures])
+    if quality is not None:
+        truth = np.asarray(quality, dtype=np.float64)
+        if len(truth) != len(architectures):
+            raise UsageError(f"{len(architectures)} architectures, but a quality for {len(truth)}")
+        check_quality(quality)
+        references = [truth]
+    else:
+        references = [part for part in (attention, feed_forward) if np.ptp(part) > 0]
+    agreement = []
+    for alpha in ALPHAS:
+        scores = alpha * attention + (1 - alpha) * feed_forward
+        known = np.ptp(scores) > 0 and references
+        agreement.append(min(spearman(scores, each) for each in references) if known else -1.0)
+    if max(agreement) == -1.0:
+        raise UsageError("all architectures of the sample have the same capacity; nothing tells an alpha from another")
+    best = np.argsort(-np.array(agreement), kind="stable")[:_BEST]
+    return AlphaChoice(round(float(np.mean([ALPHAS[i] for i in best])), 2), tuple(agreement))

@@ -1,0 +1,334 @@
+"""How proxies rank small models of one's own space that are trained on one's own text. Needs PyTorch.
+
+The experiment of LiteTransformerSearch (Javaheripi et al. 2022, arXiv 2203.02094) at a size that is over in minutes.
+Models read bytes, so the vocabulary has 256 entries whatever the space says, and as many positions as the sequences are
+long: what is ranked is the decoder, the embedding is not.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lts._core import Architecture, SearchSpace, __version__, decoder_params
+from lts.errors import UsageError
+from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, replace_file, train
+from lts.proxies.stratified import interleaved, stratified
+from lts.system.environment import fingerprint
+from lts.system.machine import allowed_cpus, cores
+from lts.system.uninterrupted import without_interrupts
+
+import torch  # isort: skip  # after lts.networks.training, which says what to install where it is absent
+
+SCHEMA = 1
+_LEAST_STEPS = 20
+_USED = 0.9  # of the budget
+_SHARED = 1.1  # times slower side by side
+_LOOK = 0.4  # of a step, for a batch of held-out text: forward only
+_TABLE = ("architecture", "valid_loss", "train_loss", "decoder_params", "seconds")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Model `n` of `models` has taken `step` of `steps`; `left` are seconds until all are trained, expected.
+
+    `record` is what was stored of the model once it has finished.
+    """
+
+    n: int
+    models: int
+    step: int
+    steps: int
+    loss: float | None
+    left: float
+    record: Mapping[str, Any] | None = None
+
+
+class Experiment:
+    """A directory with ``plan.json``, ``models.jsonl``, ``table.csv`` and checkpoints. Use as a context manager.
+
+    Parameters
+    ----------
+    directory
+        Where it is, or shall be.
+    space, text, models, max_params, recipe
+        What is trained and how; the steps of the recipe are chosen by `run`.
+    device
+        As PyTorch names it: cpu, cuda or cuda:1.
+    parallel
+        Models trained at once, each with one thread: more threads make small models slower, not faster.
+
+    Raises
+    ------
+    UsageError
+        For a wrong argument, a directory that cannot be written or is in use, or that has another experiment.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        space: SearchSpace,
+        text: bytes,
+        *,
+        recipe: Recipe,
+        models: int = 24,
+        max_params: int = 1_000_000,
+        device: str = "cpu",
+        parallel: int = 1,
+    ) -> None:
+        self.corpus = Corpus.of(text, recipe.length)
+        self.directory, self.device, self.parallel = directory, device, parallel
+        self._name = _device_name(device)
+        self._asked = {
+            "space": json.loads(space.to_json()),
+            "text": {"sha256": self.corpus.digest, "bytes": self.corpus.n_bytes},
+            "models": models,
+            "max_params": max_params,
+            "device": device,
+            **{name: value for name, value in asdict(recipe).items() if name != "steps"},
+        }
+        self._recipe = recipe
+        self.architectures: list[Architecture] = []
+        self.records: dict[int, dict[str, Any]] = {}
+        self.plan: dict[str, Any] | None = None
+        sample = (space, models, max_params, recipe.length, recipe.seed)
+        if not (directory / "plan.json").exists():  # first, so that what is wrong leaves no directory behind
+            self.architectures = stratified(*sample)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(directory / "models.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UsageError(f"cannot write in {directory}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._load()
+            self.architectures = self.architectures or stratified(*sample)
+        except BlockingIOError:
+            os.close(self._file)
+            raise UsageError(f"{directory} is in use by another process; wait for it, or give another one") from None
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Experiment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    @property
+    def complete(self) -> list[dict[str, Any]]:
+        """Records of the models that were trained, by decoder parameters."""
+        return [self.records[i] for i in sorted(self.records) if self.records[i]["state"] == "complete"]
+
+    def run(self, budget: float, progress: Callable[[Progress], None] | None = None) -> bool:
+        """Train what is missing; true when nothing is any more. Sizes come interleaved.
+
+        Parameters
+        ----------
+        budget
+            Seconds.
+        progress
+            Called now and then, and for every model that has finished.
+
+        Raises
+        ------
+        UsageError
+            When the budget is too short to train models at all.
+        KeyboardInterrupt
+            When interrupted, with everything on disk.
+        """
+        deadline = time.monotonic() + budget
+        torch.set_num_threads(1)
+        if self.plan is None:
+            self._make_plan(budget, deadline)
+        lock = threading.Lock()
+        ended = threading.Event()
+        n = len(self.architectures)
+        try:
+            with without_interrupts() as kept, ThreadPoolExecutor(self.parallel, "lts-training") as pool:
+
+                def over() -> bool:
+                    return kept() or ended.is_set() or time.monotonic() > deadline
+
+                def tell(i: int, step: int, loss: float | None) -> None:
+                    with lock:
+                        if progress is not None:
+                            progress(self._progress(i, step, loss))
+
+                try:
+                    missing = [i for i in interleaved(n) if i not in self.records]
+                    for done in as_completed([pool.submit(self._train, i, over, tell, lock) for i in missing]):
+                        done.result()
+                finally:
+                    ended.set()
+        finally:
+            self._write_table()
+        return len(self.records) == n
+
+    def _train(
+        self,
+        i: int,
+        over: Callable[[], bool],
+        tell: Callable[[int, int, float | None], None],
+        lock: threading.Lock,
+    ) -> None:
+        """Train a model in a thread of its own, and store what became of it unless the time was over before."""
+        if over():
+            return
+        assert self.plan is not None
+        torch.set_num_threads(1)
+        tell(i, 0, None)
+        trained = train(
+            self.architectures[i],
+            self.corpus,
+            Recipe(**self.plan["recipe"]),
+            device=self.device,
+            checkpoint=self._checkpoint(i),
+            stop=over,
+            progress=lambda step, loss: tell(i, step, loss),
+        )
+        if trained.state != "paused":
+            with lock:
+                self._append(i, trained)
+            tell(i, trained.steps, trained.valid_loss)
+
+    def _checkpoint(self, i: int) -> Path:
+        return self.directory / f"checkpoint-{i}.pt"
+
+    def _progress(self, i: int, step: int, loss: float | None) -> Progress:
+        assert self.plan is not None
+        record, n = self.records.get(i), len(self.architectures)
+        done = len(self.records) + (record is None)
+        return Progress(done, n, step, self.plan["recipe"]["steps"], loss, self._left(i, step), record)
+
+    def _left(self, now: int, step: int) -> float:
+        assert self.plan is not None
+        times, steps = self.plan["step_seconds"], self.plan["recipe"]["steps"]
+        missing = sum(times[i] for i in range(len(times)) if i not in self.records)
+        return float(missing * steps - (0 if now in self.records else times[now] * step)) / self._at_once()
+
+    def _at_once(self) -> int:
+        """How many models have a core of their own."""
+        return min(self.parallel, cores(allowed_cpus()), len(self.architectures))
+
+    def _make_plan(self, budget: float, deadline: float) -> None:
+        """Choose as many steps as the budget allows for all models, from the time that a few take."""
+        times = []
+        for architecture in self.architectures:
+            try:
+                times.append(
+                    Trainer(architecture, self.corpus, replace(self._recipe, steps=100), self.device).seconds()
+                )
+            except (RuntimeError, MemoryError) as error:
+                raise gave_up(error, self.device) from None
+            if time.monotonic() > deadline - budget / 2:
+                break
+        at_once = self._at_once()
+        total = sum(times) * len(self.architectures) / len(times) / at_once
+        if at_once > 1:  # the last model is alone, and those side by side share memory
+            total = _SHARED * (total + max(times) * (1 - 1 / at_once))
+        left = _USED * (deadline - time.monotonic())
+        steps = int(left / total) if total > 0 else _LEAST_STEPS
+        look = _LOOK * len(self.corpus.valid) / self._recipe.batch  # steps that one takes
+        steps = int(steps - look * replace(self._recipe, steps=max(1, steps)).looks)
+        if steps < _LEAST_STEPS or len(times) < len(self.architectures):
+            needed = budget - deadline + time.monotonic() + (_LEAST_STEPS + look) * total / _USED
+            raise UsageError(
+                f"the budget is too short to train {len(self.architectures)} models for {_LEAST_STEPS} steps each, "
+                f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --budget, or fewer "
+                "--models, or less with --max-params"
+            )
+        plan = {
+            "schema": SCHEMA,
+            **self._asked,
+            "recipe": asdict(replace(self._recipe, steps=steps)),
+            "architectures": [architecture.to_dict() for architecture in self.architectures],
+            "step_seconds": times,
+            "device_name": self._name,
+            "environment": {**fingerprint(self.parallel), "torch": str(torch.__version__)},
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lts_version": __version__,
+        }
+        replace_file(self.directory / "plan.json", json.dumps(plan, indent=1).encode())
+        self.plan = plan
+
+    # --- Files ---
+
+    def _load(self) -> None:
+        path = self.directory / "plan.json"
+        content = (self.directory / "models.jsonl").read_bytes()
+        if not path.exists():
+            if content:
+                raise UsageError(f"{self.directory} has models.jsonl but no plan.json; give another directory")
+            return
+        try:
+            plan = json.loads(path.read_bytes())
+            differing = [name for name, value in self._asked.items() if plan[name] != value]
+            architectures = [Architecture.from_dict(record) for record in plan["architectures"]]
+            Recipe(**plan["recipe"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{path} is damaged or no plan of this version ({error}); give another directory"
+            ) from None
+        if differing:
+            known = {"space": "space", "text": "text"}
+            names = ", ".join(known.get(name, "--" + name.replace("_", "-")) for name in differing)
+            raise UsageError(
+                f"{self.directory} has an experiment with another {names}; give another directory with --output-dir"
+            )
+        self.plan, self.architectures = plan, architectures
+        whole = content.rfind(b"\n") + 1
+        os.ftruncate(self._file, whole)  # a kill may have cut the last line off
+        for line in content[:whole].splitlines():
+            try:
+                record = json.loads(line)
+                if record["state"] in ("complete", "failed"):
+                    self.records.setdefault(record["model"], record)
+            except (ValueError, KeyError, TypeError):  # damaged; the model is trained again
+                continue
+
+    def _append(self, i: int, trained: Trained) -> None:
+        record = {
+            "schema": SCHEMA,
+            "model": i,
+            **asdict(trained),
+            "architecture": self.architectures[i].to_dict(),
+            "decoder_params": decoder_params(self.architectures[i]),
+            "provenance": "measured",
+            "device": self._name,
+        }
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        if os.write(self._file, line) != len(line):
+            raise UsageError(f"the disk of {self.directory} is full; free some space, then run the same command again")
+        os.fsync(self._file)
+        self.records[i] = record
+        self._checkpoint(i).unlink(missing_ok=True)
+
+    def _write_table(self) -> None:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(_TABLE)
+        for record in self.complete:
+            writer.writerow([json.dumps(record["architecture"]), *(record[name] for name in _TABLE[1:])])
+        replace_file(self.directory / "table.csv", out.getvalue().encode())
+
+
+def _device_name(device: str) -> str:
+    """What the device is called. Raises `UsageError` for one that PyTorch does not have."""
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
+    if (f"{device}:0" if device == "cuda" else device) not in there:
+        raise UsageError(f"PyTorch has no device '{device}' here; there is {', '.join(there)}")
+    return "cpu" if device == "cpu" else torch.cuda.get_device_name(device)

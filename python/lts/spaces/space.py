@@ -1,0 +1,177 @@
+"""Search spaces by name or from a TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lts._core import SearchSpace, families
+from lts.errors import UsageError
+from lts.system.toml_file import check_keys, integer, read_toml, table_at
+
+SCHEMA = 1
+
+_TOP = ("schema", "name", "description", "family", "fixed", "choices", "rules")
+_FIXED = ("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding")
+_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+_REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
+_SHARED = ("n_head", "n_kv_head", "d_ff")
+_RULES = ("shared", "min_ff_ratio", "decoder_params", "total_params")
+_RANGE = ("min", "max", "step")
+_MAX_CHOICES = 65_535
+
+
+def space_names() -> list[str]:
+    """Names of the spaces that come with lts-engine."""
+    folder = resources.files("lts") / "spaces"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def space_file(name_or_path: str | Path) -> Path:
+    """The file of a named space, or the given path.
+
+    Raises
+    ------
+    UsageError
+        When there is no space of that name and no such file.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"no space file {path}; expected the path of a TOML file or one of {_known()}")
+        return path
+    if str(name_or_path) not in space_names():
+        raise UsageError(f"unknown search space '{name_or_path}'; expected one of {_known()}, or a TOML file")
+    return Path(str(resources.files("lts") / "spaces" / f"{name_or_path}.toml"))
+
+
+def describe_space(name_or_path: str | Path) -> str:
+    """The one-line description that the file of the space gives."""
+    return str(read_toml(space_file(name_or_path)).get("description", ""))
+
+
+def load_space(name_or_path: str | Path) -> SearchSpace:
+    """Load a space by name (see `space_names`) or from a TOML file.
+
+    Raises
+    ------
+    UsageError
+        Naming the file and the key that is wrong, with what is allowed.
+    """
+    path = space_file(name_or_path)
+    options = _options(read_toml(path), str(path), default_name=path.stem)
+    try:
+        return SearchSpace(**options)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _known() -> str:
+    return ", ".join(space_names())
+
+
+def _options(document: Mapping[str, Any], where: str, default_name: str) -> dict[str, Any]:
+    check_keys(document, _TOP, where)
+    schema = document.get("schema", SCHEMA)
+    if schema != SCHEMA:
+        raise UsageError(f"{where}: schema is {schema!r}; this version reads schema {SCHEMA}")
+    family = document.get("family")
+    known = [f.name for f in families() if not f.encoder]
+    if family not in [f.name for f in families()]:
+        problem = "'family' is missing" if family is None else f"unknown family {family!r}"
+        raise UsageError(f"{where}: {problem}; expected one of {', '.join(known)}")
+    options: dict[str, Any] = {"name": _string(document, "name", where, default_name), "family": family}
+    _string(document, "description", where, "")
+    options |= _fixed(table_at(document, "fixed", where), f"{where}, [fixed]")
+    options |= _choices(table_at(document, "choices", where), f"{where}, [choices]")
+    options |= _rules(table_at(document, "rules", where), f"{where}, [rules]")
+    return options
+
+
+def _string(table: Mapping[str, Any], key: str, where: str, default: str) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: '{key}' must be a string, got {value!r}")
+    return value
+
+
+def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    check_keys(table, _FIXED, where)
+    options: dict[str, Any] = {}
+    for key in ("vocab_size", "n_positions", "head_dim"):
+        if key in table:
+            options[key] = integer(table[key], f"{where}, '{key}'")
+    if "cutoffs" in table:
+        options["cutoffs"] = [integer(v, f"{where}, 'cutoffs'") for v in _list(table["cutoffs"], f"{where}, 'cutoffs'")]
+    if "tie_projs" in table:
+        options["tie_projs"] = [
+            _bool(v, f"{where}, 'tie_projs'") for v in _list(table["tie_projs"], f"{where}, 'tie_projs'")
+        ]
+    if "tie_embedding" in table:
+        options["tie_embedding"] = _bool(table["tie_embedding"], f"{where}, 'tie_embedding'")
+    return options
+
+
+def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[int]]:
+    check_keys(table, _CHOICES, where)
+    for key in _REQUIRED_CHOICES:
+        if key not in table:
+            raise UsageError(f"{where}: '{key}' is missing; needed: {', '.join(_REQUIRED_CHOICES)}")
+    return {key: _choice_list(table[key], f"{where}, '{key}'") for key in table}
+
+
+def _choice_list(value: Any, where: str) -> list[int]:
+    """Integers from one integer, a list, or {min, max, step}."""
+    if isinstance(value, dict):
+        check_keys(value, _RANGE, where)
+        if "min" not in value or "max" not in value:
+            raise UsageError(f"{where}: a range needs 'min' and 'max', for example {{min = 2, max = 16, step = 2}}")
+        low, high = integer(value["min"], where), integer(value["max"], where)
+        step = integer(value.get("step", 1), where)
+        if step < 1 or low > high:
+            raise UsageError(f"{where}: a range needs min <= max and step >= 1, got {low} to {high} step {step}")
+        if (high - low) // step >= _MAX_CHOICES:
+            raise UsageError(f"{where}: more than {_MAX_CHOICES} choices; use a larger step")
+        return list(range(low, high + 1, step))
+    if isinstance(value, list):
+        if not value:
+            raise UsageError(f"{where}: no choices; give at least one")
+        return [integer(v, where) for v in value]
+    return [integer(value, where)]
+
+
+def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    check_keys(table, _RULES, where)
+    options: dict[str, Any] = {}
+    for name in _list(table.get("shared", []), f"{where}, 'shared'"):
+        if name not in _SHARED:
+            raise UsageError(f"{where}, 'shared': unknown dimension {name!r}; allowed: {', '.join(_SHARED)}")
+        options[f"shared_{name}"] = True
+    if "min_ff_ratio" in table:
+        ratio = table["min_ff_ratio"]
+        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
+            raise UsageError(f"{where}, 'min_ff_ratio': expected a number, got {ratio!r}")
+        options["min_ff_ratio"] = float(ratio)
+    for key in ("decoder_params", "total_params"):
+        if key in table:
+            bounds = table[key]
+            if not isinstance(bounds, dict):
+                raise UsageError(f"{where}, '{key}': expected a table such as {{min = 1000000, max = 30000000}}")
+            check_keys(bounds, ("min", "max"), f"{where}, '{key}'")
+            low, high = (integer(bounds[k], f"{where}, '{key}'") if k in bounds else None for k in ("min", "max"))
+            options[key] = (low, high)
+    return options
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UsageError(f"{where}: expected a list, got {value!r}")
+    return value
+
+
+def _bool(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{where}: expected true or false, got {value!r}")
+    return value

@@ -1,0 +1,71 @@
+"""Candidates under evaluation: one at a time in the calling thread, or several at once where the device has room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from lts.measure.evaluation import Evaluation, EvaluatorLike
+from lts.measure.trial import Trial
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came out for a trial, the seconds that it had, and those that it took."""
+
+    trial: Trial
+    evaluation: Evaluation
+    allowed: float | None
+    seconds: float
+
+
+class Evaluations:
+    """Hands trials to an evaluator and gives their evaluations back, in the order in which they end.
+
+    An evaluator whose attribute `parallel` is above one is called from so many threads; any other only when `next` is
+    called, in the calling thread.
+    """
+
+    def __init__(self, evaluator: EvaluatorLike, columns: Iterable[str]) -> None:
+        self.parallel = max(1, int(getattr(evaluator, "parallel", 1)))
+        self._evaluator = evaluator
+        self._columns = tuple(columns)
+        self._waiting: list[tuple[Trial, float | None]] = []
+        self._futures: set[Future[Evaluated]] = set()
+        self._threads = ThreadPoolExecutor(self.parallel, "lts-evaluation") if self.parallel > 1 else None
+        self.trials: set[int] = set()
+
+    def start(self, trial: Trial, allowed: float | None) -> None:
+        """Begin a trial that may take so many seconds. There must be room: fewer than `parallel` in `trials`."""
+        self.trials.add(trial.id)
+        if self._threads is None:
+            self._waiting.append((trial, allowed))
+        else:
+            self._futures.add(self._threads.submit(self._evaluate, trial, allowed))
+
+    def next(self) -> Evaluated:
+        """The trial that ends next; one must have been started."""
+        if self._threads is None:
+            done = self._evaluate(*self._waiting.pop(0))
+        else:
+            future = next(iter(wait(self._futures, return_when=FIRST_COMPLETED).done))
+            self._futures.remove(future)
+            done = future.result()
+        self.trials.remove(done.trial.id)
+        return done
+
+    def close(self) -> None:
+        """End what is still running by closing the evaluator, if anything is."""
+        if self._threads is None:
+            return
+        if self._futures:
+            self._evaluator.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _evaluate(self, trial: Trial, allowed: float | None) -> Evaluated:
+        begun = time.monotonic()
+        evaluation = self._evaluator.evaluate(trial.architecture, self._columns, allowed)
+        taken = max(time.monotonic() - begun, sum(evaluation.seconds.values()))
+        return Evaluated(trial, evaluation, allowed, taken)

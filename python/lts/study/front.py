@@ -1,0 +1,199 @@
+"""The Pareto front of a study's trials, and choosing from it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lts._core import Constraint, Objective, hypervolume, nondominated, parse_constraint, parse_objective
+from lts.errors import InfeasibleError, UsageError
+from lts.measure.trial import Trial
+from lts.study.store import Store
+
+
+@dataclass(frozen=True)
+class Front:
+    """Feasible, non-dominated trials, ordered by the first objective, best first."""
+
+    trials: list[Trial]
+    objectives: list[Objective]
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.trials)
+
+    def points(self) -> np.ndarray:
+        """Values turned so that less is better: (n, n_objectives) float64."""
+        return minimized(self.trials, self.objectives)
+
+    def knee(self) -> Trial:
+        """The member nearest to the ideal point, where each objective is best, with each scaled to its range.
+
+        The compromise solution of Zeleny 1973. The distance is Euclidean, so that of two correlated costs neither
+        extreme of the front wins by counting twice. Raises `InfeasibleError` on an empty front.
+        """
+        if not self.trials:
+            raise InfeasibleError("the front is empty: no feasible trial yet")
+        points = self.points()
+        low, high = points.min(axis=0), points.max(axis=0)
+        scaled = (points - low) / np.where(high > low, high - low, 1.0)
+        return self.trials[int(np.argmin(np.linalg.norm(scaled, axis=1)))]
+
+    def pick(self, choice: str) -> list[Trial]:
+        """Members by id ("17"), "knee", "all", or a condition ("latency_ms<=20": the best such in the first objective).
+
+        Raises `UsageError` for something else, `InfeasibleError` when no member satisfies the condition.
+        """
+        if choice == "all":
+            return list(self.trials)
+        if choice == "knee":
+            return [self.knee()]
+        if re.fullmatch(r"\d+", choice):
+            for trial in self.trials:
+                if trial.id == int(choice):
+                    return [trial]
+            ids = ", ".join(str(trial.id) for trial in self.trials)
+            raise UsageError(f"trial {choice} is not on the front; its members are {ids or 'none'}")
+        kept = filtered(self.trials, [choice])
+        if not kept:
+            raise InfeasibleError(f"no member of the front satisfies '{choice}'")
+        return [kept[0]]
+
+    def spread(self, n: int) -> Front:
+        """At most `n` members that stand for all: the knee, then always the one that adds most hypervolume.
+
+        Hypervolume is submodular, so that this reaches at least 63 % of the hypervolume of the knee with the best
+        `n - 1` others (Nemhauser, Wolsey and Fisher 1978). In the order of the front. Complexity: `n` times the size of
+        the front hypervolumes of at most `n` points.
+        """
+        if len(self.trials) <= n:
+            return self
+        points = minimized(self.trials, self.objectives)
+        low, high = points.min(axis=0), points.max(axis=0)
+        scaled = (points - low) / np.where(high > low, high - low, 1.0)
+        reference = np.full(len(self.objectives), 1.1)
+        chosen = [self.trials.index(self.pick("knee")[0])]
+        while len(chosen) < n:
+            rest = [i for i in range(len(self.trials)) if i not in chosen]
+            chosen.append(max(rest, key=lambda i: (hypervolume(scaled[[*chosen, i]], reference), -i)))
+        return Front([self.trials[i] for i in sorted(chosen)], self.objectives)
+
+
+def minimized(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:
+    """Objective values turned so that less is better: (n, n_objectives) float64."""
+    signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in objectives])
+    values = [[trial.values[o.name] for o in objectives] for trial in trials]
+    points: np.ndarray = np.asarray(values, dtype=np.float64).reshape(len(trials), len(objectives)) * signs
+    return points
+
+
+def front_of(trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Front:
+    """The feasible, non-dominated ones of the complete trials."""
+    feasible = [
+        trial
+        for trial in trials
+        if trial.state == "complete" and all(c.holds(trial.values[c.name]) for c in constraints)
+    ]
+    points = minimized(feasible, objectives)
+    members = [feasible[i] for i in nondominated(points)] if feasible else []
+    members.sort(key=lambda trial: (tuple(minimized([trial], objectives)[0]), trial.id))
+    return Front(members, list(objectives))
+
+
+def filtered(trials: Iterable[Trial], conditions: Iterable[str]) -> list[Trial]:
+    """The trials whose values satisfy all conditions of the form NAME<=NUMBER or NAME>=NUMBER."""
+    try:
+        parsed = [parse_constraint(text) for text in conditions]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    kept = list(trials)
+    for condition in parsed:
+        for trial in kept:
+            if condition.name not in trial.values:
+                raise UsageError(f"no column '{condition.name}'; the trials have {', '.join(sorted(trial.values))}")
+        kept = [trial for trial in kept if condition.holds(trial.values[condition.name])]
+    return kept
+
+
+def hypervolume_history(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[float]:
+    """Hypervolume after each trial, as a fraction of the box of the observed values, 10 % longer at the worst end.
+
+    The same box for the whole history, so the curve never falls. Failed and infeasible trials add nothing.
+    """
+    points, scale, reference = _in_box(trials, objectives)
+    history: list[float] = []
+    n_seen, value = 0, 0.0
+    for trial in trials:
+        if _counts(trial):
+            # What a point adds is its own box less the part of that box that the points before it dominate.
+            point, before = points[n_seen], points[:n_seen]
+            covered = hypervolume(np.maximum(before, point), reference) if n_seen else 0.0
+            value += max(0.0, math.prod((reference - point).tolist()) - covered) * scale
+            n_seen += 1
+        history.append(value)
+    return history
+
+
+def observed_hypervolume(trials: Sequence[Trial], objectives: Sequence[Objective]) -> float:
+    """The last value of `hypervolume_history`; 0 without feasible trials."""
+    points, scale, reference = _in_box(trials, objectives)
+    return hypervolume(points, reference) * scale if len(points) else 0.0
+
+
+def _counts(trial: Trial) -> bool:
+    return trial.state == "complete" and bool(trial.feasible)
+
+
+def _in_box(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[np.ndarray, float, np.ndarray]:
+    """The feasible points, one over the volume of their box, and its worst corner: the reference point.
+
+    The corner lies 10 % of each side beyond the worst value, so that the extremes of the front count too. A flat side
+    counts as 1.
+    """
+    points = minimized([trial for trial in trials if _counts(trial)], objectives)
+    if not len(points):
+        return points, 1.0, np.ones(len(objectives))
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = 1.1 * np.where(high > low, high - low, 1.0)
+    return points, 1.0 / math.prod(side.tolist()), low + side
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What the store of a study holds."""
+
+    configuration: dict[str, Any]
+    constraints: list[Constraint]
+    trials: list[Trial]
+    front: Front
+    environments: dict[str, dict[str, Any]]
+    notes: list[str]
+
+
+def read_study(path: Path) -> StoredStudy:
+    """Read a store. Raises `UsageError` when it is not a study, or a damaged one."""
+    with Store(path) as store:
+        configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
+        notes = store.meta("notes") or []
+    if configuration is None:
+        raise UsageError(f"{path} holds no study yet; run lts-engine search first")
+    try:
+        objectives = [parse_objective(text) for text in configuration["objectives"]]
+        constraints = [parse_constraint(text) for text in configuration["constraints"]]
+        front = front_of(trials, objectives, constraints)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
+    return StoredStudy(configuration, constraints, trials, front, environments, notes)
+
+
+def stored_front(path: Path) -> Front:
+    """The front of the study in that store. Raises `UsageError` as `read_study`."""
+    return read_study(path).front

@@ -1,0 +1,117 @@
+"""What a device was measured to take for the terms of a cost: the table [calibration] of a target's profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from lts.errors import UsageError
+from lts.system.toml_file import check_keys, integer, number, table_at
+
+
+@dataclass(frozen=True)
+class CalibratedCost:
+    """One cost as a sum of terms.
+
+    Parameters
+    ----------
+    n
+        Measurements that it was fitted to.
+    error, error_max
+        Mean and largest relative error of predicting each of them from the others.
+    coefficients
+        In the unit of the cost per amount of each of `lts.cost_term_names`.
+    """
+
+    n: int
+    error: float
+    error_max: float
+    coefficients: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Measured on a device; `search` starts from it, and needs fewer measurements.
+
+    Parameters
+    ----------
+    device, backend, n_prompt, threads, precision
+        What was measured, and how.
+    space
+        Where the architectures came from.
+    environment
+        Hash of the fingerprint of the device.
+    time, lts_version
+        When, and with what.
+    costs
+        By column, such as ``latency_ms``.
+    """
+
+    device: str
+    backend: str
+    n_prompt: int
+    threads: int
+    precision: str
+    space: str
+    environment: str = ""
+    time: str = ""
+    lts_version: str = ""
+    provenance: str = "measured"
+    costs: dict[str, CalibratedCost] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in a profile, for `read_calibration`."""
+        return asdict(self)
+
+
+_FIELDS = tuple(each.name for each in fields(Calibration))
+_COST = tuple(each.name for each in fields(CalibratedCost))
+_COUNTS = ("n_prompt", "threads")
+
+
+def read_calibration(document: Mapping[str, Any], base: Calibration | None, where: str) -> Calibration | None:
+    """The table [calibration] of a profile, or what it starts from. Raises `UsageError` for what is wrong."""
+    if document.get("calibration") is None:
+        return base
+    table = table_at(document, "calibration", where)
+    place = f"{where}, [calibration]"
+    check_keys(table, _FIELDS, place)
+    values: dict[str, Any] = {}
+    for key in _FIELDS:
+        if key == "costs":
+            continue
+        if key in _COUNTS:
+            if integer(table.get(key), f"{place}, '{key}'") < 1:
+                raise UsageError(f"{place}: '{key}' is {table[key]}; it must be at least 1")
+        elif not isinstance(table.get(key, ""), str):
+            raise UsageError(f"{place}: '{key}' must be a string, got {table[key]!r}")
+        elif key not in table and key in ("device", "backend", "precision", "space"):
+            raise UsageError(f"{place}: '{key}' is missing")
+        if key in table:
+            values[key] = table[key]
+    costs = table_at(table, "costs", place, "calibration.costs")
+    values["costs"] = {name: _cost(costs, name, where) for name in costs}
+    return Calibration(**values)
+
+
+def _cost(costs: Mapping[str, Any], name: str, where: str) -> CalibratedCost:
+    from lts._core import cost_term_names
+
+    place = f"{where}, [calibration.costs.{name}]"
+    table = table_at(costs, name, where, f"calibration.costs.{name}")
+    check_keys(table, _COST, place)
+    if missing := [key for key in _COST if key not in table]:
+        raise UsageError(f"{place}: '{missing[0]}' is missing; needed: {', '.join(_COST)}")
+    coefficients = table_at(table, "coefficients", place, f"calibration.costs.{name}.coefficients")
+    check_keys(coefficients, cost_term_names(), f"{place}, 'coefficients'")
+    if not any(coefficients.values()):
+        raise UsageError(f"{place}: all coefficients are 0; at least one must be above")
+    return CalibratedCost(
+        n=integer(table["n"], f"{place}, 'n'"),
+        error=number(table["error"], f"{place}: 'error'"),
+        error_max=number(table["error_max"], f"{place}: 'error_max'"),
+        coefficients={
+            term: number(coefficients.get(term, 0.0), f"{place}: coefficient '{term}'") for term in cost_term_names()
+        },
+    )

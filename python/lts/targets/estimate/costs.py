@@ -1,0 +1,172 @@
+"""Costs of an architecture on a target without running anything: estimates, see docs/estimates.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lts._core import Architecture, Family, analytic, family
+from lts.errors import UsageError
+from lts.targets.assumptions import Published
+from lts.targets.estimate.model import EFFICIENCY, OPERATOR_US, Cost, Model, rates
+from lts.targets.target import Target
+
+__all__ = ["ESTIMATED_COLUMNS", "Estimate", "Part", "check", "columns", "estimate", "parts", "published"]
+
+ESTIMATED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib", "latency_published_ms")
+_NEEDED = ("frequency_mhz", "flops_per_cycle", "bandwidth_gib_s")
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated costs of one architecture.
+
+    Parameters
+    ----------
+    values
+        By column, in the unit that its name ends with; see `ESTIMATED_COLUMNS`.
+    interval
+        Low and high of the columns that have them.
+    source
+        What the estimates are made from, in one sentence.
+    """
+
+    values: dict[str, float]
+    interval: dict[str, tuple[float, float]]
+    source: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Estimated costs of the attention or feed-forward network of one layer, or of what is outside of the layers."""
+
+    name: str
+    latency_ms: float
+    decode_ms_per_token: float
+    weight_mib: float
+    latency_published_ms: float | None
+
+
+def check(target: Target) -> None:
+    """Raise `UsageError` naming what a profile lacks for estimates."""
+    missing = [key for key in _NEEDED if getattr(target, key) is None]
+    if missing:
+        raise UsageError(
+            f"costs on target '{target.name}' cannot be estimated: its profile has no '{missing[0]}'; estimates need "
+            f"{', '.join(_NEEDED)}: give them in a target file, or attach a device"
+        )
+
+
+def columns(target: Target) -> tuple[str, ...]:
+    """The columns that can be estimated for a target; none where `check` fails."""
+    if any(getattr(target, key) is None for key in _NEEDED):
+        return ()
+    return ESTIMATED_COLUMNS if published(target) is not None else ESTIMATED_COLUMNS[:-1]
+
+
+def published(target: Target) -> Published | None:
+    """The published measurements of a target where they were made as it is used: same threads, in float32."""
+    p = target.estimate.published
+    return p if p is not None and target.threads == p.threads and target.precision == "float32" else None
+
+
+def estimate(architecture: Architecture, target: Target, n_prompt: int = 128) -> Estimate:
+    """Estimated costs of a prompt pass of `n_prompt` tokens, and of a decode step after it. O(n_layer).
+
+    Raises
+    ------
+    UsageError
+        As `check`, and when `n_prompt` is below 1.
+    """
+    setting = _setting(target, n_prompt)
+    latency = decode = software = 0.0
+    packed = 0
+    for cost in _costs(architecture, target, n_prompt):
+        latency += cost.prompt_ms
+        decode += cost.decode_ms
+        software += cost.published_ms
+        packed += cost.matrix_elements
+    memory = analytic("peak_memory_estimate_mib", architecture, n_prompt=n_prompt, precision=target.precision)
+    values = {
+        "latency_ms": latency,
+        "decode_ms_per_token": decode,
+        "peak_memory_mib": memory + packed * setting.element_mib,
+    }
+    interval = {}
+    if setting.published is not None:
+        values["latency_published_ms"] = software
+        if setting.published.family == architecture.family and setting.near:
+            error = setting.published.error_max
+            interval["latency_published_ms"] = (software / (1 + error), software / (1 - error))
+    return Estimate(values, interval, setting.source)
+
+
+def parts(architecture: Architecture, target: Target, n_prompt: int = 128) -> list[Part]:
+    """What `estimate` adds up: for every layer its attention and its feed-forward network, then the rest.
+
+    Raises
+    ------
+    UsageError
+        As `estimate`.
+    """
+    setting = _setting(target, n_prompt)
+    names = [f"layers.{i}.{half}" for i in range(architecture.n_layer) for half in ("attention", "feed_forward")]
+    return [
+        Part(
+            name,
+            cost.prompt_ms,
+            cost.decode_ms,
+            cost.matrix_elements * setting.element_mib,
+            cost.published_ms if setting.published is not None else None,
+        )
+        for name, cost in zip([*names, "embedding_and_logits"], _costs(architecture, target, n_prompt), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What depends on the target and the prompt only."""
+
+    published: Published | None
+    near: bool  # whether the prompt is about as long as those of the published measurements
+    element_mib: float
+    source: str
+
+
+@lru_cache(maxsize=64)
+def _setting(target: Target, n_prompt: int) -> _Setting:
+    check(target)
+    if n_prompt < 1:
+        raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
+    rate = rates(target)
+    efficiency = target.estimate.efficiency or EFFICIENCY[target.kind]
+    overhead = OPERATOR_US[target.kind] if target.estimate.operator_us is None else target.estimate.operator_us
+    text = (
+        f"roofline of {target.name}: {rate.flops / 1e6:.4g} GFLOP/s ({efficiency:.0%} of the peak), "
+        f"{rate.bytes * 1e3 / 2**30:.4g} GiB/s, {overhead:g} µs per operator"
+    )
+    p = published(target)
+    if p is not None:
+        text += f"; latency_published_ms: {p.software} ({p.source})"
+    near = p is not None and p.n_prompt / 2 <= n_prompt <= 2 * p.n_prompt
+    return _Setting(p, near, rate.element_bytes / _MIB, text)
+
+
+@lru_cache(maxsize=256)
+def _model(target: Target, n_prompt: int, family_name: str, d_model: int) -> Model:
+    traits: Family = family(family_name)
+    return Model(target, published(target), traits, d_model, n_prompt)
+
+
+def _costs(a: Architecture, target: Target, n_prompt: int) -> list[Cost]:
+    """Attention and feed-forward network of every layer in turn, then what is outside of them."""
+    model = _model(target, n_prompt, a.family, a.d_model)
+    found = []
+    for n_head, n_kv_head, head_dim, d_ff in zip(a.n_head, a.n_kv_head, a.head_dims, a.d_ff, strict=True):
+        found.append(model.attention(n_head, n_kv_head, head_dim))
+        found.append(model.feed_forward(d_ff))
+    adaptive = a.adaptive
+    clusters = tuple(a.clean_cutoffs) if adaptive else ()
+    found.append(model.around_layers(a.vocab_size, a.embedding_width, adaptive, a.div_val, clusters))
+    return found

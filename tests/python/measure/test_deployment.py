@@ -1,0 +1,233 @@
+"""Deploying with stand-ins for what compiles and runs: what is written, kept, compared and told."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lts
+from lts.backends.backend import BuildError, Workload
+from lts.devices.device import MANIFEST, Job, JobResult, RunnerJob
+from lts.errors import MeasurementError, UsageError
+from lts.export import export
+from lts.jobs.toolchain import cxx
+from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
+from lts.measure.trial import COMPILED, CORRECT
+from lts.targets.target import Target, load_target
+
+TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
+FOREIGN = load_target("x86-64-v3" if platform.machine() == "aarch64" else "arm64")
+ARCHITECTURE = lts.SearchSpace.load("gpt2-tiny").sample(1, 0)[0]
+
+
+class Compiler:
+    """Writes a manifest and nothing else."""
+
+    name = "compiler"
+    needs = "runner"
+
+    def __init__(self, fails_in: str = "") -> None:
+        self.fails_in = fails_in
+        self.workloads: list[Workload] = []
+
+    def check(self, target: Target) -> None:
+        pass
+
+    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+        assert model.is_file()
+        self.workloads.append(workload)
+        if workload.phase == self.fails_in:
+            raise BuildError("no such operator")
+        folder = Path(tempfile.mkdtemp(dir=model.parent))
+        manifest = {"weights": [{"file": "weights.bin"}, {"file": "constants.bin"}]}
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+        (folder / "constants.bin").write_bytes(b"1")
+        return folder
+
+    def job(self, built: Path, workload: Workload, **options: Any) -> RunnerJob:
+        return RunnerJob(built, {}, options)
+
+    def close(self) -> None:
+        pass
+
+
+class Board:
+    """Answers with the results given, the last one again and again."""
+
+    runs = ("runner",)
+    parallel = 1
+
+    def __init__(self, *results: JobResult, costs: tuple[str, ...] = ("instructions", "decode_instructions")) -> None:
+        self.results = list(results)
+        self.costs = costs
+        self.jobs: list[RunnerJob] = []
+
+    def check(self, target: Target) -> None:
+        pass
+
+    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+        assert isinstance(job, RunnerJob)
+        assert Path(job.request()["expected"]["file"]).read_text() == "expected"
+        self.jobs.append(job)
+        return self.results.pop(0) if len(self.results) > 1 else self.results[0]
+
+    def environment(self, threads: int) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+class Expected:
+    """Stands for `lts.backends.reference.Reference`."""
+
+    def write(self, model: Path, workload: Workload) -> Path:
+        path = model.parent / "expected.f32"
+        path.write_text("expected")
+        return path
+
+    def attach(self, job: RunnerJob, expected: Path) -> RunnerJob:
+        options = {**job.options, "expected": {"file": "expected", "tolerance": 1e-4}}
+        return RunnerJob(job.model, {**job.files, "expected": expected}, options)
+
+
+def good(**changes: Any) -> JobResult:
+    return JobResult({"output_error": 1e-7, "correct": True, "instructions": 1000, **changes})
+
+
+def deployed(folder: Path, compiler: Compiler | None = None, board: Board | None = None, **options: Any) -> Any:
+    given: dict[str, Any] = {"n_prompt": 5, **options}
+    if board is not None:
+        given |= {"device": board, "reference": Expected()}
+    return deploy(ARCHITECTURE, folder, TARGET, compiler or Compiler(), **given)
+
+
+def test_both_phases_are_compiled_and_checked(tmp_path: Path) -> None:
+    compiler = Compiler()
+    board = Board(good(), good(output_error=3e-7, instructions=40))
+    result = deployed(tmp_path, compiler, board)
+    assert result.error is None
+    assert result.checked
+    assert result.values == {"output_error": 3e-7, "instructions": 1000, "decode_instructions": 40}
+    assert set(result.provenance.values()) == {"emulated"}
+    assert result.files == [tmp_path / "board" / "prefill", tmp_path / "board" / "decode"]
+    assert [w.dims["total"] for w in compiler.workloads] == [5, 6]
+    assert not (tmp_path / "expected.f32").exists()
+    # A compiled model finds its weights from where it lies, and what is its own.
+    manifest = json.loads((result.files[0] / MANIFEST).read_text())
+    assert [weight["file"] for weight in manifest["weights"]] == ["../../weights.bin", "constants.bin"]
+    assert (result.files[0] / "../../weights.bin").is_file()
+
+
+def test_a_device_that_counts_nothing_still_checks(tmp_path: Path) -> None:
+    value = {"output_error": 1e-7, "correct": True}
+    result = deployed(tmp_path, board=Board(JobResult(value), costs=("latency_ms",)))
+    assert result.values == {"output_error": 1e-7}
+    assert result.provenance == {"output_error": "measured"}
+    assert result.checked
+
+
+def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
+    result = deployed(tmp_path)
+    assert (result.error, result.checked, result.values) == (None, False, {})
+    assert len(result.files) == 2
+
+
+@pytest.mark.parametrize(
+    ("formats", "weights", "expected"),
+    [
+        (("json",), True, {"architecture.json", "weights.bin", "board"}),
+        (("json",), False, {"architecture.json", "board"}),
+        (("onnx",), False, {"prefill.onnx", "decode.onnx", "weights.bin", "board"}),
+        ((), True, {"weights.bin", "board"}),
+    ],
+)
+def test_what_stays(tmp_path: Path, formats: tuple[str, ...], weights: bool, expected: set[str]) -> None:
+    for _ in range(2):  # a second time is no different
+        deployed(tmp_path, formats=formats, weights=weights)
+        assert {path.name for path in tmp_path.iterdir()} == expected
+
+
+def test_a_model_that_is_wrong_or_fails_is_told(tmp_path: Path) -> None:
+    result = deployed(tmp_path, board=Board(good(), good(correct=False, output_error=0.25)))
+    assert result.error == "decode: the output differs from ONNX Runtime's by 0.25 of its largest value"
+    assert not result.checked
+    assert result.values["output_error"] == 0.25
+    result = deployed(tmp_path, board=Board(JobResult(error="killed by signal 4 (SIGILL)")))
+    assert result.error == "prefill: killed by signal 4 (SIGILL)"
+    result = deployed(tmp_path, Compiler(fails_in="decode"))
+    assert result.error == "the decode model cannot be built: no such operator"
+    assert [file.name for file in result.files] == ["prefill"]
+
+
+def test_what_became_of_it() -> None:
+    assert Deployment(Path()).outcome == COMPILED
+    assert Deployment(Path(), checked=True).outcome == CORRECT
+    assert Deployment(Path(), error="decode: it crashed").outcome == "decode: it crashed"
+
+
+def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
+    class Nothing(Expected):
+        def write(self, model: Path, workload: Workload) -> Path:
+            raise BuildError("ONNX Runtime gives no outputs")
+
+    result = deploy(ARCHITECTURE, tmp_path, TARGET, Compiler(), device=Board(good()), reference=Nothing(), n_prompt=5)
+    assert result.error == "prefill: ONNX Runtime gives no outputs"
+
+
+def test_files_that_were_there_stay(tmp_path: Path) -> None:
+    export(ARCHITECTURE, tmp_path, ("onnx",))
+    names = {path.name for path in tmp_path.iterdir()}
+    deployed(tmp_path, formats=(), weights=False)
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "board"}
+
+
+def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
+    compiler = Compiler()
+    result = deployed(tmp_path, compiler, Board(good()), n_prompt=ARCHITECTURE.n_positions)
+    assert result.checked
+    assert [workload.phase for workload in compiler.workloads] == ["prefill"]
+    assert phases_of(ARCHITECTURE, ARCHITECTURE.n_positions - 1) == ("prefill", "decode")
+    with pytest.raises(UsageError, match="n_prompt is 257; the architecture has 256 positions"):
+        deployed(tmp_path, n_prompt=257)
+    (relative,) = lts.SearchSpace.load("transformer-xl-tiny").sample(1, 0)
+    assert phases_of(relative, 10_000) == ("prefill", "decode")
+
+
+def test_it_can_be_stopped(tmp_path: Path) -> None:
+    compiler = Compiler()
+    answers = iter([False, False, True])
+    result = deployed(tmp_path, compiler, Board(good()), stop=lambda: next(answers))
+    assert result.error == "stopped before the end"
+    assert len(compiler.workloads) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (load_target("sm_80"), "target 'sm_80' is a gpu, which no device runs yet"),
+        (replace(FOREIGN, threads=2), "the emulator runs one thread, the models have 2"),
+    ],
+)
+def test_why_nothing_is_checked(target: Target, sentence: str) -> None:
+    pytest.importorskip("tvm", reason="tvm is not installed")
+    try:
+        cxx(target.triple)
+    except MeasurementError as error:
+        pytest.skip(str(error))
+    deployer = Deployer(target)
+    assert deployer.unchecked == sentence
+    deployer.close()
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "board").write_text("in the way")
+    with pytest.raises(UsageError, match=r"cannot write .*board"):
+        deployed(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin"}

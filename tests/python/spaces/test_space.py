@@ -1,0 +1,292 @@
+"""Search spaces by name and from TOML files."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import lts
+from lts.errors import UsageError
+from lts.spaces.space import describe_space, load_space, space_file, space_names
+
+GOOD = """
+family = "gpt2"
+[fixed]
+vocab_size = 512
+n_positions = 64
+[choices]
+n_layer = {min = 1, max = 3}
+d_model = [32, 64]
+n_head = 2
+d_ff = {min = 64, max = 128, step = 32}
+"""
+
+
+def load(tmp_path: Path, text: str, name: str = "mine.toml") -> lts.SearchSpace:
+    (tmp_path / name).write_text(text)
+    return load_space(tmp_path / name)
+
+
+def test_the_documented_spaces_are_there() -> None:
+    assert space_names() == [
+        "gpt2-lts",
+        "gpt2-small",
+        "gpt2-tiny",
+        "hw-gpt-tiny",
+        "llama-edge",
+        "llama-tiny",
+        "transformer-xl-lts",
+        "transformer-xl-tiny",
+    ]
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_every_preset_loads_samples_and_describes_itself(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert space.size > 0
+    for architecture in space.sample(3, seed=1):
+        assert architecture in space
+        assert architecture.family == space.family
+        assert lts.total_params(architecture) > 0
+    description = describe_space(name)
+    assert description
+    assert "\n" not in description
+
+
+@pytest.mark.parametrize("name", ["gpt2-lts", "transformer-xl-lts"])
+def test_the_published_spaces_have_the_published_choices(name: str) -> None:
+    options = load_space(name).options
+    assert options["n_layer"] == list(range(2, 17))
+    assert options["d_model"] == list(range(128, 1025, 64))
+    assert options["d_ff"] == list(range(256, 4097, 64))
+    assert options["n_head"] == [2, 4, 8]
+    assert not options["shared_n_head"]
+    assert not options["shared_d_ff"]
+    if name == "transformer-xl-lts":
+        assert options["family"] == "transformer_xl"
+        assert options["d_embed"] == [128, 256, 512]
+        assert options["div_val"] == [1, 2, 4]
+        assert options["vocab_size"] == 267735
+        assert options["cutoffs"] == [19997, 39997, 199997, 267735]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_other"),
+    [("gpt2-lts", 15), ("transformer-xl-lts", 15 * 3 * 3)],
+)
+def test_the_published_spaces_have_the_size_of_their_choices(name: str, n_other: int) -> None:
+    # Every layer chooses among 3 heads and 61 widths.
+    assert load_space(name).size == n_other * sum((3 * 61) ** n for n in range(2, 17))
+
+
+def test_sizes_for_their_purpose() -> None:
+    assert load_space("gpt2-small").size >= 10**9
+    assert load_space("gpt2-tiny").size == 2 * (6 + 6**2 + 6**3)
+    small = load_space("gpt2-small").options
+    largest = lts.Architecture(
+        "gpt2",
+        small["vocab_size"],
+        small["n_positions"],
+        max(small["d_model"]),
+        n_head=max(small["n_head"]),
+        d_ff=max(small["d_ff"]),
+        n_layer=max(small["n_layer"]),
+    )
+    assert lts.total_params(largest) < 40e6
+
+
+def test_a_file_is_a_space(tmp_path: Path) -> None:
+    space = load(tmp_path, GOOD)
+    assert space.name == "mine"
+    assert space.size == 2 * (3 + 3**2 + 3**3)
+    assert space.options["n_head"] == [2]
+    assert space.options["d_ff"] == [64, 96, 128]
+    assert load_space(str(tmp_path / "mine.toml")) == space
+
+
+def test_a_file_needs_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(tmp_path, GOOD, "mine") == load_space("mine")
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    text = """
+    schema = 1
+    name = "all"
+    description = "everything"
+    family = "llama"
+    [fixed]
+    vocab_size = 1000
+    n_positions = 128
+    head_dim = 16
+    tie_embedding = false
+    [choices]
+    n_layer = [2]
+    d_model = [64, 128]
+    n_head = [2, 4]
+    n_kv_head = [1, 2]
+    d_ff = [64, 128, 256]
+    [rules]
+    shared = ["n_head", "n_kv_head", "d_ff"]
+    min_ff_ratio = 1
+    decoder_params = {min = 10, max = 1000000}
+    total_params = {max = 2000000}
+    """
+    space = load(tmp_path, text)
+    options = space.options
+    assert describe_space(tmp_path / "mine.toml") == "everything"
+    assert (space.name, space.family) == ("all", "llama")
+    assert (options["vocab_size"], options["n_positions"], options["head_dim"]) == (1000, 128, 16)
+    assert options["tie_embedding"] is False
+    assert options["n_kv_head"] == [1, 2]
+    assert all(options[f"shared_{name}"] for name in ("n_head", "n_kv_head", "d_ff"))
+    assert options["min_ff_ratio"] == 1.0
+    assert options["decoder_params"] == (10, 1_000_000)
+    assert options["total_params"] == (None, 2_000_000)
+    for architecture in space:
+        assert all(width >= architecture.d_model for width in architecture.d_ff)
+        assert len(set(architecture.d_ff)) == len(set(architecture.n_head)) == 1
+
+
+def test_the_adaptive_embedding_is_read(tmp_path: Path) -> None:
+    text = """
+    family = "transformer_xl"
+    [fixed]
+    vocab_size = 512
+    n_positions = 64
+    cutoffs = [100, 300]
+    tie_projs = [false, true, true]
+    [choices]
+    n_layer = 1
+    d_model = 32
+    n_head = 2
+    d_ff = 64
+    d_embed = [32, 64]
+    div_val = {min = 1, max = 2}
+    """
+    options = load(tmp_path, text).options
+    assert options["cutoffs"] == [100, 300]
+    assert options["tie_projs"] == [False, True, True]
+    assert (options["d_embed"], options["div_val"]) == ([32, 64], [1, 2])
+
+
+@pytest.mark.parametrize("name", ["nonsense", "gpt2-lts ", "GPT2-LTS", "", "../gpt2-lts"])
+def test_an_unknown_space_is_told_with_the_known_ones(name: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown search space '.*'; expected one of gpt2-lts, .*, or a TOML file"):
+        load_space(name)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no space file .*none\.toml; expected"):
+        load_space(tmp_path / "none.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(UsageError, match=r"no space file .*folder\.toml"):
+        space_file(tmp_path / "folder.toml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+    (tmp_path / "closed.toml").write_text(GOOD)
+    (tmp_path / "closed.toml").chmod(0)
+    with pytest.raises(UsageError, match=r"cannot read .*closed\.toml: Permission denied"):
+        load_space(tmp_path / "closed.toml")
+
+
+def test_malformed_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine\.toml is not valid TOML: .*line 3, column"):
+        load(tmp_path, 'family = "gpt2"\n[choices]\nn_layer = = 2\n')
+
+
+def replaced(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        # keys
+        ("n_layers = 3\n" + GOOD, r"mine\.toml: unknown key 'n_layers'; allowed: schema, name, .*choices, rules"),
+        (replaced("vocab_size", "vocab"), r"\[fixed\]: unknown key 'vocab'; allowed: vocab_size, n_positions, "),
+        (replaced("n_head", "heads"), r"\[choices\]: unknown key 'heads'; allowed: n_layer, d_model, n_head, "),
+        (GOOD + "[rules]\nmax_params = 3\n", r"\[rules\]: unknown key 'max_params'; allowed: shared, min_ff_ratio, "),
+        (replaced("step = 32", "by = 32"), r"'d_ff': unknown key 'by'; allowed: min, max, step"),
+        (GOOD + "[rules]\ntotal_params = {most = 3}\n", r"'total_params': unknown key 'most'; allowed: min, max"),
+        # missing
+        ("", r"'family' is missing; expected one of gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated"),
+        ('family = "gpt2"\n', r"\[choices\]: 'n_layer' is missing; needed: n_layer, d_model, n_head, d_ff"),
+        (replaced("n_head = 2\n", ""), r"\[choices\]: 'n_head' is missing"),
+        (replaced("{min = 1, max = 3}", "{min = 1}"), r"'n_layer': a range needs 'min' and 'max'"),
+        # wrong values at the top
+        (replaced('"gpt2"', '"flexibert"'), r"family is flexibert; there are no search spaces of encoders"),
+        (replaced('"gpt2"', '"bert"'), r"unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt"),
+        (replaced('"gpt2"', "3"), r"unknown family 3; expected one of"),
+        (replaced('"gpt2"', '["gpt2"]'), r"unknown family \['gpt2'\]"),
+        ("schema = 2\n" + GOOD, r"schema is 2; this version reads schema 1"),
+        ('schema = "1"\n' + GOOD, r"schema is '1'"),
+        ("name = 3\n" + GOOD, r"'name' must be a string, got 3"),
+        ("description = []\n" + GOOD, r"'description' must be a string, got \[\]"),
+        ('choices = 3\nfamily = "gpt2"\n', r"'choices' must be a table, \[choices\]"),
+        (GOOD + "[[rules]]\n", r"'rules' must be a table"),
+        # wrong types of fixed values
+        (replaced("vocab_size = 512", "vocab_size = 512.0"), r"'vocab_size': expected an integer, got 512\.0"),
+        (replaced("vocab_size = 512", "vocab_size = true"), r"'vocab_size': expected an integer, got True"),
+        (replaced("vocab_size = 512", "vocab_size = -1"), r"vocab_size"),
+        (replaced("vocab_size = 512", "vocab_size = 99999999999999999999"), r"vocab_size"),
+        (replaced("n_positions = 64", "n_positions = 0"), r"n_positions"),
+        (replaced("n_positions = 64", "cutoffs = 3"), r"'cutoffs': expected a list, got 3"),
+        (replaced("n_positions = 64", 'cutoffs = ["a"]'), r"'cutoffs': expected an integer, got 'a'"),
+        (replaced("n_positions = 64", "cutoffs = [300, 100, 200]"), r"cutoffs: 100 follows 300"),
+        (replaced("n_positions = 64", "tie_projs = [1]"), r"'tie_projs': expected true or false, got 1"),
+        (replaced("n_positions = 64", "tie_projs = true"), r"'tie_projs': expected a list, got True"),
+        (replaced("n_positions = 64", 'tie_embedding = "yes"'), r"'tie_embedding': expected true or false, got 'yes'"),
+        # choices: empty, contradictory, out of range
+        (replaced("[32, 64]", "[]"), r"'d_model': no choices; give at least one"),
+        (replaced("[32, 64]", '"32"'), r"'d_model': expected an integer, got '32'"),
+        (replaced("[32, 64]", "[32, 64.0]"), r"'d_model': expected an integer, got 64\.0"),
+        (replaced("[32, 64]", "[32, true]"), r"'d_model': expected an integer, got True"),
+        (replaced("[32, 64]", "[32, 32]"), r"d_model"),
+        (replaced("[32, 64]", "[0]"), r"d_model"),
+        (replaced("[32, 64]", "[-32]"), r"d_model"),
+        (replaced("[32, 64]", "[9223372036854775808]"), r"d_model"),
+        (replaced("{min = 1, max = 3}", "{min = 3, max = 1}"), r"'n_layer': a range needs min <= max and step >= 1"),
+        (replaced("step = 32", "step = 0"), r"'d_ff': a range needs min <= max and step >= 1, got 64 to 128 step 0"),
+        (replaced("step = 32", "step = -32"), r"'d_ff': a range needs"),
+        (replaced("step = 32", "step = 0.5"), r"'d_ff': expected an integer, got 0\.5"),
+        (replaced("max = 128", "max = 9999999999999"), r"'d_ff': more than 65535 choices; use a larger step"),
+        (replaced("n_head = 2", "n_head = [3, 5]"), r"n_head"),
+        (replaced("n_head = 2", "n_head = 2\nn_kv_head = 1"), r"n_kv_head"),
+        (replaced("n_head = 2", "n_head = 0"), r"n_head"),
+        # rules
+        (GOOD + '[rules]\nshared = "d_ff"\n', r"'shared': expected a list, got 'd_ff'"),
+        (GOOD + '[rules]\nshared = ["d_model"]\n', r"unknown dimension 'd_model'; allowed: n_head, n_kv_head, d_ff"),
+        (GOOD + "[rules]\nshared = [[]]\n", r"unknown dimension \[\]"),
+        (GOOD + '[rules]\nmin_ff_ratio = "4"\n', r"'min_ff_ratio': expected a number, got '4'"),
+        (GOOD + "[rules]\nmin_ff_ratio = true\n", r"'min_ff_ratio': expected a number, got True"),
+        (GOOD + "[rules]\nmin_ff_ratio = nan\n", r"min_ff_ratio"),
+        (GOOD + "[rules]\nmin_ff_ratio = -1.0\n", r"min_ff_ratio"),
+        (GOOD + "[rules]\nmin_ff_ratio = 100.0\n", r"min_ff_ratio"),
+        (GOOD + "[rules]\ntotal_params = 3\n", r"'total_params': expected a table such as \{min = 1000000"),
+        (GOOD + "[rules]\ntotal_params = {max = 1.5}\n", r"'total_params': expected an integer, got 1\.5"),
+        (GOOD + "[rules]\ndecoder_params = {max = 10}\n", r"parameter bounds leave no architecture"),
+        (GOOD + "[rules]\ndecoder_params = {min = 1000000000000}\n", r"parameter bounds leave no architecture"),
+        (GOOD + "[rules]\ndecoder_params = {min = 50000, max = 40000}\n", r"decoder_params"),
+        (GOOD + "[rules]\ndecoder_params = {min = 50001, max = 50001}\n", r"parameter bounds leave no architecture"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load(tmp_path, text)
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path / 'mine.toml'}")
+    assert re.search(sentence, message), message
+    assert "\n" not in message
+
+
+def test_describing_a_file_that_describes_nothing(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+    assert describe_space(tmp_path / "mine.toml") == ""

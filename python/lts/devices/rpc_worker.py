@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import MANIFEST
 from lts.errors import MeasurementError
+from lts.jobs.job import MANIFEST
 
 # As lts.backends.timing: samples that a slow model has at least, and seconds after which it has no more.
 _FEWEST = 6

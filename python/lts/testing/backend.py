@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError, Workload
+from lts.backends.backend import Backend, BuildError
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
 # Nothing here takes a second; on a busy machine much takes many.
 _TIMEOUT = 60.0

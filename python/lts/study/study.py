@@ -58,7 +58,8 @@ class Study:
     design
         Number of measurements before the first predictions; by default a share of the trials.
     sampler
-        Name in the entry point group ``lts.samplers`` of what decides instead of algorithm and surrogate.
+        Name in the entry point group ``lts.samplers`` of what decides instead of algorithm and surrogate; it gets
+        `algorithm_options`.
 
     Raises
     ------
@@ -86,7 +87,7 @@ class Study:
         algorithm = algorithm or algorithm_for(self.evaluator)
         try:
             wanted = objectives or self.evaluator.default_objectives
-            search = Search(space, wanted, tuple(constraints), algorithm, seed, **options)
+            search = Search(space, wanted, tuple(constraints), algorithm, seed, **({} if sampler else options))
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
         self._description = self.evaluator.describe()

@@ -153,7 +153,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        for module in ("lts.study.study", "lts.study.evaluations"):
+        for module in ("lts.study.loop", "lts.study.evaluations"):
             monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def spend(self, seconds: float) -> Any:
@@ -251,13 +251,13 @@ def test_a_choice_that_takes_all_the_time_is_cut_off(space: lts.SearchSpace, mon
     clock = Clock(monkeypatch)
     evaluator = CutOff()
     with study_of(space, evaluator) as study:
-        ask = study._next
+        ask = study.sampler.ask
 
         def slow(*arguments: Any) -> Any:
             clock.now += 7.0
             return ask(*arguments)
 
-        monkeypatch.setattr(study, "_next", slow)
+        monkeypatch.setattr(study.sampler, "ask", slow)
         study.run(trials=10, timeout=3.0)
         assert [trial.state for trial in study.trials] == ["running"]
     (limit,) = evaluator.limits

@@ -841,7 +841,7 @@ class Surrogate:
         """
 class LayerCosts:
     """
-    A cost as a sum of amounts that are looked up, for estimates without a device.
+    A cost as a sum of amounts that are looked up, for estimates without running anything.
 
     The amounts are those of one family, vocabulary and width of heads, and of one workload: nothing of these is looked at.
 
@@ -868,7 +868,7 @@ class LayerCosts:
     >>> from lts._core import LayerCosts
     >>> costs = LayerCosts({(64, 2, 2): 0.5, (64, 4, 4): 0.75}, {(64, 256): 1.0}, {(64, -1, 1): 10.0})
     >>> space = lts.SearchSpace(n_layer=[1, 2], d_model=[64], n_head=[2, 4], d_ff=[256])
-    >>> costs.predict([space[0], space[5]])
+    >>> costs.predict([space.at(0), space.at(5)])
     array([11.5, 13.5])
     >>> search = lts.Search(space, {"decoder_params": "max", "latency_ms": "min"})
     >>> search.run(6, cost_models={"latency_ms": costs})

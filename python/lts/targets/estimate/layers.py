@@ -32,7 +32,8 @@ def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iter
         for d_ff in options["d_ff"]:
             feed_forward[d_model, d_ff] = model.feed_forward(d_ff)
     for architecture in _shallow(space):
-        key = (architecture.d_model, architecture.d_embed, architecture.div_val)
+        own_width = architecture.embedding_width == architecture.d_model
+        key = (architecture.d_model, -1 if own_width else architecture.d_embed, architecture.div_val)
         rest[key] = costs_outside(architecture, target, n_prompt)
     return {
         column: LayerCosts(

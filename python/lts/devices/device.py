@@ -1,4 +1,4 @@
-"""Machines that run and time candidates: what every one of them does, and how to open one."""
+"""The interface of devices, the machines that run and time candidates, and how to open one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUILTIN = {
 }
 
 MANIFEST = "model.json"
-"""What describes a compiled model, in its folder."""
+"""Name of the file that describes a compiled model, in its folder."""
 
 Runs: TypeAlias = Literal["python", "runner"]
 """What a device can run: functions in Python, or compiled models with lts-runner."""
@@ -36,7 +36,7 @@ class Job:
     Parameters
     ----------
     function
-        As ``package.module:name``; it must be importable in the worker.
+        Its name as ``package.module:name``; it must be importable in the worker.
     arguments
         Keyword arguments, JSON.
     threads
@@ -44,7 +44,7 @@ class Job:
     preload
         Modules that it imports, which a device may import once for many jobs. They must start no threads.
     files
-        What the arguments refer to by path. A device elsewhere copies these and changes the paths in the arguments.
+        Paths of files that the arguments refer to. A remote device copies them and replaces the paths in the arguments.
     """
 
     function: str
@@ -63,10 +63,10 @@ class RunnerJob:
     model
         Folder of the compiled model, with its manifest.
     files
-        Paths of what the manifest names and the folder does not have, by the name there: the weights.
+        Paths of the files that the manifest names but the folder does not have, by these names: the weights.
     options
-        Keys of the runner's request: how long to sample, what to compare the output with (``file`` of ``expected`` is
-        one of the names in `files`).
+        Keys of the runner's request: how long to sample, and what to compare the output with (``file`` of ``expected``
+        is one of the names in `files`).
     threads
         Threads to run with, pinned to that many processors.
     """
@@ -88,7 +88,7 @@ class RunnerJob:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
+    """Result of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
 
     value: Any = None
     error: str | None = None
@@ -96,7 +96,7 @@ class JobResult:
 
 
 class Device(Protocol):
-    """A machine that runs jobs, with nothing else of ours beside them."""
+    """A machine that runs jobs, each undisturbed by other jobs of ours."""
 
     @property
     def runs(self) -> tuple[Runs, ...]:
@@ -104,17 +104,17 @@ class Device(Protocol):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """The costs of `lts.measure.measured.COSTS` that can be had from it."""
+        """The costs of `lts.measure.measured.COSTS` that it can measure."""
 
     @property
     def parallel(self) -> int:
-        """How many jobs may run at the same time, on as many machines or without disturbing each other."""
+        """Number of jobs that can run at the same time, on machines of their own or without disturbing each other."""
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` when a model for that target cannot run here."""
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Device(Protocol):
         """The fingerprint of the machine that runs the jobs, see `lts.system.environment.fingerprint`."""
 
     def close(self) -> None:
-        """Release what is held. Harmless when repeated."""
+        """Release all resources. Harmless when repeated."""
 
 
 def open_device(uri: str) -> Device:
@@ -135,9 +135,9 @@ def open_device(uri: str) -> Device:
     Raises
     ------
     UsageError
-        For an unknown one, naming those known, or a URI that is wrong.
+        For an unknown device, naming the known ones, or a URI that is wrong.
     MeasurementError
-        For one that is not there.
+        When the device cannot be reached.
     """
     scheme = uri.split(":", 1)[0]
     plugins = {entry.name: entry for entry in entry_points(group="lts.devices")}

@@ -1,4 +1,4 @@
-"""This machine as a device; a job here may crash, hang or eat all memory."""
+"""This machine as a device. Its jobs may crash, hang or use up all memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lts.system import machine
 from lts.system.environment import fingerprint
 from lts.targets.target import Target
 
-# How many times in a row a server of workers may fail before jobs get an interpreter each.
+# Failures in a row of the server of workers after which each job gets an interpreter of its own.
 _MAX_FAILURES = 2
 
 
@@ -30,7 +30,7 @@ def runs_here(target: Target) -> bool:
 class LocalDevice:
     """This machine: every job runs in a process of its own, forked from a small server that has done the imports.
 
-    The worker is pinned, out of reach of the terminal's Ctrl-C, and dies with this process however that goes.
+    The worker is pinned to processors, does not receive the terminal's Ctrl-C, and dies with this process.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class LocalDevice:
         self._failures = 0
         self._lock = threading.Lock()
         self._closing = False
-        self._closed = 0  # how many times
+        self._closed = 0  # number of times that it was closed
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
@@ -76,7 +76,7 @@ class LocalDevice:
             )
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class LocalDevice:
         return fingerprint(threads)
 
     def close(self) -> None:
-        """End the server, and the jobs of other threads, which run or wait. The next job would start another."""
+        """End the server and the jobs of other threads, running or waiting. The next job starts a new server."""
         self._closing = True
         self._closed += 1
         try:
@@ -138,14 +138,14 @@ class LocalDevice:
                 "environment": dict.fromkeys(("OMP_NUM_THREADS", "TVM_NUM_THREADS"), str(job.threads)),
             }
         )
-        # A server that has died, for example of the system's lack of memory, says nothing about the job: try again.
+        # That the server has died, for example for lack of memory, says nothing about the job: try again.
         while self._fork and self._failures < _MAX_FAILURES and not self._closing:
             try:
                 self._working = self._serving(job.preload)
                 ended = self._working.run(text, timeout)
             except WorkerError:
                 self._failures += not self._closing
-            except BaseException:  # Ctrl-C: the job shall not go on
+            except BaseException:  # on Ctrl-C, the job must not keep running
                 self._end_server()
                 raise
             else:
@@ -179,7 +179,7 @@ class LocalDevice:
             self._server = None
 
     def _processors(self, n: int) -> list[int]:
-        """Where to pin `n` threads: the same processors for every job, those that were idle before the first one."""
+        """The processors to pin `n` threads to: the same for every job, those that were idle before the first one."""
         if n not in self._pinned:
             busy = machine.busy_share(self._ticks, machine.cpu_ticks())
             self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)
@@ -196,14 +196,14 @@ def runner_job(
 ) -> Job:
     """The job of a worker process on this machine that hands a compiled model to lts-runner, started by that command.
 
-    `model` and `files` are paths where the runner runs, when that is elsewhere.
+    `model` and `files` are paths on the machine that the runner runs on, if that is another one.
     """
     arguments = {"command": list(command), "request": job.request(model, files), "timeout": timeout}
     return Job("lts.jobs.runner_process:run", arguments, threads=job.threads)
 
 
 def _cause(ended: Ended) -> str:
-    """Why a worker has left no result."""
+    """The reason why a worker has left no result."""
     last = re.sub(r"\s+", " ", ended.output.strip().rpartition("\n")[2])[-300:]
     said = f"; its last words: {last}" if last else ""
     code = os.waitstatus_to_exitcode(ended.status)

@@ -11,7 +11,7 @@ from lts.targets.target import Target
 
 
 class NoDevice:
-    """Stands where a device would: an evaluator that finds it estimates, see `lts.targets.estimate.costs`."""
+    """A placeholder for a device: with it, an evaluator estimates costs, see `lts.targets.estimate.costs`."""
 
     runs: tuple[Runs, ...] = ()
     costs: tuple[str, ...] = ()
@@ -19,18 +19,18 @@ class NoDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> NoDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
-        """Any target will do."""
+        """Accept any target."""
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
         """Raise `MeasurementError`."""
         raise MeasurementError("the device 'none' runs nothing; for measurements attach one, see docs/devices.md")
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """That of this machine, which makes the estimates: their values depend on the software only."""
+        """The fingerprint of this machine, which computes the estimates: they depend on its software only."""
         return {"lts": fingerprint(threads)["lts"], "threads": threads}
 
     def close(self) -> None:

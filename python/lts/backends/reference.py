@@ -13,13 +13,14 @@ from lts.backends.onnxruntime import PRELOAD
 from lts.devices.device import Job, RunnerJob
 from lts.devices.local import LocalDevice
 
-# Of the output's largest value. Compilers reorder sums and approximate functions, which makes errors of some 1e-6.
+# Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
+# makes errors of some 1e-6.
 TOLERANCE = 1e-4
 _TIMEOUT = 120.0
 
 
 def difference(error: float) -> str:
-    """What is wrong with an output that differs by more than the tolerance; `error` relative to the largest value."""
+    """The message for an output that differs by more than the tolerance; `error` is relative to the largest value."""
     return f"the output differs from ONNX Runtime's by {error:.2g} of its largest value"
 
 

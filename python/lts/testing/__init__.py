@@ -1,4 +1,4 @@
-"""Conformance suites for authors of devices and backends: subclass one in your tests, and pytest runs all of it.
+"""Conformance suites for authors of devices and backends: subclass one in your tests, and pytest runs it all.
 
 from lts.testing import DeviceSuite
 

@@ -11,7 +11,7 @@ from lts.backends.backend import Backend, BuildError, Workload
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
 
-# Nothing here takes a second; on a busy machine much takes many.
+# Seconds. Everything here takes less than one, but can take many on a busy machine.
 _TIMEOUT = 60.0
 
 
@@ -103,7 +103,7 @@ class BackendSuite:
         file.write_bytes(b"this is not a model " * 50)
         try:
             error = self.run(file).error
-        except (ValueError, RuntimeError, BuildError) as raised:  # by `build`, which is as good
+        except (ValueError, RuntimeError, BuildError) as raised:  # raising in `build` is as good
             error = str(raised)
         assert error
 

@@ -355,7 +355,7 @@ def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     result = start(directory, text, "--budget", "0.001s")
     output, errors = result.communicate(timeout=60)
     assert result.returncode == 3, errors
-    assert "the budget is over with 0 of 6 models; the same command goes on" in errors
+    assert "the budget is over with 0 of 6 models; the same command resumes" in errors
     assert "a comparison needs 4" in errors
     assert output == ""
 

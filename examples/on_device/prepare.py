@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lts import Architecture, SearchSpace, machine
+from lts import Architecture, SearchSpace
 from lts.backends.backend import Backend, BuildError, Workload, load_backend
 from lts.devices.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
@@ -29,6 +29,7 @@ from lts.export import PooledWeights, onnx_model
 from lts.jobs.bundle import make_bundle
 from lts.jobs.toolchain import cxx
 from lts.spaces.space import load_space
+from lts.system import machine
 from lts.targets.target import Target, load_target
 
 INDEX = "shapes.json"

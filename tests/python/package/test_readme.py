@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -216,8 +217,9 @@ def test_commands_run(tmp_path: Path) -> None:
             pytest.skip(f"{need} is not installed")
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
-    architecture = '{"family": "gpt2", "vocab_size": 512, "n_positions": 64, "d_model": 64, "n_layer": 2, "n_head": 2, "d_ff": 128}'
-    (tmp_path / ARCHITECTURE).write_text(architecture, encoding="utf-8")
+    architecture = {"family": "gpt2", "vocab_size": 512, "n_positions": 64, "d_model": 64}
+    layers = {"n_layer": 2, "n_head": 2, "d_ff": 128}
+    (tmp_path / ARCHITECTURE).write_text(json.dumps({**architecture, **layers}), encoding="utf-8")
     shown = commands(README)
     # The search first, because the other commands read its study.
     for command in sorted((c for c in shown if c not in NOT_RUN), key=lambda c: not c.startswith("lts-engine search")):

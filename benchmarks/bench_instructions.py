@@ -33,13 +33,15 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends.backend import Workload, load_backend
+from lts.backends.backend import load_backend
 from lts.backends.reference import Reference
-from lts.devices.device import MANIFEST, Device, RunnerJob, open_device
+from lts.devices.device import Device, open_device
 from lts.errors import LtsError
-from lts.measure.measured import export_pooled, measure
+from lts.jobs.job import MANIFEST, RunnerJob
+from lts.measure.candidate import export_pooled, measure
 from lts.system.environment import environment_hash
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules

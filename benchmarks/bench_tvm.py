@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends.backend import Workload
 from lts.backends.inputs import make_inputs
 from lts.backends.timing import time_runs
 from lts.backends.tvm.compile import build
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 
 N_PROMPT = 128
 TOLERANCE = 1e-4

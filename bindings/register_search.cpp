@@ -1,7 +1,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <lts/analytic.hpp>
 #include <lts/cost.hpp>
 #include <lts/error.hpp>
 #include <lts/json.hpp>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "convert.hpp"
+#include "cost_models.hpp"
 #include "register.hpp"
 #include "search_options.hpp"
 #include "workload.hpp"
@@ -22,7 +22,6 @@ using lts::SearchSpace;
 namespace {
 
 using ValuesArgument = Argument<"collections.abc.Mapping[str, typing.SupportsFloat] | None">;
-using SurrogatesArgument = Argument<"collections.abc.Mapping[str, Surrogate] | None">;
 using ArchiveResult = Argument<"lts._core.ParetoArchive">;
 using Values = py::typing::Dict<py::str, py::float_>;
 
@@ -122,36 +121,17 @@ void tell(PySearch& self, const Int& id, const ValuesArgument& values) {
   self.idle().tell(key, row);
 }
 
-/// What fills a column: an analytic function or a surrogate.
-struct Column {
-  lts::AnalyticFunction function = nullptr;
-  const lts::Surrogate* surrogate = nullptr;
-};
-
 std::uint64_t run(PySearch& self, const Int& n, const Int& n_prompt, const Int& batch, const std::string& precision,
-                  const SurrogatesArgument& surrogates) {
+                  const CostModelsArgument& cost_models, const CostModelsArgument& surrogates) {
   constexpr std::uint64_t chunk = 10'000;
   const std::uint64_t total = to_uint64(n, "n");
   const lts::Workload load = workload(n_prompt, batch, precision);
-  const Turn turn(self);
-  std::vector<Column> columns;
-  std::vector<py::object> held;  // while the GIL is released
-  for (const std::string& name : turn.search.columns()) {
-    Column column;
-    if (!surrogates.is_none() && surrogates.contains(py::str(name))) {
-      held.emplace_back(surrogates[py::str(name)]);
-      column.surrogate = &to_surrogate(held.back());
-    } else {
-      column.function = lts::analytic(name);
-    }
-    columns.push_back(column);
+  if (!cost_models.is_none() && !surrogates.is_none()) {
+    throw py::value_error("surrogates is the older name of cost_models: give one of them");
   }
-  const auto evaluate = [&](const Architecture& architecture, std::span<double> values) {
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      const Column& c = columns[i];
-      values[i] = c.surrogate != nullptr ? c.surrogate->predict(architecture) : c.function(architecture, load);
-    }
-  };
+  const Turn turn(self);
+  const Columns columns(turn.search.columns(), cost_models.is_none() ? surrogates : cost_models, load);
+  const auto evaluate = [&columns](const Architecture& a, std::span<double> values) { columns.evaluate(a, values); };
   std::uint64_t done = 0;
   while (done < total) {
     const std::uint64_t wanted = std::min(chunk, total - done);
@@ -310,7 +290,7 @@ Raises
 ValueError
     An unknown or already told id.)")
       .def("run", &run, py::arg("n"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-           py::arg("precision") = "float32", py::arg("surrogates") = py::none(),
+           py::arg("precision") = "float32", py::arg("cost_models") = py::none(), py::arg("surrogates") = py::none(),
            R"(Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
 Ctrl-C stops between candidates, with everything told so far kept.
@@ -321,8 +301,10 @@ n
     How many.
 n_prompt, batch, precision
     See `analytic`.
+cost_models
+    `Surrogate` or `LayerCosts` by column, for those that are predicted.
 surrogates
-    `Surrogate` by column, for those that are predicted.
+    The older name of it.
 
 Returns
 -------
@@ -332,7 +314,8 @@ int
 Raises
 ------
 ValueError
-    When a column is neither among `analytic_names` nor predicted.)")
+    When a column is neither among `analytic_names` nor predicted, or a model cannot predict an architecture, which is then
+    pending.)")
       .def("front", &front, "The feasible, non-dominated results, in the order of `archive`.")
       .def(
           "pending", [](PySearch& s) { return s.idle().pending(); }, "Candidates asked and not told, ascending ids.")

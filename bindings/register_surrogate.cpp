@@ -92,7 +92,8 @@ Named coefficients(const PySurrogate& self) {
 }  // namespace
 
 const lts::Surrogate& to_surrogate(py::handle value) {
-  if (!py::isinstance<PySurrogate>(value)) throw py::type_error("surrogates must be a dict from column to Surrogate");
+  if (!py::isinstance<PySurrogate>(value))
+    throw py::type_error("cost_models must be a dict from column to Surrogate or LayerCosts");
   return value.cast<const PySurrogate&>().surrogate;
 }
 

@@ -22,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from lts import Architecture, SearchSpace
-from lts.backends.backend import Backend, BuildError, Workload, load_backend
-from lts.devices.device import MANIFEST
+from lts.backends.backend import Backend, BuildError, load_backend
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import PooledWeights, onnx_model
 from lts.jobs.bundle import make_bundle
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import Target, load_target
+from lts.targets.workload import Workload
 
 INDEX = "shapes.json"
 PROGRAM = "on_device"

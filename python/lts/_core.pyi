@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
+__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -839,6 +839,66 @@ class Surrogate:
         """
         Whether it has products of terms.
         """
+class LayerCosts:
+    """
+    A cost as a sum of amounts that are looked up, for estimates without running anything.
+
+    The amounts are those of one family, vocabulary and width of heads, and of one workload: nothing of these is looked at.
+
+    Parameters
+    ----------
+    attention
+        Amount of the attention of a layer by ``(d_model, n_head, n_kv_head)``.
+    feed_forward
+        Amount of the feed-forward network of a layer by ``(d_model, d_ff)``.
+    rest
+        Amount of what is outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
+    plus
+        One of `analytic_names`, which is added.
+
+    Raises
+    ------
+    ValueError
+        A table without rows, a width out of range, a key that comes twice, an amount that is negative or not finite, or an
+        unknown analytic quantity.
+
+    Examples
+    --------
+    >>> import lts
+    >>> from lts._core import LayerCosts
+    >>> costs = LayerCosts({(64, 2, 2): 0.5, (64, 4, 4): 0.75}, {(64, 256): 1.0}, {(64, -1, 1): 10.0})
+    >>> space = lts.SearchSpace(n_layer=[1, 2], d_model=[64], n_head=[2, 4], d_ff=[256])
+    >>> costs.predict([space.at(0), space.at(5)])
+    array([11.5, 13.5])
+    >>> search = lts.Search(space, {"decoder_params": "max", "latency_ms": "min"})
+    >>> search.run(6, cost_models={"latency_ms": costs})
+    6
+    """
+    def __init__(self, attention: collections.abc.Mapping[tuple[int, int, int], float], feed_forward: collections.abc.Mapping[tuple[int, int], float], rest: collections.abc.Mapping[tuple[int, int, int], float], *, plus: str | None = None) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def predict(self, architectures: collections.abc.Sequence[Architecture], *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Costs in the unit of the amounts: float64, (n,).
+
+        Parameters
+        ----------
+        architectures
+            What to predict.
+        n_prompt, batch, precision
+            Of `plus`; see `analytic`.
+
+        Raises
+        ------
+        ValueError
+            Naming the key that the tables lack, or for an architecture of a mixed family.
+        """
+    @property
+    def plus(self) -> str | None:
+        """
+        The analytic quantity that is added, or None.
+        """
 class Candidate:
     """
     An architecture to evaluate; see `Search.ask`.
@@ -954,7 +1014,7 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', surrogates: collections.abc.Mapping[str, Surrogate] | None = None) -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None) -> int:
         """
         Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
@@ -966,8 +1026,10 @@ class Search:
             How many.
         n_prompt, batch, precision
             See `analytic`.
+        cost_models
+            `Surrogate` or `LayerCosts` by column, for those that are predicted.
         surrogates
-            `Surrogate` by column, for those that are predicted.
+            The older name of it.
 
         Returns
         -------
@@ -977,7 +1039,8 @@ class Search:
         Raises
         ------
         ValueError
-            When a column is neither among `analytic_names` nor predicted.
+            When a column is neither among `analytic_names` nor predicted, or a model cannot predict an architecture, which is then
+            pending.
         """
     def save(self) -> str:
         """

@@ -18,6 +18,7 @@
 #include "lts/error.hpp"
 #include "lts/hypervolume.hpp"
 #include "lts/json.hpp"
+#include "lts/layer_costs.hpp"
 #include "lts/objective.hpp"
 #include "lts/proxy.hpp"
 #include "lts/random.hpp"

@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from lts.devices.device import Job, RunnerJob, Runs
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, RunnerJob, Runs
 from lts.targets.target import Target
-
-if TYPE_CHECKING:
-    from lts._core import Architecture
+from lts.targets.workload import Workload
 
 # Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
     "onnxruntime": ("lts.backends.onnxruntime:OnnxRuntime", "onnxruntime", "pip install onnxruntime"),
     "tvm": ("lts.backends.tvm.backend:Tvm", "tvm", "pip install 'lts-engine[tvm]'"),
 }
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What a model is run with.
-
-    Parameters
-    ----------
-    phase
-        ``prefill`` or ``decode``.
-    dims
-        Size of every symbolic dimension of the model's inputs by its name.
-    vocab_size
-        Token ids are below this.
-    """
-
-    phase: str
-    dims: Mapping[str, int]
-    vocab_size: int
-
-    @staticmethod
-    def of(architecture: Architecture, phase: str, n_prompt: int) -> Workload:
-        """The prompt pass over `n_prompt` tokens, or the decode step after `n_prompt` tokens, at batch 1."""
-        n = n_prompt
-        if phase == "prefill":
-            dims = {"batch": 1, "sequence": n, "past": 0, "memory": 0, "total": n}
-        else:
-            dims = {"batch": 1, "sequence": 1, "past": n, "memory": n, "total": n + 1}
-        return Workload(phase, dims, architecture.vocab_size)
 
 
 class BuildError(Exception):

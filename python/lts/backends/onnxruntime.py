@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lts.devices.device import Job, Runs
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, Runs
 from lts.targets.target import Target
 
 if TYPE_CHECKING:
-    from lts.backends.backend import Workload
+    from lts.targets.workload import Workload
 
 _TYPES = {
     "tensor(int64)": "int64",

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lts.backends.backend import BuildError, Workload
+from lts.backends.backend import BuildError
 from lts.backends.onnxruntime import PRELOAD
-from lts.devices.device import Job, RunnerJob
-from lts.devices.local import LocalDevice
+from lts.jobs.job import Job, RunnerJob
+from lts.jobs.pool import Workers
+from lts.targets.workload import Workload
 
 # Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
 # makes errors of some 1e-6.
@@ -29,7 +30,7 @@ class Reference:
 
     def __init__(self, tolerance: float = TOLERANCE) -> None:
         self.tolerance = tolerance
-        self._device = LocalDevice()
+        self._workers = Workers()
 
     def write(self, model: Path, workload: Workload) -> Path:
         """The file with the first output, float32, beside the model.
@@ -42,7 +43,7 @@ class Reference:
         handle, name = tempfile.mkstemp(prefix="expected-", suffix=".f32", dir=model.parent)
         os.close(handle)
         arguments = {"model": str(model), **asdict(workload), "file": name}
-        result = self._device.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
+        result = self._workers.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
         if result.error is not None:
             Path(name).unlink(missing_ok=True)
             raise BuildError(f"ONNX Runtime gives no outputs to compare with: {result.error}")
@@ -55,4 +56,4 @@ class Reference:
 
     def close(self) -> None:
         """End the worker process. Harmless when repeated."""
-        self._device.close()
+        self._workers.close()

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from lts.cli import count, export, front, proxy, report, search, space, target
+from lts.cli import count, estimate, export, front, proxy, report, search, space, target
 from lts.cli.errors import INTERRUPTED
 
 app = typer.Typer(
@@ -37,7 +37,15 @@ def _options(
     pass
 
 
-for name, module in {"search": search, "front": front, "export": export, "report": report, "count": count}.items():
+_COMMANDS = {
+    "search": search,
+    "front": front,
+    "export": export,
+    "report": report,
+    "count": count,
+    "estimate": estimate,
+}
+for name, module in _COMMANDS.items():
     app.command(name)(module.command)
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(space.app, name="space")

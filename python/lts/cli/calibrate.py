@@ -48,7 +48,7 @@ def command(
     seconds = duration(timeout)
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.evaluator import Evaluator
+    from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
 
@@ -58,8 +58,8 @@ def command(
             file.open("a", encoding="utf-8").close()  # before minutes of measuring
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    with Evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
-        if evaluator.backend_name == "estimate":
+    with open_evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
+        if evaluator.provenance == "estimated":
             raise UsageError(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
                 "with --device"

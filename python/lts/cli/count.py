@@ -26,7 +26,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.evaluation import counted_provenance
+    from lts.measure.counted import counted_provenance
 
     a = load_architecture(architecture)
     counts = _core.count_parameters(a)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 if TYPE_CHECKING:
-    from lts.study.study import Progress, Study
+    from lts.study.loop import Progress
+    from lts.study.study import Study
 
 
 class Display:
@@ -45,18 +46,24 @@ class Live(Display):
     study
         What is run.
     interval
-        Seconds between two updates, at least; failures and the last trial are always shown.
+        Least seconds between two updates; trials that take longer, failures and the last trial are always shown.
+    first
+        What is shown before the first trial has ended.
     """
 
-    def __init__(self, study: Study, interval: float = 0.0) -> None:
-        super().__init__("evaluating the first candidate")
+    def __init__(self, study: Study, interval: float = 0.0, first: str | None = None) -> None:
+        super().__init__(first or "evaluating the first candidate")
         self._study = study
         self._interval = interval
         self._shown = -math.inf
+        self._before = 0.0
+        self._quiet = first is not None  # trials are made of what has evolved, all at once
 
     def __call__(self, progress: Progress) -> None:
         last = progress.n_finished == progress.trials
-        if progress.seconds - self._shown < self._interval and progress.trial.state != "failed" and not last:
+        since, self._before = progress.seconds - self._before, progress.seconds
+        quick = since < self._interval and progress.seconds - self._shown < self._interval
+        if self._quiet or (quick and progress.trial.state != "failed" and not last):
             return
         self._shown = progress.seconds
         if self.live is not None:
@@ -72,11 +79,11 @@ class Live(Display):
         if trial.state == "failed":
             outcome = f"failed: {trial.error}"
         else:
-            names = [o.name for o in self._study.search.objectives]
+            names = [o.name for o in self._study.objectives]
             outcome = "  ".join(f"{name} {number(trial.values[name])}" for name in names)
             if not trial.feasible:
                 outcome += "  (infeasible)"
-        return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {len(self._study.search.archive)}"
+        return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {progress.n_front}"
 
     def _table(self, progress: Progress) -> Any:
         from rich import box
@@ -88,7 +95,7 @@ class Live(Display):
         from lts.system.text import number, runs
 
         front = self._study.front()
-        volume = observed_hypervolume(self._study.trials, self._study.search.objectives)
+        volume = observed_hypervolume(self._study.trials, self._study.objectives)
         total = "" if progress.trials is None else f" of {progress.trials}"
         parts = [f"trials {progress.n_finished}{total}", f"failed {progress.n_failed}", f"front {len(front)}"]
         parts.append(f"hypervolume {volume:.3f} of the observed box")

@@ -13,10 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import MANIFEST, Job, JobResult, RunnerJob, Runs
-from lts.devices.local import LocalDevice, runner_job
+from lts.devices.device import Device
 from lts.devices.qemu import Emulator, architecture, emulated_processors, find_emulator, runner_environment
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
@@ -33,7 +34,7 @@ _TIMES = ("min_time", "max_time", "max_repeats")
 _RUNS = 1
 
 
-class EmulatedDevice:
+class EmulatedDevice(Device):
     """A processor of any architecture that qemu emulates; it runs one process for each processor of this machine.
 
     ``instructions`` are those that the program executes in one run of the model, on one thread. Their number is the
@@ -46,8 +47,8 @@ class EmulatedDevice:
     def __init__(self) -> None:
         cpus = machine.allowed_cpus()
         self.parallel = len(cpus)
-        self._locals = [LocalDevice(cpus=[cpu]) for cpu in cpus]
-        self._idle: queue.Queue[LocalDevice] = queue.Queue()
+        self._locals = [Workers(cpus=[cpu]) for cpu in cpus]
+        self._idle: queue.Queue[Workers] = queue.Queue()
         for local in self._locals:
             self._idle.put(local)
         self._lock = threading.Lock()
@@ -105,7 +106,7 @@ class EmulatedDevice:
             names = _link(job, folder)
             marks = folder / "marks"
             model = str(folder / _MODEL / MANIFEST)
-            result = local.run(runner_job(job, emulator.command(marks), timeout, model=model, files=names), timeout)
+            result = local.run(job.as_job(emulator.command(marks), timeout, model=model, files=names), timeout)
             shown = {
                 str(folder / _MODEL): str(job.model),
                 **{names[name]: str(path) for name, path in job.files.items()},
@@ -181,8 +182,8 @@ class EmulatedDevice:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _local(self) -> Iterator[LocalDevice]:
-        """A device of this machine, for the block alone."""
+    def _local(self) -> Iterator[Workers]:
+        """Workers of this machine, for the block alone."""
         local = self._idle.get()
         try:
             yield local

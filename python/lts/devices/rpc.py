@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
-from lts.devices.local import LocalDevice
+from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.targets.target import Target
 
@@ -26,7 +27,7 @@ _LIST_TIMEOUT = 30.0
 _ATTEMPTS = 3
 
 
-class RpcDevice:
+class RpcDevice(Device):
     """All devices that a tracker lists for a key. Each runs one job at a time, driven by a worker process of its own.
 
     Memory is not measured, because TVM's server does not report it.
@@ -53,8 +54,8 @@ class RpcDevice:
         self._host, self._port, self._key = host, port, key
         self._wait = wait
         self._closed = threading.Event()
-        self._locals: list[LocalDevice] = []
-        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        self._locals: list[Workers] = []
+        self._idle: SimpleQueue[Workers] = SimpleQueue()
         try:
             version("apache-tvm")
         except PackageNotFoundError:
@@ -181,11 +182,11 @@ class RpcDevice:
         return {"host": self._host, "port": self._port}
 
     def _add_local(self) -> None:
-        self._locals.append(LocalDevice())
+        self._locals.append(Workers())
         self._idle.put(self._locals[-1])
 
     @contextmanager
-    def _local(self) -> Iterator[LocalDevice]:
+    def _local(self) -> Iterator[Workers]:
         """A worker process, for the block alone."""
         local = self._idle.get()
         try:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import MANIFEST
 from lts.errors import MeasurementError
+from lts.jobs.job import MANIFEST
 
 # As in lts.backends.timing: the fewest samples of a slow model, and seconds after which it gets no more.
 _FEWEST = 6

@@ -1,14 +1,14 @@
-"""Runs lts-runner for one request. For a worker process: it imports nothing but the standard library."""
+"""Runs lts-runner for one request. For a worker process: it imports the standard library and little of ours."""
 
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lts.errors import MeasurementError
+from lts.jobs.cause_of_death import cause_of_death, last_words
 
 
 def run(command: Sequence[str], request: Mapping[str, Any], timeout: float) -> Any:
@@ -42,25 +42,7 @@ def run(command: Sequence[str], request: Mapping[str, Any], timeout: float) -> A
         response = None
     if isinstance(response, dict) and isinstance(response.get("error"), str):
         raise MeasurementError(response["error"])
-    if done.returncode < 0:
-        raise MeasurementError(_killed(-done.returncode, done.stderr))
-    if not isinstance(response, dict) or "value" not in response:
-        said = _last_line(done.stderr) or _last_line(done.stdout)
-        words = f"; its last words: {said}" if said else ""
-        raise MeasurementError(f"lts-runner ended with code {done.returncode} and no result{words}")
+    if done.returncode < 0 or not isinstance(response, dict) or "value" not in response:
+        said = last_words(done.stderr) or last_words(done.stdout)
+        raise MeasurementError(cause_of_death("lts-runner", done.returncode, said))
     return response["value"]
-
-
-def _killed(number: int, stderr: bytes) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = "unknown"
-    if number == signal.SIGKILL:
-        return f"killed by signal {number} ({name}): probably out of memory"
-    said = _last_line(stderr)
-    return f"killed by signal {number} ({name})" + (f"; its last words: {said}" if said else "")
-
-
-def _last_line(output: bytes) -> str:
-    return " ".join(output.decode(errors="replace").strip().rpartition("\n")[2].split())[-300:]

@@ -1,4 +1,4 @@
-"""The process that runs jobs for `lts.devices.local.LocalDevice`.
+"""The process that runs jobs for `lts.jobs.pool.Workers`.
 
 In the mode ``serve`` it imports what the jobs need, once, and then forks a child for every job: milliseconds, where a
 new interpreter with its imports takes half a second. It must have a single thread when it forks, and so never runs a

@@ -6,22 +6,39 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
 from lts.measure.trial import Trial
+from lts.study import schema
 
-SCHEMA = 1
-_APPLICATION_ID = 0x4C545345  # "LTSE"
+# Seconds that a record may wait for others to be written together with it.
+_GROUP_SECONDS = 0.5
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE trial (id INTEGER PRIMARY KEY, state TEXT NOT NULL, record TEXT NOT NULL);
-CREATE TABLE environment (hash TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
-"""
+
+@dataclass(frozen=True)
+class Stored:
+    """A trial and its place among the others.
+
+    Parameters
+    ----------
+    trial
+        The trial.
+    begun
+        Number of trials that had ended when it was handed out; None in a study of an earlier version.
+    ended
+        Number of trials that had ended before it did; None while it has not.
+    """
+
+    trial: Trial
+    begun: int | None = None
+    ended: int | None = None
 
 
 class Store:
@@ -43,6 +60,11 @@ class Store:
     def __init__(self, path: str | Path, *, writable: bool = False, create: bool = False) -> None:
         self.path = Path(path)
         self._lock: int | None = None
+        self._group: dict[int, Stored] = {}
+        self._timer: threading.Timer | None = None
+        self._guard = threading.RLock()
+        self.commit_seconds = 0.0
+        """How long the last commit took."""
         if create and not self.path.exists():
             self._make_directory()
         elif not self.path.is_file():
@@ -60,8 +82,11 @@ class Store:
     def close(self) -> None:
         """Write everything out and release the file."""
         try:
-            with self._explained():
-                self._connection.close()
+            try:
+                self.flush()
+            finally:
+                with self._explained():
+                    self._connection.close()
         finally:
             self._release()
 
@@ -77,24 +102,70 @@ class Store:
             row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
             return None if row is None else json.loads(row[0])
 
-    def write(self, *, trials: tuple[Trial, ...] = (), meta: dict[str, Any] | None = None) -> None:
-        """Store trials and meta values, all or none, durably."""
-        if self._file_identity() != self._identity:
-            raise UsageError(f"store {self.path}: it was moved or deleted while in use; what was found since is lost")
-        with self._explained(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for trial in trials:
-                self._connection.execute(
-                    "INSERT INTO trial VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
-                    "record = excluded.record",
-                    (trial.id, trial.state, trial.to_json()),
+    def put(self, stored: Stored) -> None:
+        """Take a record, which is written with others in at most half a second."""
+        with self._guard:
+            self._group[stored.trial.id] = stored
+            if self._timer is None:
+                self._timer = threading.Timer(_GROUP_SECONDS, self._flush_in_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def write(self, *, trials: Iterable[Trial] = (), meta: Mapping[str, Any] | None = None) -> None:
+        """Store trials and meta values at once."""
+        with self._guard:
+            added = {trial.id: Stored(trial) for trial in trials}
+            self._group.update(added)
+            try:
+                self.flush(meta)
+            except BaseException:
+                for key in added:
+                    self._group.pop(key, None)
+                raise
+
+    def flush(self, meta: Mapping[str, Any] | None = None) -> None:
+        """Store the records taken so far and meta values, all or none, durably."""
+        with self._guard:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not self._group and not meta:
+                return
+            if self._file_identity() != self._identity:
+                raise UsageError(
+                    f"store {self.path}: it was moved or deleted while in use; what was found since is lost"
                 )
-            for key, value in (meta or {}).items():
-                self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+            begun = time.monotonic()
+            with self._explained(), self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "INSERT INTO trial (id, state, record, begun, ended) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record, "
+                    "begun = excluded.begun, ended = excluded.ended",
+                    [(s.trial.id, s.trial.state, s.trial.to_json(), s.begun, s.ended) for s in self._group.values()],
+                )
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                    [(key, json.dumps(value)) for key, value in (meta or {}).items()],
+                )
+            self.commit_seconds = time.monotonic() - begun
+            self._group.clear()
+
+    def annotate(self, trial: Trial) -> None:
+        """Store what was added to a trial that is there, durably."""
+        with self._guard:
+            self.flush()
+            with self._explained(), self._connection:
+                self._connection.execute("UPDATE trial SET record = ? WHERE id = ?", (trial.to_json(), trial.id))
+
+    def _flush_in_time(self) -> None:
+        """In the thread of the timer: what goes wrong is said by the next `flush`, which has the same records."""
+        with suppress(UsageError, sqlite3.Error):
+            self.flush()
 
     def add_environment(self, key: str, description: dict[str, Any]) -> None:
         """Store what the environment hash of a trial stands for."""
-        with self._explained(), self._connection:
+        with self._guard, self._explained(), self._connection:
             self._connection.execute(
                 "INSERT OR IGNORE INTO environment VALUES (?, ?)", (key, json.dumps(description, sort_keys=True))
             )
@@ -106,16 +177,15 @@ class Store:
             return {key: json.loads(description) for key, description in rows}
 
     def trials(self) -> list[Trial]:
-        """All trials in the order they were handed out."""
-        with self._explained():
-            rows = self._connection.execute("SELECT record FROM trial ORDER BY id").fetchall()
-            return [Trial.from_record(json.loads(record)) for (record,) in rows]
+        """All trials in the order in which they were handed out."""
+        return [stored.trial for stored in self.records()]
 
-    def count(self, state: str) -> int:
-        """How many trials are in that state."""
+    def records(self) -> list[Stored]:
+        """All trials with their place among the others, in the order in which they were handed out."""
         with self._explained():
-            row = self._connection.execute("SELECT count(*) FROM trial WHERE state = ?", (state,)).fetchone()
-            return int(row[0])
+            order = "begun, ended" if self._version > 1 else "NULL, NULL"
+            rows = self._connection.execute(f"SELECT record, {order} FROM trial ORDER BY id")
+            return [Stored(Trial.from_record(json.loads(record)), begun, ended) for record, begun, ended in rows]
 
     def _open(self, *, writable: bool, create: bool) -> sqlite3.Connection:
         if writable:
@@ -134,31 +204,16 @@ class Store:
         uri = f"{self.path.absolute().as_uri()}?{options}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
         try:
-            self._check(connection, create=create)
+            self._version = schema.check(connection, self.path, create=create)
             if options == "mode=rwc":
+                schema.upgrade(connection, self._version)
+                self._version = schema.SCHEMA
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _check(self, connection: sqlite3.Connection, *, create: bool) -> None:
-        execute = connection.execute
-        if create and execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            with connection:
-                execute("BEGIN IMMEDIATE")
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    execute(statement)
-                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                execute(f"PRAGMA user_version = {SCHEMA}")
-        if execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
-            raise UsageError(f"{self.path} is a database, but not a study of lts-engine; use another --store")
-        if (version := execute("PRAGMA user_version").fetchone()[0]) != SCHEMA:
-            raise UsageError(f"{self.path} has store schema {version}; this version reads schema {SCHEMA}")
-        if (problem := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            problem = problem.removeprefix("*** in database main ***").strip().replace("\n", "; ")
-            raise UsageError(f"{self.path} is damaged ({problem}); restore a copy or use another --store")
 
     def _make_directory(self) -> None:
         try:
@@ -208,6 +263,8 @@ class Store:
             else:
                 reason = text
             raise UsageError(f"store {self.path}: {reason}") from None
+        except UsageError:
+            raise
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"store {self.path}: a record is damaged ({error}); restore a copy or use another --store"

@@ -1,4 +1,4 @@
-"""Conformance suites for authors of devices and backends: subclass one in your tests, and pytest runs it all.
+"""Conformance suites for authors of devices, backends and samplers: subclass one in your tests for pytest to run.
 
 from lts.testing import DeviceSuite
 
@@ -10,5 +10,6 @@ class TestBoard(DeviceSuite):
 from lts.testing.backend import BackendSuite
 from lts.testing.device import DeviceSuite
 from lts.testing.runner_device import RunnerDeviceSuite
+from lts.testing.sampler import SamplerSuite
 
-__all__ = ["BackendSuite", "DeviceSuite", "RunnerDeviceSuite"]
+__all__ = ["BackendSuite", "DeviceSuite", "RunnerDeviceSuite", "SamplerSuite"]

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError, Workload
+from lts.backends.backend import Backend, BuildError
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
 # Seconds. Everything here takes less than one, but can take many on a busy machine.
 _TIMEOUT = 60.0

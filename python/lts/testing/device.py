@@ -6,8 +6,9 @@ import json
 import signal
 from typing import Any
 
-from lts.devices.device import Device, Job
+from lts.devices.device import Device
 from lts.errors import UsageError
+from lts.jobs.job import Job
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Workload
 from lts.backends.reference import Reference
-from lts.devices.device import MANIFEST, Device, JobResult, RunnerJob
+from lts.devices.device import Device
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
 # Seconds. A model runs in milliseconds, but an emulator, a network or a busy machine can take much longer.
 _TIMEOUT = 120.0
@@ -200,7 +201,7 @@ class RunnerDeviceSuite:
 def _compiled(target: Target, phase: str) -> RunnerJob:
     """A model of the space gpt2-tiny, compiled for the target, that lasts until this process ends."""
     from lts.backends.backend import load_backend
-    from lts.measure.measured import export_pooled
+    from lts.measure.candidate import export_pooled
     from lts.spaces.space import load_space
 
     folder = _folder()

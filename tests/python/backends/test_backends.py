@@ -21,9 +21,9 @@ from lts.backends import timing
 from lts.backends.backend import backend_names, load_backend
 from lts.backends.inputs import make_inputs
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.devices.device import Job, JobResult
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult
 from lts.targets.target import detect_target
 
 TIMEOUT = 60.0

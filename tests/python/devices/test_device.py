@@ -25,9 +25,10 @@ from device_jobs import (
 )
 
 from lts.devices import device as device_module
-from lts.devices.device import Device, Job, JobResult, open_device
+from lts.devices.device import Device, open_device
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult
 from lts.targets.target import detect_target
 
 TIMEOUT = 60.0
@@ -249,7 +250,7 @@ def parent(folder: Path, fork: bool) -> tuple[subprocess.Popen[str], list[int]]:
     code = f"""
 import sys
 sys.path[:] = {json.dumps([str(Path(__file__).parents[1]), *sys.path])}
-from lts.devices.device import Job
+from lts.jobs.job import Job
 from lts.devices.local import LocalDevice
 with LocalDevice(fork={fork}) as local:
     local.run(Job("device_jobs:hang_with_a_child", {{"path": {str(file)!r}}}), 1000)
@@ -288,7 +289,7 @@ def test_ctrl_c_ends_the_job_with_everything_it_started(tmp_path: Path, fork: bo
 def test_importing_is_light() -> None:
     code = (
         "import sys, lts.targets.target, lts.system.environment, lts.measure.statistics, lts.devices.device\n"
-        "import lts.backends.backend, lts.measure.measured, lts.testing\n"
+        "import lts.backends.backend, lts.testing\n"
         "print([m for m in ('onnx', 'onnxruntime', 'numpy', 'tvm', 'pytest') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT)

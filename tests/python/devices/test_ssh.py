@@ -25,19 +25,21 @@ import pytest
 from sshd import Sshd
 
 from lts import SearchSpace, total_params
-from lts.backends.backend import Workload, load_backend
+from lts.backends.backend import load_backend
 from lts.backends.onnxruntime import OnnxRuntime
 from lts.backends.reference import Reference
-from lts.devices.device import Device, Job, RunnerJob, open_device
+from lts.devices.device import Device, open_device
 from lts.devices.ssh import connection as ssh_connection
 from lts.devices.ssh import remote_files, remote_runner
 from lts.devices.ssh.ssh import SshDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.bundle import make_bundle
-from lts.measure.measured import export_pooled, measure
+from lts.jobs.job import Job, RunnerJob
+from lts.measure.candidate import export_pooled, measure
 from lts.study.store import Store
 from lts.system.environment import environment_hash
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 from lts.testing import DeviceSuite
 
 needs_tvm = pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed")
@@ -736,7 +738,7 @@ def client(server: Sshd, folder: Path) -> tuple[subprocess.Popen[str], Path]:
     code = f"""
 import sys
 sys.path[:] = {json.dumps(sys.path)}
-from lts.devices.device import Job
+from lts.jobs.job import Job
 from lts.devices.ssh.ssh import SshDevice
 with SshDevice.from_uri("{server.uri}?python={sys.executable}") as ssh:
     ssh.run(Job("subprocess:call", {{"args": ["sh", "-c", {script!r}]}}), 1000)

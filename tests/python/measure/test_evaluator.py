@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import lts
-from lts.devices.none import NoDevice
 from lts.errors import UsageError
-from lts.measure.evaluation import Evaluation, counted_provenance, problem_with
+from lts.measure.counted import counted_provenance
 from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
+from lts.measure.outcome import Outcome
 from lts.targets.target import load_target
 
 GPT2 = lts.Architecture("gpt2", vocab_size=512, n_positions=64, d_model=32, n_head=[2, 4], d_ff=[64, 128])
@@ -87,11 +87,10 @@ def test_a_wrong_argument_is_told(options: dict[str, object], sentence: str) -> 
 
 
 def test_without_a_device_costs_are_estimated() -> None:
-    for given in ("none", NoDevice()):
-        with Evaluator("arm64", device=given, backend="tvm") as evaluator:
-            assert (evaluator.device_name, evaluator.backend_name) == ("none", "estimate")
-            found = evaluator.evaluate(GPT2, ["latency_ms"])
-            assert found.provenance["latency_ms"] == "estimated"
+    with Evaluator("arm64", device="none", backend="tvm") as evaluator:
+        assert (evaluator.device_name, evaluator.backend_name) == ("none", "estimate")
+        found = evaluator.evaluate(GPT2, ["latency_ms"])
+        assert found.provenance["latency_ms"] == "estimated"
 
 
 def test_what_a_target_says_belongs_to_the_description() -> None:
@@ -111,14 +110,14 @@ def test_a_function_is_an_evaluator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "problem"),
+    ("outcome", "problem"),
     [
-        (Evaluation(values={"a": 1.0}), None),
-        (Evaluation(values={"a": float("nan")}), "the value of 'a' is nan; it must be finite"),
-        (Evaluation(values={"a": float("inf")}), "the value of 'a' is inf; it must be finite"),
-        (Evaluation(), "no value for 'a'"),
-        (Evaluation(values={"a": 1.0}, error="it broke"), "it broke"),
+        (Outcome(values={"a": 1.0}), None),
+        (Outcome(values={"a": float("nan")}), "the value of 'a' is nan; it must be finite"),
+        (Outcome(values={"a": float("inf")}), "the value of 'a' is inf; it must be finite"),
+        (Outcome(), "no value for 'a'"),
+        (Outcome(values={"a": 1.0}, error="it broke"), "it broke"),
     ],
 )
-def test_what_counts_as_a_problem(evaluation: Evaluation, problem: str | None) -> None:
-    assert problem_with(evaluation, ["a"]) == problem
+def test_what_counts_as_a_problem(outcome: Outcome, problem: str | None) -> None:
+    assert outcome.problem(["a"]) == problem

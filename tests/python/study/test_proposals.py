@@ -14,8 +14,8 @@ import pytest
 import lts
 import lts.errors
 from lts.errors import MeasurementError
-from lts.measure.evaluation import Evaluation
 from lts.measure.function import FunctionEvaluator
+from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive
 from lts.study.front import front_of
@@ -50,7 +50,7 @@ def proposer(**changes: Any) -> Proposer:
 
 def trial(key: int, architecture: lts.Architecture, **values: float) -> Trial:
     found = {"decoder_params": float(lts.decoder_params(architecture)), **measure(architecture), **values}
-    return Trial(key, "complete", architecture, found, feasible=True)
+    return Trial(key, "complete", architecture, values=found, feasible=True)
 
 
 def test_the_first_design_has_the_extremes_and_many_depths() -> None:
@@ -312,12 +312,12 @@ def test_it_stops_when_nothing_changes_any_more() -> None:
 @pytest.mark.parametrize("parallel", [4, 30])
 def test_several_devices_at_once(parallel: int) -> None:
     class Farm(FunctionEvaluator):
-        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Evaluation:
+        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Outcome:
             time.sleep(0.01)
             return super().evaluate(architecture, columns, timeout)
 
     farm = Farm(measure)
-    farm.parallel = parallel  # type: ignore[attr-defined]
+    farm.parallel = parallel
     with study(evaluator=farm) as many:
         many.run(trials=30)
         assert many.n_finished == 30
@@ -335,9 +335,9 @@ def test_any_algorithm_evolves_on_predictions(algorithm: str) -> None:
 
 def test_failures_are_survived() -> None:
     class Flaky(FunctionEvaluator):
-        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Evaluation:
+        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Outcome:
             if lts.decoder_params(architecture) % 3 == 0:
-                return Evaluation(error="it broke")
+                return Outcome(error="it broke")
             return super().evaluate(architecture, columns, timeout)
 
     with study(evaluator=Flaky(measure)) as flaky:

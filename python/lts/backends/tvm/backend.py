@@ -13,14 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from lts.backends.backend import BuildError, Workload
-from lts.devices.device import MANIFEST, Job, RunnerJob, Runs
-from lts.devices.local import LocalDevice, runs_here
+from lts.backends.backend import BuildError
+from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.jobs.bundle import data_folder
+from lts.jobs.job import MANIFEST, Job, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 _PRELOAD = ("numpy", "onnx", "tvm")
 
@@ -49,8 +51,8 @@ class Tvm:
         self.database = database
         self.tracker = tracker
         # One for each thread that compiles at the same time.
-        self._workers: list[LocalDevice] = []
-        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        self._workers: list[Workers] = []
+        self._idle: SimpleQueue[Workers] = SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -123,13 +125,13 @@ class Tvm:
         return self.database or data_folder() / "tuning" / name
 
     @contextmanager
-    def _worker(self) -> Iterator[LocalDevice]:
+    def _worker(self) -> Iterator[Workers]:
         """A worker process, for the block alone."""
         with self._lock:
             try:
                 worker = self._idle.get_nowait()
             except Empty:
-                worker = LocalDevice()
+                worker = Workers()
                 self._workers.append(worker)
         try:
             if self._closed:

@@ -15,8 +15,8 @@ from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
 from lts.backends.tvm.rewrite import rewrite
 from lts.backends.tvm.schedule import schedule_module
 from lts.backends.tvm.tiles import tiles_of
-from lts.devices.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.targets.target import Target
 

@@ -15,8 +15,8 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-from lts.devices.device import Job
-from lts.devices.local import LocalDevice
+from lts.jobs.job import Job
+from lts.jobs.pool import Workers
 
 
 def main() -> None:
@@ -24,13 +24,13 @@ def main() -> None:
     requests: list[dict[str, Any]] = []
     arrived = threading.Semaphore(0)
     threading.Thread(target=_listen, args=(requests, arrived), daemon=True).start()
-    with LocalDevice() as device:
+    with Workers() as workers:
         while True:
             arrived.acquire()
             request = requests[0]
             print("begun", flush=True)
             job = {key: request[key] for key in ("function", "arguments", "threads")}
-            result = device.run(Job(**job, preload=tuple(request["preload"])), request["timeout"])
+            result = workers.run(Job(**job, preload=tuple(request["preload"])), request["timeout"])
             requests.pop(0)
             _remove(request)
             print(json.dumps(asdict(result)), flush=True)

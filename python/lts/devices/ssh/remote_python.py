@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import Job, JobResult
 from lts.devices.ssh.connection import Connection, Left
 from lts.devices.ssh.remote_files import RemoteFiles
 from lts.devices.ssh.session import Session, last_line
 from lts.errors import MeasurementError
+from lts.jobs.job import Job, JobResult
 
 _PACKAGE = Path(__file__).parents[2]
 # Code that runs on a device needs none of these, and the package's __init__ would load the core, which is compiled.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import JobResult, RunnerJob
 from lts.devices.ssh.connection import Connection, Left
 from lts.devices.ssh.remote_files import RemoteFiles
 from lts.devices.ssh.session import Session, last_line
 from lts.errors import MeasurementError
+from lts.jobs.cause_of_death import cause_of_death
+from lts.jobs.job import JobResult, RunnerJob
 from lts.system import machine
 
 _START_TIMEOUT = 60.0
@@ -155,18 +155,11 @@ def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
 
 
 def _cause(session: Session) -> str:
-    """The reason why lts-runner has ended without an answer."""
-    said = last_line(session.said)
-    code = session.code or 0
-    if 128 < code < 255:
-        try:
-            name = signal.Signals(code - 128).name
-        except ValueError:
-            name = "unknown"
-        return f"killed by signal {code - 128} ({name})" + (f"; its last words: {said}" if said else "")
+    """The reason why lts-runner has ended without an answer. Shells add 128 to the number of a signal that kills."""
+    said, code = last_line(session.said), session.code or 0
     if code in (126, 127):
         return said or "it cannot be executed"
-    return f"it ended with code {code} and no result" + (f"; its last words: {said}" if said else "")
+    return cause_of_death("it", 128 - code if 128 < code < 255 else code, said)
 
 
 def _pick(n: int, text: str) -> list[int]:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
+from lts.devices.device import Device
 from lts.devices.ssh.address import FORM, Address, parse
 from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
 from lts.devices.ssh.remote_files import Hashes, RemoteFiles
 from lts.devices.ssh.remote_python import RemotePython
 from lts.devices.ssh.remote_runner import RemoteRunner
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.system import machine
 from lts.system.environment import fingerprint
 from lts.targets.target import Target
@@ -31,7 +32,7 @@ class _ClosedError(MeasurementError):
     """The device was closed meanwhile."""
 
 
-class SshDevice:
+class SshDevice(Device):
     """A machine with an ssh server, Linux and glibc; see ``docs/devices.md`` for what is copied there.
 
     Compiled models are run by lts-runner. Jobs in Python are run by an interpreter there, which needs Python 3.11 with

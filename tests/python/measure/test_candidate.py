@@ -14,10 +14,11 @@ import pytest
 
 from lts import Architecture
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.devices.device import Job, JobResult
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
-from lts.measure.measured import Measurement, export_pooled, measure
+from lts.jobs.job import Job, JobResult
+from lts.measure.candidate import export_pooled, measure
+from lts.measure.outcome import Outcome
 from lts.measure.statistics import summary
 from lts.spaces.space import load_space, space_names
 from lts.system.environment import environment_hash, fingerprint
@@ -72,7 +73,7 @@ def export(_: Architecture, phase: str, directory: Path) -> Path:
     return file
 
 
-def fake(device: FakeDevice, **options: Any) -> Measurement:
+def fake(device: FakeDevice, **options: Any) -> Outcome:
     return measure(architecture(), TARGET, device, OnnxRuntime(), **{"export": export, **options})
 
 

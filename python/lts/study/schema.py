@@ -1,0 +1,59 @@
+"""The tables of a store, and what earlier versions wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from lts.errors import UsageError
+
+SCHEMA = 2
+_READ = (1, SCHEMA)
+_APPLICATION_ID = 0x4C545345  # "LTSE"
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trial (id INTEGER PRIMARY KEY, state TEXT NOT NULL, record TEXT NOT NULL);
+CREATE TABLE environment (hash TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
+"""
+# What schema 2 adds: the order of events, from which the state of a sampler follows.
+_ADDED = """
+ALTER TABLE trial ADD COLUMN begun INTEGER;
+ALTER TABLE trial ADD COLUMN ended INTEGER;
+"""
+
+
+def check(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
+    """The schema of a store; an empty database becomes a store first where `create` allows it.
+
+    Raises
+    ------
+    UsageError
+        When it is not a store, of another version, or damaged.
+    """
+    execute = connection.execute
+    if create and execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        _change(connection, _TABLES + _ADDED, f"PRAGMA application_id = {_APPLICATION_ID}")
+    if execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        raise UsageError(f"{path} is a database, but not a study of lts-engine; use another --store")
+    version = int(execute("PRAGMA user_version").fetchone()[0])
+    if version not in _READ:
+        known = " and ".join(map(str, _READ))
+        raise UsageError(f"{path} has store schema {version}; this version reads schemas {known}")
+    if (problem := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        problem = problem.removeprefix("*** in database main ***").strip().replace("\n", "; ")
+        raise UsageError(f"{path} is damaged ({problem}); restore a copy or use another --store")
+    return version
+
+
+def upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Give the store of an earlier version what later ones write."""
+    if version < SCHEMA:
+        _change(connection, _ADDED)
+
+
+def _change(connection: sqlite3.Connection, statements: str, *more: str) -> None:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in (*filter(str.strip, statements.split(";")), *more, f"PRAGMA user_version = {SCHEMA}"):
+            connection.execute(statement)

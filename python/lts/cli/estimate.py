@@ -15,9 +15,7 @@ def command(
     architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
     target: Annotated[str, typer.Option(help="Target to estimate for: a name, or a TOML file.")] = "host",
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads; by default the target's.", show_default=False)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Estimate the costs of an architecture on a target, part by part, without running anything."""

@@ -23,7 +23,7 @@ struct ArmPart {
   long number;
   std::string_view name;
 };
-// Parts of Arm's own cores as /proc/cpuinfo numbers them; the same as in python/lts/machine.py.
+// Parts of Arm's own cores as /proc/cpuinfo numbers them; the same as in python/lts/system/machine.py.
 constexpr std::array<ArmPart, 17> kArmParts{{
     {0xD03, "cortex-a53"},
     {0xD04, "cortex-a35"},

@@ -11,9 +11,10 @@ namespace lts::runner {
 namespace {
 
 constexpr double kWarmUp = 0.03;
-// The fewest samples whose range covers the median with 95 %; for models so slow that more would exceed max_time.
+// The fewest samples whose range covers the median with 95 % probability, for models so slow that more would exceed
+// max_time.
 constexpr std::int64_t kFewest = 6;
-// Less processor time than this share of a run means that the core did something else meanwhile.
+// Processor time below this share of the wall time of a run means that the core did something else meanwhile.
 constexpr double kUndisturbed = 0.98;
 // "LTS": no option of prctl has this number.
 constexpr int kMark = 0x4c5453;
@@ -46,7 +47,7 @@ void sample(const std::function<void()>& function, const Sampling& sampling, Tim
 
 Timing mark_runs(const std::function<void()>& function, const Sampling& sampling) {
   Timing timing;
-  // All memory is there before the first mark, or a call would be charged for it.
+  // All memory is allocated before the first mark, or it would count for a call.
   const auto n = static_cast<std::size_t>(sampling.min_repeats);
   timing.samples_ns.reserve(n);
   timing.wall_ns.reserve(n);

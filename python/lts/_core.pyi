@@ -42,7 +42,7 @@ class Family:
     @property
     def encoder(self) -> bool:
         """
-        Whether it reads both ways and has no output layer: not generated.
+        Whether it is bidirectional, without an output layer: not searched.
         """
     @property
     def feed_forward(self) -> str:
@@ -72,7 +72,7 @@ class Family:
     @property
     def name(self) -> str:
         """
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``.
+        Name, such as ``gpt2``, ``transformer_xl`` or ``llama``.
         """
     @property
     def norm(self) -> str:
@@ -92,12 +92,12 @@ class Family:
     @property
     def only_d_ff(self) -> int:
         """
-        The one `d_ff` that there is; 0 where all are.
+        The only `d_ff` allowed; 0: any.
         """
     @property
     def only_d_model(self) -> int:
         """
-        The one `d_model` that there is; 0 where all are.
+        The only `d_model` allowed; 0: any.
         """
     @property
     def position(self) -> str:
@@ -123,7 +123,7 @@ class Architecture:
     Parameters
     ----------
     family
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+        Name of the family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size
         Tokens in the vocabulary.
     n_positions
@@ -426,7 +426,7 @@ class SearchSpace:
     Parameters
     ----------
     name
-        For people.
+        Name of the space.
     family
         ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
@@ -434,7 +434,7 @@ class SearchSpace:
     n_layer, d_model, n_head, d_ff
         Choices: distinct integers in any order.
     n_kv_head
-        Choices of a family with grouped-query attention; left out, n_kv_head is n_head.
+        Choices in a family with grouped-query attention; by default n_kv_head is n_head.
     d_embed, div_val
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
@@ -442,7 +442,7 @@ class SearchSpace:
     min_ff_ratio
         Rule: ``d_ff >= min_ff_ratio * d_model``.
     decoder_params, total_params
-        Rules: inclusive bounds (min, max) of the parameters; None does not bind.
+        Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
 
     Raises
     ------
@@ -532,7 +532,7 @@ class SearchSpace:
         Parameters
         ----------
         n
-            How many.
+            Number of architectures.
         seed
             Equal seeds give equal samples on every platform.
         method
@@ -565,12 +565,12 @@ class SearchSpace:
     @property
     def options(self) -> dict[str, typing.Any]:
         """
-        The arguments that make the space again, choices ascending.
+        The arguments that recreate the space, choices ascending.
         """
     @property
     def size(self) -> int:
         """
-        How many architectures there are, exactly.
+        Exact number of architectures.
         """
 class SearchSpaceIterator:
     """
@@ -654,12 +654,12 @@ class Constraint:
         """
     def violation(self, value: typing.SupportsFloat | typing.SupportsIndex) -> float:
         """
-        How far the value is beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.
+        Distance of the value beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.
         """
     @property
     def bound(self) -> float:
         """
-        The value that is still allowed.
+        The limit of the values; it is allowed itself.
         """
     @property
     def name(self) -> str:
@@ -675,12 +675,12 @@ class ParetoArchive:
     """
     The non-dominated points seen so far, all objectives minimized.
 
-    Of equal points the first stays. Members are in the order of their insertion. Safe to use from several threads.
+    Among equal points the first stays. Members are in the order of insertion. Safe to use from several threads.
 
     Parameters
     ----------
     n_objectives : int
-        At least 1.
+        Number of coordinates of a point, at least 1.
 
     Raises
     ------
@@ -723,7 +723,7 @@ class ParetoArchive:
         points : array_like, shape (n, n_objectives) or (n_objectives,)
             Infinities are allowed.
         ids : array_like of int, shape (n,), optional
-            From 0; by default the number of points inserted before, whether they stayed or not.
+            Ids of the points, at least 0; by default, points are numbered in the order of insertion, from 0.
 
         Returns
         -------
@@ -732,7 +732,7 @@ class ParetoArchive:
         Raises
         ------
         ValueError
-            For a wrong shape or what is not a number; nothing is inserted then.
+            For a wrong shape or a value that is not a number; then nothing is inserted.
 
         Notes
         -----
@@ -768,17 +768,17 @@ class Surrogate:
         Parameters
         ----------
         architectures
-            What was measured, at least 3 (2 with a prior).
+            The measured architectures, at least 3 (2 with a prior).
         values : array_like, shape (n,)
-            Above 0, in any unit.
+            Their costs, above 0, in any unit.
         noise : array_like, shape (n,)
-            Standard errors over the values; none by default.
+            Standard errors relative to the values; none by default.
         prior
-            `coefficients` of another device of the same kind, which a few samples then suffice to adapt.
+            `coefficients` of another device of the same kind; a few samples then suffice to adapt them.
         pairwise
-            Also products of two terms, for devices on which costs do not just add.
+            Whether to add products of two terms, for devices on which costs do not simply add up.
         level
-            Share of architectures whose cost lies in the interval of its prediction.
+            Share of architectures whose cost lies in the predicted interval.
 
         Raises
         ------
@@ -807,7 +807,7 @@ class Surrogate:
     @property
     def coefficients(self) -> dict[str, float]:
         """
-        By name of the term, or of the product of two.
+        Coefficients by name of the term, or of the product of two.
         """
     @property
     def error(self) -> float:
@@ -817,7 +817,7 @@ class Surrogate:
     @property
     def error_max(self) -> float:
         """
-        The largest of them.
+        Largest relative error of predicting a sample.
         """
     @property
     def left_out(self) -> list[float]:
@@ -827,7 +827,7 @@ class Surrogate:
     @property
     def n_samples(self) -> int:
         """
-        What it was fitted to.
+        Number of samples of the fit.
         """
     @property
     def outlier(self) -> list[bool]:
@@ -837,7 +837,7 @@ class Surrogate:
     @property
     def pairwise(self) -> bool:
         """
-        Whether it has products.
+        Whether it has products of terms.
         """
 class LayerCosts:
     """
@@ -1145,7 +1145,7 @@ def analytic(name: str, architecture: Architecture, *, n_prompt: typing.Supports
     batch
         Sequences at a time.
     precision
-        Of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
+        Precision of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
 
     Raises
     ------
@@ -1158,7 +1158,7 @@ def analytic_names() -> list[str]:
     """
 def cost_term_names() -> list[str]:
     """
-    Names of the terms that a cost is taken to be a sum of.
+    Names of the terms whose sum models a cost.
     """
 def cost_terms(architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -1183,7 +1183,7 @@ def crowding_distance(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[nu
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1210,7 +1210,7 @@ def family(name: str) -> Family:
     Parameters
     ----------
     name
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+        Name of a family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 
     Raises
     ------
@@ -1247,9 +1247,10 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     Parameters
     ----------
     points : array_like, shape (n, m)
-        In any order; dominated and equal points are allowed. What is not better than the reference everywhere adds nothing.
+        In any order; dominated and equal points are allowed. A point that is not better than the reference in every
+        coordinate adds nothing.
     reference : array_like, shape (m,)
-        Finite.
+        The reference point, finite.
 
     Returns
     -------
@@ -1259,7 +1260,7 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     Raises
     ------
     ValueError
-        For a wrong shape, what is not a number, or a reference that is not finite.
+        For a wrong shape, a value that is not a number, or a reference that is not finite.
 
     Notes
     -----
@@ -1292,7 +1293,7 @@ def nondominated(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.i
     Parameters
     ----------
     points : array_like, shape (n, m)
-        Of equal points the first counts.
+        Among equal points only the first counts.
 
     Returns
     -------
@@ -1301,7 +1302,7 @@ def nondominated(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.i
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1323,7 +1324,7 @@ def nondominated_sort(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[nu
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1364,7 +1365,7 @@ def weight_bytes(architecture: Architecture, *, precision: str = 'float32') -> i
     architecture
         The model.
     precision
-        ``float32``, ``float16``, ``int8`` or ``int4``.
+        Precision of the weights: ``float32``, ``float16``, ``int8`` or ``int4``.
     """
 def weights(architecture: Architecture) -> list[Weight]:
     """

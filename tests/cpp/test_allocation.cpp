@@ -103,7 +103,7 @@ std::vector<SearchSpaceOptions> spaces() {
   return all;
 }
 
-/// Of every family, many.
+/// Many architectures of every family.
 std::vector<Architecture> architectures() {
   std::vector<Architecture> all;
   Random random(1);

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def facts() -> dict[str, Any]:
-    """What the worker sees of itself."""
+    """What the worker knows about itself."""
     return {
         "pid": os.getpid(),
         "parent": os.getppid(),
@@ -44,7 +44,7 @@ def hang_with_a_child(path: str) -> None:
 
 
 def close_everything_and_hang() -> None:
-    """Close all files, with them the ways to the parent, and go on."""
+    """Close all files, including the connections to the parent, and keep running."""
     os.closerange(0, 256)
     time.sleep(1000)
 
@@ -75,7 +75,7 @@ def time_a_busy_loop(n: int, repeats: int) -> dict[str, list[int]]:
 
 
 def peak_of(mib: int) -> dict[str, Any]:
-    """Peak memory after that much was touched and given back."""
+    """Peak memory after that much memory was touched and freed."""
     from lts.backends.timing import PeakMemory
 
     block = b"x" * (mib << 20)

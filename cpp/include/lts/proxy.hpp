@@ -19,7 +19,7 @@ double geometric(const Architecture& architecture, double alpha = default_alpha)
 /// of the capacity ||W||_F^2 / min(rows, cols), whose expectation for entries of variance s^2 is s^2 max(rows, cols).
 double zerolm(const Architecture& architecture, double alpha = default_alpha, double variance = default_variance);
 
-/// Experimental: decoder parameters, each layer counted the less the more layers are before it: the l-th 1 / sqrt(l).
+/// Experimental: decoder parameters, where the l-th layer counts with the factor 1 / sqrt(l).
 double depth_weighted(const Architecture& architecture);
 
 }  // namespace lts

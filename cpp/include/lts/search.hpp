@@ -54,7 +54,7 @@ struct FrontMember {
   std::vector<double> values;  ///< one per objective
 };
 
-/// Everything a search remembers; `Search(space, state)` goes on exactly where it was taken.
+/// Everything that a search remembers; `Search(state)` resumes exactly where it was saved.
 struct SearchState {
   SearchOptions options;
   SearchSpaceOptions space;
@@ -75,7 +75,7 @@ class Search {
  public:
   /// @throws std::invalid_argument: no objective, a column named twice, an option out of range.
   Search(SearchSpace space, SearchOptions options);
-  /// Goes on from a saved state. @throws std::invalid_argument when the state contradicts itself.
+  /// Resumes from a saved state. @throws std::invalid_argument when the state contradicts itself.
   explicit Search(SearchState state);
   Search(Search&&) noexcept;
   Search& operator=(Search&&) noexcept;
@@ -111,7 +111,7 @@ class Search {
   [[nodiscard]] const ParetoArchive& archive() const noexcept;
   /// The same with their architectures, in the directions of the objectives.
   [[nodiscard]] std::vector<FrontMember> front() const;
-  /// The member at that place of the archive. @throws std::invalid_argument when there are not so many.
+  /// The member at an index of the archive. @throws std::invalid_argument when the index is out of range.
   [[nodiscard]] FrontMember front(std::size_t index) const;
   /// Candidates asked and not told, ascending ids.
   [[nodiscard]] std::vector<Candidate> pending() const;

@@ -14,13 +14,14 @@ from lts.jobs.job import Job, RunnerJob
 from lts.jobs.pool import Workers
 from lts.targets.workload import Workload
 
-# Of the output's largest value. Compilers reorder sums and approximate functions, which makes errors of some 1e-6.
+# Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
+# makes errors of some 1e-6.
 TOLERANCE = 1e-4
 _TIMEOUT = 120.0
 
 
 def difference(error: float) -> str:
-    """What is wrong with an output that differs by more than the tolerance; `error` relative to the largest value."""
+    """The message for an output that differs by more than the tolerance; `error` is relative to the largest value."""
     return f"the output differs from ONNX Runtime's by {error:.2g} of its largest value"
 
 

@@ -11,19 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The first runs allocate, fault pages in and let the clock rise. Callers run once to check the outputs; then comes one
-# run more, which finds everything allocated, and for fast models as many as this many seconds take.
+# Seconds of warm-up. The first runs allocate, fault pages in and let the clock rise. Callers run once to check the
+# outputs; then comes one more run, which finds everything allocated, and for fast models as many as fit into this time.
 _WARM_UP = 0.03
-# The fewest samples whose range covers the median with 95 %; for models so slow that more would exceed max_time.
+# The fewest samples whose range covers the median with 95 % probability; for models so slow that more would exceed
+# max_time.
 _FEWEST = 6
 _MADV_POPULATE_READ = 22
-# Less processor time than this share of a run means that the core did something else meanwhile.
+# Processor time below this share of the wall time of a run means that the core did something else meanwhile.
 _UNDISTURBED = 0.98
 
 
 @dataclass
 class Timing:
-    """Nanoseconds of every call, in the order made: what counts (see `time_runs`), and what passed on the wall."""
+    """Nanoseconds of every call, in order: the sample (see `time_runs`), and the wall time."""
 
     samples_ns: list[int] = field(default_factory=list)
     wall_ns: list[int] = field(default_factory=list)
@@ -43,12 +44,12 @@ def time_runs(
     Sampling ends after at least `min_repeats` calls and `min_time` seconds, or `max_repeats` calls, or, when calls
     take so long, 6 calls and `max_time` seconds, where that is more than `min_time`.
 
-    A sample is the time on the wall. But where the kernel took the core away for another program during a call of a
-    single thread, it is the processor time of that call: what the call would have taken had the core been left to it.
+    A sample is the wall time of a call. But when the kernel gave the core to another program during a call of a single
+    thread, it is the processor time of that call: what the call would have taken had it kept the core.
     On a machine with two cores and three other busy programs, medians of the wall time of one model spread by 52 %
     (standard deviation of 12 processes), minima by 57 %, and medians of these samples by 1.5 %; on a quiet machine
     they are the same. Longer sampling did not help: at 0.3 s and at 1.5 s the spreads were equal.
-    Several threads wait for each other, so that their processor time says little, and the wall time stands.
+    Several threads wait for each other, so their processor time says little, and the sample is the wall time.
     """
     start = time.perf_counter()
     function()

@@ -60,7 +60,7 @@ def main() -> None:
         if stream is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # rather a question mark than a lost result
+            stream.reconfigure(errors="replace")  # a question mark is better than a lost result
     try:
         app()
     except KeyboardInterrupt:

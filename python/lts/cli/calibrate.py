@@ -19,21 +19,19 @@ def command(
         Path | None, typer.Option("--file", "-f", help="Write the profile with the coefficients here.")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="Where the architectures come from: a name, or a TOML file.")
+        str, typer.Option(help="Search space of the architectures: a name, or a TOML file.")
     ] = "gpt2-small",
     device: Annotated[
-        str | None, typer.Option(help="As of search.", show_default="local where the target runs here")
+        str | None, typer.Option(help="Same as for search.", show_default="local where the target runs here")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="As of search.", show_default="onnxruntime here, else tvm")
+        str | None, typer.Option(help="Same as for search.", show_default="onnxruntime here, else tvm")
     ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
-    timeout: Annotated[str, typer.Option(help="Time for all of them.", metavar="DURATION")] = "10m",
+    timeout: Annotated[str, typer.Option(help="Time for all measurements.", metavar="DURATION")] = "10m",
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
+    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file that keeps the measurements.", show_default="none is kept")
     ] = None,
@@ -42,10 +40,10 @@ def command(
     ] = False,
     output: FormatOption = Format.table,
 ) -> None:
-    """Measure a design on a device, and write what its costs are made of into a profile.
+    """Measure a sample of architectures on a device, and write the coefficients of its costs into a profile.
 
-    A search whose --target is that file starts from it, on this device or another of the same kind, and needs fewer
-    measurements.
+    A search with that file as --target starts from them and needs fewer measurements, on this device or another of the
+    same kind.
     """
     seconds = duration(timeout)
     from lts.cli.output import Results, emit

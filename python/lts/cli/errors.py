@@ -32,7 +32,7 @@ def exits(function: Callable[P, None]) -> Callable[P, None]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except (ValueError, OverflowError, RecursionError) as error:
-            # A net below the checks of each argument: an absurd number is the user's, not worth a traceback.
+            # For what the checks of arguments have missed: an absurd number is a usage error, not worth a traceback.
             typer.echo(f"error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
             raise typer.Exit(2) from None
         except BrokenPipeError:

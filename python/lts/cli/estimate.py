@@ -13,14 +13,12 @@ from lts.cli.errors import exits
 @exits
 def command(
     architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
-    target: Annotated[str, typer.Option(help="What is compiled for: a name, or a TOML file.")] = "host",
+    target: Annotated[str, typer.Option(help="Target to estimate for: a name, or a TOML file.")] = "host",
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Estimate what an architecture costs on a target, part by part, without running anything."""
+    """Estimate the costs of an architecture on a target, part by part, without running anything."""
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.measure.estimated import EstimatedEvaluator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lts.targets.target import Target
 
 FORMATS = ("onnx", "hf", "json", "tvm")
-# Of a study that says nothing about it.
+# Prompt length of a study that does not say.
 _N_PROMPT = 128
 
 
@@ -27,9 +27,9 @@ def command(
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,
-        typer.Option(help="What the format tvm is compiled for: a name, or a TOML file.", show_default="as searched"),
+        typer.Option(help="Target of the format tvm: a name, or a TOML file.", show_default="that of the search"),
     ] = None,
-    timeout: Annotated[str, typer.Option(help="Time to compile and check one of them.", metavar="DURATION")] = "10m",
+    timeout: Annotated[str, typer.Option(help="Time to compile and check one model.", metavar="DURATION")] = "10m",
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
@@ -64,7 +64,7 @@ def command(
 
 
 def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
-    """What was given, or else the target as it was searched for, threads and all."""
+    """The given target, or else the one of the search, with its number of threads."""
     from lts.targets.target import Target, load_target
 
     if given is None and "profile" in configuration:
@@ -81,7 +81,7 @@ def _compiled(
     timeout: float,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Compile, and check where that is possible; a model that is not right is an error."""
+    """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
     from lts.measure.deployment import Deployer
 

@@ -13,9 +13,9 @@ from lts.cli.errors import exits
 @exits
 def command(
     study: StudyArgument,
-    where: Annotated[list[str] | None, typer.Option(help="Condition such as 'latency_ms<=20', repeated.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Condition, may be repeated: 'latency_ms<=20'.")] = None,
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a leading '-' for descending.")] = None,
-    pick: Annotated[str | None, typer.Option(help="ID, knee, or a condition: only that member.")] = None,
+    pick: Annotated[str | None, typer.Option(help="Only one member: an ID, knee, or a condition.")] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Show the Pareto front of a study."""

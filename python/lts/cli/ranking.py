@@ -22,7 +22,7 @@ _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "
 def scored(
     architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None, alpha: float = 0.5
 ) -> dict[str, Scored]:
-    """`score` with a bar on a terminal; proxies without a number for an architecture are left out."""
+    """`score` with a progress bar on a terminal; proxies that give no number for an architecture are left out."""
     import typer
 
     from lts.errors import MeasurementError

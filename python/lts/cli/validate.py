@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 _SHARES = (1.0, 0.5)
-_SEQUENCES, _LENGTH = 8, 32  # of the held-out text, for scores that need tokens
-_PASSES = 4  # of the text; beyond, models learn it by heart (Muennighoff et al. 2023, arXiv 2305.16264)
+_SEQUENCES, _LENGTH = 8, 32  # size of the batch of held-out text for scores that need tokens
+_PASSES = 4  # passes over the text; with more, models memorize it (Muennighoff et al. 2023, arXiv 2305.16264)
 
 
 @exits
@@ -39,7 +39,7 @@ def validate(
     length: Annotated[int, typer.Option(help="Bytes of a sequence.", min=8, max=65536)] = 128,
     batch: Annotated[int, typer.Option(help="Sequences of a step.", min=1, max=65536)] = 8,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
-    seed: Annotated[int, typer.Option(help="Of the sample, the batches and the weights.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample, the batches and the weights.", min=0)] = 0,
     threads: Annotated[
         int | None, typer.Option(help="Models trained at once on the processor.", min=1, show_default="all cores")
     ] = None,
@@ -48,10 +48,10 @@ def validate(
     ] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Train small models of a space on a text of one's own, and say how well proxies rank them.
+    """Train small models of a space on your own text, and show how well proxies rank them.
 
-    The models are a sample over all sizes up to --max-params, each trained on the same batches of bytes for as many
-    steps as the budget allows. The same command again goes on where it was stopped, whatever stopped it.
+    The models are a sample over all sizes up to --max-params. Each is trained on the same batches of bytes, for the
+    number of steps that the budget allows. The same command again resumes after any interruption.
     """
     seconds, most = duration(budget), _size(max_params)
     if not (math.isfinite(lr) and lr > 0):
@@ -67,7 +67,7 @@ def validate(
     from lts.proxies.validation import Experiment
     from lts.system.machine import allowed_cpus, cores
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
     _tell(f"choosing {models} models of {known.name}")
     directory = output_dir or Path(f"{known.name}-validation")
     interrupted = done = False
@@ -91,7 +91,7 @@ def validate(
         if interrupted:
             _tell(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
         elif not done:
-            _tell(f"the budget is over with {len(experiment.records)} of {n} models; the same command goes on")
+            _tell(f"the budget is over with {len(experiment.records)} of {n} models; the same command resumes")
         if len(complete) >= LEAST_MODELS:
             _print(complete, experiment, known.name, output)
         _tell(
@@ -110,7 +110,7 @@ def validate(
 
 
 def _tell(text: str) -> None:
-    """On stderr; a reader that has gone does not end the training."""
+    """Print to stderr; a reader that has gone does not end the training."""
     with suppress(OSError):
         typer.echo(text, err=True)
 
@@ -212,7 +212,7 @@ class _Live(Display):
         passes = progress.steps * recipe["batch"] * recipe["length"] / self._experiment.corpus.n_bytes
         self._say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
         if passes > _PASSES:
-            self._say("note: a longer text, or less --budget, keeps models from learning it by heart")
+            self._say("note: a longer text, or less --budget, keeps models from memorizing it")
 
     @staticmethod
     def _line(progress: Progress, record: Any) -> str:

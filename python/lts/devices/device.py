@@ -1,4 +1,4 @@
-"""Machines that run and time candidates: what every one of them does, and how to open one."""
+"""The interface of devices, the machines that run and time candidates, and how to open one."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _BUILTIN = {
 
 
 class Device(ABC):
-    """A machine that runs jobs, with nothing else of ours beside them.
+    """A machine that runs jobs, each undisturbed by other jobs of ours.
 
-    A subclass says what it `runs`, which `costs` come from it, and how to `run` a job and describe its `environment`.
+    A subclass says what it `runs`, which `costs` it measures, and how to `run` a job and describe its `environment`.
     """
 
     runs: tuple[Runs, ...] = ()
     """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` is ``runner``."""
 
     costs: tuple[str, ...] = ()
-    """The costs of `lts.measure.candidate.COSTS` that can be had from it."""
+    """The costs of `lts.measure.candidate.COSTS` that it can measure."""
 
     parallel: int = 1
-    """Number of jobs that may run at the same time, on several machines or without disturbing each other."""
+    """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` when a model for that target cannot run here; by default every target may."""
 
     def prepare(self, runs: Runs) -> None:
-        """Do what jobs of that kind need once, before the first of them is timed; by default nothing."""
+        """Prepare what jobs of that kind need once, before the first of them is timed; by default nothing."""
 
     @abstractmethod
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -57,20 +57,20 @@ class Device(ABC):
         """The fingerprint of the machine that runs the jobs, see `lts.system.environment.fingerprint`."""
 
     def close(self) -> None:
-        """Release what is held, and end what runs. Harmless when repeated; by default nothing is held."""
+        """Release all resources and end running jobs. Harmless when repeated; by default there is nothing to do."""
 
 
 def open_device(uri: str, also: Iterable[str] = ()) -> Device:
     """Open a device: a built-in one, or one that an installed package offers in the entry point group ``lts.devices``.
 
-    `also` are words that the caller takes beside those of devices, for the message about an unknown one.
+    `also` are further words that the caller accepts, for the message about an unknown device.
 
     Raises
     ------
     UsageError
-        For an unknown one, naming those known, or a URI that is wrong.
+        For an unknown device, naming the known ones, or a URI that is wrong.
     MeasurementError
-        For one that is not there.
+        When the device cannot be reached.
     """
     scheme = uri.split(":", 1)[0]
     plugins = {entry.name: entry for entry in entry_points(group="lts.devices")}

@@ -1,4 +1,4 @@
-"""A processor emulated by qemu: it says whether a model is right and how many instructions it takes, never how long."""
+"""A processor emulated by qemu: tells whether a model is correct and how many instructions it runs, not how long."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from lts.system import machine
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
 
-# Of the runner's results, what an emulator changes beyond all meaning.
+# Runner results that mean nothing under emulation.
 _MEANINGLESS = ("samples_ns", "wall_ns", "peak_memory_mib")
-# The model in the folder of a job.
+# Name of the model in the folder of a job.
 _MODEL = "model"
-# Of that folder's parent, longer than that of any usual directory of temporary files.
+# Length of the path of that folder's parent: longer than that of any usual temporary directory.
 _PATH_LENGTH = 200
-# Of the runner's options, those about time.
+# Options of the runner that are about time.
 _TIMES = ("min_time", "max_time", "max_repeats")
-# Runs that are counted, after the one whose outputs are checked and that allocates what the others use again.
+# Runs that are counted, after a first run whose outputs are checked and whose memory the others reuse.
 _RUNS = 1
 
 
 class EmulatedDevice(Device):
-    """A processor of another architecture, or of this one, emulated by qemu: one process for each processor here.
+    """A processor of any architecture that qemu emulates; it runs one process for each processor of this machine.
 
-    ``instructions`` are those that the program executes in one run of the model, on one thread. They are the same every
-    time, whatever else the machine does.
+    ``instructions`` are those that the program executes in one run of the model, on one thread. Their number is the
+    same every time, whatever else the machine does.
     """
 
     runs: tuple[Runs, ...] = ("runner",)
@@ -59,16 +59,16 @@ class EmulatedDevice(Device):
 
     @classmethod
     def from_uri(cls, uri: str) -> EmulatedDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
-        """Raise when a model for that target cannot be emulated; models are run on its processor from now on.
+        """Raise when a model for that target cannot be emulated; otherwise, models run on its processor from now on.
 
         Raises
         ------
         UsageError
-            For a target that is no processor which qemu has, or that has more than one thread.
+            For a target whose processor qemu does not emulate, or that has more than one thread.
         MeasurementError
             When the emulator, or what it needs, is not installed.
         """
@@ -86,7 +86,7 @@ class EmulatedDevice(Device):
         self._emulator(*self._chosen)
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a compiled model for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a compiled model for at most `timeout` seconds. If it crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class EmulatedDevice(Device):
         }
 
     def close(self) -> None:
-        """End all processes. The next job would start others."""
+        """End all processes. The next job starts new ones."""
         for local in self._locals:
             local.close()
         with self._lock:
@@ -146,7 +146,7 @@ class EmulatedDevice(Device):
         self.close()
 
     def _emulator(self, triple: str, cpu: str) -> tuple[Emulator, dict[str, Any]]:
-        """The emulator, once it has shown that it works, and the versions of what runs in it."""
+        """The emulator, after a check that it works, and the versions of what runs in it."""
         directory = self._directory()
         with self._lock:
             if (triple, cpu) not in self._emulators:
@@ -159,10 +159,10 @@ class EmulatedDevice(Device):
             return self._emulators[triple, cpu]
 
     def _directory(self) -> Path:
-        """Where everything lies that an emulated program is told the path of.
+        """The folder of all files whose paths an emulated program is given.
 
-        Paths are strings in that program, whose lengths decide how its memory is divided, which takes a few hundred
-        instructions more or less. So they are all equally long.
+        The lengths of these paths affect how the program's memory is laid out, and with it the count by a few hundred
+        instructions. So all paths are made equally long.
         """
         with self._lock:
             if self._workdir is None:
@@ -183,7 +183,7 @@ class EmulatedDevice(Device):
 
     @contextmanager
     def _local(self) -> Iterator[Workers]:
-        """A device of this machine that nobody else uses meanwhile."""
+        """Workers of this machine, for the block alone."""
         local = self._idle.get()
         try:
             yield local
@@ -192,7 +192,7 @@ class EmulatedDevice(Device):
 
 
 def _triple_of(model: Path) -> str:
-    """What a compiled model says that it is for."""
+    """The triple that a compiled model was built for."""
     try:
         triple = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["triple"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -205,7 +205,7 @@ def _triple_of(model: Path) -> str:
 
 
 def _link(job: RunnerJob, folder: Path) -> dict[str, str]:
-    """Give the folder links to the model and its files; returns the paths of these by name."""
+    """Link the model and its files into the folder, and return the paths of the files by name."""
     (folder / _MODEL).symlink_to(job.model.resolve())
     names = {}
     for i, (name, path) in enumerate(sorted(job.files.items())):
@@ -218,7 +218,7 @@ def _link(job: RunnerJob, folder: Path) -> dict[str, str]:
 def _outcome(result: JobResult, emulator: Emulator, marks: Path, shown: Mapping[str, str]) -> dict[str, Any]:
     """Value and error of a job from what the runner has returned and the plugin has counted.
 
-    `shown` has what to call the paths of this device in an error.
+    `shown` maps paths of this device to the names that an error shows instead.
     """
     if result.error is not None:
         error = result.error

@@ -1,4 +1,4 @@
-"""This machine as a device; a job here may crash, hang or eat all memory."""
+"""This machine as a device. Its jobs may crash, hang or use up all memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LocalDevice(Workers, Device):
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
@@ -43,12 +43,12 @@ class LocalDevice(Workers, Device):
             )
 
     def prepare(self, runs: Runs) -> None:
-        """Compile lts-runner where it is not there yet, so that this is not in the time of the first candidate."""
+        """Compile lts-runner if it is missing, so that this does not count for the first candidate."""
         if runs == "runner":
             self._runner()
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """See `Device.run`; raises `MeasurementError` too when the runner cannot be built here."""
+        """See `Device.run`; raises `MeasurementError` also when the runner cannot be built here."""
         if isinstance(job, RunnerJob):
             job = job.as_job([self._runner(), "--once"], timeout)
         return super().run(job, timeout)

@@ -1,4 +1,4 @@
-"""Devices behind a TVM RPC tracker: a farm, of which one that dies leaves its jobs to the others."""
+"""Devices behind a TVM RPC tracker: a farm in which the job of a device that dies goes to another."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _URI = re.compile(r"rpc://(?P<host>\[[0-9a-fA-F:]+\]|[^/:?#\[\]]+):(?P<port>\d{1
 _PRELOAD = ("numpy", "tvm")
 _CONNECT_TIMEOUT = 5.0
 _LIST_TIMEOUT = 30.0
-# Devices that a job is tried on before it counts as the job's fault that they go away or do not answer.
+# Devices that a job is tried on: when so many go away or do not answer, the job is to blame.
 _ATTEMPTS = 3
 
 
 class RpcDevice(Device):
-    """All devices of one key of a tracker; each has a job at a time, given by a worker process of its own.
+    """All devices that a tracker lists for a key. Each runs one job at a time, driven by a worker process of its own.
 
-    Memory is not measured: a server of TVM does not say what a model takes there.
+    Memory is not measured, because TVM's server does not report it.
 
     Parameters
     ----------
     host, port
-        Of the tracker.
+        Host and port of the tracker.
     key
-        What the servers were started with as ``--key``.
+        The ``--key`` that the servers were started with.
     wait
-        Seconds to wait for a device when the tracker lists none any more.
+        Seconds to wait for a device when the tracker no longer lists any.
 
     Raises
     ------
@@ -83,14 +83,14 @@ class RpcDevice(Device):
 
     @classmethod
     def from_uri(cls, uri: str) -> RpcDevice:
-        """For `lts.devices.device.open_device`. Raises `UsageError` for a URI of another form."""
+        """Make the device of a URI, for `lts.devices.device.open_device`. Raises `UsageError` for a malformed URI."""
         match = _URI.fullmatch(uri)
         if match is None or not 0 < int(match["port"]) < 65536:
             raise UsageError(f"device '{uri}' is not of the form rpc://TRACKER:PORT/KEY, as in rpc://127.0.0.1:9190/pi")
         return cls(match["host"].strip("[]"), int(match["port"]), match["key"])
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` for a target that is no processor. Which one a server has, only a job finds out."""
+        """Raise `UsageError` unless the target is a processor. Which one a server has is known once a job runs."""
         if target.kind != "cpu":
             raise UsageError(f"target '{target.name}' is a {target.kind}; the device rpc:// runs models on the cpu")
 
@@ -111,7 +111,7 @@ class RpcDevice(Device):
         lost_since: float | None = None
         while True:
             left = timeout - (time.monotonic() - start)
-            # Half for the first device where there is another: it may be one that never answers.
+            # The first device, which may never answer, gets half of the time when there is another one.
             share = left / 2 if self.parallel > 1 and not troubles else left
             if left <= 0 or len(troubles) == _ATTEMPTS:
                 what = "; ".join(dict.fromkeys(troubles)) or f"no result within {timeout:.3g} s"
@@ -137,7 +137,7 @@ class RpcDevice(Device):
                 self._closed.wait(0.5)
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """The tracker and the key, which stand for the devices, and the version of TVM here."""
+        """The tracker and the key, which identify the devices, and the version of TVM here."""
         return {
             "device": f"rpc://{self._host}:{self._port}/{self._key}",
             "tvm": version("apache-tvm"),
@@ -166,7 +166,7 @@ class RpcDevice(Device):
             "threads": job.threads,
         }
         with self._local() as local:
-            # Not pinned to one processor, which would be the same one for all devices.
+            # Not pinned to a processor, because it would be the same one for all devices.
             n_cpus = len(machine.allowed_cpus())
             return local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
 
@@ -187,7 +187,7 @@ class RpcDevice(Device):
 
     @contextmanager
     def _local(self) -> Iterator[Workers]:
-        """A worker process that nobody else uses meanwhile."""
+        """A worker process, for the block alone."""
         local = self._idle.get()
         try:
             yield local

@@ -1,4 +1,4 @@
-"""One job on a device of a TVM RPC tracker, from inside a worker process: nothing here runs in the search itself."""
+"""Runs one job on a device of a TVM RPC tracker, in a worker process: nothing here runs in the search itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from lts.errors import MeasurementError
 from lts.jobs.job import MANIFEST
 
-# As lts.backends.timing: samples that a slow model has at least, and seconds after which it has no more.
+# As in lts.backends.timing: the fewest samples of a slow model, and seconds after which it gets no more.
 _FEWEST = 6
 _MAX_TIME = 1.0
 _MAX_REPEATS = 1000
@@ -105,7 +105,7 @@ def _run(
 
 
 def _sample(sample: Callable[[int], list[int]], once: float, options: Mapping[str, Any]) -> list[int]:
-    """Nanoseconds of single runs, as many as `lts.backends.timing.time_runs` takes; `once` is a guess, seconds."""
+    """Nanoseconds of single runs, by the rules of `lts.backends.timing.time_runs`; `once` is a guess in seconds."""
     least, min_time = int(options.get("min_repeats", 10)), float(options.get("min_time", 0.3))
     seconds = min(once, sample(1)[0] / 1e9)  # which also warms up
     wanted = max(least, math.ceil(min_time / seconds))
@@ -167,7 +167,7 @@ def _call(machine: Any, function: str, arguments: Sequence[Any]) -> list[Any]:
 def _check(
     manifest: Mapping[str, Any], outputs: Sequence[Any], files: Mapping[str, str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What lts-runner says of the outputs. Raises `MeasurementError` when one is not finite."""
+    """What lts-runner reports about the outputs. Raises `MeasurementError` when one is not finite."""
     import numpy as np
 
     for name, output in zip(manifest["outputs"], outputs, strict=True):
@@ -189,6 +189,6 @@ def _check(
 
 
 def _last_line(error: BaseException) -> str:
-    """What an error says at its end; TVM's begin with a stack of the other side."""
+    """The last line of an error; TVM's errors begin with a stack trace of the other side."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][-300:] if lines else type(error).__name__

@@ -43,7 +43,7 @@ def export(
     architecture
         What to write.
     directory
-        Where; made if absent. Files of the same names are replaced, others stay.
+        Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
         `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
@@ -51,7 +51,7 @@ def export(
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
-        Of the random weights.
+        Seed of the random weights.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Why a process has ended without a result, in one phrase."""
+"""The reason why a process has ended without a result, in one phrase."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _WORDS = 300
 
 
 def last_words(output: str | bytes) -> str:
-    """The last line that a process printed, on one line and not too long."""
+    """The last line that a process printed, cut to a readable length."""
     text = output.decode(errors="replace") if isinstance(output, bytes) else output
     return " ".join(text.strip().rpartition("\n")[2].split())[-_WORDS:]
 
 
 def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:
-    """Why there is no result: the exit code, negative for a signal as `subprocess` has it, and the last words."""
+    """Why there is no result, from the exit code (as in `subprocess`, negative for a signal) and the last output."""
     said = last_words(output)
     words = f"; its last words: {said}" if said else ""
     if code >= 0:

@@ -1,4 +1,4 @@
-"""What a device is asked to run: a function in Python, or a compiled model with lts-runner."""
+"""Jobs for a device: a function in Python, or a compiled model for lts-runner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 MANIFEST = "model.json"
-"""What describes a compiled model, in its folder."""
+"""Name of the file that describes a compiled model, in its folder."""
 
 Runs: TypeAlias = Literal["python", "runner"]
 """What a device can run: functions in Python, or compiled models with lts-runner."""
@@ -21,7 +21,7 @@ class Job:
     Parameters
     ----------
     function
-        As ``package.module:name``; it must be importable in the worker.
+        Its name as ``package.module:name``; it must be importable in the worker.
     arguments
         Keyword arguments, JSON.
     threads
@@ -29,7 +29,7 @@ class Job:
     preload
         Modules that it imports, which a device may import once for many jobs. They must start no threads.
     files
-        What the arguments refer to by path. A device elsewhere copies these and changes the paths in the arguments.
+        Paths of files that the arguments refer to. A remote device copies them and replaces the paths in the arguments.
     """
 
     function: str
@@ -48,10 +48,10 @@ class RunnerJob:
     model
         Folder of the compiled model, with its manifest.
     files
-        Paths of what the manifest names and the folder does not have, by the name there: the weights.
+        Paths of the files that the manifest names but the folder does not have, by these names: the weights.
     options
-        Keys of the runner's request: how long to sample, what to compare the output with (``file`` of ``expected`` is
-        one of the names in `files`).
+        Keys of the runner's request: how long to sample, and what to compare the output with (``file`` of ``expected``
+        is one of the names in `files`).
     threads
         Threads to run with, pinned to that many processors.
     """
@@ -78,14 +78,17 @@ class RunnerJob:
         model: str | None = None,
         files: Mapping[str, str] | None = None,
     ) -> Job:
-        """The job of a worker process here that starts lts-runner by that command and hands it the request."""
+        """The job of a worker process on this machine that starts lts-runner by a command and gives it the request.
+
+        `model` and `files` are paths on the machine that the runner runs on, if that is another one.
+        """
         arguments = {"command": list(command), "request": self.request(model, files), "timeout": timeout}
         return Job("lts.jobs.runner_process:run", arguments, threads=self.threads)
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
+    """Result of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
 
     value: Any = None
     error: str | None = None

@@ -1,4 +1,4 @@
-"""Worker processes for jobs in Python: each runs in a process of its own, which may crash, hang or eat all memory."""
+"""Worker processes for jobs in Python: each job has its own process, which may crash, hang or use up all memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lts.jobs.job import Job, JobResult
 from lts.jobs.worker_process import Ended, WorkerError, WorkerProcess
 from lts.system import machine
 
-# How many times in a row a server of workers may fail before jobs get an interpreter each.
+# Failures in a row of the server of workers after which each job gets an interpreter of its own.
 _MAX_FAILURES = 2
 
 
 class Workers:
     """Runs jobs one after another, each in a process forked from a small server that has done the imports.
 
-    The worker is pinned, out of reach of the terminal's Ctrl-C, and dies with this process however that goes.
+    The worker is pinned to processors, does not receive the terminal's Ctrl-C, and dies with this process.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ class Workers:
         self._failures = 0
         self._lock = threading.Lock()
         self._closing = False
-        self._closed = 0  # how many times
+        self._closed = 0  # number of times that it was closed
 
     def run(self, job: Job, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Workers:
         return JobResult(value=result.get("value"), error=result.get("error"), seconds=seconds)
 
     def close(self) -> None:
-        """End the server, and the jobs of other threads, which run or wait. The next job would start another."""
+        """End the server and the jobs of other threads, running or waiting. The next job starts a new server."""
         self._closing = True
         self._closed += 1
         try:
@@ -100,14 +100,14 @@ class Workers:
                 "environment": dict.fromkeys(("OMP_NUM_THREADS", "TVM_NUM_THREADS"), str(job.threads)),
             }
         )
-        # A server that has died, for example of the system's lack of memory, says nothing about the job: try again.
+        # That the server has died, for example for lack of memory, says nothing about the job: try again.
         while self._fork and self._failures < _MAX_FAILURES and not self._closing:
             try:
                 self._working = self._serving(job.preload)
                 ended = self._working.run(text, timeout)
             except WorkerError:
                 self._failures += not self._closing
-            except BaseException:  # Ctrl-C: the job shall not go on
+            except BaseException:  # on Ctrl-C, the job must not keep running
                 self._end_server()
                 raise
             else:
@@ -141,7 +141,7 @@ class Workers:
             self._server = None
 
     def _processors(self, n: int) -> list[int]:
-        """Where to pin `n` threads: the same processors for every job, those that were idle before the first one."""
+        """The processors to pin `n` threads to: the same for every job, those that were idle before the first one."""
         if n not in self._pinned:
             busy = machine.busy_share(self._ticks, machine.cpu_ticks())
             self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)

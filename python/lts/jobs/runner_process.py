@@ -12,12 +12,12 @@ from lts.jobs.cause_of_death import cause_of_death, last_words
 
 
 def run(command: Sequence[str], request: Mapping[str, Any], timeout: float) -> Any:
-    """Start a program that answers a request on its stdin by a line of JSON on its stdout, and give the value.
+    """Run a program that answers a request on stdin with a line of JSON on stdout, and return the value.
 
     Parameters
     ----------
     command
-        The program with its arguments, for example ``[".../lts-runner", "--once"]``, or an emulator with these.
+        The program with its arguments, for example ``[".../lts-runner", "--once"]``, or an emulator that runs them.
     request
         See ``docs/runner.md``.
     timeout
@@ -26,7 +26,7 @@ def run(command: Sequence[str], request: Mapping[str, Any], timeout: float) -> A
     Raises
     ------
     MeasurementError
-        With the program's error, or why it has answered nothing.
+        With the program's error, or the reason why there is no answer.
     """
     try:
         done = subprocess.run(

@@ -71,8 +71,8 @@ _LEAST = 4
 class Agreement:
     """Rank correlations of a proxy with quality over the best share of the architectures.
 
-    `spearman` and `kendall` (tau-b) are NaN where one of the two is constant; the intervals have 95 %, from bootstrap
-    resampling (percentiles; Efron 1979).
+    `spearman` and `kendall` (tau-b) are NaN where score or quality is constant; the intervals are 95 % percentile
+    intervals from bootstrap resampling (Efron 1979).
     """
 
     share: float
@@ -85,7 +85,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What `rank` gives for one proxy.
+    """Result of `rank` for one proxy.
 
     `ties` counts architectures that share their score with another one. `front_ratio` is the hypervolume that the front
     of score and cost has in quality and cost, over that of the true front; None without a cost. `seconds` is per
@@ -123,13 +123,13 @@ def score(
     architectures
         What to score.
     proxies
-        Of `PROXIES`.
+        Names from `PROXIES`.
     alpha
         Weight of attention in ``geometric`` and ``zerolm``.
     batch
-        Tokens and device of those that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
+        Tokens and device for proxies that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
     progress
-        Told how many architectures are done.
+        Called with the number of architectures done.
 
     Raises
     ------
@@ -181,17 +181,17 @@ def rank(
     Parameters
     ----------
     architectures
-        What was trained.
+        The architectures that were trained.
     quality
-        More is better; finite.
+        Quality of each; more is better; finite.
     proxy
-        One of `PROXIES`.
+        Name of one of `PROXIES`.
     cost
-        Less is better; for `Ranking.front_ratio`.
+        Cost of each, for `Ranking.front_ratio`; less is better.
     scored
-        What `score` gave for the proxy, when it was called before.
+        Result of `score` for the proxy, if it was called before.
     bootstrap, seed
-        Resamples for the intervals, and their seed.
+        Number of resamples for the intervals, and their seed.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def _correlations(scores: Array, truth: Array) -> tuple[float, float]:
 
 
 def _front_ratio(scores: Array, truth: Array, cost: Array) -> float:
-    """Judged by quality and cost up to the worst of both."""
+    """`Ranking.front_ratio`; the reference point is the worst quality and cost."""
     points = np.column_stack([-truth, cost])
     reference = points.max(axis=0)
     chosen = nondominated(np.column_stack([-scores, cost]))

@@ -13,7 +13,7 @@ from lts.report.contents import Contents
 from lts.report.sections import escaped
 from lts.system.text import number
 
-# Nothing is fetched, whatever the page contains; images are the files that the charts can be saved as.
+# Nothing is fetched, whatever the page contains; images are allowed because charts can be saved as files.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
@@ -27,7 +27,7 @@ class Figures:
     known: dict[str, charts.Figure] = field(default_factory=dict)
 
     def place(self, key: str, figure: charts.Figure, alternative: str) -> str:
-        """The element that the figure is drawn in; `alternative` is for those who cannot see it."""
+        """The element that the figure is drawn in; `alternative` describes it to screen readers."""
         self.known[key] = figure
         height = figure["layout"]["height"]
         return (
@@ -36,7 +36,7 @@ class Figures:
         )
 
     def json(self) -> str:
-        """For a script element: no character that HTML could see as markup."""
+        """The figures for a script element, without any character that HTML could take for markup."""
         text = json.dumps(self.known, separators=(",", ":"))
         return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -114,11 +114,11 @@ def _hypervolume(contents: Contents, figures: Figures) -> str:
     chart = figures.place("hypervolume", charts.hypervolume_chart(contents), "Hypervolume over trials")
     kinds = sorted({kind for name in contents.objectives for kind in contents.provenances(name)})
     return (
-        "<h2>Hypervolume</h2><p>How much of the box between the best and the worst feasible values of all trials, "
-        "10 % longer at the worst end, the front dominates after each trial; "
-        f"from values that are {escaped(' and '.join(kinds) or 'not labelled')}. "
-        f"At the end {contents.hypervolume[-1]:.4f}. A curve that has been flat for long says that more trials would "
-        f"change little.</p>{chart}"
+        "<h2>Hypervolume</h2><p>The share that the front dominates, after each trial, of the box between the best and "
+        "the worst feasible values of all trials (extended by 10 % at the worst end); "
+        f"the values are {escaped(' and '.join(kinds) or 'not labelled')}. "
+        f"At the end {contents.hypervolume[-1]:.4f}. If the curve has been flat for long, more trials would change "
+        f"little.</p>{chart}"
     )
 
 

@@ -19,7 +19,7 @@ _MEANINGS = {
     "estimated": "calculated from the architecture, not measured",
     "emulated": "run in an emulator: not the speed of the device",
 }
-_SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # told in words of their own
+_SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own
 _NUMERIC = ("n_layer", "d_model", "d_embed", "div_val")  # dimensions that are one number
 _MOST_ROWS = 200
 
@@ -30,7 +30,7 @@ def escaped(value: object) -> str:
 
 
 def title(contents: Contents) -> str:
-    """What was searched, for what."""
+    """The title: the space, and the target that it was searched for."""
     target = contents.configuration.get("target")
     return f"Pareto front of {contents.space.name}" + (f" for {target}" if target else "")
 

@@ -14,7 +14,7 @@ from typing import Any
 from lts.system import machine
 
 _PACKAGES = {"lts": "lts-engine", "numpy": "numpy", "onnxruntime": "onnxruntime"}
-# Swap that stays in use after some past shortage hurts nobody; this much is worth a word.
+# Less swap than this is left over from a past shortage, and harmless; more is worth a warning.
 _SWAP_MIB = 64
 
 
@@ -26,7 +26,7 @@ def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
     threads
         Threads that run the model.
     root
-        Of the file system that /proc and /sys are read from.
+        Root of the file system that /proc and /sys are read from.
     """
     cpus = machine.allowed_cpus()
     return {
@@ -43,7 +43,7 @@ def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
 
 
 def environment_hash(environment: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that differ when the environment does: of SHA-256 of its canonical JSON."""
+    """The first eight hexadecimal digits of the SHA-256 of the environment's canonical JSON."""
     canonical = json.dumps(environment, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

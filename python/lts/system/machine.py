@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path("/")
 
-# What of the processor's flags a compiler has a use for, by how they begin.
+# Prefixes of the processor's flags that matter to a compiler.
 _ISA = re.compile("amx|asimd|avx|bf16|bmi|f16c|fma|fphp|i8mm|neon|sme(?!p)|sse|ssse3|sve|vfp")
 # Parts of Arm's own cores as /proc/cpuinfo numbers them (implementer 0x41), by the names that LLVM uses.
 _ARM_PARTS = {
@@ -36,7 +36,7 @@ _ARM_PARTS = {
     0xD4F: "neoverse-v2",
 }
 
-# Float32 operations per cycle of those with more than one 128-bit pipe that multiplies and adds.
+# Float32 operations per cycle of the cores that have more than one 128-bit multiply-add pipe.
 _ARM_FLOPS = {
     "cortex-a75": 16,
     "cortex-a76": 16,
@@ -107,7 +107,7 @@ def cores(cpus: Sequence[int], root: Path = ROOT) -> int:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Processors' worth of time that the control group allows, None when unlimited."""
+    """CPU quota of the control group, in processors; None when unlimited."""
     limits = []
     for folder in _cgroups("cpu", root):
         quota, _, period = (read(folder / "cpu.max") or "max").partition(" ")
@@ -171,9 +171,10 @@ def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
 
 
 def pick_cpus(n: int, cpus: Sequence[int], busy: dict[int, float] | None = None, root: Path = ROOT) -> list[int]:
-    """`n` of the logical processors to pin to: one per physical core, of those the fast, then the idle, then the last.
+    """The `n` logical processors to pin to.
 
-    The last, because interrupts mostly go to processor 0. `busy` is from `busy_share`.
+    One per physical core comes first, then the fastest, then the most idle, then the one with the highest number,
+    because interrupts mostly go to processor 0. `busy` is from `busy_share`.
     """
     seen: dict[tuple[str, str], int] = {}
     ranked = []
@@ -237,6 +238,6 @@ def _cgroups(controller: str, root: Path) -> Iterator[Path]:
         else:
             continue
         for base in bases:
-            # Inside a container the path is often the one outside; what is visible here is then the base alone.
+            # Inside a container the path is often that of the host; only the base folder is visible here then.
             folder = base / path.strip("/")
             yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)

@@ -58,7 +58,7 @@ def grouped(value: int) -> str:
 
 
 def magnitude(value: int) -> str:
-    """A size of any magnitude: exact below a million million, then as a power of ten."""
+    """A size as text: exact below 10^12, as a power of ten above."""
     if value < 10**12:
         return grouped(value)
     exponent = int(math.log10(value))
@@ -104,7 +104,7 @@ def plural(n: int, noun: str) -> str:
 
 
 def listed(values: Iterable[object], most: int = 12) -> str:
-    """The values with commas, the rest counted when there are more than `most`."""
+    """The values separated by commas: the first `most`, and how many more there are."""
     texts = [str(value) for value in values]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 

@@ -11,15 +11,15 @@ from types import FrameType
 
 @contextmanager
 def without_interrupts() -> Iterator[Callable[[], bool]]:
-    """Keep Ctrl-C, and SIGTERM where it is treated alike, until the end of the block, which then raises it.
+    """Defer Ctrl-C, and SIGTERM where it is handled alike, to the end of the block.
 
-    A step that is cut off in the middle leaves weights that no checkpoint may hold. Gives a function that says whether
-    one is kept; a second one does not wait.
+    A training step that is cut off in the middle leaves weights that no checkpoint may hold. Yields a function that
+    says whether an interrupt is waiting; a second interrupt takes effect at once.
 
     Raises
     ------
     KeyboardInterrupt
-        At the end, when one was kept.
+        At the end of the block, when an interrupt was deferred.
     """
     kept = False
 

@@ -18,8 +18,8 @@ _LOCK = "lock"
 class WorkDirectory:
     """A temporary directory, locked while it is in use.
 
-    A killed process cannot remove its directory, so the next one does: it removes those of the same user whose lock is
-    free.
+    A killed process cannot remove its directory, so the next process does: it removes directories of the same user
+    whose lock is free.
 
     Raises
     ------
@@ -32,7 +32,7 @@ class WorkDirectory:
         _remove_abandoned(parent)
         try:
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            # Under its name only once it is held, or another process could take the directory for an abandoned one.
+            # Renamed only once it is held, or another process could take the directory for an abandoned one.
             unheld = self.path / f"{_LOCK}.new"
             self._lock = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)

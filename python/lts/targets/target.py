@@ -1,4 +1,4 @@
-"""What candidates are compiled for and measured as: a processor, threads and a precision."""
+"""What candidates are compiled for and measured with: a processor, threads and a precision."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Target:
     Parameters
     ----------
     name
-        How the profile is called in tables and records.
+        Name of the profile in tables and records.
     triple
         Architecture, system and C library, for example ``aarch64-linux-gnu``; of a gpu, those of its host.
     cpu
-        The processor, as LLVM calls it where a compiler has to know it; of a gpu, such as ``sm_80``.
+        Processor, by LLVM's name where a compiler needs it; of a gpu, for example ``sm_80``.
     cores
         Physical cores that may be used; of a gpu, its multiprocessors.
     threads
@@ -40,7 +40,7 @@ class Target:
     features
         Instruction set extensions.
     precision
-        Of weights and activations: one of `PRECISIONS`.
+        Precision of weights and activations: one of `PRECISIONS`.
     kind
         One of `KINDS`.
     memory_mib
@@ -54,13 +54,13 @@ class Target:
     bandwidth_gib_s
         Sustained bandwidth of the memory, in GiB/s; None when unknown.
     core_bandwidth_gib_s
-        What one core gets of it; None when that is all of it.
+        Bandwidth that one core can use, in GiB/s; None when that is all of it.
     source
         Where these facts come from.
     estimate
-        What estimates assume of compiled models.
+        What estimates assume about compiled models.
     calibration
-        What was measured on such a device, for predictions; None when nothing was.
+        Costs measured on such a device, for predictions; None when there are none.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class Target:
         return "\n".join(_toml_lines("", {"schema": SCHEMA, **asdict(self)})) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """The profile as JSON has it, for `from_dict`; what is not known is left out."""
+        """The profile as values for JSON, to be read by `from_dict`; unknown fields are left out."""
         return dict(_known(asdict(self)))
 
     @staticmethod
@@ -122,8 +122,8 @@ def target_names() -> list[str]:
 def load_target(name_or_path: str | Path) -> Target:
     """Load a target by name (see `target_names`) or from a TOML file.
 
-    A file with ``detect = true`` says only what is not as detected on this machine, and one with ``like = "NAME"`` only
-    what is not as in the target of that name.
+    A file with ``detect = true`` gives only what differs from this machine as detected, one with ``like = "NAME"`` only
+    what differs from the target of that name.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def load_target(name_or_path: str | Path) -> Target:
 
 
 def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Target:
-    """A target from what a document says of it over what it starts from."""
+    """A target from a document; `base` supplies what the document leaves out."""
     given = {key: value for key, value in document.items() if key in _FIELDS}
     if base is None and (missing := [key for key in _REQUIRED if key not in given]):
         raise UsageError(
@@ -161,7 +161,7 @@ def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Tar
 
 
 def detect_target(root: Path = machine.ROOT) -> Target:
-    """This machine as a target with one thread, as far as this process may use it."""
+    """This machine, as far as this process may use it, as a target with one thread."""
     cpus = machine.allowed_cpus()
     caches = machine.caches_kib(cpus[-1], root)
     cpu, features = machine.cpu_model(root), machine.cpu_features(root)
@@ -232,7 +232,7 @@ def _toml_lines(path: str, table: Mapping[str, Any]) -> list[str]:
 
 
 def _check(values: Mapping[str, Any], where: str) -> None:
-    """Types and ranges of the fields. Raises `UsageError` for the first that is wrong."""
+    """Check types and ranges of the fields. Raises `UsageError` for the first that is wrong."""
     for key in ("name", "triple", "cpu", "precision", "kind", "source"):
         value = values.get(key, "")
         if not isinstance(value, str):

@@ -30,7 +30,7 @@ class Workload:
 
     @staticmethod
     def of(architecture: Architecture, phase: str, n_prompt: int) -> Workload:
-        """The prompt pass over `n_prompt` tokens, or the decode step with as many tokens before it, at batch 1."""
+        """The prompt pass over `n_prompt` tokens, or the decode step after `n_prompt` tokens, at batch 1."""
         n = n_prompt
         if phase == "prefill":
             dims = {"batch": 1, "sequence": n, "past": 0, "memory": 0, "total": n}

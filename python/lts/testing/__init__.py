@@ -1,4 +1,4 @@
-"""Conformance suites for authors of devices, backends and samplers: subclass one in your tests, and pytest runs it.
+"""Conformance suites for authors of devices, backends and samplers: subclass one in your tests for pytest to run.
 
 from lts.testing import DeviceSuite
 

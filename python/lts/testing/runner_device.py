@@ -20,12 +20,12 @@ from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
 from lts.targets.workload import Workload
 
-# A model runs in milliseconds; an emulator, a network or a busy machine takes its time.
+# Seconds. A model runs in milliseconds, but an emulator, a network or a busy machine can take much longer.
 _TIMEOUT = 120.0
 _HANG_TIMEOUT = 2.0
 _N_PROMPT = 6
 
-# What a library does to whoever loads it.
+# C code of libraries that crash, hang or end the process that loads them.
 _CRASHES = "int *volatile nowhere;\n__attribute__((constructor)) static void run(void) { *nowhere = 1; }"
 _HANGS = '__attribute__((constructor)) static void run(void) { for (;;) __asm__ volatile(""); }'
 _ENDS = "#include <unistd.h>\n__attribute__((constructor)) static void run(void) { _exit(3); }"
@@ -35,7 +35,7 @@ _DOES_NOTHING = "int nothing;"
 class RunnerDeviceSuite:
     """What every device that runs `RunnerJob` must do. Override `make_device`; `target` if it is not this one.
 
-    What is run is compiled by TVM, which has to be installed here, as has a compiler that links for the target.
+    The models are compiled by TVM, which must be installed here, and so must a compiler that links for the target.
     """
 
     device: Device
@@ -69,7 +69,7 @@ class RunnerDeviceSuite:
         return replace(made, model=model, files=files)
 
     def run(self, job: RunnerJob, timeout: float = _TIMEOUT) -> JobResult:
-        """What the device makes of it."""
+        """The result of a job on the device."""
         return self.device.run(job, timeout)
 
     def run_library(self, code: str, timeout: float = _TIMEOUT) -> JobResult:
@@ -221,7 +221,7 @@ def _compiled(target: Target, phase: str) -> RunnerJob:
 
 @functools.cache
 def _folder() -> Path:
-    """Removed when this process ends."""
+    """A temporary folder, which is removed when this process ends."""
     import atexit
 
     folder = Path(tempfile.mkdtemp(prefix="lts-suite-"))

@@ -17,9 +17,9 @@ _OBJECTIVES = {"decoder_params": "max", "latency_ms": "min"}
 
 
 class SamplerSuite:
-    """What every sampler must do. Override `make_sampler`; the others where it needs other problems.
+    """What every sampler must do. Override `make_sampler`, and other methods if it needs other problems.
 
-    Costs are those of an imagined device, and nothing is run.
+    Costs are those of an imaginary device, and nothing is run.
     """
 
     n_trials = 24
@@ -30,7 +30,7 @@ class SamplerSuite:
         raise NotImplementedError("override make_sampler")
 
     def space(self) -> SearchSpace:
-        """What is searched."""
+        """The space that is searched."""
         from lts.spaces.space import load_space
 
         return load_space("gpt2-tiny")
@@ -117,7 +117,7 @@ class SamplerSuite:
 
 
 class Imagined(Evaluator):
-    """A device that is a formula."""
+    """A device whose costs are a formula."""
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         latency = 0.1 * architecture.n_layer + 1e-5 * decoder_params(architecture) + 1e-3 * sum(architecture.n_head)

@@ -113,7 +113,7 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, stops: tuple[int, ...]) -> No
 
 
 def test_checkpoints_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that dies without a word goes on from the last one."""
+    """A run that is killed resumes from the last one."""
     checkpoint, corpus, step = tmp_path / "checkpoint.pt", Corpus.of(TEXT, LENGTH), Trainer.step
 
     def dies(self: Trainer, number: int) -> torch.Tensor:

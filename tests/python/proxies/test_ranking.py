@@ -1,4 +1,4 @@
-"""Proxies against published quality, and the command that compares them on one's own tables."""
+"""Proxies against published quality, and the command that compares them on the user's own tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The experiment that ranks proxies on one's own text: its sample, its files, and its command, killed and resumed."""
+"""The experiment that ranks proxies on your own text: its sample, its files, and its command, killed and resumed."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_budget_that_is_too_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def interrupt(times: int) -> list[bool]:
-    """What is kept after every Ctrl-C of a block that then goes on."""
+    """Whether an interrupt is waiting, after each Ctrl-C in a block that continues."""
     found: list[bool] = []
     try:
         with without_interrupts() as kept:
@@ -355,7 +355,7 @@ def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     result = start(directory, text, "--budget", "0.001s")
     output, errors = result.communicate(timeout=60)
     assert result.returncode == 3, errors
-    assert "the budget is over with 0 of 6 models; the same command goes on" in errors
+    assert "the budget is over with 0 of 6 models; the same command resumes" in errors
     assert "a comparison needs 4" in errors
     assert output == ""
 

@@ -345,9 +345,7 @@ def test_predictions_are_compared_with_what_was_measured(space: SearchSpace, tmp
     with Store(store, writable=True) as writing:
         writing.write(meta={"notes": ["latency_ms: the device changed speed <twice>"]})
     page = page_of(store)
-    assert "Chosen by predictions from the trials before, and then measured: 12 trials" in " ".join(
-        page.visible.split()
-    )
+    assert "Chosen by predictions from earlier trials, and then measured: 12 trials" in " ".join(page.visible.split())
     assert "11 of 12" in page.visible
     assert "9.09%" in page.visible
     assert "the device changed speed <twice>" in page.visible

@@ -1,4 +1,4 @@
-"""A target of ours as TVM's: names of processors and features as LLVM has them."""
+"""Converts a `Target` to TVM's, with LLVM's names of processors and features."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _ARM_FEATURES = {
 def tvm_target(target: Target) -> Any:
     """The `tvm.target.Target` to compile for.
 
-    A processor that LLVM does not know, such as the name that ``/proc/cpuinfo`` gives, stands for the features that the
-    target lists.
+    For a processor that LLVM does not know, such as a name from ``/proc/cpuinfo``, the features that the target lists
+    say what to compile for.
 
     Raises
     ------

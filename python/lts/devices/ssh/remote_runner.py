@@ -20,11 +20,11 @@ from lts.jobs.job import JobResult, RunnerJob
 from lts.system import machine
 
 _START_TIMEOUT = 60.0
-# lts-runner keeps to the timeout itself; what does not answer for this much longer hangs.
+# lts-runner enforces the timeout itself; without an answer for this many seconds more, it hangs.
 _GRACE = 10.0
 _BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4, "bool": 1}
 
-# Folder of the job, lts-runner. Its input stays open as long as somebody waits for the answer.
+# Arguments: folder of the job, lts-runner. Its input stays open as long as the answer is awaited.
 _RUN = """
 echo "$$"
 "$2"
@@ -32,7 +32,7 @@ code=$?
 rm -rf "$1"
 exit $code
 """
-# What `lts.system.machine.pick_cpus` reads, as lines of a path and a value, after the processors that we may use.
+# Prints the processors that we may use, then what `lts.system.machine.pick_cpus` reads, as lines of a path and a value.
 _PROCESSORS = """
 sed -n "s/^Cpus_allowed_list://p" /proc/self/status
 cd /sys/devices/system/cpu
@@ -56,7 +56,7 @@ class RemoteRunner:
     Parameters
     ----------
     connection, files
-        To the device, and what is copied over it.
+        Connection to the device, and the files on it.
 
     Raises
     ------
@@ -84,12 +84,12 @@ class RemoteRunner:
         self._processors = connection.call(_PROCESSORS).output
 
     def prepare(self, job: RunnerJob) -> Prepared | None:
-        """Copy what is not there yet. None when something else has gone from the device.
+        """Copy the files of a job that the device lacks. None when other content has disappeared from it.
 
         Raises
         ------
         MeasurementError
-            When the device has no space left for it.
+            When the device has no space left.
         """
         ends = _ends(job.model / "model.json")
         entries: dict[str, Path | bytes] = {".": job.model}
@@ -130,7 +130,7 @@ class RemoteRunner:
             hangs = session.line(0.0) is None
             session.close(0.0 if hangs else 2.0)
         except BaseException:
-            session.kill()  # which closes the input there, so that lts-runner kills the model and ends
+            session.kill()  # closes the input there, so that lts-runner kills the model and ends
             raise
         left = Left(process, job.folder, job.folder) if process and job.folder else None
         if session.code == 255 or not self._connection.alive:
@@ -143,7 +143,7 @@ class RemoteRunner:
 
 
 def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
-    """The answer of lts-runner among what it prints; None when it ends, or the time is over."""
+    """The answer of lts-runner in its output; None when it ends without one, or time runs out."""
     while line := session.line(max(0.0, deadline - time.monotonic())):
         try:
             found = json.loads(line)
@@ -155,7 +155,7 @@ def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
 
 
 def _cause(session: Session) -> str:
-    """Why lts-runner has ended without an answer: a shell adds 128 to the number of the signal that ends a program."""
+    """The reason why lts-runner has ended without an answer. Shells add 128 to the number of a signal that kills."""
     said, code = last_line(session.said), session.code or 0
     if code in (126, 127):
         return said or "it cannot be executed"
@@ -179,7 +179,7 @@ def _pick(n: int, text: str) -> list[int]:
 
 
 def _ends(manifest: Path) -> dict[str, int | None]:
-    """Where what a model uses of every file that holds its weights ends, in bytes; None when that is unknown."""
+    """Number of bytes that a model uses of each file with its weights, from the beginning; None when unknown."""
     ends: dict[str, int | None] = {}
     for tensor in json.loads(manifest.read_text(encoding="utf-8")).get("weights", ()):
         size = _BYTES.get(tensor["dtype"])

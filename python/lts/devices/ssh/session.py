@@ -1,4 +1,4 @@
-"""One run of the ssh client: bytes in, lines out, and what it said on its standard error."""
+"""One run of the ssh client: bytes in, lines out, and its standard error."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lts.errors import MeasurementError
 
 _PIECE = 1 << 16
 _SAID_LENGTH = 1 << 13
-# Of a client whose pipes are closed: it has nothing left to do.
+# Seconds that a client gets to end once its pipes are closed: it has nothing left to do.
 _END_TIMEOUT = 2.0
 
-# What clients and servers say without anything being wrong, by how it begins.
+# Beginnings of messages of clients and servers that are not errors.
 _CHATTER = ("warning: permanently added", "debug", "**", "mux_client", "shared connection", "pseudo-terminal", "@@@")
 
 
 class Session:
-    """A running ssh client, out of reach of the terminal's Ctrl-C.
+    """A running ssh client, which does not receive the terminal's Ctrl-C.
 
     Raises
     ------
@@ -67,26 +67,26 @@ class Session:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, None while it runs; that of the command on the device, or 255 for its own failures."""
+        """Exit code of the command on the device, or 255 for failures of ssh itself; None while the client runs."""
         return self._process.poll()
 
     @property
     def said(self) -> str:
-        """What came on standard error, the end of it."""
-        for _ in range(16):  # a pipe holds less than this, and somebody may go on writing
+        """The end of its standard error."""
+        for _ in range(16):  # a pipe holds less than this, and a process may still be writing
             if self._stderr not in self._selector.get_map() or not self._read(self._stderr):
                 break
         return self._said.decode("utf-8", "replace")
 
     def send(self, chunks: Iterable[bytes], *, close: bool) -> None:
-        """Have this written while waiting for output; afterwards, the input may be closed."""
+        """Queue input, to be written while waiting for output; `close` ends the input after it."""
         self._feed = iter(chunks)
         self._closing = close
         if self._stdin >= 0 and self._stdin not in self._selector.get_map():
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
     def line(self, timeout: float) -> bytes | None:
-        """The next line of output with its end, empty when there is none any more, None when none comes in time."""
+        """The next line of output with its line end; empty at the end of the output, None when none comes in time."""
         if not self._move(lambda: b"\n" in self._output or self._ended(), timeout):
             return None
         n = self._output.find(b"\n") + 1
@@ -95,7 +95,7 @@ class Session:
         return found
 
     def rest(self, stall: float) -> bytes | None:
-        """All other output until the end, None when nothing has moved for `stall` seconds."""
+        """The rest of the output up to its end; None when no data moves for `stall` seconds."""
         if not self._move(self._ended, stall, restart=True):
             return None
         found = bytes(self._output)
@@ -103,7 +103,7 @@ class Session:
         return found
 
     def close(self, timeout: float = _END_TIMEOUT) -> None:
-        """Close the input, wait for the end, and kill what does not come to one. Harmless when repeated."""
+        """Close the input, wait for the client to end, and kill it when it does not. Harmless when repeated."""
         self._close_input()
         try:
             if self._move(self._ended, timeout):
@@ -118,7 +118,7 @@ class Session:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        _ = self.said  # so that it can still be asked for
+        _ = self.said  # reads it, so that it is available later
         self._close_input()
         for number, file in ((self._stdout, self._process.stdout), (self._stderr, self._process.stderr)):
             if number in self._selector.get_map():
@@ -130,8 +130,8 @@ class Session:
         return self._stdout not in self._selector.get_map() and self._stderr not in self._selector.get_map()
 
     def _move(self, until: Callable[[], bool], timeout: float, *, restart: bool = False) -> bool:
-        """Read and write until the condition holds. False when the time is over, counted from the last byte moved if
-        `restart`."""
+        """Read and write until the condition holds. False when time runs out, with `restart` counted from the last byte
+        moved."""
         begun = self._moved = time.monotonic()
         while not until():
             left = (self._moved if restart else begun) + timeout - time.monotonic()
@@ -154,7 +154,7 @@ class Session:
                 return
         except BlockingIOError:
             return
-        except BrokenPipeError:  # nobody reads any more: what was printed says why
+        except BrokenPipeError:  # the client no longer reads; its output says why
             self._closing = True
         if self._closing:
             self._close_input()
@@ -185,7 +185,7 @@ class Session:
 
 
 def last_line(said: str) -> str:
-    """The last line that says something, without an end, cut to a length for a sentence; empty when there is none."""
+    """The last meaningful line, without its line end and cut to a readable length; empty when there is none."""
     for line in reversed(said.splitlines()):
         text = " ".join(line.split()).removeprefix("ssh: ").rstrip(".")
         if text and not text.lower().startswith(_CHATTER):

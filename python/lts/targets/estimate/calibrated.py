@@ -22,9 +22,10 @@ def calibration_for(target: Target, n_prompt: int) -> Calibration | None:
 
 
 def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict[str, tuple[float, float, float]]:
-    """Costs of a calibrated target with the ends of their intervals; nothing for what was measured otherwise.
+    """Costs on a calibrated target: by name, the value and the low and high ends of its interval.
 
-    The interval is the largest error that was seen when every measurement was predicted from the others.
+    Empty when the calibration was measured with another prompt length, precision or number of threads. The interval is
+    as wide as the largest error of predicting a measurement from the others.
     """
     known = calibration_for(target, n_prompt)
     if known is None:

@@ -27,7 +27,7 @@ class Estimate:
     values
         By column, in the unit that its name ends with; see `ESTIMATED_COLUMNS`.
     interval
-        Low and high of the columns that have them.
+        Low and high ends by column, for the columns that have an interval.
     source
         What the estimates are made from, in one sentence.
     """
@@ -66,7 +66,7 @@ def columns(target: Target) -> tuple[str, ...]:
 
 
 def published(target: Target) -> Published | None:
-    """The published measurements of a target where they were made as it is used: same threads, in float32."""
+    """The published measurements of a target, None unless they match its threads and precision (float32)."""
     p = target.estimate.published
     return p if p is not None and target.threads == p.threads and target.precision == "float32" else None
 
@@ -126,7 +126,7 @@ def parts(architecture: Architecture, target: Target, n_prompt: int = 128) -> li
 
 @dataclass(frozen=True)
 class _Setting:
-    """What depends on the target and the prompt only."""
+    """Values that depend on the target and the prompt only."""
 
     published: Published | None
     near: bool  # whether the prompt is about as long as those of the published measurements

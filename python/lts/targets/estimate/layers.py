@@ -1,4 +1,4 @@
-"""Estimates as sums over layers that the core computes itself: what a search without a device evolves on."""
+"""Estimates as sums over layers, which the core computes itself; a search without a device evolves on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lts.targets.target import Target
 
 
 def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iterable[str]) -> dict[str, LayerCosts]:
-    """Models that give what `estimate` gives, by column, for every architecture of a space.
+    """Cost models by column that give the same as `estimate`, for every architecture of a space.
 
     O(choices of d_model times those of heads and of feed-forward widths).
 

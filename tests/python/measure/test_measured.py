@@ -245,9 +245,9 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
         fake(FakeDevice(), workdir=tmp_path / "nowhere")
 
 
-def test_no_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    with pytest.raises(UsageError, match="cannot write in /nowhere: No such file or directory; set TMPDIR"):
+def test_no_temporary_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match=r"cannot write in .*absent: No such file or directory; set TMPDIR"):
         fake(FakeDevice())
 
 

@@ -28,6 +28,8 @@ from lts.system import machine
 
 pytest.importorskip("tvm_ffi", reason="TVM is not installed")
 
+pytestmark = pytest.mark.alone
+
 TRIPLE = machine.triple()
 ARM = "aarch64-linux-gnu"
 LIBRARIES = ("libtvm_ffi.so", "libtvm_runtime.so")
@@ -55,7 +57,7 @@ def model(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def plain() -> Path:
-    return bundles.bundle(TRIPLE) / "lts-runner"
+    return bundles.make_bundle(TRIPLE) / "lts-runner"
 
 
 @pytest.fixture(scope="session")
@@ -572,7 +574,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]
     if qemu is None:
         pytest.skip("qemu-aarch64 is not installed")
     try:
-        compiled = bundles.bundle(ARM) / "lts-runner"
+        compiled = bundles.make_bundle(ARM) / "lts-runner"
     except MeasurementError as missing:
         pytest.skip(str(missing))
     return [qemu, "-L", f"/usr/{ARM}", str(compiled)], make_model(tmp_path_factory.mktemp("arm-model"), ARM)

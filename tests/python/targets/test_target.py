@@ -284,6 +284,6 @@ def test_a_target_checks_itself() -> None:
         Target(name="x", triple="t", cpu="c", cores=1, threads=2)
     with pytest.raises(UsageError, match="at least 1"):
         replace(detect_target(), threads=0)
-    with pytest.raises(UsageError, match=r"'estimate' must be lts\.assumptions\.Assumptions, got \{\}"):
+    with pytest.raises(UsageError, match=r"'estimate' must be lts\.targets\.assumptions\.Assumptions, got \{\}"):
         replace(detect_target(), estimate={})  # type: ignore[arg-type]
     assert hash(load_target("arm64")) != hash(load_target("cortex-a72"))

@@ -40,6 +40,8 @@ from lts.system.environment import environment_hash
 from lts.targets.target import detect_target
 from lts.testing import DeviceSuite
 
+pytestmark = pytest.mark.alone
+
 needs_tvm = pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed")
 
 TIMEOUT = 60.0
@@ -790,6 +792,7 @@ def running(server: Sshd) -> list[int]:
 
 
 @needs_tvm
+@pytest.mark.slow
 def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
     """The real runner: the outputs are right, with the whole pool there and after it has grown."""
     models = sorted(SearchSpace.load("gpt2-tiny").sample(8), key=total_params)

@@ -176,7 +176,7 @@ def test_a_killed_process_leaves_nothing_that_counts(
 
 def test_two_processes_make_one(data: Path, compiler: Path, tools: Callable[[str, str], None]) -> None:
     tools("imitation-g++", f"echo once >> {compiler}\nsleep 0.5\n{COMPILES}")
-    script = f"{in_folder(data)}; print(b.bundle({HERE!r}))"
+    script = f"{in_folder(data)}; print(b.make_bundle({HERE!r}))"
     processes = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     folders = {process.communicate()[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]

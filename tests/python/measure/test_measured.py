@@ -23,6 +23,8 @@ from lts.spaces.space import load_space, space_names
 from lts.system.environment import environment_hash, fingerprint
 from lts.targets.target import Target, detect_target
 
+pytestmark = pytest.mark.alone
+
 TARGET = detect_target()
 
 

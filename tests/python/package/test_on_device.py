@@ -38,7 +38,7 @@ d_ff = [32, 64]
 """
 SMALL_SPACE = SPACE.replace("[1, 2, 3]", "[1, 2]").replace("[16, 32]", "[16]").replace("n_head = [1, 2]", "n_head = 2")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def missing() -> str:

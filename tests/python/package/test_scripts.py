@@ -170,3 +170,114 @@ def test_what_clang_tidy_finds_fails(repository: Repository, file: str) -> None:
     code, files = repository.lint()
     assert code != 0
     assert files == {Path(file).name}
+
+
+# --- test.sh, in a folder of its own, with stand-ins for everything that it calls ---
+
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >>"$LOG"
+case "$0 $*" in *"$FAILS"*) echo "$FAILS has failed"; exit "${CODE:-1}" ;; esac
+"""
+
+
+class Checks:
+    """test.sh with stand-ins that write down how they are called; what contains `FAILS` fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder / "checkout", folder / "log"
+        tools, scripts, programs = folder / "tools", self.folder / "scripts", self.folder / ".venv" / "bin"
+        stand_ins = [tools / name for name in ("cmake", "ctest", "clang-format", "shellcheck", "git", "ccache")]
+        stand_ins += [scripts / name for name in ("lint_changed", "abi_diff", "fuzz")]
+        stand_ins += [programs / name for name in ("ruff", "mypy", "python")]
+        stand_ins += [self.folder / "install.sh", self.folder / "build/tsan/tests/cpp/lts_c_tests"]
+        for path in stand_ins:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(STAND_IN)
+            path.chmod(0o755)
+        shutil.copy(ROOT / "test.sh", self.folder)
+        self.path = f"{tools}:{os.environ['PATH']}"
+
+    def run(self, *arguments: str, fails: str = "nothing at all", code: int = 1) -> subprocess.CompletedProcess[str]:
+        self.log.write_text("")
+        environment = {"PATH": self.path, "LOG": str(self.log), "FAILS": fails, "CODE": str(code)}
+        return run(self.folder / "test.sh", *arguments, cwd=self.folder, **environment)
+
+    @property
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def called(self, start: str) -> list[str]:
+        return [call for call in self.calls if call.startswith(start)]
+
+
+@pytest.fixture
+def checks(tmp_path: Path) -> Checks:
+    return Checks(tmp_path)
+
+
+def test_everything_is_run_by_default(checks: Checks) -> None:
+    done = checks.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert checks.calls[0] == "install.sh --dev"
+    for call in ("ruff check", "ruff format --check", "mypy", "python scripts/generate_stubs --check", "lint_changed"):
+        assert len(checks.called(call)) == 1
+    assert [call.split()[2] for call in checks.called("ctest")] == ["release", "asan"]
+    for call in ("lts_c_tests --gtest_filter=Threads", "abi_diff", "fuzz"):
+        assert len(checks.called(call)) == 1
+    beside, alone = checks.called("python -m pytest")
+    assert beside.endswith("--dist loadfile --no-loadscope-reorder -m not alone")
+    assert alone == "python -m pytest -n 0 -m alone" == checks.calls[-1]
+    assert "left out" not in done.stdout
+
+
+def test_quick_says_what_it_left_out(checks: Checks) -> None:
+    done = checks.run("--quick")
+    assert done.returncode == 0
+    assert [call.split()[2] for call in checks.called("ctest")] == ["release"]
+    assert checks.called("mypy")
+    assert not checks.called("fuzz") + checks.called("abi_diff") + checks.called("lts_c_tests")
+    beside, alone = checks.called("python -m pytest")
+    assert beside.endswith(" -m not alone and not slow")
+    assert alone.endswith(" -m alone and not slow")
+    last = done.stdout.splitlines()[-1]
+    assert last == "left out: slow Python tests, sanitizers, abi, fuzz; ./test.sh runs all"
+
+
+def test_only_some_steps(checks: Checks) -> None:
+    assert checks.run("--only", "abi,sanitizers").returncode == 0
+    assert checks.calls[0] == "install.sh --cpp", "no Python is needed"
+    assert checks.called("abi_diff")
+    assert not [call for call in checks.calls if re.match("ruff|mypy|python|fuzz|lint_changed", call)]
+    assert checks.run("--only", "python", "--", "-k", "two words").returncode == 0
+    assert checks.calls[0] == "install.sh --dev"
+    assert [call.endswith(" -k two words") for call in checks.called("python -m pytest")] == [True, True]
+    assert not checks.called("ctest")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("install.sh", "ruff check", "ruff format", "mypy", "generate_stubs", "clang-format", "shellcheck"),
+        *("lint_changed", "--build --preset release", "ctest --preset release", "ctest --preset asan", "lts_c_tests"),
+        *("abi_diff", "scripts/fuzz", "-m not alone", "-m alone"),
+    ],
+)
+def test_whatever_fails_fails_the_script(checks: Checks, what: str) -> None:
+    done = checks.run(fails=what)
+    assert done.returncode != 0
+    assert f"{what} has failed" in done.stdout
+    # Both runs of pytest say what they have found.
+    assert len(checks.called("python -m pytest")) == (2 if what.startswith("-m") else 0)
+
+
+@pytest.mark.parametrize(("fails", "code"), [("-m not alone", 0), ("-m alone", 0), ("-m pytest", 5)])
+def test_one_of_the_two_runs_may_have_no_tests(checks: Checks, fails: str, code: int) -> None:
+    assert checks.run("--only", "python", "--", "-k", "name", fails=fails, code=5).returncode == code
+
+
+def test_what_is_compiled_goes_through_ccache(checks: Checks) -> None:
+    (checks.folder / "scripts" / "fuzz").write_text('#!/bin/sh\nenv >"$LOG.environment"\n')
+    assert checks.run("--only", "fuzz").returncode == 0
+    environment = Path(f"{checks.log}.environment").read_text().splitlines()
+    assert "CMAKE_CXX_COMPILER_LAUNCHER=ccache" in environment
+    assert f"CCACHE_BASEDIR={checks.folder}" in environment

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.alone
+
 COMMAND = Path(sys.executable).with_name("lts-engine")
 SEARCH = ("search", "gpt2-tiny", "--n-prompt", "8", "--export", "none")
 

@@ -261,6 +261,7 @@ def interrupt(times: int) -> list[bool]:
     raise AssertionError("nothing was raised")
 
 
+@pytest.mark.alone
 def test_interrupts_wait() -> None:
     assert interrupt(1) == [True, False]
     assert interrupt(2) == [True]
@@ -307,6 +308,7 @@ def until_models(directory: Path, n: int) -> None:
     raise AssertionError(f"no {n} models in a minute")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(planned: tuple[Path, Path], tmp_path: Path) -> None:
     text, whole = planned
     parts = tmp_path / "parts"

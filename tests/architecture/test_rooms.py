@@ -50,6 +50,9 @@ LONGER = {
     "bindings/register_architecture.cpp": 242,
     "bindings/register_search.cpp": 373,
     "bindings/register_search_space.cpp": 283,
+    "python/lts/networks/training.py": 331,
+    "python/lts/proxies/validation.py": 334,
+    "python/lts/report/sections.py": 305,
 }
 SIZES = (
     ("cpp/include", 200, (".hpp", ".h")),

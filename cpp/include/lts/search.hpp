@@ -65,7 +65,7 @@ struct SearchState {
   std::vector<std::pair<std::uint64_t, Genotype>> pending;  ///< asked, not told; ascending ids
   std::vector<std::uint64_t> seen;                          ///< ascending
   std::vector<Evaluation> front;                            ///< in archive order
-  AlgorithmState algorithm;
+  AlgorithmState algorithm;                                 ///< what the algorithm remembers
   friend bool operator==(const SearchState&, const SearchState&) = default;
 };
 

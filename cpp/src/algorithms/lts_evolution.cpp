@@ -12,10 +12,6 @@ namespace lts {
 using detail::check_count;
 using detail::check_probability;
 
-// The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
-// `population` are the least violating results, ascending, as long as none is feasible; `uses` has the members of the
-// front that were parents.
-
 namespace {
 
 constexpr int kTries = 16;                                 // children per slot before a random one takes it
@@ -36,20 +32,20 @@ LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(options) {
 }
 
 std::optional<Genotype> LtsEvolution::propose(const SearchContext& context) {
-  if (state_.counter < options_.population_size) {
+  if (state_.n_initial < options_.population_size) {
     std::optional<Genotype> genotype = claim_random(context);
-    if (genotype) ++state_.counter;
+    if (genotype) ++state_.n_initial;
     return genotype;
   }
-  if (state_.queue.empty()) breed(context);
-  if (state_.queue.empty()) return claim_random(context);
-  std::optional<Genotype> genotype = std::move(state_.queue.back());
-  state_.queue.pop_back();
+  if (state_.children.empty()) breed(context);
+  if (state_.children.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.children.back());
+  state_.children.pop_back();
   return genotype;
 }
 
 void LtsEvolution::observe(const SearchContext& context, const Evaluation& evaluation) {
-  std::vector<Evaluation>& least = state_.population;
+  std::vector<Evaluation>& least = state_.least_violating;
   if (!context.front.empty()) {
     least.clear();
     return;
@@ -69,7 +65,7 @@ void LtsEvolution::breed(const SearchContext& context) {
   if (parents.empty()) return;
   const auto n_parents = static_cast<std::uint32_t>(parents.size());
   const std::uint32_t n_children = options_.n_mutants + options_.n_crossovers;
-  state_.queue.reserve(n_children);
+  state_.children.reserve(n_children);
 
   const auto child = [&](bool mutant) {
     const std::uint32_t a = context.random.below(n_parents);
@@ -92,16 +88,16 @@ void LtsEvolution::breed(const SearchContext& context) {
   for (std::uint32_t i = 0; i < n_children; ++i) {
     std::optional<Genotype> genotype = claim_child(i < options_.n_mutants);
     if (!genotype) break;
-    state_.queue.push_back(*std::move(genotype));
+    state_.children.push_back(*std::move(genotype));
   }
-  std::reverse(state_.queue.begin(), state_.queue.end());  // mutants are handed out first
+  std::reverse(state_.children.begin(), state_.children.end());  // mutants are handed out first
 }
 
 // Draws with replacement; the weights are those before the draw. Integers and one exact product, so the same anywhere.
 std::vector<Genotype> LtsEvolution::draw_parents(const SearchContext& context) {
   std::vector<Genotype> parents;
   if (context.front.empty()) {
-    for (const Evaluation& evaluation : state_.population) parents.push_back(evaluation.genotype);
+    for (const Evaluation& evaluation : state_.least_violating) parents.push_back(evaluation.genotype);
     return parents;
   }
   std::vector<std::uint64_t> ids(context.front.ids().begin(), context.front.ids().end());
@@ -130,6 +126,13 @@ std::vector<Genotype> LtsEvolution::draw_parents(const SearchContext& context) {
   std::erase_if(uses, [](const auto& use) { return use.second == 0; });
   state_.uses = std::move(uses);
   return parents;
+}
+
+AlgorithmStateMembers LtsEvolution::members() noexcept {
+  return {.counter = &state_.n_initial,
+          .queue = &state_.children,
+          .population = &state_.least_violating,
+          .uses = &state_.uses};
 }
 
 }  // namespace lts

@@ -16,9 +16,6 @@ namespace lts {
 using detail::check_count;
 using detail::check_probability;
 
-// The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
-// `population` are the survivors, best first, so that the lower index wins a tournament; `offspring` was told since.
-
 namespace {
 
 constexpr int kTries = 16;  // children per slot before a random one takes it
@@ -78,18 +75,18 @@ Nsga2::Nsga2(Nsga2Options options) : options_(options) {
 }
 
 std::optional<Genotype> Nsga2::propose(const SearchContext& context) {
-  if (state_.counter < options_.population_size) {
+  if (state_.n_initial < options_.population_size) {
     std::optional<Genotype> genotype = claim_random(context);
-    if (genotype) ++state_.counter;
+    if (genotype) ++state_.n_initial;
     return genotype;
   }
-  if (state_.queue.empty()) {
+  if (state_.children.empty()) {
     select_survivors(context);
     breed(context);
   }
-  if (state_.queue.empty()) return claim_random(context);
-  std::optional<Genotype> genotype = std::move(state_.queue.back());
-  state_.queue.pop_back();
+  if (state_.children.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.children.back());
+  state_.children.pop_back();
   return genotype;
 }
 
@@ -129,7 +126,7 @@ void Nsga2::breed(const SearchContext& context) {
   const std::size_t n_genes = std::max<std::size_t>(1, context.encoding.size());
   const double mutation_probability =
       options_.mutation_probability > 0.0 ? options_.mutation_probability : 1.0 / static_cast<double>(n_genes);
-  state_.queue.reserve(options_.population_size);
+  state_.children.reserve(options_.population_size);
 
   const auto tournament = [&]() -> const Genotype& {
     const std::uint32_t a = context.random.below(n_members);
@@ -154,8 +151,15 @@ void Nsga2::breed(const SearchContext& context) {
   for (std::uint32_t i = 0; i < options_.population_size; ++i) {
     std::optional<Genotype> genotype = claim_child();
     if (!genotype) break;
-    state_.queue.push_back(*std::move(genotype));
+    state_.children.push_back(*std::move(genotype));
   }
+}
+
+AlgorithmStateMembers Nsga2::members() noexcept {
+  return {.counter = &state_.n_initial,
+          .queue = &state_.children,
+          .population = &state_.population,
+          .offspring = &state_.offspring};
 }
 
 }  // namespace lts

@@ -52,14 +52,26 @@ struct SearchContext {
   [[nodiscard]] bool claim(const Genotype& genotype) const { return seen.insert(hash_of(genotype)); }
 };
 
-/// Everything an algorithm remembers between calls; which fields it uses is its own affair.
+/// What an algorithm remembers, in the form in which searches of all algorithms are saved (schema 1). At work each has
+/// a structure of its own, such as `Nsga2State`.
 struct AlgorithmState {
   std::uint64_t counter = 0;
-  std::vector<Genotype> queue;  ///< claimed, to be handed out from the back
-  std::vector<Evaluation> population;
-  std::vector<Evaluation> offspring;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses;  ///< front id, times drawn as a parent; ascending ids
+  std::vector<Genotype> queue = {};  ///< claimed, and not handed out yet
+  std::vector<Evaluation> population = {};
+  std::vector<Evaluation> offspring = {};
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses = {};  ///< ids of candidates, ascending, with counts
   friend bool operator==(const AlgorithmState&, const AlgorithmState&) = default;
+};
+
+/// The members of an algorithm's own structure, each under the name that it has in `AlgorithmState`. What is null is
+/// empty there.
+struct AlgorithmStateMembers {
+  std::uint64_t* counter = nullptr;
+  std::vector<Genotype>* queue = nullptr;
+  std::vector<Evaluation>* population = nullptr;
+  std::vector<Evaluation>* offspring = nullptr;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>>* uses = nullptr;
+  std::vector<std::uint64_t>* ids = nullptr;  ///< instead of `uses`, where the counts are 0
 };
 
 /// One way to search. Proposals depend on the context and the state alone.
@@ -77,11 +89,14 @@ class Algorithm {
   /// Takes the result of an earlier proposal; the front is already up to date.
   virtual void observe(const SearchContext& context, const Evaluation& evaluation) = 0;
 
-  [[nodiscard]] const AlgorithmState& state() const noexcept { return state_; }
-  void restore(AlgorithmState state) { state_ = std::move(state); }
+  /// Everything that it remembers between calls.
+  [[nodiscard]] AlgorithmState save();
+  /// Goes on from what `save` gave. @throws std::invalid_argument for what this algorithm does not remember.
+  void restore(AlgorithmState saved);
 
- protected:
-  AlgorithmState state_;
+ private:
+  /// By default it remembers nothing.
+  [[nodiscard]] virtual AlgorithmStateMembers members() noexcept { return {}; }
 };
 
 /// A random unclaimed member of the space, claimed; nothing when the space is used up.

@@ -49,7 +49,8 @@ void LocalSearch::observe(const SearchContext& context, const Evaluation& evalua
   }
   if (!improves) return;
   std::vector<std::uint64_t>& ids = state_.unexplored;
-  ids.insert(std::lower_bound(ids.begin(), ids.end(), evaluation.id), evaluation.id);
+  const auto at = std::lower_bound(ids.begin(), ids.end(), evaluation.id);
+  if (at == ids.end() || *at != evaluation.id) ids.insert(at, evaluation.id);
 }
 
 AlgorithmStateMembers LocalSearch::members() noexcept {

@@ -1,6 +1,5 @@
 // The beginning of a search, with its options checked, and its end.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <set>
 
@@ -10,20 +9,6 @@
 namespace lts {
 
 namespace {
-
-constexpr std::array<std::string_view, 5> kNames{"lts", "nsga2", "local", "random", "exhaustive"};
-static_assert(kNames.size() == std::variant_size_v<AlgorithmOptions>);
-
-std::unique_ptr<Algorithm> make_algorithm(const AlgorithmOptions& options) {
-  struct Make {
-    std::unique_ptr<Algorithm> operator()(const LtsEvolutionOptions& o) { return std::make_unique<LtsEvolution>(o); }
-    std::unique_ptr<Algorithm> operator()(const Nsga2Options& o) { return std::make_unique<Nsga2>(o); }
-    std::unique_ptr<Algorithm> operator()(const LocalSearchOptions& o) { return std::make_unique<LocalSearch>(o); }
-    std::unique_ptr<Algorithm> operator()(const RandomSearchOptions& o) { return std::make_unique<RandomSearch>(o); }
-    std::unique_ptr<Algorithm> operator()(const ExhaustiveOptions& o) { return std::make_unique<Exhaustive>(o); }
-  };
-  return std::visit(Make{}, options);
-}
 
 void check_name(std::string_view what, std::string_view name) {
   if (name.empty()) throw_invalid({"search: ", what, " has no name"});
@@ -36,17 +21,8 @@ void check_name(std::string_view what, std::string_view name) {
 constexpr std::size_t kMaxNames = 1000;
 constexpr std::uint64_t kMaxGenes = std::uint64_t{1} << 29;
 
-/// Children of one generation.
-std::uint64_t n_children(const AlgorithmOptions& options) {
-  if (const auto* const lts = std::get_if<LtsEvolutionOptions>(&options)) {
-    return std::uint64_t{lts->n_mutants} + lts->n_crossovers;
-  }
-  const auto* const nsga2 = std::get_if<Nsga2Options>(&options);
-  return nsga2 != nullptr ? nsga2->population_size : 0;
-}
-
-void check_generation(const AlgorithmOptions& options, const Encoding& encoding) {
-  const std::uint64_t n = n_children(options);
+void check_generation(AlgorithmOptions options, const Encoding& encoding) {
+  const std::uint64_t n = describe(options).n_children;
   if (n * std::max<std::uint64_t>(1, encoding.size()) <= kMaxGenes) return;
   throw_invalid({"algorithm ", algorithm_name(options), ": a generation of ", std::to_string(n), " children with ",
                  std::to_string(encoding.size()), " genes each is too large; it may have up to ",
@@ -77,21 +53,6 @@ SearchOptions checked(SearchOptions options) {
 }
 
 }  // namespace
-
-std::span<const std::string_view> algorithm_names() noexcept { return kNames; }
-
-AlgorithmOptions algorithm_options(std::string_view name) {
-  const std::array<AlgorithmOptions, kNames.size()> defaults{
-      LtsEvolutionOptions{}, Nsga2Options{}, LocalSearchOptions{}, RandomSearchOptions{}, ExhaustiveOptions{}};
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return defaults[i];
-  }
-  std::string known;
-  for (const std::string_view n : kNames) known.append(known.empty() ? "" : ", ").append(n);
-  throw_invalid({"unknown algorithm '", name, "'; expected one of ", known});
-}
-
-std::string_view algorithm_name(const AlgorithmOptions& options) noexcept { return kNames[options.index()]; }
 
 Search::Impl::Impl(SearchSpace space_, SearchOptions options_)
     : space(std::move(space_)),

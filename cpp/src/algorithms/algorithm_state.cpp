@@ -1,8 +1,23 @@
-// The state of an algorithm is saved and restored.
+// What is done with an algorithm before and after its work: its options are checked, its state is saved and restored.
+#include <string>
+
 #include "lts/algorithms/algorithm.hpp"
 #include "lts/error.hpp"
 
 namespace lts {
+
+void check_options(std::string_view algorithm, const AlgorithmDescription& description) {
+  for (const AlgorithmOption& option : description.options) {
+    const auto* const* const count = std::get_if<std::uint32_t*>(&option.value);
+    const double value = count != nullptr ? **count : **std::get_if<double*>(&option.value);
+    if (value >= option.minimum && value <= option.maximum) continue;
+    const auto text = [whole = count != nullptr](double number) {
+      return whole ? std::to_string(static_cast<std::uint32_t>(number)) : to_text(number);
+    };
+    throw_invalid({"algorithm ", algorithm, ": ", option.name, " is ", text(value), "; allowed are ",
+                   text(option.minimum), " to ", text(option.maximum)});
+  }
+}
 
 AlgorithmState Algorithm::save() {
   const AlgorithmStateMembers own = members();

@@ -2,6 +2,10 @@
 
 namespace lts {
 
+AlgorithmDescription Exhaustive::describe(Options& /*options*/) {
+  return {.doc = "Every architecture of the space, in the order of its indices."};
+}
+
 Exhaustive::Exhaustive(ExhaustiveOptions /*options*/) {}
 
 std::optional<Genotype> Exhaustive::propose(const SearchContext& context) {

@@ -1,15 +1,23 @@
 #include "lts/algorithms/local_search.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
-#include "lts/error.hpp"
+#include "options.hpp"
 
 namespace lts {
 
-LocalSearch::LocalSearch(LocalSearchOptions options) : options_(options) {
-  if (options_.n_initial == 0) throw_invalid({"algorithm local: n_initial is 0; it must be at least 1"});
+AlgorithmDescription LocalSearch::describe(Options& options) {
+  return {.doc = "Pareto local search (Paquete et al. 2004): the neighbors of the front, one step away.",
+          .options = {{.name = "n_initial",
+                       .value = &options.n_initial,
+                       .minimum = 1,
+                       .maximum = std::numeric_limits<std::uint32_t>::max(),
+                       .doc = "Random candidates before the first neighborhood."}}};
 }
+
+LocalSearch::LocalSearch(LocalSearchOptions options) : options_(detail::checked<LocalSearch>(options)) {}
 
 std::optional<Genotype> LocalSearch::propose(const SearchContext& context) {
   if (state_.n_initial < options_.n_initial) {

@@ -5,31 +5,40 @@
 #include <tuple>
 
 #include "lts/error.hpp"
-#include "option_checks.hpp"
+#include "options.hpp"
 
 namespace lts {
-
-using detail::check_count;
-using detail::check_probability;
 
 namespace {
 
 constexpr int kTries = 16;                                 // children per slot before a random one takes it
 constexpr std::uint64_t kWeight = std::uint64_t{1} << 32;  // of a member that was never a parent
 
-}  // namespace
-
-LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(options) {
-  check_count("lts", "population_size", options_.population_size, 1);
-  check_count("lts", "n_parents", options_.n_parents, 1);
-  check_count("lts", "n_mutants", options_.n_mutants, 0);
-  check_count("lts", "n_crossovers", options_.n_crossovers, 0);
-  if (options_.n_mutants == 0 && options_.n_crossovers == 0) {
+LtsEvolutionOptions checked(LtsEvolutionOptions options) {
+  if (options.n_mutants == 0 && options.n_crossovers == 0) {
     throw_invalid({"algorithm lts: n_mutants and n_crossovers are both 0; one must be at least 1"});
   }
-  check_probability("lts", "mutation_probability", options_.mutation_probability);
-  check_probability("lts", "crossover_probability", options_.crossover_probability);
+  return detail::checked<LtsEvolution>(options);
 }
+
+}  // namespace
+
+AlgorithmDescription LtsEvolution::describe(Options& options) {
+  using detail::count;
+  using detail::probability;
+  return {.doc = "The evolutionary search of LiteTransformerSearch (arXiv 2203.02094).",
+          .options = {count("population_size", options.population_size, 1, "Size of the first, random population."),
+                      count("n_parents", options.n_parents, 1, "Parents of a generation, drawn from the front."),
+                      count("n_mutants", options.n_mutants, 0, "Children of one parent in a generation."),
+                      count("n_crossovers", options.n_crossovers, 0, "Children of two parents in a generation."),
+                      probability("mutation_probability", options.mutation_probability,
+                                  "Probability that a gene of a mutant is drawn anew."),
+                      probability("crossover_probability", options.crossover_probability,
+                                  "Probability that a gene of a crossover is the second parent's.")},
+          .n_children = std::uint64_t{options.n_mutants} + options.n_crossovers};
+}
+
+LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(checked(options)) {}
 
 std::optional<Genotype> LtsEvolution::propose(const SearchContext& context) {
   if (state_.n_initial < options_.population_size) {

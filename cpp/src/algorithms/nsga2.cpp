@@ -9,12 +9,9 @@
 
 #include "lts/error.hpp"
 #include "lts/sort.hpp"
-#include "option_checks.hpp"
+#include "options.hpp"
 
 namespace lts {
-
-using detail::check_count;
-using detail::check_probability;
 
 namespace {
 
@@ -68,11 +65,20 @@ std::vector<Standing> rank(std::span<const Evaluation> members, std::size_t n_ob
 
 }  // namespace
 
-Nsga2::Nsga2(Nsga2Options options) : options_(options) {
-  check_count("nsga2", "population_size", options_.population_size, 2);
-  check_probability("nsga2", "crossover_probability", options_.crossover_probability);
-  check_probability("nsga2", "mutation_probability", options_.mutation_probability);
+AlgorithmDescription Nsga2::describe(Options& options) {
+  using detail::count;
+  using detail::probability;
+  return {.doc = "NSGA-II (Deb et al. 2002), with constrained dominance.",
+          .options = {count("population_size", options.population_size, 2,
+                            "Size of the first, random population, and of every generation."),
+                      probability("crossover_probability", options.crossover_probability,
+                                  "Probability of breeding from two parents rather than one."),
+                      probability("mutation_probability", options.mutation_probability,
+                                  "Probability that a gene is drawn anew; 0 stands for one over the number of genes.")},
+          .n_children = options.population_size};
 }
+
+Nsga2::Nsga2(Nsga2Options options) : options_(detail::checked<Nsga2>(options)) {}
 
 std::optional<Genotype> Nsga2::propose(const SearchContext& context) {
   if (state_.n_initial < options_.population_size) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "lts/archive.hpp"
@@ -74,7 +75,28 @@ struct AlgorithmStateMembers {
   std::vector<std::uint64_t>* ids = nullptr;  ///< instead of `uses`, where the counts are 0
 };
 
-/// One way to search. Proposals depend on the context and the state alone.
+/// An option of an algorithm: a member of the structure that has its options, and what it may be.
+struct AlgorithmOption {
+  std::string_view name;
+  std::variant<std::uint32_t*, double*> value;
+  double minimum = 0.0;
+  double maximum = 0.0;
+  std::string_view doc;  ///< one sentence
+};
+
+/// What an algorithm says of itself, given its options.
+struct AlgorithmDescription {
+  std::string_view doc;                       ///< one sentence
+  std::vector<AlgorithmOption> options = {};  ///< all of them, in the order of their structure, into which they point
+  std::uint64_t n_children = 0;               ///< candidates that are bred at once; 0 where none are
+};
+
+/// @throws std::invalid_argument naming the first option that is out of range, and the range.
+void check_options(std::string_view algorithm, const AlgorithmDescription& description);
+
+/// One way to search. Proposals depend on the context and the state alone. A class `A` of which `table.hpp` has a row
+/// also has `A::Options` with a default for each, `A::name`, `A::describe(Options&)`, and a constructor that takes
+/// `Options`.
 class Algorithm {
  public:
   virtual ~Algorithm() = default;

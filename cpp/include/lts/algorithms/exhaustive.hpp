@@ -16,6 +16,10 @@ struct ExhaustiveState {
 /// Every member of the space in index order.
 class Exhaustive final : public Algorithm {
  public:
+  using Options = ExhaustiveOptions;
+  static constexpr std::string_view name = "exhaustive";
+  static AlgorithmDescription describe(Options& options);
+
   explicit Exhaustive(ExhaustiveOptions options = {});
   std::optional<Genotype> propose(const SearchContext& context) override;
   void observe(const SearchContext& context, const Evaluation& evaluation) override;

@@ -21,7 +21,11 @@ struct LocalSearchState {
 /// that were not explored yet, oldest first; a random restart when all were.
 class LocalSearch final : public Algorithm {
  public:
-  /// @throws std::invalid_argument when n_initial is 0.
+  using Options = LocalSearchOptions;
+  static constexpr std::string_view name = "local";
+  static AlgorithmDescription describe(Options& options);
+
+  /// @throws std::invalid_argument naming the option that is out of range.
   explicit LocalSearch(LocalSearchOptions options);
   std::optional<Genotype> propose(const SearchContext& context) override;
   void observe(const SearchContext& context, const Evaluation& evaluation) override;

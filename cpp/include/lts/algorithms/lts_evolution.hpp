@@ -30,6 +30,10 @@ struct LtsEvolutionState {
 /// are the parents.
 class LtsEvolution final : public Algorithm {
  public:
+  using Options = LtsEvolutionOptions;
+  static constexpr std::string_view name = "lts";
+  static AlgorithmDescription describe(Options& options);
+
   /// @throws std::invalid_argument naming the option that is out of range.
   explicit LtsEvolution(LtsEvolutionOptions options);
   std::optional<Genotype> propose(const SearchContext& context) override;

@@ -23,6 +23,10 @@ struct Nsga2State {
 /// crossover, survival of the best fronts. Offspring are bred from the results told so far.
 class Nsga2 final : public Algorithm {
  public:
+  using Options = Nsga2Options;
+  static constexpr std::string_view name = "nsga2";
+  static AlgorithmDescription describe(Options& options);
+
   /// @throws std::invalid_argument naming the option that is out of range.
   explicit Nsga2(Nsga2Options options);
   std::optional<Genotype> propose(const SearchContext& context) override;

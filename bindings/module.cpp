@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, m) {
   register_pareto(m);
   register_proxy(m);
   register_surrogate(m);
+  register_algorithms(m);
   register_search(m);
 }

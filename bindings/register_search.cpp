@@ -11,6 +11,53 @@ using lts::SearchSpace;
 
 namespace {
 
+/// What `Search` is, with the algorithms and the names of their options.
+std::string search_doc() {
+  std::string algorithms;
+  std::string options;
+  for (const std::string_view name : lts::algorithm_names()) {
+    lts::AlgorithmOptions defaults = lts::algorithm_options(name);
+    const lts::AlgorithmDescription description = lts::describe(defaults);
+    algorithms.append("\n    ``").append(name).append("``: ").append(description.doc);
+    if (description.options.empty()) continue;
+    options.append("\n    ``").append(name).append("``: ").append(joined(description.options));
+  }
+  return R"(Ask for candidates, tell their results, in any order and any number at a time.
+
+The same seed and the same sequence of calls give the same candidates on every platform. Calls on one search take turns:
+a call while another thread is inside one raises RuntimeError.
+
+Parameters
+----------
+space
+    What is searched.
+objectives
+    Columns with ``min`` or ``max``: ``{"decoder_params": "max", "latency_ms": "min"}`` or
+    ``["decoder_params:max", "latency_ms:min"]``.
+constraints
+    Bounds such as ``"latency_ms<=20"``.
+algorithm)" +
+         algorithms + R"(
+seed
+    From 0 to 2**64 - 1.
+**algorithm_options
+    See `algorithm_options` for defaults and ranges.)" +
+         options + R"(
+
+Raises
+------
+ValueError
+    No objective, a column named twice, an unknown algorithm, or an option that is unknown or out of range.
+
+Examples
+--------
+>>> import lts
+>>> space = lts.SearchSpace(n_layer=[2, 3], d_model=[64, 128], n_head=[2, 4], d_ff=[128, 256, 512])
+>>> search = lts.Search(space, {"decoder_params": "max", "flops_prefill": "min"}, algorithm="exhaustive")
+>>> search.run(10_000) == space.size
+True)";
+}
+
 void register_results(py::module_& m) {
   py::class_<Candidate>(m, "Candidate", "An architecture to evaluate; see `Search.ask`.")
       .def_readonly("id", &Candidate::id, "What `Search.tell` is called with.")
@@ -31,49 +78,7 @@ void register_results(py::module_& m) {
 
 void register_search(py::module_& m) {
   register_results(m);
-  m.def(
-      "algorithm_names",
-      [] {
-        const auto names = lts::algorithm_names();
-        return std::vector<std::string_view>(names.begin(), names.end());
-      },
-      "Names of the search algorithms.");
-
-  py::class_<PySearch>(m, "Search", R"(Ask for candidates, tell their results, in any order and any number at a time.
-
-The same seed and the same sequence of calls give the same candidates on every platform. Calls on one search take turns:
-a call while another thread is inside one raises RuntimeError.
-
-Parameters
-----------
-space
-    What is searched.
-objectives
-    Columns with ``min`` or ``max``: ``{"decoder_params": "max", "latency_ms": "min"}`` or
-    ``["decoder_params:max", "latency_ms:min"]``.
-constraints
-    Bounds such as ``"latency_ms<=20"``.
-algorithm
-    ``lts`` (the evolutionary search of LiteTransformerSearch, arXiv 2203.02094), ``nsga2`` (Deb et al. 2002), ``local``
-    (Pareto local search, Paquete et al. 2004), ``random`` or ``exhaustive``.
-seed
-    From 0 to 2**64 - 1.
-**algorithm_options
-    ``lts``: population_size, n_parents, n_mutants, n_crossovers, mutation_probability, crossover_probability;
-    ``nsga2``: population_size, crossover_probability, mutation_probability; ``local``: n_initial.
-
-Raises
-------
-ValueError
-    No objective, a column named twice, an unknown algorithm, or an option that is unknown or out of range.
-
-Examples
---------
->>> import lts
->>> space = lts.SearchSpace(n_layer=[2, 3], d_model=[64, 128], n_head=[2, 4], d_ff=[128, 256, 512])
->>> search = lts.Search(space, {"decoder_params": "max", "flops_prefill": "min"}, algorithm="exhaustive")
->>> search.run(10_000) == space.size
-True)")
+  py::class_<PySearch>(m, "Search", search_doc().c_str())
       .def(py::init(&PySearch::make), py::arg("space"), py::arg("objectives"), py::arg("constraints") = py::tuple(),
            py::arg("algorithm") = "lts", py::arg("seed") = 0)
       .def("ask", &PySearch::ask, py::arg("n") = 1,

@@ -55,6 +55,12 @@ std::vector<Constraint> to_constraints(const ConstraintsArgument& given) {
   return constraints;
 }
 
+std::string joined(const std::vector<AlgorithmOption>& options) {
+  std::string names;
+  for (const AlgorithmOption& option : options) names.append(names.empty() ? "" : ", ").append(option.name);
+  return names;
+}
+
 AlgorithmOptions to_algorithm(const std::string& algorithm, const AlgorithmArguments& given) {
   AlgorithmOptions options = algorithm_options(algorithm);
   const std::vector<AlgorithmOption> known = describe(options).options;
@@ -62,8 +68,7 @@ AlgorithmOptions to_algorithm(const std::string& algorithm, const AlgorithmArgum
     const auto name = key.cast<std::string>();
     const auto at = std::find_if(known.begin(), known.end(), [&](const AlgorithmOption& o) { return o.name == name; });
     if (at == known.end()) {
-      std::string names;
-      for (const AlgorithmOption& option : known) names.append(names.empty() ? "" : ", ").append(option.name);
+      const std::string names = joined(known);
       throw_invalid({"algorithm ", algorithm, " has no option '", name, "'",
                      names.empty() ? std::string("; it has none") : "; expected one of " + names});
     }

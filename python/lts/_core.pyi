@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -899,6 +899,37 @@ class LayerCosts:
         """
         The analytic quantity that is added, or None.
         """
+class AlgorithmOption:
+    """
+    An option of a search algorithm; see `algorithm_options`.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def default(self) -> int | float:
+        """
+        Its value unless another is given.
+        """
+    @property
+    def doc(self) -> str:
+        """
+        What it is, in one sentence.
+        """
+    @property
+    def maximum(self) -> int | float:
+        """
+        The most that is allowed.
+        """
+    @property
+    def minimum(self) -> int | float:
+        """
+        The least that is allowed.
+        """
+    @property
+    def name(self) -> str:
+        """
+        Keyword of `Search`.
+        """
 class Candidate:
     """
     An architecture to evaluate; see `Search.ask`.
@@ -953,13 +984,18 @@ class Search:
     constraints
         Bounds such as ``"latency_ms<=20"``.
     algorithm
-        ``lts`` (the evolutionary search of LiteTransformerSearch, arXiv 2203.02094), ``nsga2`` (Deb et al. 2002), ``local``
-        (Pareto local search, Paquete et al. 2004), ``random`` or ``exhaustive``.
+        ``lts``: The evolutionary search of LiteTransformerSearch (arXiv 2203.02094).
+        ``nsga2``: NSGA-II (Deb et al. 2002), with constrained dominance.
+        ``local``: Pareto local search (Paquete et al. 2004): the neighbors of the front, one step away.
+        ``random``: Random architectures of the space, none twice.
+        ``exhaustive``: Every architecture of the space, in the order of its indices.
     seed
         From 0 to 2**64 - 1.
     **algorithm_options
-        ``lts``: population_size, n_parents, n_mutants, n_crossovers, mutation_probability, crossover_probability;
-        ``nsga2``: population_size, crossover_probability, mutation_probability; ``local``: n_initial.
+        See `algorithm_options` for defaults and ranges.
+        ``lts``: population_size, n_parents, n_mutants, n_crossovers, mutation_probability, crossover_probability
+        ``nsga2``: population_size, crossover_probability, mutation_probability
+        ``local``: n_initial
 
     Raises
     ------
@@ -1039,8 +1075,7 @@ class Search:
         Raises
         ------
         ValueError
-            When a column is neither among `analytic_names` nor predicted, or a model cannot predict an architecture, which is then
-            pending.
+            When a column is neither among `analytic_names` nor predicted.
         """
     def save(self) -> str:
         """
@@ -1126,9 +1161,33 @@ class Search:
         """
         What is searched.
         """
+def algorithm_doc(name: str) -> str:
+    """
+    What the algorithm is, in one sentence.
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm.
+    """
 def algorithm_names() -> list[str]:
     """
     Names of the search algorithms.
+    """
+def algorithm_options(name: str) -> list[AlgorithmOption]:
+    """
+    The options of a search algorithm, with defaults and ranges; those of numbers of architectures are integers.
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm.
+
+    Examples
+    --------
+    >>> from lts import _core
+    >>> _core.algorithm_options("local")
+    [<AlgorithmOption n_initial: 20, from 1 to 4294967295>]
     """
 def analytic(name: str, architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> float:
     """

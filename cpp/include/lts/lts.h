@@ -327,7 +327,7 @@ typedef struct lts_search_options {
   size_t n_objectives;
   const char* const* constraints;  ///< such as "peak_memory_mib<=512"
   size_t n_constraints;
-  const char* algorithm;  ///< "lts", "nsga2", "local", "random", "exhaustive", or JSON: {"name":"lts","n_parents":10}
+  const char* algorithm;  ///< its name, such as "lts", or JSON with options: {"name":"lts","n_parents":10}
   uint64_t seed;
 } lts_search_options;
 #define LTS_SEARCH_OPTIONS_INIT \

@@ -7,6 +7,7 @@
 #include "lts/algorithms/lts_evolution.hpp"
 #include "lts/algorithms/nsga2.hpp"
 #include "lts/algorithms/random_search.hpp"
+#include "lts/algorithms/table.hpp"
 #include "lts/analytic.hpp"
 #include "lts/architecture.hpp"
 #include "lts/archive.hpp"

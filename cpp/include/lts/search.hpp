@@ -7,31 +7,15 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-#include <variant>
 #include <vector>
 
-#include "lts/algorithms/exhaustive.hpp"
-#include "lts/algorithms/local_search.hpp"
-#include "lts/algorithms/lts_evolution.hpp"
-#include "lts/algorithms/nsga2.hpp"
-#include "lts/algorithms/random_search.hpp"
+#include "lts/algorithms/table.hpp"
 #include "lts/archive.hpp"
 #include "lts/encoding.hpp"
 #include "lts/objective.hpp"
 #include "lts/search_space.hpp"
 
 namespace lts {
-
-using AlgorithmOptions =
-    std::variant<LtsEvolutionOptions, Nsga2Options, LocalSearchOptions, RandomSearchOptions, ExhaustiveOptions>;
-
-/// `lts`, `nsga2`, `local`, `random`, `exhaustive`: in the order of `AlgorithmOptions`.
-std::span<const std::string_view> algorithm_names() noexcept;
-
-/// Default options of the algorithm of that name. @throws std::invalid_argument naming the known ones.
-AlgorithmOptions algorithm_options(std::string_view name);
-std::string_view algorithm_name(const AlgorithmOptions& options) noexcept;
 
 struct SearchOptions {
   std::vector<Objective> objectives = {};
@@ -65,7 +49,7 @@ struct SearchState {
   std::vector<std::pair<std::uint64_t, Genotype>> pending;  ///< asked, not told; ascending ids
   std::vector<std::uint64_t> seen;                          ///< ascending
   std::vector<Evaluation> front;                            ///< in archive order
-  AlgorithmState algorithm;
+  AlgorithmState algorithm;                                 ///< what the algorithm remembers
   friend bool operator==(const SearchState&, const SearchState&) = default;
 };
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lts._core import algorithm_names
 from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
 
@@ -56,7 +57,7 @@ def command(
     ] = None,
     algorithm: Annotated[
         str | None,
-        typer.Option(help="lts, nsga2, local, random or exhaustive.", show_default="lts; nsga2 on estimates"),
+        typer.Option(help=f"{', '.join(algorithm_names())}.", show_default="lts; nsga2 on estimates"),
     ] = None,
     surrogate: Annotated[
         str | None,

@@ -1,22 +1,29 @@
 #!/usr/bin/env bash
 # Set up lts-engine in ./.venv on a fresh Debian or Ubuntu: system packages that are missing, then the package itself.
 #   ./install.sh              what the main job needs
-#   ./install.sh --dev        and what the tests need
+#   ./install.sh --dev        and what the tests need; Python sees changes of python/lts at once
+#   ./install.sh --cpp        only the system packages that the C++ tests need: no .venv
 set -euo pipefail
 cd "$(dirname "$0")"
+fail() { echo "install.sh: $1" >&2; exit 2; }
 
-extra=all
-packages=(g++ gcc cmake ninja-build python3 python3-dev python3-venv openssh-client)
+[[ $# -le 1 ]] || fail "one argument at most is expected, --dev or --cpp, and $# are given"
+case ${1:-} in
+  "" | --dev | --cpp) what=${1:-} ;;
+  -h | --help) sed -n '2,5s/^# \?//p' "$0"; exit ;;
+  *) fail "unknown argument '$1'; --dev and --cpp are the only ones" ;;
+esac
+
+packages=(g++ gcc cmake ninja-build)
+[[ $what == --cpp ]] || packages+=(python3 python3-dev python3-venv openssh-client)
 # To compile for arm64 elsewhere, and to run the result.
-[[ $(uname -m) == aarch64 ]] || packages+=(g++-aarch64-linux-gnu qemu-user)
-if [[ ${1:-} == --dev ]]; then
-  extra=dev
-  packages+=(libgtest-dev libbenchmark-dev clang clang-format clang-tidy libclang-rt-dev openssh-server file git)
+[[ $what == --cpp || $(uname -m) == aarch64 ]] || packages+=(g++-aarch64-linux-gnu qemu-user)
+if [[ -n $what ]]; then
+  packages+=(libgtest-dev libbenchmark-dev clang libclang-rt-dev abigail-tools ccache git)
+fi
+if [[ $what == --dev ]]; then
+  packages+=(clang-format clang-tidy shellcheck openssh-server file pkg-config make)
   packages+=(g++-arm-linux-gnueabihf googletest qemu-user) # the same search on 32-bit Arm
-  packages+=(pkg-config make abigail-tools)
-elif [[ $# -gt 0 ]]; then
-  echo "install.sh: unknown argument '$1'; the only one is --dev" >&2
-  exit 2
 fi
 
 missing=()
@@ -29,14 +36,22 @@ if [[ ${#missing[@]} -gt 0 ]]; then
   "${sudo[@]}" apt-get update -qq
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+if [[ $what == --cpp ]]; then
+  echo "installed: what the C++ tests need"
+  exit
+fi
 
+if [[ $what == --dev ]] && command -v ccache >/dev/null; then # as in test.sh: other rules would build all again
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+fi
 [[ -x .venv/bin/python ]] || "${PYTHON:-python3}" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=23" wheel
-if [[ $extra == dev ]]; then
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "scikit-build-core>=0.10" "pybind11>=3.0"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[dev]"
+pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
+pip install --upgrade "pip>=23" wheel
+if [[ $what == --dev ]]; then
+  pip install "scikit-build-core>=0.10" "pybind11>=3.0"
+  pip install --no-build-isolation -e ".[dev]"
 else
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check ".[$extra]"
+  pip install ".[all]"
 fi
 .venv/bin/lts-engine target bundle host >/dev/null ||
   echo "install.sh: models compiled for this machine will not be run, for the reason above" >&2

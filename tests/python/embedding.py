@@ -1,9 +1,13 @@
-"""Builds of the libraries and of the examples that embed them, made once and brought up to date by later calls."""
+"""Builds of the libraries and of the examples that embed them, made once for all tests that need them."""
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +54,24 @@ def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = N
     return done.stdout
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While no other process that asks builds in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
 def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> Path:
-    """The build folder for a platform with those targets built. What is static changes the last step alone."""
+    """The build folder for a platform with those targets built, which nothing changes from then on."""
     need("cmake", "ninja", packages="cmake ninja-build")
     if platform.emulator:
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
-    at = ROOT / "build" / platform.preset
+    at = ROOT / "build" / f"{platform.preset}{'-static' if static_libstdcxx else ''}"
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
-    command("cmake", "--preset", platform.preset, static)
-    command("cmake", "--build", at, "--target", *targets)
+    with locked(at):
+        command("cmake", "--preset", platform.preset, "-B", at, static)
+        command("cmake", "--build", at, "--target", *targets)
     return at

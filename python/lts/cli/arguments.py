@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,22 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="Format of the results on stdout.")]
 StudyArgument = Annotated[Path, typer.Argument(help="Directory or store (.db file) of a search.", show_default=False)]
+
+
+def renamed(new: Any, old: Any, names: str) -> Any:
+    """The value of an option, or of its older name, which works until the next version; `names` is "--old --new"."""
+    if old is None:
+        return new
+    before, now = names.split()
+    if new is not None:
+        raise UsageError(f"{before} is the older name of {now}: give one of them")
+    typer.echo(f"note: {before} is called {now} now; the older name works until the next version", err=True)
+    return old
+
+
+def older(name: str, *more: str) -> Any:
+    """A hidden option that used to be called so."""
+    return typer.Option(name, *more, hidden=True)
 
 
 def store_path(study: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, store_path
+from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, older, renamed, store_path
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ def command(
         str | None,
         typer.Option(help="Target of the format tvm: a name, or a TOML file.", show_default="that of the search"),
     ] = None,
-    timeout: Annotated[str, typer.Option(help="Time to compile and check one model.", metavar="DURATION")] = "10m",
+    candidate_timeout: Annotated[
+        str | None, typer.Option(help="Time to compile and check one member.", metavar="DURATION", show_default="10m")
+    ] = None,
+    timeout: Annotated[str | None, older("--timeout")] = None,
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
@@ -44,7 +47,7 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
-    seconds = duration(timeout)
+    seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     path = store_path(study)
     stored = read_study(path)
     trials = stored.front.pick(pick)

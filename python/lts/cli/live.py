@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from lts.study.loop import Progress
     from lts.study.study import Study
 
+# Trials that take less than so many seconds are shown a few at a time.
+_QUICK = 0.05
+
 
 class Display:
     """What is rewritten in place on stderr while a block runs; `live` is None where stderr is no terminal."""
@@ -62,7 +65,7 @@ class Live(Display):
     def __call__(self, progress: Progress) -> None:
         last = progress.n_finished == progress.trials
         since, self._before = progress.seconds - self._before, progress.seconds
-        quick = since < self._interval and progress.seconds - self._shown < self._interval
+        quick = since < _QUICK and progress.seconds - self._shown < self._interval
         if self._quiet or (quick and progress.trial.state != "failed" and not last):
             return
         self._shown = progress.seconds

@@ -15,8 +15,11 @@ from lts.system.text import number, runs
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
+    from lts.study.front import Front
 
 _WIDE = 500
+# Columns that are shown beside the objectives where trials have them.
+_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,13 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     return Results(
         [trial.record() for trial in trials], ["trial", *headings, "n_layer", "d_model", "n_head", "d_ff"], rows, title
     )
+
+
+def front_results(front: Front) -> Results:
+    """The members of a front with their objectives, and what else is worth a column."""
+    names = [o.name for o in front.objectives]
+    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
+    return trial_results(front.trials, names, f"Pareto front, {len(front)} architectures")
 
 
 def _table(results: Results) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
 from lts.cli.validate import validate
 
@@ -54,7 +54,10 @@ def evaluate(
         Path | None,
         typer.Option(help="NumPy file of token ids [sequences, length] for gradients.", show_default="random ones"),
     ] = None,
-    device: Annotated[str, typer.Option(help="PyTorch device for gradients: cpu or cuda.")] = "cpu",
+    torch_device: Annotated[
+        str | None, typer.Option(help="PyTorch device for gradients: cpu or cuda.", show_default="cpu")
+    ] = None,
+    device: Annotated[str | None, older("--device")] = None,
     alpha: Annotated[float, typer.Option(help="Weight of attention in geometric and zerolm.")] = 0.5,
     bootstrap: Annotated[int, typer.Option(help="Resamples for the 95 % intervals.", min=0, max=10_000)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of resamples and random tokens.", min=0, max=2**63 - 1)] = 0,
@@ -78,7 +81,7 @@ def evaluate(
         raise UsageError(f"unknown proxy '{unknown[0]}'; expected all, or of {', '.join(p.name for p in PROXIES)}")
     batch = None
     if not set(names) <= set(CLOSED_FORMS):
-        batch = _batch(tokens, seed, device)
+        batch = _batch(tokens, seed, renamed(torch_device, device, "--device --torch-device") or "cpu")
     elif tokens is not None:
         raise UsageError("--tokens is for proxies that need PyTorch; name them with --proxy")
     if html is not None:

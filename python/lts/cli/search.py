@@ -18,7 +18,6 @@ from lts.cli.errors import INTERRUPTED, exits
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
     from lts.measure.trial import Trial
-    from lts.study.front import Front
     from lts.study.study import Study
 
 
@@ -117,6 +116,7 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
+    from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, MeasurementError, UsageError
     from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
@@ -191,7 +191,7 @@ def command(
             front = Front([study.trials[trial.id] for trial in front], front.objectives)
         if interrupted:
             typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
-    _print(front, output)
+    emit(front_results(front), output)
     _finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -291,15 +291,3 @@ def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
         typer.echo(f"report: {report}", err=True)
     named = directory if path == directory / STORE_NAME else path
     typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
-
-
-# Columns that are shown beside the objectives where trials have them.
-_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
-
-
-def _print(front: Front, form: Format) -> None:
-    from lts.cli.output import emit, trial_results
-
-    names = [o.name for o in front.objectives]
-    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
-    emit(trial_results(front.trials, names, f"Pareto front, {len(front)} architectures"), form)

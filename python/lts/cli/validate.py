@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, duration
+from lts.cli.arguments import Format, FormatOption, duration, older, renamed
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.live import Display
 from lts.errors import UsageError
@@ -31,8 +31,12 @@ def validate(
     space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)],
     text: Annotated[Path, typer.Option(help="File to train on; its last 5 % are held out.", show_default=False)],
     models: Annotated[int, typer.Option(help="Models to train.", min=4)] = 24,
-    budget: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "20m",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    timeout: Annotated[
+        str | None, typer.Option(help="Time for the whole command.", metavar="DURATION", show_default="20m")
+    ] = None,
+    torch_device: Annotated[
+        str | None, typer.Option(help="PyTorch device: cpu, cuda or cuda:N.", show_default="cpu")
+    ] = None,
     max_params: Annotated[
         str, typer.Option(help="Decoder parameters of the largest model: 500k, 20M.", metavar="NUMBER")
     ] = "1M",
@@ -40,9 +44,12 @@ def validate(
     batch: Annotated[int, typer.Option(help="Sequences of a step.", min=1, max=65536)] = 8,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Seed of the sample, the batches and the weights.", min=0)] = 0,
-    threads: Annotated[
+    parallel: Annotated[
         int | None, typer.Option(help="Models trained at once on the processor.", min=1, show_default="all cores")
     ] = None,
+    budget: Annotated[str | None, older("--budget")] = None,
+    device: Annotated[str | None, older("--device")] = None,
+    threads: Annotated[int | None, older("--threads")] = None,
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Where everything goes.", show_default="SPACE-validation")
     ] = None,
@@ -53,7 +60,9 @@ def validate(
     The models are a sample over all sizes up to --max-params. Each is trained on the same batches of bytes, for the
     number of steps that the budget allows. The same command again resumes after any interruption.
     """
-    seconds, most = duration(budget), _size(max_params)
+    device = renamed(torch_device, device, "--device --torch-device") or "cpu"
+    at_once = renamed(parallel, threads, "--threads --parallel")
+    seconds, most = duration(renamed(timeout, budget, "--budget --timeout") or "20m"), _size(max_params)
     if not (math.isfinite(lr) and lr > 0):
         raise UsageError(f"--lr is {lr}; it must be above 0")
     from lts.spaces.space import load_space
@@ -79,7 +88,7 @@ def validate(
         models=models,
         max_params=most,
         device=device,
-        parallel=(threads or cores(allowed_cpus())) if device == "cpu" else 1,
+        parallel=(at_once or cores(allowed_cpus())) if device == "cpu" else 1,
     ) as experiment:
         _announce(experiment, known.name, models)
         try:
@@ -104,7 +113,7 @@ def validate(
         from lts.errors import MeasurementError
 
         raise MeasurementError(
-            f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--budget), "
+            f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--timeout), "
             "or see why models failed"
         )
 
@@ -212,7 +221,7 @@ class _Live(Display):
         passes = progress.steps * recipe["batch"] * recipe["length"] / self._experiment.corpus.n_bytes
         self._say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
         if passes > _PASSES:
-            self._say("note: a longer text, or less --budget, keeps models from memorizing it")
+            self._say("note: a longer text, or a smaller --timeout, keeps models from memorizing it")
 
     @staticmethod
     def _line(progress: Progress, record: Any) -> str:

@@ -248,7 +248,7 @@ class Experiment:
             needed = budget - deadline + time.monotonic() + (_LEAST_STEPS + look) * total / _USED
             raise UsageError(
                 f"the budget is too short to train {len(self.architectures)} models for {_LEAST_STEPS} steps each, "
-                f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --budget, or fewer "
+                f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --timeout, or fewer "
                 "--models, or less with --max-params"
             )
         plan = {

@@ -26,6 +26,8 @@ from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult
 from lts.targets.target import detect_target
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 60.0
 FLOAT, INT64 = np.dtype(np.float32), np.dtype(np.int64)
 

@@ -23,6 +23,8 @@ from lts.backends.tvm.tiles import Tiles
 from lts.errors import UsageError
 from lts.targets.target import Target, detect_target
 
+pytestmark = pytest.mark.alone
+
 HOST = tvm_target(detect_target())
 TILES = Tiles(lanes=8, accumulators=12, rows=6)
 PI = tvm_target(Target("pi", "aarch64-linux-gnu", "cortex-a72", 4))
@@ -74,6 +76,7 @@ def test_building_with_a_database(tmp_path: Path) -> None:
         build(str(model), str(tmp_path / "out"), goal, "prefill", dims, 10, tune=5)
 
 
+@pytest.mark.slow
 def test_our_own_schedule_is_measured() -> None:
     """Without that, any schedule that is found would replace it."""
     function = schedule_module(tvm.IRModule({"main": product()}), TILES)["main"]

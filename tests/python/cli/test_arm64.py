@@ -18,6 +18,8 @@ import pytest
 
 from lts.errors import MeasurementError
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 COMMAND = Path(sys.executable).with_name("lts-engine")
 ARGUMENTS = ["search", "gpt2-tiny", "--target", "arm64", "--n-prompt", "8", "--trials", "60", "--front-size", "2"]
 NEEDED = ("aarch64-linux-gnu-g++", "qemu-aarch64", "file")

@@ -263,6 +263,7 @@ class TestRun:
         with pytest.raises(ValueError, match="n is out of range"):
             search.run(-1)
 
+    @pytest.mark.alone
     def test_ctrl_c(self, large: SearchSpace) -> None:
         search = Search(large, OBJECTIVES, algorithm="random")
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))

@@ -31,6 +31,8 @@ from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult
 from lts.targets.target import detect_target
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 60.0
 
 
@@ -223,9 +225,9 @@ def test_a_preloaded_module_that_does_not_exist_is_the_jobs_business(local: Loca
     assert result.value["parent"] != os.getpid()
 
 
-@pytest.mark.parametrize("executable", ["/no/such/interpreter", "/bin/false"])
-def test_no_worker_at_all_is_an_exception(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
-    monkeypatch.setattr(sys, "executable", executable)
+@pytest.mark.parametrize("executable", ["absent", "/bin/false"])
+def test_no_worker_at_all_is_an_exception(monkeypatch: pytest.MonkeyPatch, executable: str, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / executable))
     with LocalDevice() as local, pytest.raises(MeasurementError, match="cannot start worker processes: ") as raised:
         local.run(job(facts), TIMEOUT)
     assert "\n" not in str(raised.value)

@@ -34,6 +34,8 @@ from lts.system import machine
 from lts.targets.target import Target, detect_target
 from lts.testing import RunnerDeviceSuite
 
+pytestmark = pytest.mark.alone
+
 CORTEX = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 OWN = detect_target()
 N = 10_000
@@ -298,6 +300,7 @@ class TestModels:
         assert [result.error for result in results] == [None] * 5
         assert len({result.value["instructions"] for result in results}) == 1
 
+    @pytest.mark.slow
     def test_this_machine_s_own_architecture(self, workdir: Path, reference: Reference) -> None:
         if reason := installed(OWN):
             pytest.skip(reason)

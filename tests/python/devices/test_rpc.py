@@ -28,6 +28,8 @@ from lts.system.environment import environment_hash
 from lts.targets.target import detect_target
 from lts.targets.workload import Workload
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 120.0
 COMMAND = Path(sys.executable).with_name("lts-engine")
 
@@ -82,6 +84,7 @@ def long_job(job: RunnerJob) -> RunnerJob:
     return replace(job, options={**job.options, "min_time": 5.0, "max_repeats": 10**6})
 
 
+@pytest.mark.slow
 def test_models_are_run_checked_and_timed(steady: Farm, jobs: dict[str, RunnerJob]) -> None:
     with RpcDevice.from_uri(steady.uri) as opened:
         assert opened.parallel == 2
@@ -128,6 +131,7 @@ def test_how_often_a_model_is_run(options: dict[str, float], seconds: float, exp
     assert len(rpc_worker._sample(lambda n: [round(seconds * 1e9)] * n, seconds, options)) == expected
 
 
+@pytest.mark.slow
 def test_both_devices_are_used_at_once(steady: Farm, jobs: dict[str, RunnerJob]) -> None:
     results: list[JobResult] = []
     with RpcDevice.from_uri(steady.uri) as opened:
@@ -151,6 +155,7 @@ def test_both_devices_are_used_at_once(steady: Farm, jobs: dict[str, RunnerJob])
     assert len(results) == 2
 
 
+@pytest.mark.slow
 def test_a_device_that_dies_leaves_its_job_to_the_other(farm: Farm, jobs: dict[str, RunnerJob]) -> None:
     results: list[JobResult] = []
     with RpcDevice.from_uri(farm.uri) as opened:
@@ -168,6 +173,7 @@ def test_a_device_that_dies_leaves_its_job_to_the_other(farm: Farm, jobs: dict[s
         assert good(opened.run(jobs["decode"], TIMEOUT))
 
 
+@pytest.mark.slow
 def test_a_device_that_is_silent_leaves_its_job_to_the_other(farm: Farm, jobs: dict[str, RunnerJob]) -> None:
     with RpcDevice.from_uri(farm.uri) as opened:
         farm.stop(0)
@@ -175,6 +181,7 @@ def test_a_device_that_is_silent_leaves_its_job_to_the_other(farm: Farm, jobs: d
             assert good(opened.run(jobs["prefill"], 40.0))
 
 
+@pytest.mark.slow
 def test_when_none_is_left_that_is_told_and_a_new_one_is_found(farm: Farm, jobs: dict[str, RunnerJob]) -> None:
     host, port, key = "127.0.0.1", farm.port, KEY
     with RpcDevice(host, port, key, wait=2.0) as opened:
@@ -188,6 +195,7 @@ def test_when_none_is_left_that_is_told_and_a_new_one_is_found(farm: Farm, jobs:
         assert good(opened.run(jobs["prefill"], TIMEOUT))
 
 
+@pytest.mark.slow
 def test_an_error_of_the_model_is_not_tried_elsewhere(steady: Farm, jobs: dict[str, RunnerJob], tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(jobs["prefill"].model, broken)

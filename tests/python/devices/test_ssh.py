@@ -42,6 +42,8 @@ from lts.targets.target import detect_target
 from lts.targets.workload import Workload
 from lts.testing import DeviceSuite
 
+pytestmark = pytest.mark.alone
+
 needs_tvm = pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed")
 
 TIMEOUT = 60.0
@@ -579,11 +581,12 @@ def test_onnx_runtime_over_ssh(server: Sshd, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "message"),
     [
-        ("/no/such/python", "Python at /no/such/python on .* runs no jobs: .*not found"),
+        ("absent", "Python at .*/absent on .* runs no jobs: .*not found"),
         ("/bin/false", "Python at /bin/false on .* runs no jobs: it has ended without a word"),
     ],
 )
-def test_interpreters_that_are_none(server: Sshd, python: str, message: str) -> None:
+def test_interpreters_that_are_none(server: Sshd, python: str, message: str, tmp_path: Path) -> None:
+    python = str(tmp_path / python)
     with (
         SshDevice.from_uri(f"{server.uri}?python={python}") as ssh,
         pytest.raises(MeasurementError, match=message) as raised,
@@ -640,11 +643,12 @@ def test_a_host_that_does_not_exist(server: Sshd) -> None:
     assert "cannot connect to nobody.invalid: Could not resolve hostname" in refusal("ssh://nobody.invalid")
 
 
-@pytest.mark.parametrize("command", ["/nonexistent -x", ""])
-def test_the_client_may_be_named(server: Sshd, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.setenv("LTS_SSH", command)
-    if command:
-        with pytest.raises(MeasurementError, match="cannot start '/nonexistent': No such file or directory; install"):
+@pytest.mark.parametrize("absent", [True, False])
+def test_the_client_may_be_named(server: Sshd, monkeypatch: pytest.MonkeyPatch, absent: bool, tmp_path: Path) -> None:
+    client = tmp_path / "absent"
+    monkeypatch.setenv("LTS_SSH", f"{client} -x" if absent else "")
+    if absent:
+        with pytest.raises(MeasurementError, match=f"cannot start '{client}': No such file or directory; install"):
             SshDevice.from_uri(server.uri).check(detect_target())
     else:
         refusal(server.uri)  # the client's own configuration does not know this server
@@ -690,9 +694,9 @@ def test_a_server_that_allows_one_session(tmp_path: Path, monkeypatch: pytest.Mo
         narrow.stop()
 
 
-@pytest.mark.parametrize("content", [b"\x7fELF\x02\x01\x01" + bytes(100), b"#!/no/such/loader\n"])
+@pytest.mark.parametrize("content", [b"\x7fELF\x02\x01\x01" + bytes(100), b"#!FOLDER/absent\n"])
 def test_a_runner_for_another_machine(ssh: SshDevice, runner: Path, tmp_path: Path, content: bytes) -> None:
-    runner.write_bytes(content)
+    runner.write_bytes(content.replace(b"FOLDER", bytes(tmp_path)))
     with pytest.raises(MeasurementError, match=r"lts-runner does not run on .*127.0.0.1:\d+: ") as raised:
         ssh.run(model_job(tmp_path / "model"), TIMEOUT)
     assert "\n" not in str(raised.value)
@@ -790,6 +794,7 @@ def running(server: Sshd) -> list[int]:
 
 
 @needs_tvm
+@pytest.mark.slow
 def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
     """The real runner: the outputs are right, with the whole pool there and after it has grown."""
     models = sorted(SearchSpace.load("gpt2-tiny").sample(8), key=total_params)

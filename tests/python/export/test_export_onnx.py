@@ -284,6 +284,7 @@ def test_memory_may_be_cut_as_transformer_xl_does() -> None:
 
 
 @pytest.mark.parametrize("family", [family.name for family in lts.families() if not family.encoder])
+@pytest.mark.slow
 def test_counts_of_1000_random_architectures(family: str) -> None:
     source = random.Random(7)
     structure = StructureOnly()

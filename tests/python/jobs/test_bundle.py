@@ -22,6 +22,8 @@ from lts.system import machine
 
 pytest.importorskip("tvm_ffi", reason="TVM is not installed")
 
+pytestmark = pytest.mark.alone
+
 HERE = machine.triple()
 FOREIGN = "riscv64-linux-gnu" if not HERE.startswith("riscv64") else "aarch64-linux-gnu"
 FILES = ["README.md", "libtvm_ffi.so", "libtvm_runtime.so", "lts-runner"]
@@ -93,7 +95,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def in_folder(data: Path) -> str:
     """Code for another process that makes bundles there."""
-    return f"from pathlib import Path; from lts import bundle as b; b.data_folder = lambda: Path({str(data)!r})"
+    return f"from pathlib import Path; from lts.jobs import bundle as b; b.data_folder = lambda: Path({str(data)!r})"
 
 
 def names(folder: Path) -> list[str]:
@@ -157,7 +159,7 @@ def test_a_killed_process_leaves_nothing_that_counts(
 ) -> None:
     started = tmp_path / "started"
     tools("imitation-g++", f"{COMPILES}\ntouch {started}\nexec sleep 600")
-    script = f"{in_folder(data)}; b.bundle({HERE!r})"
+    script = f"{in_folder(data)}; b.make_bundle({HERE!r})"
     process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     while not started.exists():
         assert process.poll() is None
@@ -174,7 +176,7 @@ def test_a_killed_process_leaves_nothing_that_counts(
 
 def test_two_processes_make_one(data: Path, compiler: Path, tools: Callable[[str, str], None]) -> None:
     tools("imitation-g++", f"echo once >> {compiler}\nsleep 0.5\n{COMPILES}")
-    script = f"{in_folder(data)}; print(b.bundle({HERE!r}))"
+    script = f"{in_folder(data)}; print(b.make_bundle({HERE!r}))"
     processes = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     folders = {process.communicate()[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]

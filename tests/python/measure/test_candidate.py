@@ -24,6 +24,8 @@ from lts.spaces.space import load_space, space_names
 from lts.system.environment import environment_hash, fingerprint
 from lts.targets.target import Target, detect_target
 
+pytestmark = pytest.mark.alone
+
 TARGET = detect_target()
 
 
@@ -246,9 +248,9 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
         fake(FakeDevice(), workdir=tmp_path / "nowhere")
 
 
-def test_no_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    with pytest.raises(UsageError, match="cannot write in /nowhere: No such file or directory; set TMPDIR"):
+def test_no_temporary_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match=r"cannot write in .*absent: No such file or directory; set TMPDIR"):
         fake(FakeDevice())
 
 

@@ -121,3 +121,44 @@ def test_a_function_is_an_evaluator() -> None:
 )
 def test_what_counts_as_a_problem(outcome: Outcome, problem: str | None) -> None:
     assert outcome.problem(["a"]) == problem
+
+
+def test_eight_studies_share_an_evaluator(tmp_path: Path) -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with Evaluator(n_prompt=8, min_time=0.01, workdir=tmp_path) as evaluator:
+        for seed in range(8):
+            with lts.Study(space, evaluator, seed=seed, surrogate="none") as study:
+                study.run(trials=1)
+                assert [trial.state for trial in study.trials] == ["complete"]
+    with pytest.raises(UsageError, match="the evaluator is closed; open another one"):
+        evaluator.evaluate(GPT2, ["latency_ms"])
+
+
+def test_a_study_of_a_function_and_one_of_estimates() -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with lts.Study(space, lambda a: {"cost": a.d_model}, objectives=["decoder_params:max", "cost:min"]) as study:
+        assert len(study.run(trials=20)) >= 1
+        assert study.predicted_columns == (), "a function is asked, unless a surrogate is asked for"
+    with Evaluator("arm64", device="none") as evaluator, lts.Study(space, evaluator) as study:
+        front = study.run(trials=2000)
+        assert {trial.provenance["latency_ms"] for trial in front} == {"estimated"}
+        assert len(front) == len(study.trials) > 5, "only the front becomes trials"
+        best = max(lts.decoder_params(space.at(i)) for i in range(space.size))
+        assert front[0].values["decoder_params"] == best
+
+
+class Formula(lts.Evaluator):
+    def evaluate(self, architecture: lts.Architecture, columns: object, timeout: float | None = None) -> Outcome:
+        return Outcome(values={"cost": 2.0 * architecture.d_model, "decoder_params": lts.decoder_params(architecture)})
+
+    def describe(self) -> dict[str, str]:
+        return {"device": "formula"}
+
+
+def test_an_evaluator_of_ones_own_needs_two_methods() -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with lts.Study(space, Formula(), objectives=["decoder_params:max", "cost:min"]) as study:
+        study.run(trials=5)
+        assert {trial.device for trial in study.trials} == {"formula"}
+    with pytest.raises(TypeError, match="abstract"):
+        type("Half", (lts.Evaluator,), {"describe": lambda self: {}})()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from embedding import AARCH64, ARMV7, HOST, ROOT, Platform, build, command, need
+from embedding import AARCH64, ARMV7, HOST, ROOT, Platform, build, command, locked, need
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -17,11 +18,13 @@ MAX_SIZE = 600_000
 C_LIBRARY = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-armhf.so.3", "ld-linux-aarch64.so.1"}
 
 
+@functools.cache
 def library(platform: Platform, *, static: bool = False) -> Path:
     """The stripped library, with the C++ library in it or not."""
     folder = build(platform, "lts_c", static_libstdcxx=static)
-    stripped = folder / ("stripped-static.so" if static else "stripped.so")
-    command(f"{platform.tools}strip", "-o", stripped, folder / "liblts.so")
+    stripped = folder / "stripped.so"
+    with locked(folder):
+        command(f"{platform.tools}strip", "-o", stripped, folder / "liblts.so")
     return stripped
 
 

@@ -38,7 +38,7 @@ d_ff = [32, 64]
 """
 SMALL_SPACE = SPACE.replace("[1, 2, 3]", "[1, 2]").replace("[16, 32]", "[16]").replace("n_head = [1, 2]", "n_head = 2")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def missing() -> str:
@@ -239,11 +239,11 @@ def test_more_trials_go_on(folder: Path) -> None:
         (("--seed",), "--seed"),
         (("--bogus", "1"), "unknown option '--bogus'"),
         (("another",), "unexpected argument 'another'"),
-        (("--state", "/nowhere/state.json"), "cannot write /nowhere/state.json.new: No such file"),
+        (("--state", "{folder}/absent/state.json"), "cannot write {folder}/absent/state.json.new: No such file"),
     ],
 )
 def test_wrong_arguments(folder: Path, options: tuple[str, ...], said: str) -> None:
-    fails(2, said, folder, *options)
+    fails(2, said.format(folder=folder), folder, *(option.format(folder=folder) for option in options))
 
 
 def test_a_folder_that_is_not_there(made: Path, tmp_path: Path) -> None:

@@ -68,11 +68,30 @@ def test_the_newer_pythons_are_tested() -> None:
 
 def test_what_the_workflows_run_is_there() -> None:
     steps = [step for w in WORKFLOWS for job in read(w.name)["jobs"].values() for step in job["steps"]]
-    ours = {found for step in steps for found in re.findall(r"(?:\.ci|scripts)/\w+", step.get("run", ""))}
+    ours = {
+        found for step in steps for found in re.findall(r"(?:scripts/)?[\w.]+\.sh|scripts/\w+", step.get("run", ""))
+    }
     ours |= set(re.findall(r"scripts/\w+", PYPROJECT["tool"]["cibuildwheel"]["test-command"]))
-    assert ours == {".ci/run", "scripts/check_wheel"}
+    assert ours == {"test.sh", "scripts/check_wheel"}
     for file in ours:
         assert os.access(ROOT / file, os.X_OK)
+
+
+def test_the_jobs_together_run_every_step() -> None:
+    """What .ci/run does in one go."""
+    job = read("ci.yml")["jobs"]["checks"]
+    assert job["steps"][-1]["run"] == "./test.sh --only ${{ matrix.steps }}"
+    run_by_jobs = [step for each in job["strategy"]["matrix"]["include"] for step in each["steps"].split(",")]
+    steps = re.findall(r"^  (\w+)  +\w", run(ROOT / "test.sh", "--help").partition("Steps:\n")[2], re.MULTILINE)
+    assert sorted(run_by_jobs) == sorted(steps)
+    assert len(steps) >= 6
+
+
+def test_what_is_fetched_or_compiled_is_cached() -> None:
+    for job in read("ci.yml")["jobs"].values():
+        cached = " ".join(str(step["with"]) for step in job["steps"] if step.get("uses", "").startswith("actions/"))
+        assert "pip" in cached
+        assert "ccache" in cached or "matrix.python" in cached
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

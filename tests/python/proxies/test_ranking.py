@@ -336,6 +336,7 @@ def test_capacity_command(tmp_path: Path) -> None:
         assert sentence in result.stderr
 
 
+@pytest.mark.slow
 def test_gradients_on_own_tokens(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     table = table_of(tmp_path / "mine.csv", 6)

@@ -33,7 +33,7 @@ from lts.proxies.validation import Experiment  # noqa: E402
 SPACE = lts.SearchSpace.load("gpt2-tiny")
 TEXT = b"it was the best of times, it was the worst of times, it was the age of wisdom; " * 60
 RECIPE = Recipe(0, batch=2, length=16)
-ARGUMENTS = ("gpt2-tiny", "--models", "6", "--batch", "2", "--length", "16", "--threads", "2")
+ARGUMENTS = ("gpt2-tiny", "--models", "6", "--batch", "2", "--length", "16", "--parallel", "2")
 COMMAND = """
 import sys, typer
 from lts.cli.validate import validate
@@ -261,6 +261,7 @@ def interrupt(times: int) -> list[bool]:
     raise AssertionError("nothing was raised")
 
 
+@pytest.mark.alone
 def test_interrupts_wait() -> None:
     assert interrupt(1) == [True, False]
     assert interrupt(2) == [True]
@@ -307,6 +308,7 @@ def until_models(directory: Path, n: int) -> None:
     raise AssertionError(f"no {n} models in a minute")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(planned: tuple[Path, Path], tmp_path: Path) -> None:
     text, whole = planned
     parts = tmp_path / "parts"
@@ -352,7 +354,7 @@ def losses_of_whole_lines(directory: Path) -> dict[int, float]:
 
 def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     text, directory = planned
-    result = start(directory, text, "--budget", "0.001s")
+    result = start(directory, text, "--timeout", "0.001s")
     output, errors = result.communicate(timeout=60)
     assert result.returncode == 3, errors
     assert "the budget is over with 0 of 6 models; the same command resumes" in errors
@@ -364,7 +366,7 @@ def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     ("arguments", "sentence"),
     [
         (("nothing",), "unknown search space 'nothing'"),
-        (("gpt2-tiny", "--budget", "soon"), "'soon' is not a duration"),
+        (("gpt2-tiny", "--timeout", "soon"), "'soon' is not a duration"),
         (("gpt2-tiny", "--max-params", "many"), "--max-params is 'many'; expected a number of parameters"),
         (("gpt2-tiny", "--max-params", "1k"), "the smallest decoder of gpt2-tiny has 8\u202f608 parameters"),
         (("gpt2-tiny", "--lr", "nan"), "--lr is nan; it must be above 0"),

@@ -12,6 +12,8 @@ from lts.devices.local import LocalDevice
 from lts.jobs.job import JobResult
 from lts.testing import BackendSuite, DeviceSuite, RunnerDeviceSuite
 
+pytestmark = pytest.mark.alone
+
 
 class TestForkedWorkers(DeviceSuite):
     def make_device(self) -> LocalDevice:

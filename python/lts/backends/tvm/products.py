@@ -17,11 +17,6 @@ RULE = "lts.rule"
 _DOT_ROWS = 8
 
 
-def columns_of(shape: tuple[int, int], rows: int, tiles: Tiles) -> int:
-    """Columns of a panel, in which weights of that shape are packed for a product with that many rows."""
-    return tiles.of_product(rows, shape[1])[1]
-
-
 def pack(weight: Any, columns: int, transposed: bool) -> Any:
     """A weight [K, N], or if transposed [N, K], as panels [N / columns, K, columns], with zeros at the end."""
     from tvm import te, tirx

@@ -55,7 +55,7 @@ def calibrated_models(target: Target, n_prompt: int) -> dict[str, Surrogate]:
                     "error": cost.error,
                     "error_max": cost.error_max,
                     "quantile": 0.0,
-                    "coefficients": [cost.coefficients[term] for term in cost_term_names()],
+                    "coefficients": cost.coefficients,
                     "covariance": [0.0] * n * n,
                 }
             )

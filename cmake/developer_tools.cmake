@@ -1,0 +1,41 @@
+# What the tests and benchmarks are built with; nothing else needs it. Sets LTS_BUILD_TESTS to ON or OFF.
+# Where nothing is said, tests are built if GoogleTest is there. What was asked for and cannot be built is an error.
+if(LTS_BUILD_TESTS)
+  find_package(GTest QUIET)
+  if(NOT GTest_FOUND AND CMAKE_CROSSCOMPILING) # Debian has its sources for every processor: apt-get install googletest
+    set(LTS_GOOGLETEST /usr/src/googletest CACHE PATH "Sources of GoogleTest, compiled where it is not installed")
+    if(EXISTS ${LTS_GOOGLETEST}/CMakeLists.txt)
+      set(LTS_COMPILE_GOOGLETEST ON)
+    endif()
+    set(LTS_WHY "GoogleTest is neither installed for ${CMAKE_SYSTEM_PROCESSOR} nor are its sources in ${LTS_GOOGLETEST}")
+    set(LTS_WHAT "Debian's package googletest, or set LTS_GOOGLETEST")
+  else()
+    set(LTS_WHY "GoogleTest is not installed")
+    set(LTS_WHAT "it (Debian's package libgtest-dev)")
+  endif()
+  if(GTest_FOUND OR LTS_COMPILE_GOOGLETEST)
+    set(LTS_BUILD_TESTS ON)
+  elseif(LTS_BUILD_TESTS STREQUAL "AUTO")
+    message(STATUS "The C++ tests are left out: ${LTS_WHY}; install ${LTS_WHAT}")
+    set(LTS_BUILD_TESTS OFF)
+  else()
+    message(FATAL_ERROR "LTS_BUILD_TESTS is ON, and ${LTS_WHY}; install ${LTS_WHAT}")
+  endif()
+endif()
+
+set(LTS_HAVE_BENCHMARKS OFF) # the source distribution has none
+if(PROJECT_IS_TOP_LEVEL AND NOT SKBUILD AND EXISTS ${PROJECT_SOURCE_DIR}/benchmarks)
+  set(LTS_HAVE_BENCHMARKS ON)
+endif()
+if(LTS_BUILD_BENCHMARKS OR LTS_HAVE_BENCHMARKS)
+  find_package(benchmark QUIET)
+  if(benchmark_FOUND AND NOT LTS_BUILD_BENCHMARKS)
+    message(STATUS "The C++ benchmarks are left out: -DLTS_BUILD_BENCHMARKS=ON builds them")
+  elseif(NOT benchmark_FOUND AND LTS_BUILD_BENCHMARKS)
+    message(FATAL_ERROR "LTS_BUILD_BENCHMARKS is ON, and Google Benchmark is not installed; install it "
+                        "(Debian's package libbenchmark-dev)")
+  elseif(NOT benchmark_FOUND)
+    message(STATUS "The C++ benchmarks are left out: Google Benchmark is not installed; "
+                   "install it (Debian's package libbenchmark-dev)")
+  endif()
+endif()

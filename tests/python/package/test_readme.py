@@ -106,10 +106,11 @@ def problem_of_arguments(arguments: list[str]) -> str | None:
     if not words:
         return None  # the text only names the command
     try:
-        command.make_context(command.name, words)
+        command.make_context(command.name, list(words))
     except Exception as error:  # typer's, of several types
         return f"{' '.join(arguments)}: {error}"
-    return None
+    hidden = {option for each in command.params if getattr(each, "hidden", False) for option in each.opts}
+    return next((f"{' '.join(arguments)}: {word} is an older name" for word in words if word in hidden), None)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -139,6 +140,7 @@ def every_command(command: Any = None) -> Iterator[Any]:
         ("lts-engine space list|shwo", "there is no command"),
         ("lts-engine search --tarjet host", "No such option"),
         ("lts-engine front --sort latency_ms", "Missing"),
+        ("lts-engine proxy validate gpt2-tiny --text FILE --budget 5m", "--budget is an older name"),
         ("lts-engine front DIR MORE", "unexpected extra argument"),
         ("./instal.sh", "there is no program"),
         ("pip install '.[al]'", "there is no extra"),

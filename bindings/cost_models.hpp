@@ -14,11 +14,11 @@ namespace lts::python {
 
 using CostModelsArgument = Argument<"collections.abc.Mapping[str, Surrogate | LayerCosts] | None">;
 
-/// The values of the columns of a search: of a cost model where there is one, else counted.
+/// The values of the columns of a search: from a cost model if there is one, else counted.
 class Columns {
  public:
-  /// @throws std::invalid_argument when a column is neither analytic nor has a model, py::type_error for a model that
-  /// is none.
+  /// @throws std::invalid_argument when a column is neither analytic nor has a model, py::type_error for an object that
+  /// is not a model.
   Columns(std::span<const std::string> names, const CostModelsArgument& models, const Workload& workload);
 
   /// One value per column. Needs no GIL.
@@ -26,7 +26,7 @@ class Columns {
 
  private:
   std::vector<std::variant<AnalyticFunction, const Surrogate*, const LayerCosts*>> sources_;
-  std::vector<py::object> held_;  ///< what the sources point into
+  std::vector<py::object> held_;  ///< objects that the sources point into
   Workload workload_;
 };
 

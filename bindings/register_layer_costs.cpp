@@ -75,9 +75,9 @@ std::string representation(const LayerCosts& self) {
 
 void register_layer_costs(py::module_& m) {
   py::class_<LayerCosts>(m, "LayerCosts",
-                         R"(A cost as a sum of amounts that are looked up, for estimates without running anything.
+                         R"(A cost as a sum of amounts from tables, for estimates without running anything.
 
-The amounts are those of one family, vocabulary and width of heads, and of one workload: nothing of these is looked at.
+The amounts hold for one family, vocabulary and width of heads, and for one workload; none of these is checked.
 
 Parameters
 ----------
@@ -86,14 +86,14 @@ attention
 feed_forward
     Amount of the feed-forward network of a layer by ``(d_model, d_ff)``.
 rest
-    Amount of what is outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
+    Amount outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
 plus
-    One of `analytic_names`, which is added.
+    One of `analytic_names`, which is added to the sum.
 
 Raises
 ------
 ValueError
-    A table without rows, a width out of range, a key that comes twice, an amount that is negative or not finite, or an
+    For a table without rows, a width out of range, a duplicate key, an amount that is negative or not finite, or an
     unknown analytic quantity.
 
 Examples
@@ -115,14 +115,14 @@ array([11.5, 13.5])
 Parameters
 ----------
 architectures
-    What to predict.
+    The architectures to predict.
 n_prompt, batch, precision
-    Of `plus`; see `analytic`.
+    Workload of the quantity `plus`; see `analytic`.
 
 Raises
 ------
 ValueError
-    Naming the key that the tables lack, or for an architecture of a mixed family.)")
+    For an architecture with a key that the tables lack, naming it, or of a mixed family.)")
       .def_property_readonly(
           "plus",
           [](const LayerCosts& s) {

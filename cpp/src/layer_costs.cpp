@@ -16,14 +16,14 @@ namespace {
 constexpr int kBits = 21;  // of a width
 static_assert(max_width < std::int64_t{1} << kBits && 3 * kBits < 64);
 
-/// Widths, the first of them not 0, in one number; what cannot be a width makes a number that no widths make.
+/// Packs widths, the first of them not 0, into one number; an impossible width gives a number that no valid key has.
 constexpr std::uint64_t key_of(std::int64_t a, std::int64_t b, std::int64_t c = 0) noexcept {
   const auto bits = [](std::int64_t width) { return static_cast<std::uint64_t>(width); };
   if ((bits(a | b | c) >> kBits) != 0) return ~std::uint64_t{0};
   return bits(a) << (2 * kBits) | bits(b) << kBits | bits(c);
 }
 
-// The same of a row.
+// The key of a row.
 std::uint64_t key_of(const LayerCosts::Attention& row) { return key_of(row.d_model, row.n_head, row.n_kv_head); }
 std::uint64_t key_of(const LayerCosts::FeedForward& row) { return key_of(row.d_model, row.d_ff); }
 std::uint64_t key_of(const LayerCosts::Rest& row) {

@@ -841,9 +841,9 @@ class Surrogate:
         """
 class LayerCosts:
     """
-    A cost as a sum of amounts that are looked up, for estimates without running anything.
+    A cost as a sum of amounts from tables, for estimates without running anything.
 
-    The amounts are those of one family, vocabulary and width of heads, and of one workload: nothing of these is looked at.
+    The amounts hold for one family, vocabulary and width of heads, and for one workload; none of these is checked.
 
     Parameters
     ----------
@@ -852,14 +852,14 @@ class LayerCosts:
     feed_forward
         Amount of the feed-forward network of a layer by ``(d_model, d_ff)``.
     rest
-        Amount of what is outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
+        Amount outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
     plus
-        One of `analytic_names`, which is added.
+        One of `analytic_names`, which is added to the sum.
 
     Raises
     ------
     ValueError
-        A table without rows, a width out of range, a key that comes twice, an amount that is negative or not finite, or an
+        For a table without rows, a width out of range, a duplicate key, an amount that is negative or not finite, or an
         unknown analytic quantity.
 
     Examples
@@ -885,14 +885,14 @@ class LayerCosts:
         Parameters
         ----------
         architectures
-            What to predict.
+            The architectures to predict.
         n_prompt, batch, precision
-            Of `plus`; see `analytic`.
+            Workload of the quantity `plus`; see `analytic`.
 
         Raises
         ------
         ValueError
-            Naming the key that the tables lack, or for an architecture of a mixed family.
+            For an architecture with a key that the tables lack, naming it, or of a mixed family.
         """
     @property
     def plus(self) -> str | None:

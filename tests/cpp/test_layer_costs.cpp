@@ -92,7 +92,7 @@ LayerCosts::Tables tables_of(const SearchSpaceOptions& options) {
   return tables;
 }
 
-/// Of `fixture::small_gpt2`: d_model 4, one layer with two heads and d_ff 8.
+/// The costs for `fixture::small_gpt2`: d_model 4, one layer with two heads and d_ff 8.
 LayerCosts::Tables small() {
   return {.attention = {{4, 2, 2, 1.5}}, .feed_forward = {{4, 8, 0.25}}, .rest = {{4, -1, 1, 10}}};
 }

@@ -12,10 +12,10 @@
 
 namespace lts {
 
-/// A cost as a sum of amounts that are looked up: of the attention and the feed-forward network of every layer, and of
-/// what is outside of the layers. For estimates of a device without running anything.
+/// A cost as a sum of amounts from tables: for the attention and the feed-forward network of every layer, and for what
+/// is outside of the layers. For estimates of a device without running anything.
 ///
-/// Amounts are those of one family, vocabulary and width of heads, and of one workload: nothing of these is looked at.
+/// The amounts hold for one family, vocabulary and width of heads, and for one workload; none of these is checked.
 class LayerCosts {
  public:
   struct Attention {
@@ -55,7 +55,7 @@ class LayerCosts {
   [[nodiscard]] double predict(const Architecture& architecture, const Workload& workload = {}) const;
 
  private:
-  /// Numbers by key, none of which is 0, in a hash table that is at most half full: open addresses, linear probing.
+  /// Numbers by key; no key is 0. A hash table with open addressing and linear probing, at most half full.
   class Lookup {
    public:
     explicit Lookup(std::size_t n_keys);

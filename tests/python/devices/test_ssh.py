@@ -494,7 +494,7 @@ def test_a_lost_connection_fails_the_job_and_the_next_one_works(
 def test_a_device_that_falls_silent(
     ssh: SshDevice, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when its cable is pulled: nothing there learns that the connection has ended, and the job goes on."""
+    """As when its cable is pulled: nothing there learns that the connection has ended, and the job keeps running."""
     monkeypatch.setitem(ssh_connection._OPTIONS, "ServerAliveInterval", "1")
     marker = tmp_path / "marker"
     thread, results = in_background(
@@ -833,7 +833,7 @@ def test_a_compiled_model_ends_with_the_connection(server: Sshd, tmp_path: Path)
     endless = replace(job, options={**job.options, "min_time": 1000.0, "max_time": 1000.0, "max_repeats": 10**6})
     with SshDevice.from_uri(server.uri) as ssh:
         assert ssh.run(endless, 1.0).error == "no result within 1 s"
-        wait_until(lambda: not running(server), "the runner goes on after its timeout")
+        wait_until(lambda: not running(server), "the runner keeps running after its timeout")
         thread, results = in_background(lambda: ssh.run(endless, TIMEOUT))
         wait_until(lambda: len(running(server)) == 2, "the runner does not start")
         server.disconnect()

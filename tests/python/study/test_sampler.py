@@ -77,7 +77,7 @@ class TestEvolved(SamplerSuite):
 
 
 class Shuffled(Sampler):
-    """A sampler of one's own: the members of the space in random order."""
+    """A user-defined sampler: the members of the space in random order."""
 
     def __init__(self, problem: Problem, seed: int = 0) -> None:
         self._space = problem.space

@@ -42,7 +42,7 @@ if [[ $what == --cpp ]]; then
 fi
 
 if [[ $what == --dev ]] && command -v ccache >/dev/null; then # as in test.sh: other rules would build all again
-  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
 fi
 [[ -x .venv/bin/python ]] || "${PYTHON:-python3}" -m venv .venv
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }

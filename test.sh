@@ -131,14 +131,10 @@ python() {
 setup=--cpp
 ! is_chosen lint || setup=--dev
 ! is_chosen python || setup=--dev
-# Paths below this folder are the same for a checkout elsewhere.
-use_ccache() {
-  command -v ccache >/dev/null || return 0
-  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-}
-use_ccache
 ./install.sh "$setup"
-use_ccache # which has just been installed
+if command -v ccache >/dev/null; then # without a base folder, which would make __FILE__ relative
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+fi
 
 left_out=()
 for step in "${steps[@]}"; do

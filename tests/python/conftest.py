@@ -12,6 +12,11 @@ import pytest
 # A shell starts background jobs deaf to Ctrl-C, and so would be every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Of several workers, each has a processor: threads of all of them would wait for one another, busily.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # what is only needed there and by tests
 

@@ -280,4 +280,3 @@ def test_what_is_compiled_goes_through_ccache(checks: Checks) -> None:
     assert checks.run("--only", "fuzz").returncode == 0
     environment = Path(f"{checks.log}.environment").read_text().splitlines()
     assert "CMAKE_CXX_COMPILER_LAUNCHER=ccache" in environment
-    assert f"CCACHE_BASEDIR={checks.folder}" in environment

@@ -1256,7 +1256,10 @@ def decoder_params(architecture: Architecture) -> int:
     """
 def depth_weighted(architecture: Architecture) -> float:
     """
-    Experimental: decoder parameters, the l-th layer counted 1 / sqrt(l) times.
+    Experimental, for sub-networks of one super-network: layers counted more the deeper they are.
+
+    The sum over the layers of ``(1 + x) (1.25 A + F)``, the last layer counted half: A and F are the parameters of attention
+    and of the feed-forward network, x runs from 0 for the first layer to 1 for the last.
     """
 def families() -> list[Family]:
     """

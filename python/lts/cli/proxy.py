@@ -106,6 +106,12 @@ def evaluate(
         )
         for name in scores
     ]
+    whole = [ranking.agreements[0] for ranking in rankings]
+    if whole and all(agreement.spearman < 0 for agreement in whole):
+        typer.echo(
+            f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong",
+            err=True,
+        )
     title = f"{len(kept)} architectures of {table.name}, by {quality} as the table says; proxies are computed"
     try:
         emit(results(rankings, title), output)

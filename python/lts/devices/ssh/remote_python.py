@@ -16,7 +16,7 @@ from lts.jobs.job import Job, JobResult
 
 _PACKAGE = Path(__file__).parents[2]
 # Code that runs on a device needs none of these, and the package's __init__ would load the core, which is compiled.
-_LEFT_OUT = ("__init__.py", "cli", "export", "report")
+_LEFT_OUT = ("__init__.py", "cli", "export", "measure", "networks", "proxies", "report", "spaces", "study")
 _PACKAGE_THERE = b'"""The modules of lts-engine that run jobs on a device."""\n'
 
 # Argument: the folder of the modules, which come before those of an installed lts-engine.

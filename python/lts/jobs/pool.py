@@ -144,7 +144,7 @@ class Workers:
         """The processors to pin `n` threads to: the same for every job, those that were idle before the first one."""
         if n not in self._pinned:
             busy = machine.busy_share(self._ticks, machine.cpu_ticks())
-            self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)
+            self._pinned[n] = machine.pick_cpus(n, machine.processors(self._cpus), busy)
         return self._pinned[n]
 
 

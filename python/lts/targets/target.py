@@ -122,7 +122,7 @@ _TEXTS = {
 }
 _FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _MOST_FEATURES = 512
-_MOST_CORES = 1 << 16
+_MOST_CORES = 1 << 20
 _MOST = 1 << 40
 _FIELDS = tuple(each.name for each in fields(Target))
 _TOP = ("schema", "detect", "like", *_FIELDS)

@@ -139,7 +139,7 @@ def test_profiles_that_come_along(tmp_path: Path) -> None:
 
 
 text = st.text(st.characters(codec="utf-8"), min_size=1)
-size = st.none() | st.integers(1, 2**62)
+size = st.none() | st.integers(1, 2**40)
 amount = st.floats(0, 1e300)
 speed = st.none() | st.floats(1e-300, 1e300)
 share = st.floats(0, 1, exclude_max=True)
@@ -160,7 +160,7 @@ publications = st.builds(
     ns_per_activation=amount,
     ns_per_score=amount,
 )
-name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\x00-\x1f\x7f]", t))
+name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\\\x00-\x1f\x7f]", t) and len(t) <= 100)
 assumptions = st.builds(
     Assumptions,
     efficiency=st.none() | st.floats(0, 1, exclude_min=True),
@@ -173,11 +173,11 @@ assumptions = st.builds(
     st.builds(
         Target,
         name=name,
-        triple=text,
-        cpu=text,
-        cores=st.integers(8, 2**62),
+        triple=st.from_regex(r"[a-z][a-z0-9_.]{0,9}(-[a-z0-9_]{1,9}){1,4}", fullmatch=True),
+        cpu=st.from_regex(r"[A-Za-z0-9(][A-Za-z0-9 ()@.,:+_-]{0,40}", fullmatch=True),
+        cores=st.integers(8, 2**20),
         threads=st.integers(1, 8),
-        features=st.lists(text).map(tuple),
+        features=st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.+-]{0,9}", fullmatch=True)).map(tuple),
         precision=st.sampled_from(PRECISIONS),
         kind=st.sampled_from(KINDS),
         memory_mib=size,
@@ -188,7 +188,7 @@ assumptions = st.builds(
         flops_per_cycle=size,
         bandwidth_gib_s=speed,
         core_bandwidth_gib_s=speed,
-        source=texts,
+        source=texts.filter(lambda t: not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", t)),
         estimate=assumptions,
     )
 )
@@ -284,7 +284,7 @@ def test_what_is_wrong_with_a_name(tmp_path: Path) -> None:
 
 def test_a_target_checks_itself() -> None:
     with pytest.raises(UsageError, match="target 'x': 'threads' is 2; the target has 1 cores"):
-        Target(name="x", triple="t", cpu="c", cores=1, threads=2)
+        Target(name="x", triple="t-u", cpu="c", cores=1, threads=2)
     with pytest.raises(UsageError, match="at least 1"):
         replace(detect_target(), threads=0)
     with pytest.raises(UsageError, match=r"'estimate' must be lts\.targets\.assumptions\.Assumptions, got \{\}"):
@@ -306,7 +306,7 @@ def test_a_target_checks_itself() -> None:
         *[("name", value) for value in ("a/b", "..", ".", "a\\b", "a\nb", "\x00", "x" * 101)],
         *[("source", value) for value in ("\x1b[31m", "x" * 5000, 1)],
         *[(key, 10**30) for key in ("cores", "memory_mib", "frequency_mhz", "flops_per_cycle")],
-        ("cores", 10**5000),
+        ("cores", 10**4000),
         ("precision", "float32; id"),
         ("kind", "cpu/../gpu"),
     ],
@@ -315,9 +315,7 @@ def test_no_field_becomes_a_program_or_an_option(key: str, value: Any, tmp_path:
     """Whether it comes from a file, from a stored study, or from code: one sentence."""
     record = {"name": "board", "triple": "aarch64-linux-gnu", "cpu": "cortex-a72", "cores": 4, key: value}
     path = tmp_path / "board.toml"
-    lines = [
-        f"{name} = {'1' + '0' * 5000 if given == 10**5000 else json.dumps(given)}" for name, given in record.items()
-    ]
+    lines = [f"{name} = {json.dumps(given)}" for name, given in record.items()]
     path.write_text("\n".join(line.replace("\x7f", "") for line in lines))
     fields = {**record, "features": tuple(record["features"])} if isinstance(record.get("features"), list) else record
     for make in (lambda: load_target(path), lambda: Target.from_dict(record), lambda: Target(**fields)):

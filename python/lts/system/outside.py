@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
 
-ANSWER_BYTES = 16 << 20
+ANSWER_BYTES = 4 << 20
 """The most that an answer of a device, a worker or lts-runner may have: a thousand samples are some 10 KiB."""
 
 FILE_BYTES = 256 << 20
@@ -86,6 +85,8 @@ def unpacked(content: bytes, path: Path, most: int = FILE_BYTES) -> bytes:
 def member(archive: Path, name: str, most: int) -> bytes:
     """One file of a zip archive, of which nothing else is unpacked. Raises `ValueError` without it, or when it has
     more than `most` bytes."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as file:
             content = file.read(most + 1)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from stand_in import MARK, StandIn
 
-from lts.devices.ssh.facts import environment_of, machine_of, process_of, processors_of
+from lts.devices.description import environment_of
+from lts.devices.ssh.facts import machine_of, process_of, processors_of
 from lts.devices.ssh.ssh import SshDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import RunnerJob, result_of_line

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lts.errors import MeasurementError
 from lts.system import machine
 from lts.system.outside import sentence
 
 _MOST_PROCESSORS = 1 << 14
-_MOST_FACTS = 64
 
 _GREETING = re.compile(
     r"(?P<system>[A-Za-z][\w.-]{0,31}) (?P<machine>\w{1,31}) (?P<bits>32|64) (?P<library>gnu|musl) "
@@ -95,35 +93,3 @@ def _processor(cpu: int, facts: Mapping[str, int]) -> machine.Processor:
     core = facts.get("topology/core_id")
     place = ("cpu", str(cpu)) if core is None else (str(facts.get("topology/physical_package_id", "")), str(core))
     return machine.Processor(place, max(0, facts.get("cpu_capacity") or facts.get("cpufreq/cpuinfo_max_freq") or 0))
-
-
-def environment_of(value: Any, who: str) -> dict[str, Any]:
-    """The fingerprint that a program on a device gives: short names, and strings and numbers as their values.
-
-    Raises
-    ------
-    MeasurementError
-        For anything else.
-    """
-    if not isinstance(value, Mapping) or len(value) > _MOST_FACTS:
-        raise MeasurementError(
-            f"{who}: the device's answer is wrong: its description is no table of {_MOST_FACTS} facts"
-        )
-    found: dict[str, Any] = {}
-    for key, fact in value.items():
-        name = sentence(key, 40)
-        if not isinstance(key, str) or re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key) is None:
-            raise MeasurementError(f"{who}: the device's answer is wrong: its description has the key '{name}'")
-        if fact is not None and not _is_fact(fact):
-            raise MeasurementError(
-                f"{who}: the device's answer is wrong: '{name}' of its description is {sentence(repr(fact), 60)}; "
-                "expected a short text or a number"
-            )
-        found[key] = sentence(fact, 200) if isinstance(fact, str) else fact
-    return found
-
-
-def _is_fact(fact: Any) -> bool:
-    if isinstance(fact, str):
-        return len(fact) <= 1000
-    return isinstance(fact, int | float) and not isinstance(fact, bool) and abs(fact) < 1e18  # NaN is not

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
-from lts.devices.ssh.facts import environment_of, process_of
+from lts.devices.ssh.facts import process_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
 from lts.jobs.job import Job, JobResult, result_of_line
 
@@ -157,6 +158,9 @@ class RemotePython:
             # The agent enforces the timeout; starting its workers does not count.
             begun = bool(self._session.line(_START_TIMEOUT))
             line = self._session.line(timeout + _START_TIMEOUT) if begun else b""
+        except TooMuchError as error:
+            self._session.kill()
+            return JobResult(error=str(error))
         except BaseException:
             self._session.kill()
             raise

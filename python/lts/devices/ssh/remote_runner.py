@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
-from lts.devices.ssh.facts import environment_of, process_of, processors_of
+from lts.devices.ssh.facts import process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
 from lts.jobs.cause_of_death import cause_of_death
 from lts.jobs.job import JobResult, RunnerJob, result_of
@@ -133,6 +134,9 @@ class RemoteRunner:
                 return result_of(answer)
             hangs = session.line(0.0) != b""
             session.close(0.0 if hangs else 2.0)
+        except TooMuchError as error:
+            session.kill()
+            return JobResult(error=str(error))
         except BaseException:
             session.kill()  # closes the input there, so that lts-runner kills the model and ends
             raise

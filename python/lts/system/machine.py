@@ -79,9 +79,14 @@ def is_triple(text: str) -> bool:
 
 def same_architecture(one: str, other: str) -> bool:
     """Whether two triples name the same processor architecture."""
-    aliases = {"amd64": "x86_64", "arm64": "aarch64"}
-    first, second = (text.split("-", 1)[0].lower() for text in (one, other))
-    return aliases.get(first, first) == aliases.get(second, second)
+    return _architecture(one) == _architecture(other)
+
+
+def _architecture(triple: str) -> str:
+    name = triple.split("-", 1)[0].lower()
+    if re.fullmatch(r"armv[5-8]\w*", name):
+        return "arm"
+    return {"amd64": "x86_64", "arm64": "aarch64", "i486": "i386", "i586": "i386", "i686": "i386"}.get(name, name)
 
 
 def cpu_model(root: Path = ROOT) -> str:

@@ -60,6 +60,7 @@ def load_architecture(text: str) -> Architecture:
     from lts._core import Architecture
     from lts.errors import UsageError
     from lts.study.store import Store
+    from lts.system.outside import read_bytes
 
     study, hash_sign, key = text.rpartition("#")
     if hash_sign and key.isdigit() and not Path(text).exists():
@@ -70,7 +71,9 @@ def load_architecture(text: str) -> Architecture:
             raise UsageError(f"{study} has no trial {key}")
     path = Path(text)
     try:
-        return Architecture.from_json(path.read_text(encoding="utf-8"))
+        return Architecture.from_json(read_bytes(path, 16 << 20).decode("utf-8"))
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected an architecture file or STUDY#ID") from None
     except UnicodeDecodeError:

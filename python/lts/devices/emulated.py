@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import shutil
 import threading
@@ -19,6 +18,7 @@ from lts.errors import UsageError
 from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.system import machine
+from lts.system.outside import parse_json, read_bytes, sentence
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
 
@@ -30,6 +30,8 @@ _MODEL = "model"
 _PATH_LENGTH = 200
 # Options of the runner that are about time.
 _TIMES = ("min_time", "max_time", "max_repeats")
+# The most that the counts of a run may have: a line each is some fifty bytes.
+_MARKS_BYTES = 1 << 16
 # Runs that are counted, after a first run whose outputs are checked and whose memory the others reuse.
 _RUNS = 1
 
@@ -194,12 +196,13 @@ class EmulatedDevice(Device):
 def _triple_of(model: Path) -> str:
     """The triple that a compiled model was built for."""
     try:
-        triple = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["triple"]
+        triple = parse_json(read_bytes(model / MANIFEST))["triple"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{model} is not a compiled model: {error}") from None
-    if not isinstance(triple, str) or architecture(triple) is None:
+    if not isinstance(triple, str) or not machine.is_triple(triple) or architecture(triple) is None:
         raise UsageError(
-            f"{model} is compiled for {triple}; the emulated device has Linux on {', '.join(emulated_processors())}"
+            f"{model} is compiled for {sentence(triple)}; the emulated device has Linux on "
+            f"{', '.join(emulated_processors())}"
         )
     return triple
 
@@ -230,16 +233,24 @@ def _outcome(result: JobResult, emulator: Emulator, marks: Path, shown: Mapping[
                 f"model on its processor '{emulator.cpu}'; compile for another cpu"
             )
         return {"value": None, "error": error}
-    try:
-        lines = [json.loads(line) for line in marks.read_text(encoding="ascii").splitlines()]
-        counts = [line["instructions"] for line in lines]
-        if [line["mark"] for line in lines] != list(range(_RUNS + 1)):
-            raise ValueError
-    except (OSError, ValueError, KeyError):
+    counts = _counted(marks)
+    if counts is None or not isinstance(result.value, dict):
         return {"value": None, "error": f"{emulator.name} has not counted the run of the model"}
-    if lines[-1]["threads"] > 1:
-        threads = lines[-1]["threads"]
+    (*_, before, _), (*_, after, threads) = counts
+    if threads > 1:
         return {"value": None, "error": f"the model has run on {threads} threads; instructions are counted on one"}
     value = {key: content for key, content in result.value.items() if key not in _MEANINGLESS}
-    value["instructions"] = counts[-1] - counts[-2]
+    value["instructions"] = after - before
     return {"value": value}
+
+
+def _counted(marks: Path) -> list[tuple[int, int, int]] | None:
+    """Number, instructions so far and threads of the last two marks; None when they are not what was asked for."""
+    try:
+        lines = [parse_json(line) for line in read_bytes(marks, _MARKS_BYTES).splitlines()]
+        found = [(line["mark"], line["instructions"], line["threads"]) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not all(type(number) is int and 0 <= number < 1 << 63 for line in found for number in line):
+        return None
+    return found[-2:] if [mark for mark, *_ in found] == list(range(_RUNS + 1)) else None

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.errors import MeasurementError
 from lts.jobs.bundle import RUNNER, data_folder, make_bundle
+from lts.jobs.cause_of_death import last_words
+from lts.jobs.program import run_program
 from lts.jobs.toolchain import cxx
 from lts.system import machine
+from lts.system.outside import parse_json
 
 # Processors whose system calls the plugin knows: the first part of their triple, and qemu's name.
 _QEMU = {
@@ -146,26 +150,20 @@ def runner_environment(emulator: Emulator, marks: Path) -> Mapping[str, Any]:
         With the last output of the one that does not work.
     """
     try:
-        done = subprocess.run(
-            emulator.command(marks),
-            input=json.dumps({"environment": True}) + "\n",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=_TIMEOUT,
-        )
-        value = json.loads(done.stdout)["value"]
-    except subprocess.TimeoutExpired:
+        done = run_program(emulator.command(marks), _TIMEOUT, json.dumps({"environment": True}).encode() + b"\n")
+    except TimeoutError:
         raise MeasurementError(f"{emulator.name} does not run lts-runner: no answer in {_TIMEOUT:.0f} s") from None
+    except OSError as error:
+        raise MeasurementError(f"{emulator.name} does not start: {error.strerror or error}") from None
+    try:
+        value = parse_json(done.output)["value"]
     except (ValueError, KeyError, TypeError):
-        said = " ".join((done.stderr or done.stdout).strip().rpartition("\n")[2].split())
+        said = last_words(done.said or done.output)
         raise MeasurementError(
             f"{emulator.name} does not run lts-runner with the plugin that counts instructions "
-            f"(it needs qemu 4.2 to 8.2, with plugins): {said or f'it ended with code {done.returncode}'}"
+            f"(it needs qemu 4.2 to 8.2, with plugins): {said or f'it ended with code {done.code}'}"
         ) from None
-    result: Mapping[str, Any] = value
-    return result
+    return environment_of(value, emulator.name)
 
 
 def plugin(version: str, folder: Path | None = None) -> Path:
@@ -227,10 +225,9 @@ def _cpus(program: Path) -> frozenset[str]:
 
 def _output(*command: str | Path) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return run_program([str(part) for part in command], _TIMEOUT).output.decode("utf-8", "replace")
+    except (OSError, MeasurementError) as error:  # that it takes too long is one, too
         raise MeasurementError(f"{command[0]} does not start: {error}") from None
-    return done.stdout
 
 
 def _source() -> Path:

@@ -23,6 +23,7 @@ _URI = re.compile(r"rpc://(?P<host>\[[0-9a-fA-F:]+\]|[^/:?#\[\]]+):(?P<port>\d{1
 _PRELOAD = ("numpy", "tvm")
 _CONNECT_TIMEOUT = 5.0
 _LIST_TIMEOUT = 30.0
+_ASK_TIMEOUT = 10.0
 # Devices that a job is tried on: when so many go away or do not answer, the job is to blame.
 _ATTEMPTS = 3
 
@@ -53,6 +54,7 @@ class RpcDevice(Device):
     def __init__(self, host: str, port: int, key: str, *, wait: float = 30.0) -> None:
         self._host, self._port, self._key = host, port, key
         self._wait = wait
+        self._there: str | None = None
         self._closed = threading.Event()
         self._locals: list[Workers] = []
         self._idle: SimpleQueue[Workers] = SimpleQueue()
@@ -90,9 +92,18 @@ class RpcDevice(Device):
         return cls(match["host"].strip("[]"), int(match["port"]), match["key"])
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` unless the target is a processor. Which one a server has is known once a job runs."""
+        """Raise `UsageError` unless the target is a processor like that of the devices.
+
+        One free device is asked, once. Every device is compared with the model again before it runs it.
+        """
         if target.kind != "cpu":
             raise UsageError(f"target '{target.name}' is a {target.kind}; the device rpc:// runs models on the cpu")
+        there = self._triple()
+        if there and not machine.same_architecture(target.triple, there):
+            raise UsageError(
+                f"target '{target.name}' is for {target.kind} {target.triple}; '{self._key}' of the tracker at "
+                f"{self._host}:{self._port} is a {there} processor"
+            )
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
         """Run a compiled model for at most `timeout` seconds, on another device when one goes away or is silent.
@@ -169,6 +180,15 @@ class RpcDevice(Device):
             # Not pinned to a processor, because it would be the same one for all devices.
             n_cpus = len(machine.allowed_cpus())
             return local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
+
+    def _triple(self) -> str:
+        """What a device says it is; empty when none is free or says it."""
+        if self._there is None:
+            asked = Job("lts.devices.rpc_worker:architecture", {**self._tracker(), "key": self._key}, preload=_PRELOAD)
+            with self._local() as local:
+                result = local.run(asked, _ASK_TIMEOUT)
+            self._there = result.value if result.error is None else ""
+        return self._there
 
     def _listed(self) -> list[str]:
         with self._local() as local:

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from pathlib import Path
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.toolchain import cxx
 from lts.system import machine
+from lts.system.outside import member
 
 RUNNER = "lts-runner"
 # File, the package that has it, the distribution that installs the package.
@@ -38,6 +38,7 @@ _LINKED = ("-ldl", "-pthread")
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 _PYTHON = "3.11"
 _COMPILE_TIMEOUT = 600.0
+_LIBRARY_BYTES = 1 << 30
 
 
 def make_bundle(triple: str, *, fetch: bool = False) -> Path:
@@ -59,7 +60,7 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
         When there is no compiler for the triple, TVM is not installed, or its libraries for the triple are not here or
         cannot be fetched.
     """
-    if re.fullmatch(r"\w+(-\w+)+", triple) is None:
+    if not machine.is_triple(triple):
         raise UsageError(f"'{triple}' is not a triple; expected one like aarch64-linux-gnu")
     versions = _versions()
     sources = _sources()
@@ -230,15 +231,13 @@ def _fetch(triple: str, versions: dict[str, str], folder: Path) -> None:
             said = " ".join(done.stderr.strip().rpartition("\n")[2].split()) or f"pip ended with {done.returncode}"
             raise MeasurementError(f"cannot fetch the TVM runtime for {triple}: {said.removeprefix('ERROR: ')}")
         for name, (package, distribution) in _LIBRARIES.items():
-            prefix = distribution.replace("-", "_")
-            (wheel,) = (path for path in Path(wheels).iterdir() if path.name.startswith(f"{prefix}-"))
+            found = sorted(Path(wheels).glob(f"{distribution.replace('-', '_')}-*.whl"))
+            if len(found) != 1:
+                raise MeasurementError(f"pip has fetched {len(found)} wheels of {distribution}; expected one")
             try:
-                with zipfile.ZipFile(wheel) as archive:
-                    (folder / name).write_bytes(archive.read(f"{package}/lib/{name}"))
-            except (KeyError, zipfile.BadZipFile):
-                raise MeasurementError(
-                    f"{wheel.name} has no {package}/lib/{name}: unexpected layout of the wheel"
-                ) from None
+                (folder / name).write_bytes(member(found[0], f"{package}/lib/{name}", _LIBRARY_BYTES))
+            except ValueError as error:
+                raise MeasurementError(f"unexpected layout of a wheel: {error}") from None
 
 
 def _compile(compiler: str, sources: Path, versions: dict[str, str], out: Path, flags: Sequence[str] = _FLAGS) -> None:

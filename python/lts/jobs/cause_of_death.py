@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 
+from lts.system.outside import sentence
+
 _WORDS = 300
 
 
 def last_words(output: str | bytes) -> str:
     """The last line that a process printed, cut to a readable length."""
     text = output.decode(errors="replace") if isinstance(output, bytes) else output
-    return " ".join(text.strip().rpartition("\n")[2].split())[-_WORDS:]
+    return sentence(text.strip().rpartition("\n")[2][-_WORDS:])
 
 
 def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from lts.system.outside import parse_json, sentence
+
 MANIFEST = "model.json"
 """Name of the file that describes a compiled model, in its folder."""
 
@@ -93,3 +95,24 @@ class JobResult:
     value: Any = None
     error: str | None = None
     seconds: float = 0.0
+
+
+def result_of(answer: Any) -> JobResult:
+    """The result in what another process answers: ``{"value": ...}``, or ``{"error": "..."}``."""
+    if not isinstance(answer, dict):
+        return JobResult(error=f"the device's answer is wrong: it is no object but {sentence(repr(answer), 60)}")
+    error = answer.get("error")
+    if error is not None:
+        return JobResult(error=sentence(error, 500) or "it failed without a word")
+    if "value" not in answer:
+        return JobResult(error="the device's answer is wrong: it has neither a value nor an error")
+    return JobResult(value=answer["value"])
+
+
+def result_of_line(line: str | bytes) -> JobResult:
+    """The same of a line of JSON."""
+    try:
+        answer = parse_json(line)
+    except ValueError as error:
+        return JobResult(error=f"the device's answer is wrong: it is not JSON ({sentence(error, 100)})")
+    return result_of(answer)

@@ -7,13 +7,15 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from lts.errors import MeasurementError
 from lts.jobs.cause_of_death import cause_of_death
-from lts.jobs.job import Job, JobResult
+from lts.jobs.job import Job, JobResult, result_of
 from lts.jobs.worker_process import Ended, WorkerError, WorkerProcess
 from lts.system import machine
+from lts.system.outside import parse_json
 
 # Failures in a row of the server of workers after which each job gets an interpreter of its own.
 _MAX_FAILURES = 2
@@ -65,10 +67,10 @@ class Workers:
         if ended.timed_out:
             return JobResult(error=f"no result within {timeout:.3g} s", seconds=seconds)
         try:
-            result = json.loads(ended.result)
+            result = parse_json(ended.result)
         except ValueError:
             return JobResult(error=_cause(ended), seconds=seconds)
-        return JobResult(value=result.get("value"), error=result.get("error"), seconds=seconds)
+        return replace(result_of(result), seconds=seconds)
 
     def close(self) -> None:
         """End the server and the jobs of other threads, running or waiting. The next job starts a new server."""
@@ -144,7 +146,7 @@ class Workers:
         """The processors to pin `n` threads to: the same for every job, those that were idle before the first one."""
         if n not in self._pinned:
             busy = machine.busy_share(self._ticks, machine.cpu_ticks())
-            self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)
+            self._pinned[n] = machine.pick_cpus(n, machine.processors(self._cpus), busy)
         return self._pinned[n]
 
 

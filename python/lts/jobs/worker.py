@@ -26,7 +26,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from lts.errors import LtsError
+from lts.errors import LtsError, MeasurementError
 
 # A job sets its own number of threads; until then, libraries must not start threads when they are imported.
 # ONNX Runtime 1.29 and later also starts one that sends usage data; that is switched off.
@@ -36,6 +36,9 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "ORT_DISABLE_TELEMETRY": "1",
 }
+
+RESULT_BYTES = 64 << 20
+"""The most that the result of a job may have, as JSON."""
 
 _MESSAGE_LENGTH = 500
 _PR_SET_PDEATHSIG = 1
@@ -133,6 +136,8 @@ def _run(job_file: int, result_file: int) -> NoReturn:
         with os.fdopen(job_file, encoding="utf-8") as file:
             result = {"value": _call(**json.load(file))}
         text = json.dumps(result)
+        if len(text) > RESULT_BYTES:
+            raise MeasurementError(f"the result of the job has more than {RESULT_BYTES >> 20} MiB")
     except BaseException as error:  # a job may raise anything; SystemExit, too, is only its failure
         text = json.dumps({"error": _reason(error)})
     with os.fdopen(result_file, "w", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lts.jobs.worker import ENVIRONMENT
+from lts.jobs.worker import ENVIRONMENT, RESULT_BYTES
 
 # Imports from a cold disk take long; they are not the job's time.
 _START_TIMEOUT = 120.0
@@ -123,7 +123,8 @@ class WorkerProcess:
                 self.close()
                 raise WorkerError("the server of workers has died")
             result_file.seek(0)
-            return Ended(result_file.read().decode("utf-8", "replace"), self._said(), status)
+            # A job can write there what it likes; what is too long is cut, and so no JSON.
+            return Ended(result_file.read(RESULT_BYTES).decode("utf-8", "replace"), self._said(), status)
 
     def close(self) -> None:
         """End the process, and a job that is running. Harmless when repeated."""

@@ -14,9 +14,11 @@ from lts.backends.reference import Reference, difference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
 from lts.jobs.job import RunnerJob
+from lts.measure.answer import WrongAnswerError, checked
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.statistics import advice, summary
 from lts.system.environment import environment_hash
+from lts.system.outside import sentence
 from lts.targets.target import Target
 from lts.targets.workload import Workload
 
@@ -172,8 +174,13 @@ def run_built(
         if expected is not None:
             expected.unlink(missing_ok=True)
     if result.error is not None:
-        return Outcome(error=f"{workload.phase}: {result.error}", seconds=seconds)
-    outcome = _taken_over(result.value, workload.phase, costs, target, backend, seconds)
+        return Outcome(error=f"{workload.phase}: {sentence(result.error, 1000)}", seconds=seconds)
+    tolerance = reference.tolerance if reference is not None and expected is not None else None
+    try:
+        answer = checked(result.value, costs, repeats=repeats, tolerance=tolerance)
+    except WrongAnswerError as error:
+        return Outcome(error=f"{workload.phase}: {error}", seconds=seconds)
+    outcome = _taken_over(answer, workload.phase, costs, target, backend, seconds)
     return replace(
         outcome,
         provenance=dict.fromkeys(outcome.values, provenance_of(device)),

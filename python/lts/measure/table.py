@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from lts.errors import UsageError
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome, Provenance
+from lts.system.outside import parse_json, read_bytes
 from lts.targets.target import Target
 
 
@@ -51,7 +51,7 @@ class TableEvaluator(TargetEvaluator):
         super().__init__(target, f"table:{path}", "table", n_prompt)
         self.path = path
         try:
-            content = path.read_bytes()
+            content = read_bytes(path)
         except OSError as error:
             raise UsageError(f"cannot read the table {path}: {error.strerror or error}") from None
         self.digest = hashlib.sha256(content).hexdigest()[:16]
@@ -89,7 +89,7 @@ class TableEvaluator(TargetEvaluator):
 
     def _add(self, line: bytes, where: str) -> None:
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             architecture = Architecture.from_dict(record["architecture"])
             values = record["values"]
             if not values or any(isinstance(v, bool) or not math.isfinite(v) for v in values.values()):

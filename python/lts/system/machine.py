@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+
+# As LLVM has them: architecture, vendor, system, environment, object format; all but two may be left out.
+_TRIPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,31}(-[A-Za-z0-9_][A-Za-z0-9_.]{0,31}){1,4}")
 
 # Prefixes of the processor's flags that matter to a compiler.
 _ISA = re.compile("amx|asimd|avx|bf16|bmi|f16c|fma|fphp|i8mm|neon|sme(?!p)|sse|ssse3|sve|vfp")
@@ -68,11 +72,21 @@ def triple() -> str:
     return f"{machine}-linux-{library}{'eabihf' if machine.startswith('armv') else ''}"
 
 
+def is_triple(text: str) -> bool:
+    """Whether a text is a triple. Names of programs and folders are made from one, so nothing else may become one."""
+    return _TRIPLE.fullmatch(text) is not None
+
+
 def same_architecture(one: str, other: str) -> bool:
     """Whether two triples name the same processor architecture."""
-    aliases = {"amd64": "x86_64", "arm64": "aarch64"}
-    first, second = (text.split("-", 1)[0].lower() for text in (one, other))
-    return aliases.get(first, first) == aliases.get(second, second)
+    return _architecture(one) == _architecture(other)
+
+
+def _architecture(triple: str) -> str:
+    name = triple.split("-", 1)[0].lower()
+    if re.fullmatch(r"armv[5-8]\w*", name):
+        return "arm"
+    return {"amd64": "x86_64", "arm64": "aarch64", "i486": "i386", "i586": "i386", "i686": "i386"}.get(name, name)
 
 
 def cpu_model(root: Path = ROOT) -> str:
@@ -113,7 +127,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
         quota, _, period = (read(folder / "cpu.max") or "max").partition(" ")
         if quota == "max":
             quota, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
-        if quota.isdigit() and period.isdigit() and int(period) > 0:
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:
             limits.append(int(quota) / int(period))
     return min(limits, default=None)
 
@@ -123,7 +137,7 @@ def memory_mib(root: Path = ROOT) -> int | None:
     limits = [kib * 1024 for kib in [meminfo(root).get("MemTotal")] if kib]
     for folder in _cgroups("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            if (text := read(folder / name)).isdigit():
+            if (text := read(folder / name)).isdecimal():
                 limits.append(int(text))
     return min(limits) // 2**20 if limits else None
 
@@ -131,7 +145,9 @@ def memory_mib(root: Path = ROOT) -> int | None:
 def meminfo(root: Path = ROOT) -> dict[str, int]:
     """/proc/meminfo, in KiB."""
     entries = (line.partition(":") for line in read(root / "proc/meminfo").splitlines())
-    return {key: int(value.split()[0]) for key, _, value in entries if value.split()[:1] and value.split()[0].isdigit()}
+    return {
+        key: int(value.split()[0]) for key, _, value in entries if value.split()[:1] and value.split()[0].isdecimal()
+    }
 
 
 def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
@@ -139,7 +155,7 @@ def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
     sizes = {}
     for folder in sorted((root / f"sys/devices/system/cpu/cpu{cpu}/cache").glob("index*")):
         level, size = read(folder / "level"), read(folder / "size")
-        if read(folder / "type") != "Instruction" and level.isdigit() and size[:-1].isdigit():
+        if read(folder / "type") != "Instruction" and level.isdecimal() and size[:-1].isdecimal():
             sizes[int(level)] = int(size[:-1]) * {"K": 1, "M": 1024}.get(size[-1], 1)
     return sizes
 
@@ -152,7 +168,7 @@ def governor(root: Path = ROOT, cpu: int = 0) -> str:
 def frequency_mhz(cpu: int, root: Path = ROOT) -> int | None:
     """The highest clock of a logical processor; None where the kernel controls no frequency (most virtual machines)."""
     khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq")
-    return int(khz) // 1000 or None if khz.isdigit() else None
+    return int(khz) // 1000 or None if khz.isdecimal() else None
 
 
 def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
@@ -170,22 +186,38 @@ def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
     return None
 
 
-def pick_cpus(n: int, cpus: Sequence[int], busy: dict[int, float] | None = None, root: Path = ROOT) -> list[int]:
-    """The `n` logical processors to pin to.
+@dataclass(frozen=True)
+class Processor:
+    """What is known of a logical processor: its core, which it may share, and its speed, in any unit."""
+
+    core: tuple[str, str]
+    speed: int = 0
+
+
+def processors(cpus: Sequence[int], root: Path = ROOT) -> dict[int, Processor]:
+    """What the kernel says about these logical processors."""
+    found = {}
+    for cpu in cpus:
+        folder = root / f"sys/devices/system/cpu/cpu{cpu}"
+        speed = read(folder / "cpu_capacity") or read(folder / "cpufreq/cpuinfo_max_freq")
+        found[cpu] = Processor(_core_of(cpu, root), int(speed) if speed.isdecimal() else 0)
+    return found
+
+
+def pick_cpus(n: int, known: Mapping[int, Processor], busy: Mapping[int, float] | None = None) -> list[int]:
+    """The `n` logical processors to pin to, of those that are `known`.
 
     One per physical core comes first, then the fastest, then the most idle, then the one with the highest number,
     because interrupts mostly go to processor 0. `busy` is from `busy_share`.
     """
     seen: dict[tuple[str, str], int] = {}
     ranked = []
-    for cpu in sorted(cpus, reverse=True):
-        core = _core_of(cpu, root)
+    for cpu in sorted(known, reverse=True):
+        core = known[cpu].core
         sibling = seen[core] = seen.get(core, -1) + 1  # not 0: shares its core with one that comes before it
-        folder = root / f"sys/devices/system/cpu/cpu{cpu}"
-        speed = read(folder / "cpu_capacity") or read(folder / "cpufreq/cpuinfo_max_freq")
         # In steps of a quarter: cores differ by a few percent of background work all the time.
         load = round(4 * (busy or {}).get(cpu, 0.0))
-        ranked.append((sibling, -int(speed) if speed.isdigit() else 0, load, -cpu))
+        ranked.append((sibling, -known[cpu].speed, load, -cpu))
     return sorted(-cpu for *_, cpu in sorted(ranked)[:n])
 
 
@@ -194,7 +226,7 @@ def cpu_ticks(root: Path = ROOT) -> dict[int, tuple[int, int]]:
     ticks = {}
     for line in read(root / "proc/stat").splitlines():
         name, *fields = line.split()
-        if name.startswith("cpu") and name[3:].isdigit() and len(fields) >= 5:
+        if name.startswith("cpu") and name[3:].isdecimal() and len(fields) >= 5:
             counts = [int(field) for field in fields[:8]]
             ticks[int(name[3:])] = (sum(counts) - counts[3] - counts[4], sum(counts))
     return ticks

@@ -12,6 +12,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.system import machine
+from lts.system.outside import sentence
 from lts.system.toml_file import check_keys, integer, number, read_toml
 from lts.targets.assumptions import Assumptions, check_assumptions, read_assumptions
 from lts.targets.calibration import Calibration, read_calibration
@@ -89,7 +90,7 @@ class Target:
     calibration: Calibration | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        _check({key: getattr(self, key) for key in _FIELDS}, f"target '{self.name}'")
+        _check({key: getattr(self, key) for key in _FIELDS}, f"target '{sentence(self.name, 100)}'")
 
     def to_toml(self) -> str:
         """The profile as a file for `load_target`."""
@@ -102,9 +103,27 @@ class Target:
     @staticmethod
     def from_dict(record: Mapping[str, Any]) -> Target:
         """The inverse of `to_dict`. Raises `UsageError` for anything else."""
+        if not isinstance(record, Mapping):
+            raise UsageError(f"the stored target is {_shown(record)}; expected a table")
         return _target(record, None, "the stored target")
 
 
+# Programs and folders are called after the triple and the name; the cpu and the features are arguments of compilers.
+_TEXTS = {
+    "name": (
+        re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]{1,100}"),
+        "up to 100 characters without a '/', because folders are called after it",
+    ),
+    "cpu": (
+        re.compile(r"[A-Za-z0-9(][A-Za-z0-9 ()@.,:+_-]{0,199}"),
+        "a name such as cortex-a72, of letters, digits and ()@.,:+_-",
+    ),
+    "source": (re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{0,4000}"), "up to 4000 characters of text"),
+}
+_FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+_MOST_FEATURES = 512
+_MOST_CORES = 1 << 20
+_MOST = 1 << 40
 _FIELDS = tuple(each.name for each in fields(Target))
 _TOP = ("schema", "detect", "like", *_FIELDS)
 _REQUIRED = ("triple", "cpu", "cores")
@@ -168,9 +187,9 @@ def detect_target(root: Path = machine.ROOT) -> Target:
     return Target(
         name="host",
         triple=machine.triple(),
-        cpu=cpu,
+        cpu=" ".join(re.sub(r"[^A-Za-z0-9 ()@.,:+_-]", " ", cpu).split())[:200].lstrip(" @.,:+_-)") or "unknown",
         cores=machine.cores(cpus, root),
-        features=features,
+        features=tuple(feature for feature in features if _FEATURE.fullmatch(feature)),
         memory_mib=machine.memory_mib(root),
         l1d_kib=caches.get(1),
         l2_kib=caches.get(2),
@@ -231,29 +250,44 @@ def _toml_lines(path: str, table: Mapping[str, Any]) -> list[str]:
     return lines + tables
 
 
+def _shown(value: Any) -> str:
+    try:
+        return sentence(repr(value), 100)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def _check(values: Mapping[str, Any], where: str) -> None:
     """Check types and ranges of the fields. Raises `UsageError` for the first that is wrong."""
     for key in ("name", "triple", "cpu", "precision", "kind", "source"):
         value = values.get(key, "")
         if not isinstance(value, str):
-            raise UsageError(f"{where}: '{key}' must be a string, got {value!r}")
+            raise UsageError(f"{where}: '{key}' must be a string, got {_shown(value)}")
         if not value and key in ("name", "triple", "cpu") and key in values:
             raise UsageError(f"{where}: '{key}' must not be empty")
-    name = values.get("name", "")
-    if name in (".", "..") or re.search(r"[/\x00-\x1f\x7f]", name):
-        raise UsageError(f"{where}: 'name' is {name!r}; folders are called after it, so it must have no '/'")
+    for key, (pattern, expected) in _TEXTS.items():
+        if key in values and pattern.fullmatch(values[key]) is None:
+            raise UsageError(f"{where}: '{key}' is {_shown(values[key])}; expected {expected}")
+    if not machine.is_triple(values["triple"]):
+        raise UsageError(f"{where}: 'triple' is {_shown(values['triple'])}; expected one such as aarch64-linux-gnu")
     for key in ("cores", "threads", *_OPTIONAL_SIZES):
         value = values.get(key, 1)
         if value is None and key in _OPTIONAL_SIZES:
             continue
-        if integer(value, f"{where}, '{key}'") < 1:
-            raise UsageError(f"{where}: '{key}' is {value}; it must be at least 1")
+        most = _MOST if key in _OPTIONAL_SIZES else _MOST_CORES
+        if not 1 <= integer(value, f"{where}, '{key}'") <= most:
+            raise UsageError(f"{where}: '{key}' is {_shown(value)}; it must be at least 1 and at most {most}")
     for key in _BANDWIDTHS:
         if values.get(key) is not None:
             number(values[key], f"{where}: '{key}'", above=0)
     features = values.get("features", ())
     if not isinstance(features, tuple) or not all(isinstance(feature, str) for feature in features):
-        raise UsageError(f"{where}: 'features' must be a list of strings, got {features!r}")
+        raise UsageError(f"{where}: 'features' must be a list of strings, got {_shown(features)}")
+    if len(features) > _MOST_FEATURES:
+        raise UsageError(f"{where}: 'features' has {len(features)} entries; expected at most {_MOST_FEATURES}")
+    for feature in features:
+        if _FEATURE.fullmatch(feature) is None:
+            raise UsageError(f"{where}: 'features' has {_shown(feature)}; expected names such as avx512f or sve2")
     for key, known in (("precision", PRECISIONS), ("kind", KINDS)):
         if values.get(key, known[0]) not in known:
             raise UsageError(f"{where}: unknown {key} {values[key]!r}; expected one of {', '.join(known)}")

@@ -31,6 +31,7 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device, open_device
 from lts.devices.ssh import connection as ssh_connection
 from lts.devices.ssh import remote_files, remote_runner
+from lts.devices.ssh.facts import processors_of
 from lts.devices.ssh.ssh import SshDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.bundle import make_bundle
@@ -38,6 +39,7 @@ from lts.jobs.job import Job, RunnerJob
 from lts.measure.candidate import export_pooled, measure
 from lts.study.store import Store
 from lts.system.environment import environment_hash
+from lts.system.machine import pick_cpus
 from lts.targets.target import detect_target
 from lts.targets.workload import Workload
 from lts.testing import DeviceSuite
@@ -282,9 +284,9 @@ def test_processors_are_picked_as_here() -> None:
     lines = ["0-3,6", *(f"cpu{i}/topology/core_id:{i // 2}" for i in range(8))]
     lines += [f"cpu{i}/topology/physical_package_id:0" for i in range(8)]
     lines += [f"cpu{i}/cpu_capacity:{446 if i < 2 else 1024}" for i in range(8)]
-    assert remote_runner._pick(1, "\t" + "\n".join(lines)) == [6]
-    assert remote_runner._pick(2, "\n".join(lines)) == [3, 6]
-    assert remote_runner._pick(2, "0-3") == [2, 3]
+    assert pick_cpus(1, processors_of("\t" + "\n".join(lines))) == [6]
+    assert pick_cpus(2, processors_of("\n".join(lines))) == [3, 6]
+    assert pick_cpus(2, processors_of("0-3")) == [2, 3]
 
 
 def test_targets_are_checked(ssh: SshDevice) -> None:

@@ -153,7 +153,9 @@ def test_a_failed_job_is_a_failed_measurement() -> None:
 
 @pytest.mark.parametrize("samples", [[], [0, 1], None])
 def test_a_runner_without_times(samples: list[int] | None) -> None:
-    assert "gave no times" in (fake(FakeDevice(JobResult(good(samples_ns=samples)))).error or "")
+    assert "prefill: the device's answer is wrong: " in (
+        fake(FakeDevice(JobResult(good(samples_ns=samples)))).error or ""
+    )
 
 
 def test_a_device_that_is_gone_is_an_exception() -> None:

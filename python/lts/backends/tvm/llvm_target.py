@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lts.errors import UsageError
@@ -43,7 +44,7 @@ def tvm_target(target: Target) -> Any:
 
     if target.kind == "gpu":
         arch = target.cpu
-        if not arch.startswith("sm_"):
+        if re.fullmatch(r"sm_[0-9]{2,3}[a-z]?", arch) is None:
             raise UsageError(
                 f"target '{target.name}': cpu is '{arch}'; TVM compiles for NVIDIA gpus such as sm_80 or sm_90"
             )

@@ -7,13 +7,16 @@ import re
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lts.devices.ssh.address import Address
+from lts.devices.ssh.facts import Machine, machine_of
 from lts.devices.ssh.session import Session, last_line
 from lts.errors import MeasurementError, UsageError
+from lts.system.outside import sentence
 from lts.system.workdir import WorkDirectory
 
 # A device that is silent for 30 s counts as gone. Users and trusted keys are those of the user's own configuration of
@@ -38,6 +41,9 @@ _STALL = 120.0
 _NOTICE_TIMEOUT = 1.0
 # Longest path of a socket (107 bytes), less the suffix of 17 bytes that OpenSSH adds while it makes the socket.
 _SOCKET_LENGTH = 90
+
+# The end of what a login shell prints before the script that is kept for a message.
+_READ_LENGTH = 1 << 13
 
 _NO_SPACE = re.compile("no space left|quota exceeded", re.IGNORECASE)
 _FOLDER = 73  # exit code of a script that cannot write in our folder
@@ -98,26 +104,6 @@ class ConnectionLost(Exception):  # noqa: N818
 
 class RefusedError(MeasurementError):
     """The device refuses the connection until the user changes something."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a device reports: ``uname``, the bits and C library of its programs, its processors, our folder on it."""
-
-    system: str
-    machine: str
-    bits: str
-    library: str
-    processors: int
-    folder: str
-
-    @property
-    def triple(self) -> str:
-        """The triple of the device, for example ``aarch64-linux-gnu``."""
-        arm32 = self.machine.startswith(("armv7", "armv8")) or (self.machine == "aarch64" and self.bits == "32")
-        if arm32:
-            return f"arm-linux-{self.library}eabihf"
-        return f"{self.machine}-{self.system.lower()}-{self.library}"
 
 
 @dataclass(frozen=True)
@@ -190,7 +176,7 @@ class Connection:
             session.kill()
             raise
         text = output.decode("utf-8", "replace")
-        if _MARK not in text or session.code == 255:
+        if f"{_MARK}\n" not in text or session.code == 255:
             raise self.lost(session.said)
         if session.code == _FOLDER:
             raise self.unwritable(session.said)
@@ -199,10 +185,11 @@ class Connection:
     def begin(self, session: Session, timeout: float) -> str | None:
         """Read the output of a session up to the start of its script. None when it has begun, else what was read."""
         read = b""
-        while line := session.line(timeout):
+        end = time.monotonic() + timeout
+        while line := session.line(max(0.0, end - time.monotonic())):
             if line.strip() == _MARK.encode():
                 return None
-            read += line
+            read = (read + line)[-_READ_LENGTH:]
         return read.decode("utf-8", "replace")
 
     def end(self, left: Left) -> None:
@@ -235,10 +222,10 @@ class Connection:
     def _greeted(self) -> Machine:
         read = self.begin(self._master, _GREETING_TIMEOUT)
         if read is None and (line := self._master.line(_GREETING_TIMEOUT)):
-            fields = line.decode("utf-8", "replace").rstrip("\n").split(" ", 5)
-            if len(fields) == 6 and fields[4].isdigit():
-                return Machine(fields[0], fields[1], fields[2], fields[3], int(fields[4]), fields[5])
-            raise MeasurementError(f"{self.address} is no machine with Linux and a shell: it says '{' '.join(fields)}'")
+            if (found := machine_of(line)) is not None:
+                return found
+            says = sentence(line.decode("utf-8", "replace"))
+            raise MeasurementError(f"{self.address} is no machine with Linux and a shell: it says '{says}'")
         if self._master.alive and self._master.line(_NOTICE_TIMEOUT) is None:
             raise MeasurementError(f"{self.address} accepts connections, but does not answer")
         said = last_line(self._master.said) or last_line(read or "") or "the ssh client ended without a word"

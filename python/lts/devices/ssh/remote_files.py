@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tarfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from lts.devices.ssh.connection import Answer, Connection
 from lts.errors import MeasurementError
+from lts.system.outside import sentence
 
 _MIB = 1 << 20
 # First bytes of a pool of `lts.export.pool`, whose content depends on the position only, and which can grow.
@@ -31,6 +33,7 @@ touch -c "content/$1"
 [ -f "content/$1" ] && wc -c <"content/$1" || echo 0
 df -Pk content | tail -n 1 | while read -r a b c free rest; do echo "$free"; done
 """
+_LOOKED = re.compile(r"\s*(yes|no)\s+([0-9]{1,18})(?:\s+(?:([0-9]{1,18})|\S{1,20}))?\s*")
 # Argument: name. Input: a tar file, which becomes a folder of that name once it is complete.
 _FOLDER = """
 new="content/.new-$1-$$"
@@ -179,8 +182,13 @@ class RemoteFiles:
 
     def _look(self, name: str, needed: int = 0) -> tuple[bool, int, int]:
         """Whether content exists, its size, and the free bytes; raises when it is missing and there is no room."""
-        lines = self._connection.call(_LOOK, name).output.split()
-        there, present, free = lines[0] == "yes", int(lines[1]), int(lines[2]) << 10 if len(lines) > 2 else 1 << 62
+        output = self._connection.call(_LOOK, name).output
+        match = _LOOKED.fullmatch(output)
+        if match is None:
+            raise MeasurementError(
+                f"the answer of {self._connection.address} is wrong: asked for a file, it says '{sentence(output, 60)}'"
+            )
+        there, present, free = match[1] == "yes", int(match[2]), int(match[3]) << 10 if match[3] else 1 << 62
         if not there:
             self._check_space(needed, free)
         return there, present, free

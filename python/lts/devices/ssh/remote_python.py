@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
+from lts.devices.ssh.facts import process_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
-from lts.jobs.job import Job, JobResult
+from lts.jobs.job import Job, JobResult, result_of_line
 
 _PACKAGE = Path(__file__).parents[2]
 # Code that runs on a device needs none of these, and the package's __init__ would load the core, which is compiled.
@@ -75,7 +77,7 @@ class RemotePython:
         self._session: Session = connection.start(_START, python, _BOOT, self._content)
         try:
             connection.begin(self._session, _START_TIMEOUT)
-            self._process = (self._session.line(_START_TIMEOUT) or b"").decode().strip()
+            self._process = process_of(self._session.line(_START_TIMEOUT))
             result = self._ask(Prepared(Job("lts.system.environment:fingerprint")), _START_TIMEOUT)
         except BaseException:
             self.close()
@@ -83,7 +85,11 @@ class RemotePython:
         if result.error is not None:
             self.close()
             raise MeasurementError(f"Python at {python} on {connection.address} runs no jobs: {result.error}")
-        self.environment: dict[str, Any] = result.value
+        try:
+            self.environment = environment_of(result.value, str(connection.address))
+        except BaseException:
+            self.close()
+            raise
         """The fingerprint of the device."""
 
     @property
@@ -152,12 +158,14 @@ class RemotePython:
             # The agent enforces the timeout; starting its workers does not count.
             begun = bool(self._session.line(_START_TIMEOUT))
             line = self._session.line(timeout + _START_TIMEOUT) if begun else b""
+        except TooMuchError as error:
+            self._session.kill()
+            return JobResult(error=str(error))
         except BaseException:
             self._session.kill()
             raise
         if line:
-            found = json.loads(line)
-            return JobResult(value=found["value"], error=found["error"])
+            return result_of_line(line)
         self._session.close()
         left = Left(self._process, self._content, prepared.folder) if self._process else None
         if self._session.code == 255 or not self._connection.alive:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
+from lts.devices.ssh.facts import process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
 from lts.jobs.cause_of_death import cause_of_death
-from lts.jobs.job import JobResult, RunnerJob
+from lts.jobs.job import JobResult, RunnerJob, result_of
 from lts.system import machine
+from lts.system.outside import parse_json
 
 _START_TIMEOUT = 60.0
 # lts-runner enforces the timeout itself; without an answer for this many seconds more, it hangs.
@@ -32,7 +34,7 @@ code=$?
 rm -rf "$1"
 exit $code
 """
-# Prints the processors that we may use, then what `lts.system.machine.pick_cpus` reads, as lines of a path and a value.
+# Prints the processors that we may use, then what `lts.devices.ssh.facts.processors_of` reads.
 _PROCESSORS = """
 sed -n "s/^Cpus_allowed_list://p" /proc/self/status
 cd /sys/devices/system/cpu
@@ -79,9 +81,9 @@ class RemoteRunner:
         result = self.run(Prepared("", {"environment": True}), _START_TIMEOUT)
         if result.error is not None:
             raise MeasurementError(f"lts-runner does not run on {connection.address}: {result.error}")
-        self.environment: dict[str, Any] = result.value
+        self.environment = environment_of(result.value, str(connection.address))
         """The fingerprint of the device."""
-        self._processors = connection.call(_PROCESSORS).output
+        self._processors = processors_of(connection.call(_PROCESSORS).output)
 
     def prepare(self, job: RunnerJob) -> Prepared | None:
         """Copy the files of a job that the device lacks. None when other content has disappeared from it.
@@ -104,7 +106,10 @@ class RemoteRunner:
             return None
         paths = {name: self._files.path(kept) for name, kept in content.items()}
         paths |= {name: f"{folder}/files/{name}" for name in job.files if name not in content}
-        request = {"cpus": _pick(job.threads, self._processors), **job.request(f"{folder}/model.json", paths)}
+        request = {
+            "cpus": machine.pick_cpus(job.threads, self._processors),
+            **job.request(f"{folder}/model.json", paths),
+        }
         return Prepared(folder, request)
 
     def run(self, job: Prepared, timeout: float) -> JobResult:
@@ -122,13 +127,16 @@ class RemoteRunner:
             session.send([json.dumps({**job.request, **limit}).encode() + b"\n"], close=False)
             deadline = time.monotonic() + timeout + _GRACE
             if self._connection.begin(session, _START_TIMEOUT) is None:
-                process = (session.line(_START_TIMEOUT) or b"").decode().strip()
+                process = process_of(session.line(_START_TIMEOUT))
             answer = _answer(session, deadline) if process else None
             if answer is not None:
                 session.close()
-                return JobResult(value=answer.get("value"), error=answer.get("error"))
-            hangs = session.line(0.0) is None
+                return result_of(answer)
+            hangs = session.line(0.0) != b""
             session.close(0.0 if hangs else 2.0)
+        except TooMuchError as error:
+            session.kill()
+            return JobResult(error=str(error))
         except BaseException:
             session.kill()  # closes the input there, so that lts-runner kills the model and ends
             raise
@@ -146,7 +154,7 @@ def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
     """The answer of lts-runner in its output; None when it ends without one, or time runs out."""
     while line := session.line(max(0.0, deadline - time.monotonic())):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError:
             continue
         if isinstance(found, dict) and found.keys() & {"value", "error"}:
@@ -160,22 +168,6 @@ def _cause(session: Session) -> str:
     if code in (126, 127):
         return said or "it cannot be executed"
     return cause_of_death("it", 128 - code if 128 < code < 255 else code, said)
-
-
-def _pick(n: int, text: str) -> list[int]:
-    """The processors to pin `n` threads to: the same for every job."""
-    first, *lines = text.splitlines() or [""]
-    cpus: list[int] = []
-    for part in filter(None, first.strip().split(",")):
-        low, _, high = part.partition("-")
-        cpus += range(int(low), int(high or low) + 1)
-    with tempfile.TemporaryDirectory() as name:
-        for line in lines:
-            path, _, value = line.partition(":")
-            file = Path(name) / "sys/devices/system/cpu" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(value, encoding="ascii")
-        return machine.pick_cpus(n, cpus, root=Path(name))
 
 
 def _ends(manifest: Path) -> dict[str, int | None]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lts.errors import MeasurementError
+from lts.system.outside import ANSWER_BYTES, sentence
 
 _PIECE = 1 << 16
 _SAID_LENGTH = 1 << 13
@@ -19,6 +20,10 @@ _END_TIMEOUT = 2.0
 
 # Beginnings of messages of clients and servers that are not errors.
 _CHATTER = ("warning: permanently added", "debug", "**", "mux_client", "shared connection", "pseudo-terminal", "@@@")
+
+
+class TooMuchError(MeasurementError):
+    """A device says more than any answer has."""
 
 
 class Session:
@@ -54,6 +59,8 @@ class Session:
         self._pending = memoryview(b"")
         self._closing = False
         self._moved = time.monotonic()
+        self._sent = 0
+        self._discards = False
         self._selector = selectors.PollSelector()  # which holds no descriptor itself
         for file in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(file, False)
@@ -86,7 +93,13 @@ class Session:
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
     def line(self, timeout: float) -> bytes | None:
-        """The next line of output with its line end; empty at the end of the output, None when none comes in time."""
+        """The next line of output with its line end; empty at the end of the output, None when none comes in time.
+
+        Raises
+        ------
+        TooMuchError
+            When it is longer than any answer.
+        """
         if not self._move(lambda: b"\n" in self._output or self._ended(), timeout):
             return None
         n = self._output.find(b"\n") + 1
@@ -95,7 +108,13 @@ class Session:
         return found
 
     def rest(self, stall: float) -> bytes | None:
-        """The rest of the output up to its end; None when no data moves for `stall` seconds."""
+        """The rest of the output up to its end; None when it takes no input for `stall` seconds and has not ended.
+
+        Raises
+        ------
+        TooMuchError
+            When it is longer than any answer.
+        """
         if not self._move(self._ended, stall, restart=True):
             return None
         found = bytes(self._output)
@@ -105,6 +124,8 @@ class Session:
     def close(self, timeout: float = _END_TIMEOUT) -> None:
         """Close the input, wait for the client to end, and kill it when it does not. Harmless when repeated."""
         self._close_input()
+        self._discards = True
+        self._output.clear()
         try:
             if self._move(self._ended, timeout):
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -130,15 +151,14 @@ class Session:
         return self._stdout not in self._selector.get_map() and self._stderr not in self._selector.get_map()
 
     def _move(self, until: Callable[[], bool], timeout: float, *, restart: bool = False) -> bool:
-        """Read and write until the condition holds. False when time runs out, with `restart` counted from the last byte
-        moved."""
+        """Read and write until the condition holds. False when time runs out, with `restart` counted from the last
+        piece that was written: what a device says gives it no more time."""
         begun = self._moved = time.monotonic()
         while not until():
             left = (self._moved if restart else begun) + timeout - time.monotonic()
             if left <= 0:
                 return False
             for key, _ in self._selector.select(left):
-                self._moved = time.monotonic()
                 if key.fd == self._stdin:
                     self._write()
                 else:
@@ -150,7 +170,11 @@ class Session:
             if not self._pending:
                 self._pending = memoryview(next(self._feed, b""))
             if self._pending:
-                self._pending = self._pending[os.write(self._stdin, self._pending[:_PIECE]) :]
+                n = os.write(self._stdin, self._pending[:_PIECE])
+                self._pending = self._pending[n:]
+                self._sent += n
+                if self._sent >= _PIECE:
+                    self._sent, self._moved = 0, time.monotonic()
                 return
         except BlockingIOError:
             return
@@ -170,7 +194,12 @@ class Session:
         if not data:
             self._selector.unregister(file)
         elif file == self._stdout:
+            if self._discards:
+                return True
             self._output += data
+            if len(self._output) > ANSWER_BYTES:
+                self._output.clear()
+                raise TooMuchError(f"the device's answer is wrong: it has more than {ANSWER_BYTES >> 20} MiB")
         else:
             self._said = (self._said + data)[-_SAID_LENGTH:]
         return bool(data)
@@ -187,7 +216,7 @@ class Session:
 def last_line(said: str) -> str:
     """The last meaningful line, without its line end and cut to a readable length; empty when there is none."""
     for line in reversed(said.splitlines()):
-        text = " ".join(line.split()).removeprefix("ssh: ").rstrip(".")
+        text = sentence(line).removeprefix("ssh: ").rstrip(".")
         if text and not text.lower().startswith(_CHATTER):
-            return text[:300]
+            return text
     return ""

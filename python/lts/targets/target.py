@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
@@ -12,6 +11,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.system import machine
+from lts.system.names import check_name
 from lts.system.toml_file import check_keys, integer, number, read_toml
 from lts.targets.assumptions import Assumptions, check_assumptions, read_assumptions
 from lts.targets.calibration import Calibration, read_calibration
@@ -89,7 +89,7 @@ class Target:
     calibration: Calibration | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        _check({key: getattr(self, key) for key in _FIELDS}, f"target '{self.name}'")
+        _check({key: getattr(self, key) for key in _FIELDS}, f"target {self.name!r}")
 
     def to_toml(self) -> str:
         """The profile as a file for `load_target`."""
@@ -239,9 +239,8 @@ def _check(values: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: '{key}' must be a string, got {value!r}")
         if not value and key in ("name", "triple", "cpu") and key in values:
             raise UsageError(f"{where}: '{key}' must not be empty")
-    name = values.get("name", "")
-    if name in (".", "..") or re.search(r"[/\x00-\x1f\x7f]", name):
-        raise UsageError(f"{where}: 'name' is {name!r}; folders are called after it, so it must have no '/'")
+    if "name" in values:
+        check_name(values["name"], f"{where}: 'name'")
     for key in ("cores", "threads", *_OPTIONAL_SIZES):
         value = values.get(key, 1)
         if value is None and key in _OPTIONAL_SIZES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lts.errors import UsageError
+from lts.system.names import is_name
 from lts.targets.assumptions import Assumptions, Published
 from lts.targets.target import KINDS, PRECISIONS, Target, detect_target, load_target, target_names
 
@@ -157,7 +157,9 @@ publications = st.builds(
     ns_per_activation=amount,
     ns_per_score=amount,
 )
-name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\x00-\x1f\x7f]", t))
+name = st.text(st.characters(codec="utf-8", categories=["L", "Nd"]) | st.sampled_from(" ._-+,()"), max_size=100).filter(
+    is_name
+)
 assumptions = st.builds(
     Assumptions,
     efficiency=st.none() | st.floats(0, 1, exclude_min=True),
@@ -225,7 +227,10 @@ def published(**wrong: object) -> str:
         (GOOD + 'kind = "npu"\n', "unknown kind 'npu'; expected one of cpu, gpu"),
         (GOOD + "name = 3\n", "'name' must be a string, got 3"),
         (GOOD + 'name = ""\n', "'name' must not be empty"),
-        (GOOD + 'name = "a/b"\n', "'name' is 'a/b'; folders are called after it, so it must have no '/'"),
+        (
+            GOOD + 'name = "a/b"\n',
+            "'name' is 'a/b'; files and folders are called after it, so it must have .* \\(so no '/'\\)",
+        ),
         (GOOD + 'name = ".."\n', "'name' is '..'"),
         ("detect = true\nthreads = 100000\n", "'threads' is 100000; the target has"),
         ("frequency_mhz = 1.5\n" + GOOD, "'frequency_mhz': expected an integer, got 1.5"),

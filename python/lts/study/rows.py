@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,17 @@ def stored_of(row: TrialRow, *, summed: bool) -> Stored:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"trial {str(key)[:40]}: {' '.join(str(error).split())}") from None
     return Stored(trial, begun, ended)
+
+
+def all_of(rows: Iterable[TrialRow], *, summed: bool) -> list[Stored]:
+    """Every row as `stored_of`, without a search for cycles meanwhile, which takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return [stored_of(row, summed=summed) for row in rows]
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def entry_of(key: str, text: str) -> tuple[str, str, int]:

@@ -81,3 +81,17 @@ def _change(connection: sqlite3.Connection, statements: str, *more: str) -> None
         connection.execute("BEGIN IMMEDIATE")
         for statement in (*filter(str.strip, statements.split(";")), *more, f"PRAGMA user_version = {SCHEMA}"):
             connection.execute(statement)
+
+
+def reason(error: sqlite3.Error) -> str:
+    """What SQLite reports, as a sentence for people."""
+    text = str(error)
+    if "disk is full" in text or "disk I/O" in text:
+        return "the disk is full or failing; free some space, then run the same command to resume"
+    if "readonly" in text or "unable to open" in text:
+        return "no permission to write it, or its directory"
+    if "not a database" in text or "malformed" in text or "no such table" in text:
+        return f"it is damaged or not a study of lts-engine ({text}); restore a copy or use another --store"
+    if "decode to UTF-8" in text:
+        return "a record is damaged (not UTF-8 text); restore a copy or use another --store"
+    return text

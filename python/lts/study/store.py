@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import json
 import os
 import sqlite3
@@ -18,7 +17,7 @@ from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.study import schema
 from lts.study.log import log_of, lost_commits
-from lts.study.rows import Stored, entry_of, row_of, stored_of, texts_of
+from lts.study.rows import Stored, all_of, entry_of, row_of, texts_of
 
 # Seconds that a record may wait for others to be written together with it.
 _GROUP_SECONDS = 0.5
@@ -178,8 +177,7 @@ class Store:
         with self._explained():
             places = "begun, ended" if self._summed else "NULL, NULL"
             rows = self._connection.execute(f"SELECT id, state, record, {places}, {self._sum} FROM trial ORDER BY id")
-            with _without_collector():
-                return [stored_of(row, summed=self._summed) for row in rows]
+            return all_of(rows, summed=self._summed)
 
     def _open(self, *, writable: bool, create: bool) -> sqlite3.Connection:
         if writable:
@@ -282,33 +280,10 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error)
-            if "disk is full" in text or "disk I/O" in text:
-                reason = "the disk is full or failing; free some space, then run the same command to resume"
-            elif "readonly" in text or "unable to open" in text:
-                reason = "no permission to write it, or its directory"
-            elif "not a database" in text or "malformed" in text or "no such table" in text:
-                reason = f"it is damaged or not a study of lts-engine ({text}); restore a copy or use another --store"
-            elif "decode to UTF-8" in text:
-                reason = "a record is damaged (not UTF-8 text); restore a copy or use another --store"
-            else:
-                reason = text
-            raise UsageError(f"store {self.path}: {reason}") from None
+            raise UsageError(f"store {self.path}: {schema.reason(error)}") from None
         except UsageError:
             raise
         except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
             raise UsageError(
                 f"store {self.path}: a record is damaged ({error}); restore a copy or use another --store"
             ) from None
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """A block that makes many objects and no cycles of them: looking for cycles takes a fifth of its time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

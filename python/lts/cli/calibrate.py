@@ -51,11 +51,14 @@ def command(
     from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
+    from lts.system.files import check_writable, replace_file
+    from lts.system.names import check_name
 
     known = load_space(space)
     if file is not None:
+        check_name(file.stem, f"the name of the file {file}")  # before minutes of measuring
         try:
-            file.open("a", encoding="utf-8").close()  # before minutes of measuring
+            check_writable(file)
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
     with open_evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
@@ -76,12 +79,15 @@ def command(
             ),
         )
         profile = replace(evaluator.target, calibration=found.calibration)
+    problem: UsageError | None = None
     if file is not None:
+        text = replace(profile, name=file.stem).to_toml()
         try:
-            file.write_text(replace(profile, name=file.stem).to_toml(), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror}") from None
-        typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+            replace_file(file, text)
+            typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+        except OSError as error:  # results first
+            typer.echo(text, nl=False, err=True)
+            problem = UsageError(f"cannot write {file}: {error.strerror}; the profile is above")
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
     for name, cost in found.calibration.costs.items():
@@ -95,11 +101,13 @@ def command(
         label = f" ({found.calibration.provenance} coefficients)"
         columns = [name + (label if name in found.calibration.costs else "") for name in rows[0]] if rows else []
         emit(Results([dict(row) for row in rows], columns, [tuple(row.values()) for row in rows]), output)
-        return
-    records = [
-        {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
-        for name, cost in found.calibration.costs.items()
-        for term, value in cost.coefficients.items()
-    ]
-    columns = ["cost", "term", "coefficient", "provenance"]
-    emit(Results(records, columns, [tuple(record.values()) for record in records]), output)
+    else:
+        records = [
+            {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
+            for name, cost in found.calibration.costs.items()
+            for term, value in cost.coefficients.items()
+        ]
+        columns = ["cost", "term", "coefficient", "provenance"]
+        emit(Results(records, columns, [tuple(record.values()) for record in records]), output)
+    if problem is not None:
+        raise problem

@@ -21,9 +21,12 @@ def command(
     """Show the Pareto front of a study."""
     from lts.cli.output import emit, trial_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.study.front import filtered, stored_front
+    from lts.study.front import filtered, read_study
 
-    front = stored_front(store_path(study))
+    stored = read_study(store_path(study))
+    for note in stored.notes:
+        typer.echo(f"note: {note}", err=True)
+    front = stored.front
     trials = front.pick(pick) if pick else front.trials
     trials = filtered(trials, where or ())
     if sort:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lts.study.front import Front
 
 _WIDE = 500
+# What text begins with that a spreadsheet would calculate or run.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # Columns that are shown beside the objectives where trials have them.
 _MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
 
@@ -112,7 +114,7 @@ def _table(results: Results) -> None:
 
 def _markdown(results: Results) -> str:
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells) + " |"
 
     lines = [line(results.columns), line("---" for _ in results.columns)]
     return "\n".join(lines + [line(cell(value) for value in row) for row in results.rows])
@@ -122,10 +124,24 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     flat = [_flatten(record) for record in records]
     columns = list(dict.fromkeys(key for record in flat for key in record))
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(flat)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_inert, columns))
+    writer.writerows([_inert(record.get(column, "")) for column in columns] for record in flat)
     return out.getvalue() if columns else ""
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that would be one is quoted; a number stays a number."""
+    if not isinstance(value, str):
+        return value
+    value = "\n".join(value.splitlines()) if "\r" in value else value  # which ends a line unquoted
+    if not value.startswith(_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

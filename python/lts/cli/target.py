@@ -73,6 +73,8 @@ def detect(
 ) -> None:
     """Write the profile of this machine as TOML."""
     from lts.errors import UsageError
+    from lts.system.files import replace_file
+    from lts.system.names import check_name
     from lts.targets.target import detect_target
 
     if output is not None:
@@ -82,11 +84,14 @@ def detect(
     if file is None:
         typer.echo(found.to_toml(), nl=False)
         return
+    # Named after its file, not `host`, which means whatever machine the command runs on.
+    name = check_name(file.stem, f"the name of the file {file}")
+    profile = replace(found, name=name).to_toml()
     try:
-        # Named after its file, not `host`, which means whatever machine the command runs on.
-        file.write_text(replace(found, name=file.stem).to_toml(), encoding="utf-8")
+        replace_file(file, profile)
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        typer.echo(profile, nl=False)
+        raise UsageError(f"cannot write {file}: {error.strerror}; the profile is on stdout") from None
     typer.echo(file)
 
 

@@ -66,6 +66,7 @@ def validate(
     if not (math.isfinite(lr) and lr > 0):
         raise UsageError(f"--lr is {lr}; it must be above 0")
     from lts.spaces.space import load_space
+    from lts.system.names import check_name
 
     known = load_space(space)
     content = _read(text)
@@ -78,7 +79,7 @@ def validate(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
     _tell(f"choosing {models} models of {known.name}")
-    directory = output_dir or Path(f"{known.name}-validation")
+    directory = output_dir or Path(f"{check_name(known.name, 'the name of the space')}-validation")
     interrupted = done = False
     with Experiment(
         directory,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lts._core import Architecture
 from lts.measure.outcome import Outcome
+from lts.measure.record import checked
 
 SCHEMA = 1
 
@@ -95,11 +96,15 @@ class Trial(Outcome):
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> Trial:
-        """The inverse of `record`. Raises `KeyError`, `TypeError` or `ValueError` when it is not a record."""
+        """The inverse of `record`. Raises `KeyError`, `TypeError` or `ValueError` when it is not a record.
+
+        Every field is checked for its type, size and range: nothing else of a file that may come from anywhere is.
+        """
         if not isinstance(record, dict):
             raise TypeError(f"a record is an object, not {type(record).__name__}")
         if record.get("schema") != SCHEMA:
             raise ValueError(f"record schema is {record.get('schema')!r}; this version reads schema {SCHEMA}")
+        checked(record)
         fields = {key: value for key, value in record.items() if key not in ("schema", "trial")}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         fields["interval"] = {name: (low, high) for name, (low, high) in fields["interval"].items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from lts._core import Architecture, weights
 from lts.errors import MeasurementError, UsageError, first_line
 from lts.export.weights import RandomWeights
 from lts.networks.network import Network
+from lts.system.files import replace_file
 
 import torch  # isort: skip  # after lts.networks.network, which says what to install where it is absent
 
@@ -319,13 +319,3 @@ class _Run:
         self.trainer.optimizer.load_state_dict(state["optimizer"])
         self.step, self.before, self.earlier = state["step"], state["seconds"], state["losses"]
         self.curve = [tuple(point) for point in state["curve"]]
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole or not at all, even if the machine goes down meanwhile. Raises `OSError`."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -24,9 +24,10 @@ from typing import Any
 
 from lts._core import Architecture, SearchSpace, __version__, decoder_params
 from lts.errors import UsageError
-from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, replace_file, train
+from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, train
 from lts.proxies.stratified import interleaved, stratified
 from lts.system.environment import fingerprint
+from lts.system.files import replace_file
 from lts.system.machine import allowed_cpus, cores
 from lts.system.uninterrupted import without_interrupts
 
@@ -280,9 +281,7 @@ class Experiment:
             architectures = [Architecture.from_dict(record) for record in plan["architectures"]]
             Recipe(**plan["recipe"])
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{path} is damaged or no plan of this version ({error}); give another directory"
-            ) from None
+            raise UsageError(f"{path} is damaged or of another version ({error}); give another directory") from None
         if differing:
             known = {"space": "space", "text": "text"}
             names = ", ".join(known.get(name, "--" + name.replace("_", "-")) for name in differing)

@@ -194,15 +194,18 @@ def read_study(path: Path) -> StoredStudy:
     with Store(path) as store:
         configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
         notes = store.meta("notes") or []
+        about_file = store.notes
     if configuration is None:
         raise UsageError(f"{path} holds no study yet; run lts-engine search first")
     try:
         objectives = [parse_objective(text) for text in configuration["objectives"]]
         constraints = [parse_constraint(text) for text in configuration["constraints"]]
         front = front_of(trials, objectives, constraints)
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise TypeError("its notes are no texts")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    return StoredStudy(configuration, constraints, trials, front, environments, notes)
+    return StoredStudy(configuration, constraints, trials, front, environments, [*about_file, *notes])
 
 
 def stored_front(path: Path) -> Front:

@@ -8,7 +8,8 @@ from typing import Any
 from lts._core import Objective, ParetoArchive
 from lts.measure.trial import Trial
 from lts.study.front import minimized
-from lts.study.store import Store, Stored
+from lts.study.rows import Stored
+from lts.study.store import Store
 
 # Seconds of evaluating from which on a result is stored at once, even where storing takes longer.
 _CHEAP = 0.01

@@ -8,6 +8,7 @@ from lts.measure.evaluator import Evaluator
 from lts.measure.trial import Trial
 from lts.study.evolution import EVOLVED
 from lts.study.front import Front
+from lts.system.names import check_name
 
 # Trials: with a surrogate, with one that starts from a calibrated target, and without.
 PREDICTED, CALIBRATED, MEASURED = 40, 24, 100
@@ -58,7 +59,15 @@ def suffix(evaluator: Evaluator) -> str:
 
 
 def directory_name(space: str, target: str, evaluator: Evaluator) -> str:
-    """The directory of a search that is not told where its results go."""
+    """The directory of a search that is not told where its results go.
+
+    Raises
+    ------
+    UsageError
+        For a name that is no name of a folder.
+    """
+    check_name(space, "the name of the space")
+    check_name(target, "the name of the target")
     return f"{space}-{target}{suffix(evaluator)}"
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.study.arguments import differences
+from lts.study.rows import Stored
 from lts.study.sampler import Sampler
-from lts.study.store import Store, Stored
+from lts.study.store import Store
 
 
 def opened(store: Store, configuration: Mapping[str, Any]) -> list[Stored]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.system import machine
+from lts.system.names import check_name
 from lts.system.outside import sentence
 from lts.system.toml_file import check_keys, integer, number, read_toml
 from lts.targets.assumptions import Assumptions, check_assumptions, read_assumptions
@@ -108,12 +109,8 @@ class Target:
         return _target(record, None, "the stored target")
 
 
-# Programs and folders are called after the triple and the name; the cpu and the features are arguments of compilers.
+# Programs are called after the triple; the cpu and the features are arguments of compilers.
 _TEXTS = {
-    "name": (
-        re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]{1,100}"),
-        "up to 100 characters without a '/', because folders are called after it",
-    ),
     "cpu": (
         re.compile(r"[A-Za-z0-9(][A-Za-z0-9 ()@.,:+_-]{0,199}"),
         "a name such as cortex-a72, of letters, digits and ()@.,:+_-",
@@ -265,6 +262,8 @@ def _check(values: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: '{key}' must be a string, got {_shown(value)}")
         if not value and key in ("name", "triple", "cpu") and key in values:
             raise UsageError(f"{where}: '{key}' must not be empty")
+    if "name" in values:
+        check_name(values["name"], f"{where}: 'name'")
     for key, (pattern, expected) in _TEXTS.items():
         if key in values and pattern.fullmatch(values[key]) is None:
             raise UsageError(f"{where}: '{key}' is {_shown(values[key])}; expected {expected}")

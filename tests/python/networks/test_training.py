@@ -109,7 +109,7 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, stops: tuple[int, ...]) -> No
     assert resumed.steps == whole.steps
     assert (resumed.valid_loss, resumed.train_loss) == (whole.valid_loss, whole.train_loss)
     assert [(p[0], *p[2:]) for p in resumed.curve] == [(p[0], *p[2:]) for p in whole.curve]
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_checkpoints_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

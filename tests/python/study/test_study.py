@@ -29,6 +29,7 @@ from lts.measure.outcome import Outcome
 from lts.measure.trial import CORRECT
 from lts.spaces.space import load_space
 from lts.study.core import CoreSampler
+from lts.study.front import read_study
 from lts.study.loop import Progress
 from lts.study.store import Store
 from lts.study.study import Study
@@ -660,11 +661,13 @@ def test_a_study_of_an_earlier_version_resumes_as_it_would_have(
     with closing(sqlite3.connect(store)) as connection:
         connection.executescript((golden / "study_schema_1.sql").read_text())
     assert len(finished(store)) == 10, "it can be read as it is"
+    assert "without checksums" in read_study(store).notes[0]
     with study_of(space, store=store) as study:
         assert study.n_finished == 10
         study.run(trials=14)
         # What that version has proposed next.
         proposed = [(t.architecture.n_head, t.architecture.d_ff) for t in study.trials[10:]]
+    assert read_study(store).notes == [], "it has its checksums now"
     assert proposed == [([4, 4], [64, 128]), ([2, 4], [128, 64]), ([2], [64]), ([4, 2], [128, 64])]
     with study_of(space, store=store) as study:
         assert study.n_finished == 14

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lts.errors import UsageError
+from lts.system.names import is_name
 from lts.targets.assumptions import Assumptions, Published
 from lts.targets.target import KINDS, PRECISIONS, Target, detect_target, load_target, target_names
 
@@ -160,7 +161,9 @@ publications = st.builds(
     ns_per_activation=amount,
     ns_per_score=amount,
 )
-name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\\\x00-\x1f\x7f]", t) and len(t) <= 100)
+name = st.text(st.characters(codec="utf-8", categories=["L", "Nd"]) | st.sampled_from(" ._-+,()"), max_size=100).filter(
+    is_name
+)
 assumptions = st.builds(
     Assumptions,
     efficiency=st.none() | st.floats(0, 1, exclude_min=True),
@@ -228,7 +231,10 @@ def published(**wrong: object) -> str:
         (GOOD + 'kind = "npu"\n', "unknown kind 'npu'; expected one of cpu, gpu"),
         (GOOD + "name = 3\n", "'name' must be a string, got 3"),
         (GOOD + 'name = ""\n', "'name' must not be empty"),
-        (GOOD + 'name = "a/b"\n', "'name' is 'a/b'; expected up to 100 characters without a '/'"),
+        (
+            GOOD + 'name = "a/b"\n',
+            "'name' is 'a/b'; files and folders are called after it, so it must have .* \\(so no '/'\\)",
+        ),
         (GOOD + 'name = ".."\n', "'name' is '..'"),
         ("detect = true\nthreads = 100000\n", "'threads' is 100000; the target has"),
         ("frequency_mhz = 1.5\n" + GOOD, "'frequency_mhz': expected an integer, got 1.5"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli.log import say
 from lts.errors import UsageError
 
 STORE_NAME = "study.db"
@@ -36,7 +37,7 @@ def renamed(new: Any, old: Any, names: str) -> Any:
     before, now = names.split()
     if new is not None:
         raise UsageError(f"{before} is the older name of {now}: give one of them")
-    typer.echo(f"note: {before} is called {now} now; the older name works until the next version", err=True)
+    say(f"note: {before} is called {now} now; the older name works until the next version")
     return old
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.study.loop import Progress
@@ -30,15 +31,22 @@ class Display:
             from rich.live import Live as RichLive
 
             self.live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.live.start()
-            self.live.update(self._first, refresh=True)
+            with suppress(OSError, ValueError):
+                self.live.start()
+            self.show(self._first)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live is not None:
-            self.live.stop()
+            with suppress(OSError, ValueError):
+                self.live.stop()
+
+    def show(self, what: Any) -> None:
+        """Rewrite it; a terminal that is gone changes nothing."""
+        with suppress(OSError, ValueError):
+            self.live.update(what, refresh=True)
 
 
 class Live(Display):
@@ -70,9 +78,9 @@ class Live(Display):
             return
         self._shown = progress.seconds
         if self.live is not None:
-            self.live.update(self._table(progress), refresh=True)
+            self.show(self._table(progress))
         else:
-            typer.echo(self._line(progress), err=True)
+            say(self._line(progress))
 
     def _line(self, progress: Progress) -> str:
         from lts.system.text import number

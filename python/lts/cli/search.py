@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import typer
 
 from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
@@ -124,6 +124,7 @@ def command(
     from lts.study.cost_model import SURROGATES
     from lts.study.front import Front
     from lts.study.study import Study
+    from lts.system.uninterrupted import end_like_ctrl_c
 
     if surrogate is not None and surrogate not in SURROGATES:
         raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
@@ -132,7 +133,7 @@ def command(
             raise UsageError(f"--{name} is {number}; it must be at least 1")
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must not be negative")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    end_like_ctrl_c()
     search_space = load_space(space)
     with ExitStack() as stack:
         evaluator = stack.enter_context(
@@ -169,13 +170,13 @@ def command(
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
         interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles))
         for note in study.notes:
-            typer.echo(f"note: {note}", err=True)
+            say(f"note: {note}")
         if study.settled:
-            typer.echo(f"settled after {study.n_finished} trials: more are not expected to change the front", err=True)
+            say(f"settled after {study.n_finished} trials: more are not expected to change the front")
         whole = study.front()
         front = plan.shown(whole, evaluator, front_size)
         if len(front) < len(whole):
-            typer.echo(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)", err=True)
+            say(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)")
         problem: Exception | None = None
         if not interrupted and front.trials and export is not Export.none:
             try:
@@ -190,7 +191,7 @@ def command(
                 problem = error
             front = Front([study.trials[trial.id] for trial in front], front.objectives)
         if interrupted:
-            typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
+            say(f"interrupted after {study.n_finished} trials; the same command resumes")
     emit(front_results(front), output)
     _finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
@@ -208,23 +209,21 @@ def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     from lts.system.text import magnitude
 
     target = evaluator.target
-    typer.echo(
+    say(
         f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
-        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)",
-        err=True,
+        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)"
     )
     if study.resumed:
-        typer.echo(f"resuming {path}: {study.n_finished} trials are there", err=True)
+        say(f"resuming {path}: {study.n_finished} trials are there")
         if study.environment_changed:
-            typer.echo("warning: earlier trials come from another machine or software; costs may not compare", err=True)
+            say("warning: earlier trials come from another machine or software; costs may not compare")
     if evaluator.provenance == "estimated":
-        typer.echo(
+        say(
             f"no device: costs are estimated from the profile of {target.name}; to measure: "
-            "--device ssh://HOST (docs/devices.md)",
-            err=True,
+            "--device ssh://HOST (docs/devices.md)"
         )
     for warning in fitness_warnings() if evaluator.device_name == "local" else ():
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
 
 
 def _run(study: Study, trials: int, timeout: float) -> bool:
@@ -247,7 +246,7 @@ def _export(trials: Iterable[Trial], which: Export, directory: Path) -> None:
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder)
         label = "knee of the front" if which is Export.knee else "front"
-        typer.echo(f"{label}: trial {trial.id} exported to {folder}", err=True)
+        say(f"{label}: trial {trial.id} exported to {folder}")
 
 
 def _compile(study: Study, evaluator: TargetEvaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
@@ -261,7 +260,7 @@ def _compile(study: Study, evaluator: TargetEvaluator, members: Sequence[Trial],
     except LtsError as error:
         raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
     try:
-        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: typer.echo(text, err=True))
+        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: say(text))
     finally:
         deployer.close()
     if n_wrong:
@@ -272,10 +271,9 @@ def _say_what_lacks_weights(members: Iterable[Trial], path: Path, directory: Pat
     models = directory / "models"
     n = sum(not (models / str(trial.id) / "weights.bin").is_file() for trial in members)
     if n:
-        typer.echo(
+        say(
             f"{n} compiled members lack their weights; to write them: lts-engine export {path} --pick ID "
-            f"--format onnx -O {models}",
-            err=True,
+            f"--format onnx -O {models}"
         )
 
 
@@ -288,6 +286,6 @@ def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
     if find_spec("plotly") is not None and study.trials:
         report = directory / f"report{suffix}.html"
         write_report(path, report)
-        typer.echo(f"report: {report}", err=True)
+        say(f"report: {report}")
     named = directory if path == directory / STORE_NAME else path
-    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
+    say(f"study: {path}  (lts-engine front|export|report {named})")

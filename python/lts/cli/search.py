@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +16,6 @@ from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
-    from lts.measure.trial import Trial
     from lts.study.study import Study
 
 
@@ -116,8 +114,9 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
+    from lts.cli.ending import compile_members, export_members, finish, say_what_lacks_weights, why_nothing
     from lts.cli.output import emit, front_results
-    from lts.errors import InfeasibleError, MeasurementError, UsageError
+    from lts.errors import InfeasibleError, UsageError
     from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
     from lts.study import plan
@@ -181,10 +180,12 @@ def command(
         if not interrupted and front.trials and export is not Export.none:
             try:
                 members = plan.compile_order(front)
-                _export(front.trials if export is Export.all else members[:1], export, directory)
+                export_members(
+                    front.trials if export is Export.all else members[:1], directory, knee=export is Export.knee
+                )
                 if compiles:
-                    _compile(study, evaluator, members, directory, started + seconds)
-                    _say_what_lacks_weights(members, path, directory)
+                    compile_members(study, evaluator, members, directory, started + seconds)
+                    say_what_lacks_weights(members, path, directory)
             except KeyboardInterrupt:
                 interrupted = True
             except Exception as error:  # results first
@@ -193,11 +194,11 @@ def command(
         if interrupted:
             say(f"interrupted after {study.n_finished} trials; the same command resumes")
     emit(front_results(front), output)
-    _finish(study, path, directory, plan.suffix(evaluator))
+    finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if not any(trial.state == "complete" for trial in study.trials) and evaluator.provenance != "estimated":
-        raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
+    if evaluator.provenance != "estimated" and (nothing := why_nothing(study)) is not None:
+        raise nothing
     if problem is not None:
         raise problem
     if not front.trials:
@@ -237,55 +238,3 @@ def _run(study: Study, trials: int, timeout: float) -> bool:
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _export(trials: Iterable[Trial], which: Export, directory: Path) -> None:
-    from lts.export import export as export_architecture
-
-    for trial in trials:
-        folder = directory / "models" / str(trial.id)
-        export_architecture(trial.architecture, folder)
-        label = "knee of the front" if which is Export.knee else "front"
-        say(f"{label}: trial {trial.id} exported to {folder}")
-
-
-def _compile(study: Study, evaluator: TargetEvaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
-    """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
-    from lts.errors import LtsError, MeasurementError
-    from lts.measure.deployment import Deployer
-    from lts.study.deploy_front import deploy_front
-
-    try:
-        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
-    except LtsError as error:
-        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
-    try:
-        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: say(text))
-    finally:
-        deployer.close()
-    if n_wrong:
-        raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
-
-
-def _say_what_lacks_weights(members: Iterable[Trial], path: Path, directory: Path) -> None:
-    models = directory / "models"
-    n = sum(not (models / str(trial.id) / "weights.bin").is_file() for trial in members)
-    if n:
-        say(
-            f"{n} compiled members lack their weights; to write them: lts-engine export {path} --pick ID "
-            f"--format onnx -O {models}"
-        )
-
-
-def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
-    """The report, where it can be written, and where everything is."""
-    from importlib.util import find_spec
-
-    from lts.report import write_report
-
-    if find_spec("plotly") is not None and study.trials:
-        report = directory / f"report{suffix}.html"
-        write_report(path, report)
-        say(f"report: {report}")
-    named = directory if path == directory / STORE_NAME else path
-    say(f"study: {path}  (lts-engine front|export|report {named})")

@@ -60,4 +60,6 @@ def duration(text: str) -> float:
     total = hours * 3600 + minutes * 60 + seconds
     if not 0 < total <= _MAX_SECONDS:
         raise UsageError(f"the duration '{text}' must be above 0 and at most a year")
+    if text.strip()[-1].isdigit():
+        say(f"note: '{text}' has no unit at its end and is taken as seconds: {text.strip()}s")
     return total

@@ -13,6 +13,7 @@ import typer
 
 from lts.cli.log import say
 from lts.errors import LtsError
+from lts.system.text import hint, shortened
 
 IO_FAILED, FAULT, INTERRUPTED = 2, 70, 130
 
@@ -46,7 +47,7 @@ def told(error: Exception) -> int:
     if os.environ.get("LTS_DEBUG", "0") not in ("", "0"):
         say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, LtsError):
-        say(f"error: {error}")
+        say(f"error: {shortened(str(error) + hint(str(error)))}")
         return error.exit_code
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
@@ -67,7 +68,7 @@ def told(error: Exception) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(shortened(str(error)).split()) or type(error).__name__
     return text if len(text) <= _WORDS else f"{text[:_WORDS]}..."
 
 

@@ -29,6 +29,7 @@ class Export(StrEnum):
 
 # Seconds between two lines about candidates that take less.
 _INTERVAL = 0.5
+_COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
 @exits
@@ -214,6 +215,9 @@ def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
         f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
         f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)"
     )
+    for objective in study.objectives:
+        if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
+            say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")
     if study.resumed:
         say(f"resuming {path}: {study.n_finished} trials are there")
         if study.environment_changed:

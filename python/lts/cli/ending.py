@@ -83,10 +83,9 @@ def why_nothing(study: Study) -> LtsError | None:
     reasons = Counter(trial.error for trial in study.trials if trial.state == "failed" and trial.error)
     if reasons:
         (reason, n), n_failed = reasons.most_common(1)[0], reasons.total()
-        which = "the only trial" if n_failed == 1 else f"all {plural(n_failed, 'trial')}, {n} of them"
-        if n == n_failed > 1:
-            which = f"all {plural(n_failed, 'trial')}"
-        return MeasurementError(f"no trial was completed; why {which} failed: {reason}")
+        which = "the only trial" if n_failed == 1 else f"all {plural(n_failed, 'trial')}"
+        share = "" if n == n_failed else f", {n} of them because"
+        return MeasurementError(f"no trial was completed: {which} failed{share}: {reason}")
     if study.hopeless:
         return InfeasibleError(f"no trial satisfies the constraints: {study.hopeless}")
     return MeasurementError("no trial was completed; allow more time (--timeout)")

@@ -260,7 +260,7 @@ def test_a_target_without_memory_is_told_once_and_exit_1(tmp_path: Path) -> None
 def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
     result = run(*SEARCH, "--trials", 1, "--candidate-timeout", "0.05s", cwd=tmp_path)
     assert result.returncode == 3, result.stderr
-    assert "no trial was completed; why the only trial failed: " in result.stderr
+    assert "no trial was completed: the only trial failed: " in result.stderr
     assert "--timeout" not in result.stderr.splitlines()[-1]
 
 

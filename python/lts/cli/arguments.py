@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli.log import say
 from lts.errors import UsageError
 
 STORE_NAME = "study.db"
@@ -36,7 +37,7 @@ def renamed(new: Any, old: Any, names: str) -> Any:
     before, now = names.split()
     if new is not None:
         raise UsageError(f"{before} is the older name of {now}: give one of them")
-    typer.echo(f"note: {before} is called {now} now; the older name works until the next version", err=True)
+    say(f"note: {before} is called {now} now; the older name works until the next version")
     return old
 
 
@@ -59,4 +60,6 @@ def duration(text: str) -> float:
     total = hours * 3600 + minutes * 60 + seconds
     if not 0 < total <= _MAX_SECONDS:
         raise UsageError(f"the duration '{text}' must be above 0 and at most a year")
+    if text.strip()[-1].isdigit():
+        say(f"note: '{text}' has no unit at its end and is taken as seconds: {text.strip()}s")
     return total

@@ -10,6 +10,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, duration
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 
 @exits
@@ -74,9 +75,7 @@ def command(
             timeout=seconds,
             seed=seed,
             store=store,
-            progress=lambda p: typer.echo(
-                f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}", err=True
-            ),
+            progress=lambda p: say(f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}"),
         )
         profile = replace(evaluator.target, calibration=found.calibration)
     problem: UsageError | None = None
@@ -84,17 +83,16 @@ def command(
         text = replace(profile, name=file.stem).to_toml()
         try:
             replace_file(file, text)
-            typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+            say(f"profile: {file}  (lts-engine search --target {file})")
         except OSError as error:  # results first
-            typer.echo(text, nl=False, err=True)
+            say(text.rstrip("\n"))
             problem = UsageError(f"cannot write {file}: {error.strerror}; the profile is above")
     for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     for name, cost in found.calibration.costs.items():
-        typer.echo(
+        say(
             f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "
-            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most",
-            err=True,
+            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most"
         )
     if layers:
         rows = layer_costs(found.calibration, known)

@@ -70,6 +70,8 @@ def load_architecture(text: str) -> Architecture:
                     return trial.architecture
             raise UsageError(f"{study} has no trial {key}")
     path = Path(text)
+    if path.suffix == ".db" or (store_path(path).is_file() and path.is_dir()):
+        raise UsageError(f"{path} is a study, and one architecture is needed: name a trial of it, as in {path}#0")
     try:
         return Architecture.from_json(read_bytes(path, 16 << 20).decode("utf-8"))
     except UsageError:

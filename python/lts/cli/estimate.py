@@ -8,6 +8,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 
 @exits
@@ -55,4 +56,4 @@ def command(
     people = output in (Format.table, Format.md)
     emit(Results([record], columns if people else (), rows if people else ()), output)
     if people:
-        typer.echo(f"estimated for {n_prompt} tokens from the {source}", err=True)
+        say(f"estimated for {n_prompt} tokens from the {source}")

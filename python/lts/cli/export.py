@@ -10,6 +10,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, older, renamed, store_path
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -92,7 +93,7 @@ def _compiled(
     deployer = Deployer(target, n_prompt=n_prompt)
     try:
         if deployer.unchecked is not None:
-            typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
+            say(f"models are compiled and not run: {deployer.unchecked}")
         for trial in trials:
             folder = place / str(trial.id)
             done = deployer.deploy(trial.architecture, folder, formats=formats, timeout=timeout, seed=seed)

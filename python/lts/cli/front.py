@@ -8,6 +8,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 
 @exits
@@ -25,7 +26,7 @@ def command(
 
     stored = read_study(store_path(study))
     for note in stored.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     front = stored.front
     trials = front.pick(pick) if pick else front.trials
     trials = filtered(trials, where or ())

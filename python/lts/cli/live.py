@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.study.loop import Progress
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # Trials that take less than so many seconds are shown a few at a time.
 _QUICK = 0.05
+# Columns of the terminal that the shape of an architecture needs.
+_SHAPE = 40
 
 
 class Display:
@@ -30,15 +33,22 @@ class Display:
             from rich.live import Live as RichLive
 
             self.live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.live.start()
-            self.live.update(self._first, refresh=True)
+            with suppress(OSError, ValueError):
+                self.live.start()
+            self.show(self._first)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live is not None:
-            self.live.stop()
+            with suppress(OSError, ValueError):
+                self.live.stop()
+
+    def show(self, what: Any) -> None:
+        """Rewrite it; a terminal that is gone changes nothing."""
+        with suppress(OSError, ValueError):
+            self.live.update(what, refresh=True)
 
 
 class Live(Display):
@@ -70,9 +80,9 @@ class Live(Display):
             return
         self._shown = progress.seconds
         if self.live is not None:
-            self.live.update(self._table(progress), refresh=True)
+            self.show(self._table(progress))
         else:
-            typer.echo(self._line(progress), err=True)
+            say(self._line(progress))
 
     def _line(self, progress: Progress) -> str:
         from lts.system.text import number
@@ -105,15 +115,20 @@ class Live(Display):
         parts.append(f"time left {_clock(self._left(progress))}")
         names = [o.name for o in front.objectives]
         table = Table(box=box.SIMPLE_HEAD)
-        for name in ("trial", *names, "n_layer", "d_model"):
-            table.add_column(name, justify="right")
-        table.add_column("d_ff")
         shown = 15
-        for trial in front.trials[:shown]:
+        rows = [[str(trial.id), *(number(trial.values[name]) for name in names)] for trial in front.trials[:shown]]
+        headings = ["trial", *names]
+        needed = sum(max(len(cell) for cell in cells) + 3 for cells in zip(headings, *rows, strict=True))
+        wide = needed + _SHAPE <= self.live.console.width
+        for name in (*headings, "n_layer", "d_model") if wide else headings:
+            table.add_column(name, justify="right", no_wrap=wide, overflow="fold")
+        if wide:
+            table.add_column("d_ff")
+        for row, trial in zip(rows, front.trials, strict=False):
             a = trial.architecture
-            values = (number(trial.values[name]) for name in names)
-            table.add_row(str(trial.id), *values, str(a.n_layer), str(a.d_model), runs(a.d_ff))
+            table.add_row(*row, *([str(a.n_layer), str(a.d_model), runs(a.d_ff)] if wide else []))
         more = [] if len(front) <= shown else [Text(f"  and {len(front) - shown} more")]
+        more += [] if wide else [Text("  architectures are shown at the end, or on a wider terminal")]
         return Group(Text("  ".join(parts)), table, *more)
 
     @staticmethod

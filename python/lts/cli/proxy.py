@@ -11,6 +11,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
+from lts.cli.log import say
 from lts.cli.validate import validate
 
 app = typer.Typer(help="Training-free quality scores.", no_args_is_help=True, rich_markup_mode=None)
@@ -108,10 +109,7 @@ def evaluate(
     ]
     whole = [ranking.agreements[0] for ranking in rankings]
     if whole and all(agreement.spearman < 0 for agreement in whole):
-        typer.echo(
-            f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong",
-            err=True,
-        )
+        say(f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong")
     title = f"{len(kept)} architectures of {table.name}, by {quality} as the table says; proxies are computed"
     try:
         emit(results(rankings, title), output)
@@ -133,7 +131,7 @@ def evaluate(
                 unread=len(truth) - considered,
             )
             write_ranking(comparison, html)
-            typer.echo(f"report: {html}", err=True)
+            say(f"report: {html}")
 
 
 @app.command()
@@ -247,7 +245,7 @@ def _kept(truth: list[float], costs: list[float] | None, rows: int | None) -> li
     if len(kept) < len(considered):
         from lts.system.text import plural
 
-        typer.echo(f"{plural(len(considered) - len(kept), 'row')} without a number left out", err=True)
+        say(f"{plural(len(considered) - len(kept), 'row')} without a number left out")
     return kept
 
 

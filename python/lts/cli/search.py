@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +13,10 @@ import typer
 from lts._core import algorithm_names
 from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
-    from lts.measure.trial import Trial
     from lts.study.study import Study
 
 
@@ -32,6 +30,7 @@ class Export(StrEnum):
 
 # Seconds between two lines about candidates that take less.
 _INTERVAL = 0.5
+_COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
 @exits
@@ -117,14 +116,16 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
+    from lts.cli.ending import compile_members, export_members, finish, say_what_lacks_weights, why_nothing
     from lts.cli.output import emit, front_results
-    from lts.errors import InfeasibleError, MeasurementError, UsageError
+    from lts.errors import InfeasibleError, UsageError
     from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
     from lts.study.front import Front
     from lts.study.study import Study
+    from lts.system.uninterrupted import end_like_ctrl_c
 
     if surrogate is not None and surrogate not in SURROGATES:
         raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
@@ -133,7 +134,7 @@ def command(
             raise UsageError(f"--{name} is {number}; it must be at least 1")
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must not be negative")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    end_like_ctrl_c()
     search_space = load_space(space)
     with ExitStack() as stack:
         evaluator = stack.enter_context(
@@ -170,34 +171,36 @@ def command(
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
         interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles))
         for note in study.notes:
-            typer.echo(f"note: {note}", err=True)
+            say(f"note: {note}")
         if study.settled:
-            typer.echo(f"settled after {study.n_finished} trials: more are not expected to change the front", err=True)
+            say(f"settled after {study.n_finished} trials: more are not expected to change the front")
         whole = study.front()
         front = plan.shown(whole, evaluator, front_size)
         if len(front) < len(whole):
-            typer.echo(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)", err=True)
+            say(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)")
         problem: Exception | None = None
         if not interrupted and front.trials and export is not Export.none:
             try:
                 members = plan.compile_order(front)
-                _export(front.trials if export is Export.all else members[:1], export, directory)
+                export_members(
+                    front.trials if export is Export.all else members[:1], directory, knee=export is Export.knee
+                )
                 if compiles:
-                    _compile(study, evaluator, members, directory, started + seconds)
-                    _say_what_lacks_weights(members, path, directory)
+                    compile_members(study, evaluator, members, directory, started + seconds)
+                    say_what_lacks_weights(members, path, directory)
             except KeyboardInterrupt:
                 interrupted = True
             except Exception as error:  # results first
                 problem = error
             front = Front([study.trials[trial.id] for trial in front], front.objectives)
         if interrupted:
-            typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
+            say(f"interrupted after {study.n_finished} trials; the same command resumes")
     emit(front_results(front), output)
-    _finish(study, path, directory, plan.suffix(evaluator))
+    finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if not any(trial.state == "complete" for trial in study.trials) and evaluator.provenance != "estimated":
-        raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
+    if evaluator.provenance != "estimated" and (nothing := why_nothing(study)) is not None:
+        raise nothing
     if problem is not None:
         raise problem
     if not front.trials:
@@ -209,23 +212,24 @@ def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     from lts.system.text import magnitude
 
     target = evaluator.target
-    typer.echo(
+    say(
         f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
-        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)",
-        err=True,
+        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)"
     )
+    for objective in study.objectives:
+        if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
+            say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")
     if study.resumed:
-        typer.echo(f"resuming {path}: {study.n_finished} trials are there", err=True)
+        say(f"resuming {path}: {study.n_finished} trials are there")
         if study.environment_changed:
-            typer.echo("warning: earlier trials come from another machine or software; costs may not compare", err=True)
+            say("warning: earlier trials come from another machine or software; costs may not compare")
     if evaluator.provenance == "estimated":
-        typer.echo(
+        say(
             f"no device: costs are estimated from the profile of {target.name}; to measure: "
-            "--device ssh://HOST (docs/devices.md)",
-            err=True,
+            "--device ssh://HOST (docs/devices.md)"
         )
     for warning in fitness_warnings() if evaluator.device_name == "local" else ():
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
 
 
 def _run(study: Study, trials: int, timeout: float) -> bool:
@@ -239,56 +243,3 @@ def _run(study: Study, trials: int, timeout: float) -> bool:
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _export(trials: Iterable[Trial], which: Export, directory: Path) -> None:
-    from lts.export import export as export_architecture
-
-    for trial in trials:
-        folder = directory / "models" / str(trial.id)
-        export_architecture(trial.architecture, folder)
-        label = "knee of the front" if which is Export.knee else "front"
-        typer.echo(f"{label}: trial {trial.id} exported to {folder}", err=True)
-
-
-def _compile(study: Study, evaluator: TargetEvaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
-    """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
-    from lts.errors import LtsError, MeasurementError
-    from lts.measure.deployment import Deployer
-    from lts.study.deploy_front import deploy_front
-
-    try:
-        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
-    except LtsError as error:
-        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
-    try:
-        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: typer.echo(text, err=True))
-    finally:
-        deployer.close()
-    if n_wrong:
-        raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
-
-
-def _say_what_lacks_weights(members: Iterable[Trial], path: Path, directory: Path) -> None:
-    models = directory / "models"
-    n = sum(not (models / str(trial.id) / "weights.bin").is_file() for trial in members)
-    if n:
-        typer.echo(
-            f"{n} compiled members lack their weights; to write them: lts-engine export {path} --pick ID "
-            f"--format onnx -O {models}",
-            err=True,
-        )
-
-
-def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
-    """The report, where it can be written, and where everything is."""
-    from importlib.util import find_spec
-
-    from lts.report import write_report
-
-    if find_spec("plotly") is not None and study.trials:
-        report = directory / f"report{suffix}.html"
-        write_report(path, report)
-        typer.echo(f"report: {report}", err=True)
-    named = directory if path == directory / STORE_NAME else path
-    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ import typer
 from lts.cli.arguments import Format, FormatOption, duration, older, renamed
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.live import Display
+from lts.cli.log import say
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def validate(
     from lts.proxies.stratified import LEAST_MODELS
     from lts.proxies.validation import Experiment
     from lts.system.machine import allowed_cpus, cores
+    from lts.system.uninterrupted import end_like_ctrl_c
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends it like Ctrl-C
-    _tell(f"choosing {models} models of {known.name}")
+    end_like_ctrl_c()
+    say(f"choosing {models} models of {known.name}")
     directory = output_dir or Path(f"{check_name(known.name, 'the name of the space')}-validation")
     interrupted = done = False
     with Experiment(
@@ -99,12 +100,12 @@ def validate(
             interrupted = True
         complete, n = experiment.complete, len(experiment.architectures)
         if interrupted:
-            _tell(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
+            say(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
         elif not done:
-            _tell(f"the budget is over with {len(experiment.records)} of {n} models; the same command resumes")
+            say(f"the budget is over with {len(experiment.records)} of {n} models; the same command resumes")
         if len(complete) >= LEAST_MODELS:
             _print(complete, experiment, known.name, output)
-        _tell(
+        say(
             f"models: {directory / 'models.jsonl'}  (lts-engine proxy evaluate {directory / 'table.csv'} "
             "--quality valid_loss:min)"
         )
@@ -117,12 +118,6 @@ def validate(
             f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--timeout), "
             "or see why models failed"
         )
-
-
-def _tell(text: str) -> None:
-    """Print to stderr; a reader that has gone does not end the training."""
-    with suppress(OSError):
-        typer.echo(text, err=True)
 
 
 def _size(text: str) -> int:
@@ -153,13 +148,13 @@ def _announce(experiment: Experiment, name: str, asked: int) -> None:
 
     sizes = [decoder_params(a) for a in experiment.architectures]
     if len(sizes) < asked:
-        _tell(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}")
-    _tell(
+        say(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}")
+    say(
         f"training {plural(len(sizes), 'model')} of {name} with {grouped(sizes[0])} to {grouped(sizes[-1])} decoder "
         f"parameters on {grouped(experiment.corpus.n_bytes)} bytes, on {experiment.device}"
     )
     if experiment.plan is not None:
-        _tell(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there")
+        say(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there")
 
 
 def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, output: Format) -> None:
@@ -201,17 +196,17 @@ class _Live(Display):
             from lts.system.text import spelled_duration
 
             loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
-            self.live.update(
+            self.show(
                 f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
-                f"time left {spelled_duration(max(0.0, progress.left))}",
-                refresh=True,
+                f"time left {spelled_duration(max(0.0, progress.left))}"
             )
 
     def _say(self, line: str) -> None:
         if self.live is not None:
-            self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            with suppress(OSError, ValueError):
+                self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            _tell(line)
+            say(line)
 
     def _say_plan(self, progress: Progress) -> None:
         from lts.system.text import plural

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 
 from lts.system.outside import sentence
 
@@ -28,3 +30,13 @@ def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:
     if -code == signal.SIGKILL:
         return f"killed by signal {-code} ({name}): probably out of memory"
     return f"killed by signal {-code} ({name}){words}"
+
+
+def explained(reason: str) -> str:
+    """The reason, with its cause where the loader's words do not name it: a folder from which nothing may be run."""
+    if "failed to map segment from shared object" not in reason:
+        return reason
+    folder = tempfile.gettempdir()
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return f"{reason}: {folder}, where temporary files go, is mounted noexec; set TMPDIR to another folder"
+    return f"{reason}: it lies in a folder that is mounted noexec; set TMPDIR to another one where it runs"

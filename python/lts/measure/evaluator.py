@@ -15,6 +15,7 @@ from lts.measure.outcome import Outcome, Provenance
 from lts.system.environment import fingerprint
 from lts.targets.target import Target
 
+_MOST_TOKENS = 2**20  # what the core counts for
 DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 
 
@@ -104,8 +105,8 @@ class TargetEvaluator(Evaluator):
     """
 
     def __init__(self, target: Target, device_name: str, backend_name: str, n_prompt: int) -> None:
-        if n_prompt < 1:
-            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
+        if not 1 <= n_prompt <= _MOST_TOKENS:
+            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1 and at most {_MOST_TOKENS}")
         self.target = target
         self.device_name = device_name
         self.backend_name = backend_name

@@ -39,6 +39,11 @@ def space_file(name_or_path: str | Path) -> Path:
         When there is no space of that name and no such file.
     """
     path = Path(name_or_path)
+    if (path / "study.db").is_file() or path.suffix == ".db":
+        raise UsageError(
+            f"'{path}' is a study, and here a search space is needed: one of {_known()}, or a TOML file; to resume a "
+            "study, repeat its command"
+        )
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise UsageError(f"no space file {path}; expected the path of a TOML file or one of {_known()}")

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lts._core import Architecture, SearchSpace, analytic, cost_terms
+from lts._core import Architecture, Search, SearchSpace, analytic, cost_terms
+from lts.study.limits import Limits
 
 # What the design is chosen from, and how many of these are compared.
 _SAMPLED = 2000
 _COMPARED = 500
+# Where bounds leave little of a space: samples, and candidates of a search, before there is taken to be nothing.
+_SAMPLES, _SEARCHED = 8, 20_000
 # The share of the budget that the first design has, and its bounds; fewer where costs are known from another device.
 _SHARE, _LEAST, _MOST, _WARM = 0.3, 6, 16, 4
 
@@ -21,7 +24,11 @@ def design_size(budget: int, *, warm: bool) -> int:
 
 
 def first_design(
-    space: SearchSpace, n: int, seed: int, pool: Sequence[Architecture] | None = None
+    space: SearchSpace,
+    n: int,
+    seed: int,
+    pool: Sequence[Architecture] | None = None,
+    limits: Limits | None = None,
 ) -> list[Architecture]:
     """The smallest and the largest architecture, then always the one that is farthest from those chosen.
 
@@ -38,8 +45,15 @@ def first_design(
         Seed of everything random.
     pool
         The only architectures to choose from; None for the whole space.
+    limits
+        What is not run: nothing of it is chosen.
     """
-    every = list(pool) if pool is not None else _sampled(space, seed)
+    bounds = limits or Limits()
+    every = bounds.kept(pool if pool is not None else _sampled(space, seed))
+    if pool is None and len(every) < n:
+        every = _within(space, n, seed, bounds, every)
+    if not every:
+        return []
     sizes = [analytic("total_params", a) for a in every]
     some = np.random.default_rng([seed, n]).permutation(len(every))[:_COMPARED]
     near = [every[i] for i in dict.fromkeys([int(np.argmin(sizes)), int(np.argmax(sizes)), *some.tolist()])]
@@ -56,6 +70,20 @@ def first_design(
         distance = np.minimum(distance, ((scaled - scaled[farthest]) ** 2).sum(axis=1))
     order = np.random.default_rng(seed).permutation(len(chosen))
     return [near[chosen[i]] for i in order]
+
+
+def _within(space: SearchSpace, n: int, seed: int, limits: Limits, known: list[Architecture]) -> list[Architecture]:
+    """Architectures inside narrow limits: what more samples give, and a search of the core for both ends."""
+    found = {a.to_json(): a for a in known}
+    for i in range(1, _SAMPLES):
+        if len(found) >= n:
+            return list(found.values())
+        found |= {a.to_json(): a for a in limits.kept(space.sample(_SAMPLED, (seed + i) % 2**64, method="choices"))}
+    for goals in (["total_params:max", "flops_prefill:min"], ["total_params:min", "decoder_params:max"]):
+        search = Search(space, goals, limits.bounds, "nsga2", seed)
+        search.run(_SEARCHED, **limits.workload)
+        found |= {m.architecture.to_json(): m.architecture for m in search.front()}
+    return limits.kept(found.values())
 
 
 def _sampled(space: SearchSpace, seed: int) -> list[Architecture]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lts.measure.evaluator import Evaluator
 from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
+from lts.study.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Evaluations:
     """Hands trials to an evaluator and gives their outcomes back, in the order in which they end.
 
     An evaluator whose attribute `parallel` is above one is called from that many threads; any other in the calling
-    thread, inside `next`.
+    thread, inside `next`. What `limits` excludes fails without being evaluated.
     """
 
-    def __init__(self, evaluator: Evaluator, columns: Iterable[str]) -> None:
+    def __init__(self, evaluator: Evaluator, columns: Iterable[str], limits: Limits | None = None) -> None:
         self.parallel = max(1, evaluator.parallel)
         self._evaluator = evaluator
         self._columns = tuple(columns)
+        self._limits = limits or Limits()
         self._waiting: list[tuple[Trial, float | None]] = []
         self._futures: set[Future[Evaluated]] = set()
         self._threads = ThreadPoolExecutor(self.parallel, "lts-evaluation") if self.parallel > 1 else None
@@ -67,6 +69,8 @@ class Evaluations:
 
     def _evaluate(self, trial: Trial, allowed: float | None) -> Evaluated:
         begun = time.monotonic()
+        if reason := self._limits.exclude(trial.architecture):  # of a sampler that does not know better
+            return Evaluated(trial, Outcome(error=reason), None, 0.0)
         outcome = self._evaluator.evaluate(trial.architecture, self._columns, allowed)
         taken = max(time.monotonic() - begun, sum(outcome.seconds.values()))
         return Evaluated(trial, outcome, allowed, taken)

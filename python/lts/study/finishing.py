@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lts._core import Constraint
+from lts.jobs.cause_of_death import explained
 from lts.measure.trial import Trial
 from lts.study.evaluations import Evaluated
 
@@ -23,6 +24,7 @@ def finished(
     error = outcome.problem(columns)
     if error is not None and evaluated.allowed is not None and evaluated.seconds >= evaluated.allowed:
         return trial
+    error = explained(error) if error is not None else None
     values = {name: _plain(value) for name, value in outcome.values.items() if math.isfinite(value)}
     return replace(
         trial,

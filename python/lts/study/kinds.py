@@ -42,7 +42,7 @@ def sampler_for(
         if predicts is not None:
             raise UsageError("costs that are estimated need no surrogate: leave it out")
         return EvolvedSampler(problem, models, search.algorithm, options)
-    core = CoreSampler(search, options)
+    core = CoreSampler(search, options, problem.limits)
     if predicts is None or not problem.measured:
         return core
     return SurrogateSampler(problem, predicts, core, options, design)

@@ -61,7 +61,7 @@ class Loop:
         self._sampler = sampler
         self._ledger = ledger
         self._description = description
-        self._evaluations = Evaluations(evaluator, problem.columns)
+        self._evaluations = Evaluations(evaluator, problem.columns, problem.limits)
         self._left = ledger.unfinished()
         self._notes: list[str] = []
         # Read once: an outcome that comes from elsewhere says so itself.

@@ -9,6 +9,7 @@ from typing import Any
 from lts._core import Architecture, Constraint, Objective, Search, SearchSpace, analytic_names
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
+from lts.study.limits import Limits, limits_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Problem:
         ``n_prompt`` and ``precision`` that counted columns are for.
     architectures
         The only members of the space that can be evaluated; None when all of them can.
+    limits
+        What is known not to fit, and is not run.
     """
 
     space: SearchSpace
@@ -41,6 +44,7 @@ class Problem:
     seed: int = 0
     workload: Mapping[str, Any] = field(default_factory=dict)
     architectures: Sequence[Architecture] | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 def problem_of(search: Search, evaluator: Evaluator) -> Problem:
@@ -52,6 +56,7 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         When the evaluator has no architecture of the space.
     """
     about = evaluator.describe()
+    workload = {"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")}
     return Problem(
         space=search.space,
         objectives=tuple(search.objectives),
@@ -59,8 +64,9 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         columns=tuple(search.columns),
         measured=tuple(name for name in search.columns if name not in analytic_names()),
         seed=search.seed,
-        workload={"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")},
+        workload=workload,
         architectures=_pool(search.space, evaluator),
+        limits=limits_of(search.constraints, workload, evaluator),
     )
 
 

@@ -22,6 +22,7 @@ from lts.study.design import design_size, first_design
 from lts.study.evolution import Evolution
 from lts.study.expected_gain import expected_gains
 from lts.study.front import front_of, hypervolume_history, minimized
+from lts.study.limits import Limits
 from lts.study.predictions import Predictions
 from lts.study.sampler import Proposal
 
@@ -77,6 +78,8 @@ class Proposer:
     n_design
         Measurements of the first design; by default a share of the budget, and few when the surrogate starts from
         what is known of another device.
+    limits
+        What is not run.
     """
 
     space: SearchSpace
@@ -90,6 +93,7 @@ class Proposer:
     pool: Sequence[Architecture] | None = None
     seed: int = 0
     n_design: int | None = None
+    limits: Limits = field(default_factory=Limits)
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
     waiting: bool = False
@@ -182,7 +186,7 @@ class Proposer:
 
     def design(self, n: int) -> list[Architecture]:
         """See `lts.study.design.first_design`."""
-        return first_design(self.space, n, self.seed, self.pool)
+        return first_design(self.space, n, self.seed, self.pool, self.limits)
 
     def _candidates(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """Architectures that were not measured, near the front of what was and of predictions."""
@@ -195,7 +199,7 @@ class Proposer:
         # Fronts behind the first one, where that has fewer members than a batch: an optimum is one point.
         for _ in range(_PEELED):
             before = len(found)
-            for architecture in self._evolved(trials, list(found.values())):
+            for architecture in self.limits.kept(self._evolved(trials, list(found.values()))):
                 if architecture.to_json() not in seen:
                     found[architecture.to_json()] = architecture
             if len(found) == before or len(found) >= n:

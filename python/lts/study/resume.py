@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from lts.errors import UsageError
-from lts.study.arguments import differences
+from lts.study.arguments import differences, options_of
 from lts.study.rows import Stored
 from lts.study.sampler import Sampler
 from lts.study.store import Store
@@ -30,12 +31,18 @@ def opened(store: Store, configuration: Mapping[str, Any]) -> list[Stored]:
     if differing := differences(known, configuration):
         raise UsageError(
             f"{store.path} holds another study: {'; '.join(differing)}; "
-            "repeat its arguments to resume it, or use another --store"
+            f"repeat its arguments to resume it{_spelled(known, store)}, or use another --store"
         )
     for number, stored in enumerate(records):
         if stored.trial.id != number:
             raise damaged(store, f"trial {number} is missing")
     return records
+
+
+def _spelled(configuration: Mapping[str, Any], store: Store) -> str:
+    """The command that resumes a study, where it is one of the command."""
+    options = options_of(configuration)
+    return f" (lts-engine search {' '.join([*options, '--store', quote(str(store.path))])})" if options else ""
 
 
 def replay(store: Store, records: Sequence[Stored], sampler: Sampler) -> None:

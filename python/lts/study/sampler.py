@@ -52,6 +52,9 @@ class Sampler(ABC):
     settled: bool = False
     """Whether further trials are not expected to change the front; then `ask` gives "done"."""
 
+    hopeless: str = ""
+    """Why nothing that it has found may be run, in a phrase; empty where something may."""
+
     predicts: tuple[str, ...] = ()
     """The columns that it predicts; none when candidates are chosen without predictions."""
 

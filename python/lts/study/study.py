@@ -116,6 +116,8 @@ class Study:
         self._store = Store(store, writable=True, create=True) if store is not None else None
         try:
             records = [] if self._store is None else opened(self._store, self._configuration)
+            if records and self._store is not None:
+                self._problem.limits.remember(self._store.meta("study"))
             self._ledger = Ledger(self.objectives, self._store, records)
             if self._store is not None:
                 replay(self._store, records, self._sampler)
@@ -168,6 +170,11 @@ class Study:
     def settled(self) -> bool:
         """Whether the last run ended because further trials were not expected to change the front."""
         return self._sampler.settled
+
+    @property
+    def hopeless(self) -> str:
+        """Why nothing that the last run has found may be run, in a phrase; empty where something may."""
+        return self._sampler.hopeless
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:

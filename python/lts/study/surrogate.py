@@ -56,9 +56,10 @@ class SurrogateSampler(Sampler):
             algorithm=core.search.algorithm,
             algorithm_options=dict(options or {}),
             workload=problem.workload,
-            pool=problem.architectures,
+            pool=None if problem.architectures is None else problem.limits.kept(problem.architectures),
             seed=problem.seed,
             n_design=design,
+            limits=problem.limits,
         )
 
     def start(self, budget: int | None, timeout: float | None) -> None:
@@ -108,8 +109,14 @@ class SurrogateSampler(Sampler):
         return self._proposer.settled
 
     @property
+    def hopeless(self) -> str:  # type: ignore[override]
+        if self._proposer.pool is not None and not self._proposer.pool:
+            return "the limits exclude all architectures that can be evaluated"
+        return self._core.hopeless
+
+    @property
     def notes(self) -> list[str]:
-        return self._proposer.notes
+        return [*self._proposer.notes, *self._core.notes]
 
     @property
     def models(self) -> Mapping[str, Any]:

@@ -243,6 +243,25 @@ def test_constraints_exclude_and_nothing_feasible_is_exit_1(tmp_path: Path) -> N
     nothing = run(*args, "--constraint", "decoder_params<=1", "--output-dir", "other", cwd=tmp_path)
     assert nothing.returncode == 1
     assert "no trial satisfies" in nothing.stderr
+    assert "decoder_params<=1 excludes it" in nothing.stderr
+
+
+def test_a_target_without_memory_is_told_once_and_exit_1(tmp_path: Path) -> None:
+    assert run("target", "detect", "-f", "mine.toml", cwd=tmp_path).returncode == 0
+    profile = (tmp_path / "mine.toml").read_text().splitlines()
+    profile = [line for line in profile if not line.startswith("memory_mib")]
+    (tmp_path / "mine.toml").write_text("\n".join(["memory_mib = 1", *profile]))
+    result = run("search", "gpt2-small", "--n-prompt", 8, "--target", "mine.toml", "--export", "none", cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.count("by peak_memory_estimate_mib was not run") == 1
+    assert "the 1 MiB of the target exclude it" in result.stderr
+
+
+def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
+    result = run(*SEARCH, "--trials", 1, "--candidate-timeout", "0.05s", cwd=tmp_path)
+    assert result.returncode == 3, result.stderr
+    assert "no trial was completed: the only trial failed: " in result.stderr
+    assert "--timeout" not in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

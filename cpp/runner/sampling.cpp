@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
+
+#include "disturbance.hpp"
+#include "run_queue.hpp"
 
 namespace lts::runner {
 
@@ -31,18 +35,24 @@ rusage usage() {
   return result;
 }
 
-void sample(const std::function<void()>& function, const Sampling& sampling, Timing& timing) {
+void sample(const std::function<void()>& function, const Sampling& sampling, const RunQueue& queue, Timing& timing) {
   const rusage before = usage();
+  const auto waited = queue.waited_ns();
   std::int64_t cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
   std::int64_t wall = nanoseconds(CLOCK_MONOTONIC);
   function();
   wall = nanoseconds(CLOCK_MONOTONIC) - wall;
   cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+  std::int64_t lost = longest_wait(waited, queue.waited_ns());
   const rusage after = usage();
-  const bool own = sampling.threads == 1 &&
-                   disturbed(after.ru_nivcsw - before.ru_nivcsw, after.ru_nvcsw - before.ru_nvcsw, cpu, wall);
-  timing.samples_ns.push_back(std::max<std::int64_t>(1, own ? cpu : wall));
+  if (!queue.counts()) {
+    const bool own = sampling.threads == 1 &&
+                     disturbed(after.ru_nivcsw - before.ru_nivcsw, after.ru_nvcsw - before.ru_nvcsw, cpu, wall);
+    lost = own ? wall - cpu : 0;
+  }
+  timing.samples_ns.push_back(std::max<std::int64_t>(1, wall - lost));
   timing.wall_ns.push_back(wall);
+  timing.major_faults.push_back(after.ru_majflt - before.ru_majflt);
 }
 
 Timing mark_runs(const std::function<void()>& function, const Sampling& sampling) {
@@ -80,14 +90,19 @@ Timing time_runs(const std::function<void()>& function, const Sampling& sampling
     function();
   } while (now() - start < kWarmUp);
   Timing timing;
+  const Watch watch;
+  const RunQueue queue;  // after the warm-up: the threads that run the model exist
   const double max_time = std::max(sampling.max_time, sampling.min_time);
   start = now();
   for (std::int64_t n = 0; n < sampling.max_repeats; ++n) {
     const double elapsed = now() - start;
     if (n >= sampling.min_repeats && elapsed >= sampling.min_time) break;
     if (n >= kFewest && elapsed >= max_time) break;
-    sample(function, sampling, timing);
+    sample(function, sampling, queue, timing);
   }
+  Doubts doubts = watch.doubts(timing.major_faults);
+  timing.warnings = std::move(doubts.warnings);
+  timing.disturbed = doubts.disturbed;
   return timing;
 }
 

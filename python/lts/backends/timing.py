@@ -23,6 +23,8 @@ _FEWEST = 6
 _MADV_POPULATE_READ = 22
 # Processor time below this share of the wall time of a run means that the core did something else meanwhile.
 _UNDISTURBED = 0.98
+# The clock and the waits are read together when that took less, and else again, so many times.
+_AT_ONCE_NS, _ATTEMPTS = 200_000, 5
 
 
 @dataclass
@@ -98,13 +100,15 @@ def time_runs(
 
 def _sample(function: Callable[[], object], timing: Timing, threads: int, queue: RunQueue) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF)
-    waited = queue.waited_ns()
-    cpu = time.process_time_ns()
-    wall = time.perf_counter_ns()
+    # Asking for processor time invites the kernel to switch, so it is asked for only where it is needed.
+    cpu = 0 if queue.counts else time.process_time_ns()
+    _, waited, start = _moment(queue)
     function()
-    wall = time.perf_counter_ns() - wall
-    cpu = time.process_time_ns() - cpu
-    lost = longest_wait(waited, queue.waited_ns())
+    end, waited_then, _ = _moment(queue)
+    wall = end - start
+    lost = longest_wait(waited, waited_then)
+    if not queue.counts:
+        cpu = time.process_time_ns() - cpu
     after = resource.getrusage(resource.RUSAGE_SELF)
     if not queue.counts:
         # A call that waits by itself, say for the disk, switches voluntarily: that time is its own.
@@ -113,6 +117,17 @@ def _sample(function: Callable[[], object], timing: Timing, threads: int, queue:
     timing.samples_ns.append(max(1, wall - lost))
     timing.wall_ns.append(wall)
     timing.major_faults.append(after.ru_majflt - before.ru_majflt)
+
+
+def _moment(queue: RunQueue) -> tuple[int, list[int], int]:
+    """What threads have waited, between two readings of the clock; again when another program came between those."""
+    for _ in range(_ATTEMPTS):
+        before = time.perf_counter_ns()
+        waited = queue.waited_ns()
+        after = time.perf_counter_ns()
+        if after - before < _AT_ONCE_NS:
+            break
+    return before, waited, after
 
 
 class PeakMemory:

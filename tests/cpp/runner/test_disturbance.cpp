@@ -1,11 +1,19 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <fstream>
+#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "disturbance.hpp"
 #include "environment.hpp"
+#include "sampling.hpp"
 #include "temporary_folder.hpp"
 
 namespace lts::runner {
@@ -109,6 +117,64 @@ TEST(RunnerDisturbance, SaysThatTheProcessorIsSlower) {
   EXPECT_EQ(slower.warnings, Sentences{"the clock of processor " + std::to_string(allowed_cpus().front()) +
                                        " went from 1500 to 600 MHz while the model ran"});
   EXPECT_FALSE(doubts({{clock, "1500000\n"}}, {{clock, "1400000\n"}}, kClean).disturbed);
+}
+
+/// A control group that has so much memory; `members` is empty where none can be made.
+struct ControlGroup {
+  explicit ControlGroup(std::int64_t bytes) {
+    const bool first = access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0;
+    folder = std::string(first ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup") + "/lts_runner_test_" +
+             std::to_string(getpid());
+    if (mkdir(folder.c_str(), 0755) != 0) return;
+    std::ofstream limit(folder + (first ? "/memory.limit_in_bytes" : "/memory.max"));
+    limit << bytes << std::flush;
+    if (limit.good()) members = folder + (first ? "/tasks" : "/cgroup.procs");
+  }
+  ControlGroup(const ControlGroup&) = delete;
+  ControlGroup& operator=(const ControlGroup&) = delete;
+  ~ControlGroup() { rmdir(folder.c_str()); }
+
+  std::string folder;
+  std::string members;
+};
+
+/// Reads a page of a file in every 4 KiB through a map, in a control group; 0 when that was seen to be disturbed.
+int read_with_little_memory(const std::string& members, const std::string& path, std::size_t size) {
+  std::ofstream entry(members);
+  entry << getpid() << std::flush;
+  if (!entry.good()) return 2;
+  {
+    std::ofstream file(path);
+    const std::string block(std::size_t{1} << 20U, 'x');
+    for (std::size_t written = 0; written < size; written += block.size()) file << block;
+  }
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  void* const mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) return 3;
+  const volatile char* const bytes = static_cast<const char*>(mapped);
+  int sum = 0;
+  const auto read = [&] {
+    for (std::size_t at = 0; at < size; at += 4096) sum += bytes[at];
+  };
+  const Timing timing = time_runs(read, {.min_time = 0, .max_time = 100, .min_repeats = 3});
+  const bool said = timing.disturbed && timing.warnings.size() == 1 &&
+                    timing.warnings[0].find("(the memory limit is 64 MiB, reached ") != std::string::npos;
+  if (!said) std::cout << "warnings: " << (timing.warnings.empty() ? "none" : timing.warnings[0]) << "\n" << std::flush;
+  return said ? 0 : 1;
+}
+
+TEST(RunnerDisturbance, SeesALimitOfMemory) {
+  constexpr std::size_t kLimit = std::size_t{64} << 20U;
+  const ControlGroup group(kLimit);
+  if (group.members.empty()) GTEST_SKIP() << "no control group with a memory limit can be made here";
+  const TemporaryFolder folder;
+  const std::string path = folder.write("weights.bin", "");
+  const pid_t child = fork();
+  if (child == 0) _exit(read_with_little_memory(group.members, path, 2 * kLimit));
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace lts::runner {
 
@@ -17,6 +19,9 @@ struct Environment {
 
 /// @param root root of the file system that /proc and /sys are read from, with a slash at its end
 Environment environment(const std::string& root = "/");
+
+/// Numbers of the logical processors that this process may run on, ascending.
+std::vector<std::size_t> allowed_cpus();
 
 /// Architecture, system and C library that this program was built for, for example "aarch64-linux-gnu".
 std::string triple();

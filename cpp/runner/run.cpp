@@ -155,6 +155,7 @@ Result run(const Request& request, const std::string& folder, std::string_view t
     check(request, manifest, outputs, result);
   }
   result.timing = time_runs([&] { static_cast<void>(call(main.function, arguments)); }, request.sampling);
+  result.warnings.insert(result.warnings.end(), result.timing.warnings.begin(), result.timing.warnings.end());
   result.peak_memory_mib = memory.mib(result.warnings);
   result.load_seconds = loaded - start;
   result.run_seconds = now() - loaded;

@@ -98,10 +98,11 @@ def run(
     Returns
     -------
     dict
-        ``samples_ns``: every sample; ``wall_ns``: the same by the wall clock, longer where another program had the core
+        ``samples_ns``: every sample; ``wall_ns``: the same by the wall clock, longer where another program had a core
         (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the process,
         with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its root mean
-        square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences.
+        square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences. ``disturbed``: whether something was wrong
+        with the machine meanwhile, so that the values do not show what the model takes.
 
     Raises
     ------
@@ -131,7 +132,8 @@ def run(
         **checked,
         "load_seconds": loaded - start,
         "run_seconds": time.perf_counter() - loaded,
-        "warnings": memory.warnings,
+        "warnings": [*memory.warnings, *timing.warnings],
+        "disturbed": timing.disturbed,
     }
 
 

@@ -24,9 +24,12 @@ class Outcome:
         Median absolute deviation of what was timed.
     samples_ns
         Every sample of ``latency`` and ``decode``; where other programs had the processor meanwhile, so that some are
-        processor time, also all times on the wall, as ``latency_wall``.
+        shorter than the time on the wall, also all of those, as ``latency_wall``.
     warnings
         Reasons to doubt the values, one sentence each.
+    disturbed
+        Whether something was wrong with the machine meanwhile, for example too little memory, so that the measured
+        values do not show what the model takes; a warning says what.
     seconds
         Duration of the parts of the evaluation itself.
     environment
@@ -41,6 +44,7 @@ class Outcome:
     mad: dict[str, float] = field(default_factory=dict)
     samples_ns: dict[str, list[int]] = field(default_factory=dict, repr=False)
     warnings: list[str] = field(default_factory=list)
+    disturbed: bool = False
     seconds: dict[str, float] = field(default_factory=dict, repr=False)
     environment: str = ""
     error: str | None = None
@@ -58,6 +62,7 @@ class Outcome:
             mad={**self.mad, **other.mad},
             samples_ns={**self.samples_ns, **other.samples_ns},
             warnings=[*self.warnings, *other.warnings],
+            disturbed=self.disturbed or other.disturbed,
             seconds={
                 key: self.seconds.get(key, 0.0) + other.seconds.get(key, 0.0)
                 for key in dict.fromkeys((*self.seconds, *other.seconds))

@@ -16,7 +16,7 @@ from lts.errors import LtsError, UsageError
 from lts.jobs.job import RunnerJob
 from lts.measure.answer import WrongAnswerError, checked
 from lts.measure.outcome import Outcome, Provenance
-from lts.measure.statistics import advice, summary
+from lts.measure.statistics import advice, shared_core, summary, waited
 from lts.system.environment import environment_hash
 from lts.system.outside import sentence
 from lts.targets.target import Target
@@ -41,8 +41,6 @@ _SAMPLES_OF = {"latency_ms": "latency", "decode_ms_per_token": "decode"}
 _REPEATS = 10
 # The peak is reached when loading, or in the second run, which works with the memory plan that the first one made.
 _REPEATS_FOR_MEMORY = 2
-# Share of samples during which other programs had the core, from which on a measurement says so.
-_MANY_DISTURBED = 0.1
 
 
 def run_model(
@@ -232,6 +230,7 @@ def _taken_over(
     samples: list[int] = result.get("samples_ns") or []
     found = Outcome(
         warnings=[f"{phase}: {warning}" for warning in result.get("warnings", ())],
+        disturbed=bool(result.get("disturbed", False)),
         seconds={
             **seconds,
             "load": result.get("load_seconds", 0.0),
@@ -267,11 +266,6 @@ def _add_time(found: Outcome, cost: str, samples: Sequence[int], wall: Sequence[
     found.mad[cost] = told.mad / 1e6
     found.samples_ns[_SAMPLES_OF[cost]] = list(samples)
     found.warnings.extend(f"{cost}: {sentence}" for sentence in advice(samples))
-    disturbed = sum(a != b for a, b in zip(samples, wall, strict=True))
-    if disturbed > 0:
+    found.warnings.extend(f"{cost}: {sentence}" for sentence in shared_core(samples, wall))
+    if any(waited(samples, wall)):
         found.samples_ns[f"{_SAMPLES_OF[cost]}_wall"] = list(wall)
-    if disturbed > _MANY_DISTURBED * len(samples):
-        found.warnings.append(
-            f"{cost}: other programs had the processor during {disturbed} of {len(samples)} samples; "
-            "the processor time of the model stands for those"
-        )

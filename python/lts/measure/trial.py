@@ -78,6 +78,7 @@ class Trial(Outcome):
             "feasible": self.feasible,
             "error": self.error,
             "warnings": self.warnings,
+            "disturbed": self.disturbed,
             "deployed": self.deployed,
             "origin": self.origin,
             "seconds": self.seconds,

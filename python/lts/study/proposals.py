@@ -48,6 +48,8 @@ _COMPARED = 300
 # Settled: two batches in a row gave less than this share of the hypervolume, and were predicted as well as expected.
 _SETTLED_GAIN = 0.002
 _SETTLED_ERROR = 2.0
+# Relative standard error of what was disturbed: next to measurements that were not, it has no say.
+_DISTURBED = 1.0
 
 DESIGN, GAIN = "design", "gain"
 """Origins of proposals: the first design, and the largest expected gain."""
@@ -258,8 +260,9 @@ class Proposer:
 
 
 def noise_of(trial: Trial, column: str) -> float:
-    """Relative standard error of a measured median, from its 95 % interval."""
+    """Relative standard error of a measured median, from its 95 % interval; a large one when the run was disturbed."""
+    least = _DISTURBED if trial.disturbed else 0.0
     if column not in trial.interval:
-        return 0.0
+        return least
     low, high = trial.interval[column]
-    return max(0.0, (high - low) / (2 * 1.96) / trial.values[column])
+    return max(least, (high - low) / (2 * 1.96) / trial.values[column])

@@ -123,7 +123,7 @@ def cores(cpus: Sequence[int], root: Path = ROOT) -> int:
 def cpu_quota(root: Path = ROOT) -> float | None:
     """CPU quota of the control group, in processors; None when unlimited."""
     limits = []
-    for folder in _cgroups("cpu", root):
+    for folder in cgroups("cpu", root):
         quota, _, period = (read(folder / "cpu.max") or "max").partition(" ")
         if quota == "max":
             quota, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
@@ -134,12 +134,19 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 def memory_mib(root: Path = ROOT) -> int | None:
     """Memory of the machine, or of the control group where that is less; None when unknown."""
-    limits = [kib * 1024 for kib in [meminfo(root).get("MemTotal")] if kib]
-    for folder in _cgroups("memory", root):
+    total = meminfo(root).get("MemTotal", 0) // 1024 or None
+    return total if (limit := memory_limit_mib(root)) is None else limit
+
+
+def memory_limit_mib(root: Path = ROOT) -> int | None:
+    """The least memory limit of the control group and those around it; None when the machine has no more than that."""
+    limits = []
+    for folder in cgroups("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):
             if (text := read(folder / name)).isdecimal():
                 limits.append(int(text))
-    return min(limits) // 2**20 if limits else None
+    total = meminfo(root).get("MemTotal", 0) * 1024
+    return min(limits) // 2**20 if limits and (not total or min(limits) < total) else None
 
 
 def meminfo(root: Path = ROOT) -> dict[str, int]:
@@ -169,6 +176,12 @@ def frequency_mhz(cpu: int, root: Path = ROOT) -> int | None:
     """The highest clock of a logical processor; None where the kernel controls no frequency (most virtual machines)."""
     khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq")
     return int(khz) // 1000 or None if khz.isdecimal() else None
+
+
+def current_mhz(cpu: int, root: Path = ROOT) -> int | None:
+    """The clock of a logical processor now; None where the kernel controls no frequency."""
+    khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")
+    return int(khz) // 1000 or None if khz.isdigit() else None
 
 
 def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
@@ -241,6 +254,23 @@ def busy_share(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, i
     return shares
 
 
+def cgroups(controller: str, root: Path) -> Iterator[Path]:
+    """Folders of the control groups that this process is in, of both versions, from the innermost outwards."""
+    mount = root / "sys/fs/cgroup"
+    for line in read(root / "proc/self/cgroup").splitlines():
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if number == "0":
+            bases = [mount, mount / "unified"]
+        elif controller in controllers.split(","):
+            bases = [mount / controller, mount / controllers]
+        else:
+            continue
+        for base in bases:
+            # Inside a container the path is often that of the host; only the base folder is visible here then.
+            folder = base / path.strip("/")
+            yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)
+
+
 def _cpuinfo(root: Path) -> dict[str, str]:
     """The first value of every key in /proc/cpuinfo."""
     info: dict[str, str] = {}
@@ -256,20 +286,3 @@ def _core_of(cpu: int, root: Path) -> tuple[str, str]:
     folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
     core = read(folder / "core_id")
     return (read(folder / "physical_package_id"), core) if core else ("cpu", str(cpu))
-
-
-def _cgroups(controller: str, root: Path) -> Iterator[Path]:
-    """Folders of the control groups that this process is in, of both versions, from the innermost outwards."""
-    mount = root / "sys/fs/cgroup"
-    for line in read(root / "proc/self/cgroup").splitlines():
-        number, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if number == "0":
-            bases = [mount, mount / "unified"]
-        elif controller in controllers.split(","):
-            bases = [mount / controller, mount / controllers]
-        else:
-            continue
-        for base in bases:
-            # Inside a container the path is often that of the host; only the base folder is visible here then.
-            folder = base / path.strip("/")
-            yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)

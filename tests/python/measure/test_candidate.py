@@ -201,6 +201,21 @@ def test_disturbance_is_reported_and_the_wall_time_kept() -> None:
     assert warning.startswith("latency_ms: other programs had the processor during 3 of 21 samples")
 
 
+def test_a_little_waiting_is_no_disturbance() -> None:
+    found = fake(FakeDevice(JobResult(good(wall_ns=[x + 1000 for x in good()["samples_ns"]]))), costs=("latency_ms",))
+    assert found.warnings == []
+    assert "latency_wall" not in found.samples_ns
+
+
+def test_what_was_disturbed_is_marked() -> None:
+    costs = ("latency_ms", "decode_ms_per_token")
+    assert not fake(FakeDevice(), costs=costs).disturbed
+    found = fake(FakeDevice(JobResult(good(disturbed=True, warnings=["no memory"])), JobResult(good())), costs=costs)
+    assert found.error is None
+    assert found.disturbed
+    assert found.warnings == ["prefill: no memory"]
+
+
 def test_warnings_say_what_they_are_about() -> None:
     found = fake(FakeDevice(JobResult(good(warnings=["a doubt"]))), costs=("latency_ms",))
     assert found.warnings == ["prefill: a doubt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,7 @@ FULL = Trial(
     samples_ns={"latency": [8_300_000, 8_310_000]},
     feasible=True,
     warnings=["the clock is not steady"],
+    disturbed=True,
     seconds={"export": 0.1, "run": 1.5},
     target="host",
     device="local",
@@ -54,6 +56,12 @@ def test_a_trial_comes_back_from_its_record() -> None:
     assert Trial.from_record(json.loads(FULL.to_json())) == FULL
     bare = Trial(id=0, state="waiting", architecture=ARCHITECTURE)
     assert Trial.from_record(json.loads(bare.to_json())) == bare
+
+
+def test_records_of_earlier_versions_do_not_say_what_was_disturbed() -> None:
+    record = FULL.record()
+    del record["disturbed"]
+    assert Trial.from_record(record) == replace(FULL, disturbed=False)
 
 
 names = st.text(min_size=1, max_size=20)

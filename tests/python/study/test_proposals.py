@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive
 from lts.study.front import front_of
-from lts.study.proposals import Proposer, expected_gains
+from lts.study.proposals import Proposer, expected_gains, noise_of
 from lts.study.study import Study
 
 SPACE = lts.SearchSpace.load("gpt2-small")
@@ -250,6 +251,24 @@ def test_a_table_smaller_than_the_budget_is_used_up(tmp_path: Path) -> None:
     ) as nothing:
         nothing.run(trials=10)
         assert {trial.state for trial in nothing.trials} == {"complete"}
+
+
+def test_disturbed_measurements_have_no_say() -> None:
+    ours = proposer()
+    architectures = ours.design(20)
+    clean = [trial(i, a) for i, a in enumerate(architectures)]
+    # A third took longer, and not so much longer that they are outliers.
+    slow = [i % 3 == 0 for i in range(20)]
+    mixed = [
+        replace(t, values={**t.values, "latency_ms": 1.3 * t.values["latency_ms"]}, disturbed=True) if s else t
+        for t, s in zip(clean, slow, strict=True)
+    ]
+    assert noise_of(mixed[0], "latency_ms") > 100 * noise_of(clean[0], "latency_ms")
+    tried = SPACE.sample(20, 3, method="choices")
+    for trials in (clean, mixed):
+        assert ours.propose([replace(t, id=i) for i, t in enumerate(trials)], 40)
+        predicted = ours.predictions.values(tried, ["latency_ms"])["latency_ms"]
+        assert predicted == pytest.approx([latency(a) for a in tried], rel=0.05)
 
 
 def test_notes_are_those_of_the_last_fit(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "samples_ns": _samples,
     "feasible": lambda value: value is None or type(value) is bool,
     "error": lambda value: value is None or _text(value),
+    "disturbed": lambda value: type(value) is bool,
     "warnings": _texts,
     "deployed": lambda value: value is None or _text(value),
     "origin": _text,

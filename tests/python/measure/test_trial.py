@@ -166,3 +166,10 @@ def test_reading_a_record_leaves_it_alone() -> None:
 def test_a_trial_does_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         FULL.state = "failed"  # type: ignore[misc]
+
+
+def test_every_field_of_a_record_is_checked() -> None:
+    from lts.measure import record
+
+    trial = Trial(0, "waiting", lts.SearchSpace.load("gpt2-tiny").at(0))
+    assert set(record._FIELDS) == set(trial.record())

@@ -18,10 +18,10 @@ from rpc_farm import KEY, Farm, free_port
 import lts
 from lts.devices import rpc_worker
 from lts.devices.device import open_device
-from lts.devices.local import LocalDevice
 from lts.devices.rpc import RpcDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob
+from lts.jobs.pool import Workers
 from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
@@ -108,9 +108,9 @@ def test_clients_are_not_pinned_to_one_processor(
     steady: Farm, jobs: dict[str, RunnerJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    run = LocalDevice.run
+    run = Workers.run
     monkeypatch.setattr(
-        LocalDevice, "run", lambda self, job, timeout: threads.append(job.threads) or run(self, job, timeout)
+        Workers, "run", lambda self, job, timeout: threads.append(job.threads) or run(self, job, timeout)
     )
     with RpcDevice.from_uri(steady.uri) as opened:
         assert good(opened.run(jobs["decode"], TIMEOUT))

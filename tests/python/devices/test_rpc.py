@@ -25,7 +25,7 @@ from lts.jobs.pool import Workers
 from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
-from lts.targets.target import detect_target
+from lts.targets.target import detect_target, load_target
 from lts.targets.workload import Workload
 
 pytestmark = pytest.mark.alone
@@ -243,6 +243,12 @@ def test_jobs_in_python_and_gpus_are_refused(steady: Farm) -> None:
         with pytest.raises(UsageError, match="is a gpu"):
             opened.check(replace(detect_target(), kind="gpu"))
         opened.check(detect_target())
+        there = detect_target().triple.split("-")[0]
+        for name in {"arm64", "x86-64-v3"} - {"arm64" if there == "aarch64" else "x86-64-v3"}:
+            with pytest.raises(
+                UsageError, match=rf"target '{name}' is for cpu .*; 'host' of the tracker at .* is a {there}"
+            ):
+                opened.check(load_target(name))
 
 
 def test_a_key_that_is_not_there(steady: Farm) -> None:

@@ -279,7 +279,7 @@ class Experiment:
             differing = [name for name, value in self._asked.items() if plan[name] != value]
             architectures = [Architecture.from_dict(record) for record in plan["architectures"]]
             Recipe(**plan["recipe"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{path} is damaged or no plan of this version ({error}); give another directory"
             ) from None

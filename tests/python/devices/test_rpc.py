@@ -18,14 +18,14 @@ from rpc_farm import KEY, Farm, free_port
 import lts
 from lts.devices import rpc_worker
 from lts.devices.device import open_device
-from lts.devices.local import LocalDevice
 from lts.devices.rpc import RpcDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob
+from lts.jobs.pool import Workers
 from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
-from lts.targets.target import detect_target
+from lts.targets.target import detect_target, load_target
 from lts.targets.workload import Workload
 
 pytestmark = pytest.mark.alone
@@ -108,9 +108,9 @@ def test_clients_are_not_pinned_to_one_processor(
     steady: Farm, jobs: dict[str, RunnerJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    run = LocalDevice.run
+    run = Workers.run
     monkeypatch.setattr(
-        LocalDevice, "run", lambda self, job, timeout: threads.append(job.threads) or run(self, job, timeout)
+        Workers, "run", lambda self, job, timeout: threads.append(job.threads) or run(self, job, timeout)
     )
     with RpcDevice.from_uri(steady.uri) as opened:
         assert good(opened.run(jobs["decode"], TIMEOUT))
@@ -243,6 +243,12 @@ def test_jobs_in_python_and_gpus_are_refused(steady: Farm) -> None:
         with pytest.raises(UsageError, match="is a gpu"):
             opened.check(replace(detect_target(), kind="gpu"))
         opened.check(detect_target())
+        there = detect_target().triple.split("-")[0]
+        for name in {"arm64", "x86-64-v3"} - {"arm64" if there == "aarch64" else "x86-64-v3"}:
+            with pytest.raises(
+                UsageError, match=rf"target '{name}' is for cpu .*; 'host' of the tracker at .* is a {there}"
+            ):
+                opened.check(load_target(name))
 
 
 def test_a_key_that_is_not_there(steady: Farm) -> None:

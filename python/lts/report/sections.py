@@ -17,6 +17,7 @@ _MEANINGS = {
     "measured": "run and timed on the device",
     "predicted": "by a model fitted to measurements, not measured",
     "estimated": "calculated from the architecture, not measured",
+    "given": "by a function of the user's own",
     "emulated": "run in an emulator: not the speed of the device",
 }
 _SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -28,7 +30,7 @@ class TableEvaluator(TargetEvaluator):
     target
         What the table was measured on: its precision is that of counted values.
     path
-        The file.
+        The file, which may be compressed with gzip.
     n_prompt
         Number of tokens of the prompt pass that was measured.
 
@@ -52,6 +54,9 @@ class TableEvaluator(TargetEvaluator):
         self.path = path
         try:
             content = path.read_bytes()
+            content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UsageError(f"cannot read the table {path}: it is damaged ({error})") from None
         except OSError as error:
             raise UsageError(f"cannot read the table {path}: {error.strerror or error}") from None
         self.digest = hashlib.sha256(content).hexdigest()[:16]

@@ -81,14 +81,20 @@ def _embed_adaptive(builder: Builder, ids: str) -> str:
     """Adaptive input (Baevski and Auli 2019), as Transformer-XL has it.
 
     Every cluster is looked up for every token, with indices clipped to it, and the right one kept. That is cheap, has
-    fixed shapes, and reads the tables that the softmax uses.
+    fixed shapes, and reads the tables that the softmax uses. What is no token is looked up behind the end of the last
+    cluster, which the runtime refuses as it does for a plain embedding.
     """
     graph = builder.graph
     shared = builder.architecture.div_val == 1
     x = ""
-    for i, (begin, end) in enumerate(_clusters(builder)):
+    clusters = _clusters(builder)
+    for i, (begin, end) in enumerate(clusters):
+        last = i == len(clusters) - 1
         index = graph.op("Sub", ids, graph.constant(begin)) if begin else ids
-        index = graph.op("Clip", index, graph.constant(0), graph.constant(end - begin - 1))
+        index = graph.op("Clip", index, graph.constant(0), graph.constant(end - begin - (not last)))
+        if last:  # an index below 0 would count from the end of the table
+            is_token = graph.op("GreaterOrEqual", ids, graph.constant(0))
+            index = graph.op("Where", is_token, index, graph.constant(end - begin))
         vectors = graph.op("Gather", _table(builder, i), index)
         if not shared:
             vectors = builder.linear(vectors, f"embedding_projection.{i}")

@@ -7,7 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-Provenance = Literal["exact", "measured", "predicted", "estimated", "emulated"]
+# "given" is by a function of the user's own, which does not say how it found it.
+Provenance = Literal["exact", "measured", "predicted", "estimated", "emulated", "given"]
+
+_MOST_SHOWN = 60
+
+
+def finite(value: object) -> bool:
+    """Whether it is a number that a float holds: a bool, text, None or an integer of 400 digits is not."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def shown(value: object) -> str:
+    """A value of any kind in a sentence: short, and on one line."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of an integer of thousands of digits, or of somebody's own type
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({type(value).__name__})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +98,6 @@ class Outcome:
         for name in columns:
             if name not in self.values:
                 return f"no value for '{name}'"
-            if not math.isfinite(self.values[name]):
-                return f"the value of '{name}' is {self.values[name]}; it must be finite"
+            if not finite(self.values[name]):
+                return f"the value of '{name}' is {shown(self.values[name])}; it must be finite"
         return None

@@ -13,7 +13,7 @@ from lts.errors import UsageError
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome, Provenance
-from lts.system.outside import parse_json, read_bytes
+from lts.system.outside import parse_json, read_bytes, unpacked
 from lts.targets.target import Target
 
 
@@ -28,7 +28,7 @@ class TableEvaluator(TargetEvaluator):
     target
         What the table was measured on: its precision is that of counted values.
     path
-        The file.
+        The file, which may be compressed with gzip.
     n_prompt
         Number of tokens of the prompt pass that was measured.
 
@@ -51,7 +51,7 @@ class TableEvaluator(TargetEvaluator):
         super().__init__(target, f"table:{path}", "table", n_prompt)
         self.path = path
         try:
-            content = read_bytes(path)
+            content = unpacked(read_bytes(path), path)
         except OSError as error:
             raise UsageError(f"cannot read the table {path}: {error.strerror or error}") from None
         self.digest = hashlib.sha256(content).hexdigest()[:16]

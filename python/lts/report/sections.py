@@ -17,6 +17,7 @@ _MEANINGS = {
     "measured": "run and timed on the device",
     "predicted": "by a model fitted to measurements, not measured",
     "estimated": "calculated from the architecture, not measured",
+    "given": "by a function of the user's own",
     "emulated": "run in an emulator: not the speed of the device",
 }
 _SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own
@@ -210,13 +211,12 @@ def troubles(contents: Contents) -> str:
     for noun, groups in (("failed trial", failures), ("warning", warnings)):
         if not groups:
             continue
-        n = sum(len(trials) for _, trials in groups)
         rows = [
             f'<td class="n">{number(len(trials))}</td><td class="text">{escaped(text)}</td>'
             f"<td>{escaped(listed(trial.id for trial in trials))}</td>"
             for text, trials in groups[:_MOST_ROWS]
         ]
-        parts.append(f"<h3>{plural(n, noun).capitalize()}</h3>")
+        parts.append(f"<h3>{plural(sum(len(trials) for _, trials in groups), noun).capitalize()}</h3>")
         parts.append(table(["times", "reason" if noun == "failed trial" else "warning", "trials"], rows, right=(0,)))
         if len(groups) > _MOST_ROWS:
             parts.append(f"<p>And {number(len(groups) - _MOST_ROWS)} more.</p>")

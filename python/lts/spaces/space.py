@@ -168,7 +168,7 @@ def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         ratio = table["min_ff_ratio"]
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
             raise UsageError(f"{where}, 'min_ff_ratio': expected a number, got {ratio!r}")
-        options["min_ff_ratio"] = float(ratio)
+        options["min_ff_ratio"] = float(integer(ratio, f"{where}, 'min_ff_ratio'") if isinstance(ratio, int) else ratio)
     for key in ("decoder_params", "total_params"):
         if key in table:
             bounds = table[key]

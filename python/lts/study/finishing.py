@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from lts._core import Constraint
 from lts.jobs.cause_of_death import explained
+from lts.measure.outcome import finite
 from lts.measure.trial import Trial
 from lts.study.evaluations import Evaluated
+
+_MOST_TEXT, _MOST_WARNINGS = 500, 100
+_MORE = " ... (cut)"
 
 
 def finished(
@@ -25,21 +28,27 @@ def finished(
     if error is not None and evaluated.allowed is not None and evaluated.seconds >= evaluated.allowed:
         return trial
     error = explained(error) if error is not None else None
-    values = {name: _plain(value) for name, value in outcome.values.items() if math.isfinite(value)}
+    values = {name: _plain(value) for name, value in outcome.values.items() if finite(value)}
     return replace(
         trial,
         **{
             **outcome.outcome(),
             "values": values,
             "provenance": {name: p for name, p in outcome.provenance.items() if name in values},
-            "interval": {n: bounds for n, bounds in outcome.interval.items() if all(map(math.isfinite, bounds))},
+            "interval": {n: bounds for n, bounds in outcome.interval.items() if all(map(finite, bounds))},
             "environment": outcome.environment or environment,
-            "error": error,
+            "error": None if error is None else _cut(error),
+            "warnings": [_cut(warning) for warning in outcome.warnings[:_MOST_WARNINGS]],
         },
         state="complete" if error is None else "failed",
         feasible=all(c.holds(values[c.name]) for c in constraints) if error is None else None,
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _cut(text: str) -> str:
+    """A sentence for the store: what a compiler or a function of the user's says may be very long."""
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - len(_MORE)]}{_MORE}"
 
 
 def _plain(value: float) -> float:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
-from lts.system.outside import read_bytes, sentence
+from lts.system.outside import read_bytes
 
 _MOST_BYTES = 4 << 20
+
+_MOST = 2**63 - 1
+_TOO_LONG = f"the integer has too many digits; integers are at most {_MOST} here"
+_LONG = re.compile(r"^\s*([^\s=#]{1,100})\s*=[^\n]*\d{1000}", re.MULTILINE)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises `UsageError` when it cannot be read, or is not TOML (with line and column)."""
     try:
-        text = read_bytes(path, _MOST_BYTES).decode("utf-8")
+        text = read_bytes(path, _MOST_BYTES).decode("utf-8-sig")
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except UsageError:
         raise
     except tomllib.TOMLDecodeError as error:
         message = str(error).replace("at end of document", f"at the end, line {max(1, len(text.splitlines()))}")
         raise UsageError(f"{path} is not valid TOML: {message}") from None
-    except RecursionError:
-        raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise UsageError(f"{path} is not valid TOML: {sentence(error)}") from None
+    except ValueError:  # an integer of more digits than Python reads
+        found = _LONG.search(text)
+        raise UsageError(f"{path}{f', {found[1]!r}' if found else ''}: {_TOO_LONG}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
 
@@ -54,6 +60,8 @@ def integer(value: Any, where: str) -> int:
     """`value` when it is an integer (bool is not). Raises `UsageError` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{where}: expected an integer, got {value!r}")
+    if not -_MOST <= value <= _MOST:
+        raise UsageError(f"{where}: {_TOO_LONG}")
     return value
 
 
@@ -64,6 +72,8 @@ def number(
 
     Raises `UsageError` otherwise.
     """
+    if isinstance(value, int) and not -_MOST <= value <= _MOST:
+        raise UsageError(f"{where}: {_TOO_LONG}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UsageError(f"{where}: expected a number, got {value!r}")
     range_ = [f"above {above}" if above is not None else "at least 0"]

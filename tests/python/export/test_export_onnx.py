@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -316,3 +317,43 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as error:
         onnx_model(ARCHITECTURES["gpt2"], **arguments)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("transformer_xl", {}),
+        ("transformer_xl", {"cutoffs": [20, 97]}),
+        ("transformer_xl", {"cutoffs": [20, 50, 97], "div_val": 2, "d_embed": 16}),
+        ("gpt2", {"cutoffs": [20, 97], "div_val": 4, "d_embed": 16}),
+        ("gpt2", {"cutoffs": [20, 50, 97]}),
+        ("gpt2", {}),
+        ("llama", {}),
+    ],
+)
+def test_what_is_no_token_is_refused(family: str, options: dict[str, Any], tmp_path: Path) -> None:
+    import onnxruntime as ort
+
+    architecture = lts.Architecture(
+        family=family, vocab_size=97, n_positions=32, d_model=48, n_head=[4], d_ff=[64], **options
+    )
+    export(architecture, tmp_path, ("onnx",))
+    quiet = ort.SessionOptions()
+    quiet.log_severity_level = 4
+    session = ort.InferenceSession(tmp_path / "prefill.onnx", quiet)
+
+    def logits(*ids: int) -> Any:
+        given = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
+        known = {each.name for each in session.get_inputs()}
+        if "position_ids" in known:
+            given["position_ids"] = np.arange(len(ids))[None]
+        return session.run(None, {name: value for name, value in given.items() if name in known})[0]
+
+    assert np.isfinite(logits(0, 19, 20, 49, 50, 96)).all()
+    for wrong in (97, 98, 117, 100_000, -100_000, 2**40):
+        with pytest.raises(Exception, match="out of data bounds"):
+            logits(5, wrong)
+    if architecture.adaptive:
+        for wrong in (-1, -5, -97):
+            with pytest.raises(Exception, match="out of data bounds"):
+                logits(5, wrong)

@@ -105,7 +105,7 @@ def test_a_function_is_an_evaluator() -> None:
     evaluator = FunctionEvaluator(lambda a: {"cost": a.d_model * 2})
     found = evaluator.evaluate(GPT2, ["cost", "decoder_params"])
     assert found.values == {"cost": 64.0, "decoder_params": lts.decoder_params(GPT2)}
-    assert found.provenance == {"cost": "measured", "decoder_params": "exact"}
+    assert found.provenance == {"cost": "given", "decoder_params": "exact"}
     assert "ZeroDivisionError" in str(FunctionEvaluator(lambda _: {"cost": 1 / 0}).evaluate(GPT2, ["cost"]).error)
 
 

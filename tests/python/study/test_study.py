@@ -79,7 +79,7 @@ def test_a_study_in_memory(space: lts.SearchSpace) -> None:
             assert trial.architecture in space
             assert trial.values["cost"] == cost(trial.architecture)["cost"]
             assert trial.values["decoder_params"] == lts.decoder_params(trial.architecture)
-            assert trial.provenance == {"cost": "measured", "decoder_params": "exact"}
+            assert trial.provenance == {"cost": "given", "decoder_params": "exact"}
             assert trial.feasible is True
             assert trial.seed == 3
             assert trial.lts_version == lts.__version__
@@ -691,7 +691,7 @@ def test_what_is_found_out_later_is_stored(space: lts.SearchSpace, tmp_path: Pat
         (found,) = (trial for trial in study.trials if trial.id == 2)
         assert found.values["instructions"] == 12.0
         assert found.provenance["instructions"] == "emulated"
-        assert found.provenance["cost"] == "measured"
+        assert found.provenance["cost"] == "given"
         assert found.deployed == CORRECT
         study.run(trials=6)
         assert study.n_finished == 6

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lts.errors import UsageError
+from lts.spaces.space import load_space
 from lts.system.toml_file import check_keys, integer, read_toml, table_at
+from lts.targets.target import load_target
 
 
 def test_reads_a_file(tmp_path: Path) -> None:
@@ -73,3 +75,34 @@ def test_an_integer_must_be_one(value: object) -> None:
     assert integer(-3, "here") == -3
     with pytest.raises(UsageError, match="here: expected an integer, got "):
         integer(value, "here")
+
+
+@pytest.mark.parametrize("text", ["\ufeffa = 1\n", "\ufeff# comment\na = 1\n", "\ufeff\na = 1\n", "a = 1\n"])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(text, encoding="utf-8")
+    assert read_toml(file) == {"a": 1}
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+@pytest.mark.parametrize("key", ["n_layer", "vocab_size", "d_ff", "min_ff_ratio"])
+def test_an_integer_of_many_digits_is_told_with_its_key(tmp_path: Path, digits: int, key: str) -> None:
+    known = {"vocab_size": "512", "n_layer": "1", "d_ff": "64", "min_ff_ratio": "1"} | {key: "9" * digits}
+    file = tmp_path / "space.toml"
+    file.write_text(
+        f"family = 'gpt2'\n[fixed]\nvocab_size = {known['vocab_size']}\nn_positions = 64\n[choices]\n"
+        f"n_layer = {known['n_layer']}\nd_model = 32\nn_head = 2\nd_ff = [64, {known['d_ff']}]\n"
+        f"[rules]\nmin_ff_ratio = {known['min_ff_ratio']}\n"
+    )
+    with pytest.raises(UsageError, match=rf"space\.toml.*'{key}'.*too many digits") as raised:
+        load_space(file)
+    assert len(str(raised.value)) < 300 + len(str(file))
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+@pytest.mark.parametrize("key", ["cores", "memory_mib", "bandwidth_gib_s"])
+def test_so_is_one_of_a_target(tmp_path: Path, digits: int, key: str) -> None:
+    file = tmp_path / "board.toml"
+    file.write_text(f'like = "cortex-a72"\n{key} = {"9" * digits}\n')
+    with pytest.raises(UsageError, match=rf"board\.toml.*'{key}'.*too many digits"):
+        load_target(file)

@@ -16,6 +16,7 @@ from lts.errors import UsageError
 from lts.system.outside import parse_json, read_bytes, unpacked
 
 Row = Mapping[str, str]
+_ARCHITECTURE, _VALUES = "architecture.", "values."  # beginnings of columns of trials in CSV
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Table:
     others: tuple[str, ...] = ()  # columns without a number
 
     def column(self, name: str) -> list[float]:
-        """The values of a column. Raises `UsageError` naming the known ones."""
+        """The values of a column, by its name or that in CSV of trials. Raises `UsageError` naming the known ones."""
+        if name.startswith(_VALUES) and name not in self.columns and name not in self.others:
+            name = name.removeprefix(_VALUES)
         if name in self.others:
             raise UsageError(f"{self.path} has no numbers in its column '{name}'")
         if name not in self.columns:
@@ -39,10 +42,11 @@ class Table:
 def read_table(path: Path, family: str | None = None) -> Table:
     """Read a CSV file, or trials as JSON Lines; either may be compressed with gzip.
 
-    A row of CSV is an architecture in one of these forms: a column ``architecture`` with JSON (`Architecture.to_json`);
-    the columns of LiteTransformerSearch's logs (``d_inner``, ``n_token``, ...), for which `family` is needed; those of
-    HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``), plain unless `family` is ``hw_gpt_gated``; or those of
-    FlexiBERT's (``hidden_size``, ``encoder_layers``), as described unless `family` is ``flexibert_official``.
+    A row of CSV is an architecture in one of these forms: trials as ``front -o csv`` prints them; a column
+    ``architecture`` with JSON (`Architecture.to_json`); the columns of LiteTransformerSearch's logs (``d_inner``,
+    ``n_token``, ...), for which `family` is needed; those of HW-GPT-Bench (``embed_dim``, ``mlp_ratio``, ``bias``),
+    plain unless `family` is ``hw_gpt_gated``; or those of FlexiBERT's (``hidden_size``, ``encoder_layers``), as
+    described unless `family` is ``flexibert_official``.
 
     Raises
     ------
@@ -87,9 +91,30 @@ def _csv(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, st
     """Names of the columns, and rows with their lines."""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        return list(reader.fieldnames or []), [(reader.line_num, row) for row in reader]
+        names, rows = list(reader.fieldnames or []), [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV file: {error}") from None
+    if f"{_ARCHITECTURE}family" not in names:
+        return names, rows
+    kept = [name for name in names if name.startswith(_VALUES)]
+    # Trials as `lts-engine front -o csv` prints them: the same architectures and values as in JSON Lines.
+    flat = [
+        (line, {"architecture": _described(row), **{name.removeprefix(_VALUES): row[name] for name in kept}})
+        for line, row in rows
+    ]
+    return ["architecture", *(name.removeprefix(_VALUES) for name in kept)], flat
+
+
+def _described(row: Mapping[str, str | None]) -> str:
+    """The architecture of such a row as JSON; what a row does not have is what most do not have, either."""
+    record: dict[str, object] = {}
+    for name, text in row.items():
+        if isinstance(name, str) and name.startswith(_ARCHITECTURE) and text:
+            try:
+                record[name.removeprefix(_ARCHITECTURE)] = json.loads(text)
+            except ValueError:
+                record[name.removeprefix(_ARCHITECTURE)] = text
+    return json.dumps(record)
 
 
 def _trials(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

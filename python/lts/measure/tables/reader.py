@@ -1,4 +1,4 @@
-"""Tables of architectures with what was found for them: one's own, and those of published benchmarks."""
+"""Tables of architectures with what was found for them: your own, and those of published benchmarks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from lts._core import Architecture, Family, families
-from lts._core import family as family_of
+from lts._core import Architecture, families
 from lts.errors import UsageError
+from lts.measure.tables import flexibert, hwgpt, litetransformersearch
+from lts.measure.tables.form import Form, Row
 from lts.system.outside import parse_json, read_bytes, unpacked
 
-Row = Mapping[str, str]
+# The published forms: a new one is a file and a row here.
+FORMS = (litetransformersearch.FORM, hwgpt.FORM, flexibert.FORM)
 _ARCHITECTURE, _VALUES = "architecture.", "values."  # beginnings of columns of trials in CSV
 
 
@@ -131,108 +134,21 @@ def _trials(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str,
     return names, [(line, {name: row.get(name, "") for name in names}) for line, row in rows]
 
 
-def _form(names: object, path: Path, family: str | None) -> Callable[[Row], Architecture]:
-    found = set(names) if isinstance(names, list | tuple) else set()
+def _built(form: Form, family: str, row: Row) -> Architecture:
+    return form.build(row, family)
+
+
+def _form(names: list[str], path: Path, family: str | None) -> Callable[[Row], Architecture]:
+    found = set(names)
     if "architecture" in found:
         return lambda row: Architecture.from_json(row["architecture"])
-    if {"d_inner", "n_token"} <= found:
-        if family is None:
-            raise UsageError(f"{path} does not say of what family its architectures are: name it with --family")
-        return lambda row: _of_lts(row, family)
-    if {"embed_dim", "mlp_ratio"} <= found:
-        chosen = _chosen(path, family, ["hw_gpt", "hw_gpt_gated"])
-        return lambda row: _of_hwgpt(row, chosen == "hw_gpt_gated")
-    if {"hidden_size", "encoder_layers"} <= found:
-        traits = family_of(_chosen(path, family, ["flexibert", "flexibert_official"]))
-        return lambda row: _of_flexibert(row, traits)
+    for form in FORMS:
+        if form.columns <= found:
+            return partial(_built, form, form.family(path, family))
+    *others, last = (form.title for form in FORMS)
     raise UsageError(
         f"{path} has no architectures: expected a column 'architecture' with JSON, trials as JSON Lines, or the "
-        "columns of LiteTransformerSearch (d_inner, n_token, ...), HW-GPT-Bench (embed_dim, mlp_ratio, ...) or "
-        "FlexiBERT (hidden_size, encoder_layers)"
-    )
-
-
-def _chosen(path: Path, family: str | None, allowed: list[str]) -> str:
-    if family is not None and family not in allowed:
-        raise UsageError(f"{path} is a table of {' or '.join(allowed)}, not of {family}")
-    return family or allowed[0]
-
-
-def _of_lts(row: Row, family: str) -> Architecture:
-    return Architecture(
-        family,
-        vocab_size=int(row["n_token"]),
-        n_positions=int(row["tgt_len"]),
-        d_model=int(row["d_model"]),
-        n_head=parse_json(row["n_head"]),
-        d_ff=parse_json(row["d_inner"]),
-        d_embed=int(row["d_embed"]),
-        div_val=int(row["div_val"]),
-        cutoffs=parse_json(row["cutoffs"]),
-        tie_projs=parse_json(row["tie_projs"]),
-    )
-
-
-_TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
-
-
-def _of_hwgpt(row: Row, gated: bool) -> Architecture:
-    """Heads are 64 wide whatever the model's width; biases are the table's to choose (Sukthanker et al. 2024)."""
-    d_model, spelled = int(row["embed_dim"]), row["bias"].strip().lower()
-    if spelled not in _TRUE and spelled not in _FALSE:
-        raise ValueError(f"bias is '{row['bias']}'; expected 1 or 0")
-    bias = spelled in _TRUE
-    return Architecture(
-        ("hw_gpt_gated_bias" if bias else "hw_gpt_gated") if gated else ("gpt2" if bias else "hw_gpt"),
-        vocab_size=50254,
-        n_positions=1024,
-        d_model=d_model,
-        head_dim=64,
-        n_head=parse_json(row["n_head"]),
-        d_ff=[_ratio(ratio) * d_model for ratio in parse_json(row["mlp_ratio"])],
-    )
-
-
-def _ratio(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):  # a text or a list would be repeated
-        raise ValueError(f"mlp_ratio must be a list of integers, got {value!r}")
-    return value
-
-
-_LAYER = {
-    *("operation_type", "operation_parameter", "num_operation_heads"),
-    *("feed_forward_dimension", "num_feed_forward"),
-}
-_MIXERS = {
-    ("SA", "SDP"): "attention",
-    ("SA", "WMA"): "weighted_attention",
-    ("LT", "DFT"): "fourier",
-    ("LT", "DCT"): "cosine",
-    ("DSC", "5"): "convolution_5",
-    ("DSC", "9"): "convolution_9",
-}
-
-
-def _of_flexibert(row: Row, traits: Family) -> Architecture:
-    """With the vocabulary and positions of ELECTRA, on which the models are built (Serianni and Kalita 2023)."""
-    layers = parse_json(row["encoder_layers"])
-    if not isinstance(layers, list) or not all(isinstance(layer, dict) and layer.keys() >= _LAYER for layer in layers):
-        raise ValueError(f"encoder_layers must be a list of objects with {', '.join(sorted(_LAYER))}")
-    mixers = []
-    for layer in layers:
-        kind = (layer["operation_type"], str(layer["operation_parameter"]))
-        if kind not in _MIXERS:
-            raise ValueError(f"unknown operation {kind[0]} with {kind[1]}")
-        mixers.append(_MIXERS[kind])
-    return Architecture(
-        traits.name,
-        vocab_size=30522,
-        n_positions=512,
-        d_model=traits.only_d_model or int(row["hidden_size"]),
-        n_head=[layer["num_operation_heads"] for layer in layers],
-        d_ff=[traits.only_d_ff or layer["feed_forward_dimension"] for layer in layers],
-        mixer=mixers,
-        n_ff=[layer["num_feed_forward"] for layer in layers],
+        f"columns of {', '.join(others)} or {last}"
     )
 
 

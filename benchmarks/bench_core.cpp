@@ -11,6 +11,7 @@
 
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
+#include "lts/layer_costs.hpp"
 #include "lts/proxy.hpp"
 #include "lts/search.hpp"
 #include "lts/surrogate.hpp"
@@ -121,6 +122,49 @@ void predict(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(predict);
+
+/// Operations of the parts of the architectures of a space, by their keys.
+lts::LayerCosts::Tables operations_of(const lts::SearchSpaceOptions& space) {
+  const auto flops = [](std::int64_t d, std::int64_t h, std::int64_t f, std::size_t n_layer) {
+    lts::Architecture a = lts::SearchSpace(gpt2_lts({2})).at(lts::BigUint(0));
+    a.d_model = d;
+    a.layers.assign(n_layer, {.n_head = h, .n_kv_head = h, .d_ff = f});
+    return lts::flops_prefill(a);
+  };
+  lts::LayerCosts::Tables tables;
+  for (const std::int64_t d : space.d_model) {
+    // A layer costs what one more of them adds; its halves are told apart by d_ff.
+    const double per_d_ff = flops(d, 2, 2, 1) - flops(d, 2, 1, 1);
+    for (const std::int64_t f : space.d_ff) tables.feed_forward.push_back({d, f, per_d_ff * static_cast<double>(f)});
+    for (const std::int64_t h : space.n_head) {
+      tables.attention.push_back({d, h, h, flops(d, h, 1, 2) - flops(d, h, 1, 1) - per_d_ff});
+    }
+    tables.rest.push_back({.d_model = d, .value = 2 * flops(d, 2, 1, 1) - flops(d, 2, 1, 2)});
+  }
+  return tables;
+}
+
+/// Looking up the cost of 16-layer architectures, each layer with widths of its own.
+void look_up(benchmark::State& state) {
+  const lts::SearchSpace space(gpt2_lts({16}));
+  lts::Random random(1);
+  std::vector<lts::Architecture> architectures(1000);
+  for (lts::Architecture& a : architectures) space.sample(random, a);
+  const lts::LayerCosts costs(operations_of(space.options()));
+  for (const lts::Architecture& a : architectures) {
+    if (std::abs(costs.predict(a) / lts::flops_prefill(a) - 1) > 1e-12) {
+      state.SkipWithError("operations are a sum over the layers, and are not found");
+      return;
+    }
+  }
+  std::size_t i = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(costs.predict(architectures[i]));
+    i = i + 1 == architectures.size() ? 0 : i + 1;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(look_up);
 
 void sample_only(benchmark::State& state) {
   const lts::SearchSpace space(gpt2_lts({16}));

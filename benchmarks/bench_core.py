@@ -110,7 +110,7 @@ class PythonSearch:
         }
 
     def with_depth(self, genes: Genes) -> Genes:
-        """As many layers as the genes say: cut, or filled with random ones."""
+        """The genes with the number of layers that they say: cut, or filled with random ones."""
         for name in ("n_head", "d_ff"):
             values = genes[name][: genes["n_layer"]]
             values += [self.random.choice(SPACE[name]) for _ in range(genes["n_layer"] - len(values))]

@@ -6,8 +6,8 @@ Run: python benchmarks/bench_instructions.py [--models 15] [--tokens 16] [--reco
 The first ranks published architectures by the instructions of their prompt pass, compiled for the target by TVM, and
 compares with their published latencies on an Arm device (LiteTransformerSearch, GPT-2 on LM1B): Spearman's rank
 correlation. The published prompts have 192 tokens, which take an emulator many minutes a model; with the default of
-16, the same layers do the same work on fewer rows. Records are kept in a file, so that the same command goes on where
-it was interrupted. The table is in $LTS_DATA/lts or ../shared/data/lts, or given with --table.
+16, the same layers do the same work on fewer rows. Records are kept in a file, so that the same command resumes after
+an interruption. The table is in $LTS_DATA/lts or ../shared/data/lts, or given with --table.
 
 The second compares our schedules with TVM's default ones, for models whose time is that of matrix products: executed
 instructions, and the outputs of both with ONNX Runtime's.
@@ -33,13 +33,15 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends.backend import Workload, load_backend
+from lts.backends.backend import load_backend
 from lts.backends.reference import Reference
-from lts.devices.device import MANIFEST, Device, RunnerJob, open_device
+from lts.devices.device import Device, open_device
 from lts.errors import LtsError
-from lts.measure.measured import export_pooled, measure
+from lts.jobs.job import MANIFEST, RunnerJob
+from lts.measure.candidate import export_pooled, measure
 from lts.system.environment import environment_hash
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules
@@ -58,7 +60,7 @@ def table_path(given: Path | None) -> Path:
 
 
 def published(path: Path, tokens: int) -> list[tuple[str, lts.Architecture, float]]:
-    """Key, architecture and latency in ms of every row, by latency; positions for as many tokens as are asked for."""
+    """Key, architecture and latency in ms of every row, by latency; the architectures have `tokens` positions."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found = []
@@ -81,7 +83,7 @@ def published(path: Path, tokens: int) -> list[tuple[str, lts.Architecture, floa
 
 
 def spearman(x: list[float], y: list[float]) -> float:
-    """Rank correlation; of equal values each has the mean of their ranks."""
+    """Rank correlation; equal values share the mean of their ranks."""
 
     def ranks(values: list[float]) -> Any:
         _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -194,7 +196,7 @@ def build_default(model: Path, folder: Path, target: Target, workload: Workload)
 
 
 def instructions(emulated: Device, job: RunnerJob) -> int:
-    """Of one run, whose output is right."""
+    """Instructions of one run, whose output must be correct."""
     result = emulated.run(job, TIMEOUT)
     if result.error is not None:
         raise SystemExit(f"the model does not run: {result.error}")
@@ -249,11 +251,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against-default", action="store_true", help="compare with TVM's default schedules")
     parser.add_argument("--models", type=int, default=15, help="published architectures, spread over their latencies")
-    parser.add_argument("--tokens", type=int, help="of the prompt; default 16, with --against-default 64")
-    parser.add_argument("--cpu", default="cortex-a72", help="as LLVM and qemu call it")
+    parser.add_argument("--tokens", type=int, help="tokens of the prompt; default 16, with --against-default 64")
+    parser.add_argument("--cpu", default="cortex-a72", help="processor, by the name of LLVM and qemu")
     parser.add_argument("--table", type=Path, help="the published table")
     parser.add_argument("--records", type=Path, default=Path("build/bench_instructions.jsonl"))
-    parser.add_argument("--jobs", type=int, help="models at the same time; default: as many as processors")
+    parser.add_argument("--jobs", type=int, help="models at the same time; default: one per processor")
     arguments = parser.parse_args()
     if arguments.tokens is None:
         arguments.tokens = 64 if arguments.against_default else 16

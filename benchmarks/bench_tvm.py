@@ -3,7 +3,7 @@
 Run: python benchmarks/bench_tvm.py [--quick] [--seconds 2]
 
 Ten fixed architectures, five GPT-2 and five LLaMA-style, most with layers that differ; a prompt of 128 tokens, and one
-token after 128. Both sides run in this process, pinned to one core, in turns; a sample is the time on the wall, or the
+token after 128. Both sides run in this process, pinned to one core, in turns; a sample is the wall time, or the
 processor time where the kernel gave the core to another program meanwhile. The outputs are compared before anything is
 timed. Prints, for each model, the ratio of the minima (what a quiet machine gives) and of the medians, then geometric
 means.
@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 
 import lts
-from lts.backends.backend import Workload
 from lts.backends.inputs import make_inputs
 from lts.backends.timing import time_runs
 from lts.backends.tvm.compile import build
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 
 N_PROMPT = 128
 TOLERANCE = 1e-4
@@ -130,7 +130,7 @@ def geometric_mean(ratios: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="three models only")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of samples for each side of each model")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of samples for each side of each model")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(f"{'model':<16}{'phase':<9}{'TVM ms':>10}{'ORT ms':>10}{'minima':>8}{'medians':>9}{'compile s':>11}")

@@ -34,9 +34,9 @@ class Fit:
     coefficients
         By the names of `TERMS`.
     fitted_ms
-        What the fit says of each model.
+        Prediction of the fit for each model.
     left_out_ms
-        What a fit to all the other models says of each model.
+        Prediction for each model of a fit to all others.
     error, error_max
         Mean and largest relative error of `left_out_ms`.
     spearman
@@ -87,7 +87,7 @@ def _architecture(row: dict[str, str], family: str) -> Architecture:
 
 
 def amounts(architecture: Architecture, target: Target, n_prompt: int) -> list[float]:
-    """What the coefficients are multiplied with, in the order of `TERMS`."""
+    """The amounts that the coefficients are multiplied with, in the order of `TERMS`."""
     found = []
     for term in TERMS:
         coefficients = dict.fromkeys(TERMS, 0.0) | {term: 1.0}

@@ -125,7 +125,7 @@ class Replay:
         return lts.hypervolume(points, self.reference) / self.best
 
     def front(self, latency: Any, chosen: Sequence[int]) -> list[int]:
-        """Of some architectures, those with the most parameters for their latency."""
+        """The front of some architectures: those with the most parameters for their latency."""
         points = np.column_stack([-self.params[list(chosen)], latency])
         return [chosen[i] for i in lts.nondominated(points)]
 
@@ -137,7 +137,7 @@ class Replay:
 def predicted_front(replay: Replay, seed: int, n: int) -> tuple[float, float]:
     """Share of the measured front of n measurements, and of the whole predicted front."""
     proposer = Proposer(
-        lts.SearchSpace.load("hw-gpt-tiny"),  # of no account: candidates come from the pool
+        lts.SearchSpace.load("hw-gpt-tiny"),  # not used: candidates come from the pool
         OBJECTIVES,
         [],
         ["latency_ms"],
@@ -173,7 +173,7 @@ def features(architecture: Any) -> list[float]:
 
 
 def proposed_by(replay: Replay, algorithm: str, seed: int, budgets: Sequence[int], known: Any) -> list[float]:
-    """Shares that an algorithm reaches with so many measurements."""
+    """Shares that an algorithm reaches with each number of measurements in `budgets`."""
     space = lts.SearchSpace(
         n_layer=[10, 11, 12],
         d_model=[192, 384, 768],

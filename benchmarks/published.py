@@ -8,7 +8,7 @@ from pathlib import Path
 from estimate_fit import read_table
 
 import lts
-from lts.measure.measured.tables import reader as tables
+from lts.measure.tables import reader as tables
 
 LTS_TABLES = {
     "arm": ("pareto_gpt2_lm1b_arm.csv", "gpt2"),

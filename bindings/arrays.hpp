@@ -9,8 +9,8 @@
 
 #include "convert.hpp"
 
-// Arguments that are points, converted to contiguous float64. Whatever does not fit is a py::value_error of one
-// sentence that says what the argument is and what it should be.
+// Arguments that are points, converted to contiguous float64. A wrong argument is a py::value_error with one sentence
+// that says what it is and what it should be.
 namespace lts::python {
 
 using ArrayLike = Argument<"numpy.typing.ArrayLike">;

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-// Arguments that are converted here rather than by pybind11, so that an error names the argument: integers refuse bool
-// and float but take NumPy's, and what is out of range is a ValueError.
+// Arguments that are converted here rather than by pybind11, so that an error names the argument: bool and float are
+// refused as integers, NumPy's integers are accepted, and a number out of range is a ValueError.
 namespace lts::python {
 
 namespace py = pybind11;

@@ -20,7 +20,7 @@ struct PerLayer {
   [[nodiscard]] std::int64_t at(std::size_t layer) const { return scalar ? values[0] : values[layer]; }
 };
 
-/// As many layers as `n_layer` and the dimensions agree on.
+/// The layers; `n_layer` and the dimensions must agree on their number.
 /// @throws std::invalid_argument naming those that do not.
 std::vector<Layer> make_layers(pybind11::handle n_layer, const PerLayer& n_head, const PerLayer& n_kv_head,
                                const PerLayer& d_ff, const PerLayer& mixer, const PerLayer& n_ff);

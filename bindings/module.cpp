@@ -13,5 +13,7 @@ PYBIND11_MODULE(_core, m) {
   register_pareto(m);
   register_proxy(m);
   register_surrogate(m);
+  register_layer_costs(m);
+  register_algorithms(m);
   register_search(m);
 }

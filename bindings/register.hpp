@@ -13,6 +13,8 @@ void register_search_space(pybind11::module_& m);
 void register_pareto(pybind11::module_& m);
 void register_proxy(pybind11::module_& m);
 void register_surrogate(pybind11::module_& m);
+void register_layer_costs(pybind11::module_& m);
+void register_algorithms(pybind11::module_& m);
 void register_search(pybind11::module_& m);
 
 /// The surrogate in a Python object. @throws pybind11::type_error for another object.

@@ -74,7 +74,7 @@ std::string short_text(const std::vector<std::int64_t>& values) {
   return py::repr(py::cast(values));
 }
 
-/// A call that makes the architecture again; arguments that have their default are left out.
+/// A call that recreates the architecture; arguments that have their default are left out.
 std::string representation(const Architecture& a) {
   const auto number = [](std::string_view name, std::int64_t value) {
     return ", " + std::string(name) + "=" + std::to_string(value);
@@ -129,7 +129,7 @@ Immutable, hashable, comparable and picklable; validated when made.
 Parameters
 ----------
 family
-    Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+    Name of the family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 vocab_size
     Tokens in the vocabulary.
 n_positions

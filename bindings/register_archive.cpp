@@ -25,7 +25,7 @@ class PyArchive {
   }
 
  public:
-  /// n_objectives, the next id, points and ids; what it is made from again, in the same order, by inserting.
+  /// n_objectives, the next id, points and ids; inserting them in this order recreates the archive.
   using State = std::tuple<std::size_t, std::uint64_t, std::vector<double>, std::vector<std::uint64_t>>;
 
   explicit PyArchive(const Int& n_objectives) : archive_(to_uint64(n_objectives, "n_objectives")) {}
@@ -94,12 +94,12 @@ void register_archive(py::module_& m);  // called by register_pareto
 void register_archive(py::module_& m) {
   py::class_<PyArchive>(m, "ParetoArchive", R"(The non-dominated points seen so far, all objectives minimized.
 
-Of equal points the first stays. Members are in the order of their insertion. Safe to use from several threads.
+Among equal points the first stays. Members are in the order of insertion. Safe to use from several threads.
 
 Parameters
 ----------
 n_objectives : int
-    At least 1.
+    Number of coordinates of a point, at least 1.
 
 Raises
 ------
@@ -123,7 +123,7 @@ Parameters
 points : array_like, shape (n, n_objectives) or (n_objectives,)
     Infinities are allowed.
 ids : array_like of int, shape (n,), optional
-    From 0; by default the number of points inserted before, whether they stayed or not.
+    Ids of the points, at least 0; by default, points are numbered in the order of insertion, from 0.
 
 Returns
 -------
@@ -132,7 +132,7 @@ int
 Raises
 ------
 ValueError
-    For a wrong shape or what is not a number; nothing is inserted then.
+    For a wrong shape or a value that is not a number; then nothing is inserted.
 
 Notes
 -----

@@ -89,7 +89,7 @@ Parameters
 architecture
     The model.
 precision
-    ``float32``, ``float16``, ``int8`` or ``int4``.)");
+    Precision of the weights: ``float32``, ``float16``, ``int8`` or ``int4``.)");
   m.def(
       "kv_cache_bytes",
       [](const Architecture& a, const Int& n_prompt, const Int& batch, const std::string& precision) {
@@ -131,7 +131,7 @@ n_prompt
 batch
     Sequences at a time.
 precision
-    Of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
+    Precision of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
 
 Raises
 ------

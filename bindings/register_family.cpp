@@ -22,7 +22,7 @@ auto word(Enum Family::*field, Words... words) {
 
 void register_family(py::module_& m) {
   py::class_<Family>(m, "Family", R"(What architectures of one kind have in common; see `families`.)")
-      .def_readonly("name", &Family::name, "Such as ``gpt2``, ``transformer_xl`` or ``llama``.")
+      .def_readonly("name", &Family::name, "Name, such as ``gpt2``, ``transformer_xl`` or ``llama``.")
       .def_property_readonly("attention", word(&Family::attention, "multi_head", "grouped_query"),
                              "``multi_head`` or ``grouped_query``.")
       .def_property_readonly("feed_forward", word(&Family::feed_forward, "gelu", "relu", "swiglu"),
@@ -43,10 +43,10 @@ void register_family(py::module_& m) {
       .def_readonly("tie_embedding", &Family::tie_embedding, "Default of `Architecture.tie_embedding`.")
       .def_readonly("norm_epsilon", &Family::norm_epsilon, "Added to the variance by the norms.")
       .def_readonly("rotary_theta", &Family::rotary_theta, "Base of the wavelengths of rotary positions.")
-      .def_readonly("encoder", &Family::encoder, "Whether it reads both ways and has no output layer: not generated.")
+      .def_readonly("encoder", &Family::encoder, "Whether it is bidirectional, without an output layer: not searched.")
       .def_readonly("mixed", &Family::mixed, "Whether layers have a `mixer` and `n_ff` of their own.")
-      .def_readonly("only_d_model", &Family::only_d_model, "The one `d_model` that there is; 0 where all are.")
-      .def_readonly("only_d_ff", &Family::only_d_ff, "The one `d_ff` that there is; 0 where all are.")
+      .def_readonly("only_d_model", &Family::only_d_model, "The only `d_model` allowed; 0: any.")
+      .def_readonly("only_d_ff", &Family::only_d_ff, "The only `d_ff` allowed; 0: any.")
       .def(
           "__eq__", [](const Family& a, const Family& b) { return a.name == b.name; }, py::is_operator())
       .def("__hash__", [](const Family& f) { return py::hash(py::cast(f.name)); })
@@ -66,7 +66,7 @@ void register_family(py::module_& m) {
 Parameters
 ----------
 name
-    Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+    Name of a family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 
 Raises
 ------

@@ -66,9 +66,9 @@ ValueError
            py::arg("name"), py::arg("relation"), py::arg("bound"))
       .def_readonly("name", &Constraint::name, "Name of the column.")
       .def_property_readonly("relation", &relation_of, "``<=`` or ``>=``.")
-      .def_readonly("bound", &Constraint::bound, "The value that is still allowed.")
+      .def_readonly("bound", &Constraint::bound, "The limit of the values; it is allowed itself.")
       .def("violation", &lts::violation, py::arg("value"),
-           "How far the value is beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.")
+           "Distance of the value beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.")
       .def(
           "holds", [](const Constraint& c, double value) { return lts::violation(c, value) == 0.0; }, py::arg("value"),
           "Whether the value is within the bound; NaN is not.")

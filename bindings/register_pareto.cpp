@@ -34,7 +34,7 @@ double hypervolume(const ArrayLike& points_argument, const ArrayLike& reference_
 
 }  // namespace
 
-// In files of their own.
+// These are defined in other files.
 void register_objective(py::module_& m);
 void register_archive(py::module_& m);
 
@@ -47,9 +47,10 @@ void register_pareto(py::module_& m) {
 Parameters
 ----------
 points : array_like, shape (n, m)
-    In any order; dominated and equal points are allowed. What is not better than the reference everywhere adds nothing.
+    In any order; dominated and equal points are allowed. A point that is not better than the reference in every
+    coordinate adds nothing.
 reference : array_like, shape (m,)
-    Finite.
+    The reference point, finite.
 
 Returns
 -------
@@ -59,7 +60,7 @@ float
 Raises
 ------
 ValueError
-    For a wrong shape, what is not a number, or a reference that is not finite.
+    For a wrong shape, a value that is not a number, or a reference that is not finite.
 
 Notes
 -----
@@ -87,7 +88,7 @@ ndarray of uint32, shape (n,)
 Raises
 ------
 ValueError
-    For a wrong shape or what is not a number.
+    For a wrong shape or a value that is not a number.
 
 Notes
 -----
@@ -100,7 +101,7 @@ worst.)");
 Parameters
 ----------
 points : array_like, shape (n, m)
-    Of equal points the first counts.
+    Among equal points only the first counts.
 
 Returns
 -------
@@ -109,7 +110,7 @@ ndarray of int64
 Raises
 ------
 ValueError
-    For a wrong shape or what is not a number.
+    For a wrong shape or a value that is not a number.
 
 Notes
 -----
@@ -129,7 +130,7 @@ ndarray of float64, shape (n,)
 Raises
 ------
 ValueError
-    For a wrong shape or what is not a number.
+    For a wrong shape or a value that is not a number.
 
 Notes
 -----

@@ -34,7 +34,10 @@ void register_proxy(py::module_& m) {
 alpha S_attention + (1 - alpha) S_feed_forward, sums over the matrices of the capacity ``||W||_F^2 / min(rows, cols)``,
 whose expectation for entries of that variance is ``variance * max(rows, cols)``.)");
   m.def("depth_weighted", &lts::depth_weighted, py::arg("architecture"),
-        "Experimental: decoder parameters, the l-th layer counted 1 / sqrt(l) times.");
+        R"(Experimental, for sub-networks of one super-network: layers counted more the deeper they are.
+
+The sum over the layers of ``(1 + x) (1.25 A + F)``, the last layer counted half: A and F are the parameters of attention
+and of the feed-forward network, x runs from 0 for the first layer to 1 for the last.)");
   m.def("spearman", &correlate<lts::spearman>, py::arg("x"), py::arg("y"),
         R"(Spearman's rank correlation; equal values share the mean of their ranks.
 

@@ -158,7 +158,7 @@ tests membership. Indices follow d_model, then the shared dimensions, d_embed, d
 Parameters
 ----------
 name
-    For people.
+    Name of the space.
 family
     ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
@@ -166,7 +166,7 @@ vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
 n_layer, d_model, n_head, d_ff
     Choices: distinct integers in any order.
 n_kv_head
-    Choices of a family with grouped-query attention; left out, n_kv_head is n_head.
+    Choices in a family with grouped-query attention; by default n_kv_head is n_head.
 d_embed, div_val
     Choices of the adaptive embedding.
 shared_n_head, shared_n_kv_head, shared_d_ff
@@ -174,7 +174,7 @@ shared_n_head, shared_n_kv_head, shared_d_ff
 min_ff_ratio
     Rule: ``d_ff >= min_ff_ratio * d_model``.
 decoder_params, total_params
-    Rules: inclusive bounds (min, max) of the parameters; None does not bind.
+    Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
 
 Raises
 ------
@@ -217,10 +217,10 @@ void register_search_space(py::module_& m) {
           "name", [](const SearchSpace& s) { return s.options().name; }, "Name of the space.")
       .def_property_readonly(
           "family", [](const SearchSpace& s) { return s.options().family; }, "Name of the family.")
-      .def_property_readonly("options", &options_of, "The arguments that make the space again, choices ascending.")
+      .def_property_readonly("options", &options_of, "The arguments that recreate the space, choices ascending.")
       .def_property_readonly(
           "size", [](const SearchSpace& s) { return int_from_decimal(s.size().to_decimal()); },
-          "How many architectures there are, exactly.")
+          "Exact number of architectures.")
       .def("at", &at, py::arg("index"), R"(The architecture of that index.
 
 Raises
@@ -245,7 +245,7 @@ ValueError
 Parameters
 ----------
 n
-    How many.
+    Number of architectures.
 seed
     Equal seeds give equal samples on every platform.
 method

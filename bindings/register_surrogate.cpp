@@ -15,7 +15,7 @@ using lts::Surrogate;
 
 namespace {
 
-/// A surrogate and, when it was fitted here, how well.
+/// A surrogate and, if it was fitted here, the quality of the fit.
 struct PySurrogate {
   Surrogate surrogate;
   lts::SurrogateFit quality;
@@ -92,7 +92,8 @@ Named coefficients(const PySurrogate& self) {
 }  // namespace
 
 const lts::Surrogate& to_surrogate(py::handle value) {
-  if (!py::isinstance<PySurrogate>(value)) throw py::type_error("surrogates must be a dict from column to Surrogate");
+  if (!py::isinstance<PySurrogate>(value))
+    throw py::type_error("cost_models must be a dict from column to Surrogate or LayerCosts");
   return value.cast<const PySurrogate&>().surrogate;
 }
 
@@ -103,7 +104,7 @@ void register_surrogate(py::module_& m) {
         const auto names = lts::cost_term_names();
         return std::vector<std::string_view>(names.begin(), names.end());
       },
-      "Names of the terms that a cost is taken to be a sum of.");
+      "Names of the terms whose sum models a cost.");
   m.def("cost_terms", &terms, py::arg("architectures"),
         "Amounts of the terms, counted from the inventory of weights: float64, (n, number of terms).");
 
@@ -118,17 +119,17 @@ Intervals are conformal, from predicting every sample from all others (Barber et
 Parameters
 ----------
 architectures
-    What was measured, at least 3 (2 with a prior).
+    The measured architectures, at least 3 (2 with a prior).
 values : array_like, shape (n,)
-    Above 0, in any unit.
+    Their costs, above 0, in any unit.
 noise : array_like, shape (n,)
-    Standard errors over the values; none by default.
+    Standard errors relative to the values; none by default.
 prior
-    `coefficients` of another device of the same kind, which a few samples then suffice to adapt.
+    `coefficients` of another device of the same kind; a few samples then suffice to adapt them.
 pairwise
-    Also products of two terms, for devices on which costs do not just add.
+    Whether to add products of two terms, for devices on which costs do not simply add up.
 level
-    Share of architectures whose cost lies in the interval of its prediction.
+    Share of architectures whose cost lies in the predicted interval.
 
 Raises
 ------
@@ -136,16 +137,20 @@ ValueError
     For too few samples, or a number out of range.)")
       .def("predict", &predict, py::arg("architectures"), "Costs in the unit of the samples: float64, (n,).")
       .def("interval", &interval, py::arg("architectures"), "Low and high ends of the intervals: float64, (n, 2).")
-      .def_property_readonly("coefficients", &coefficients, "By name of the term, or of the product of two.")
+      .def_property_readonly("coefficients", &coefficients,
+                             "Coefficients by name of the term, or of the product of two.")
       .def_property_readonly(
           "error", [](const PySurrogate& s) { return s.surrogate.state().error; },
           "Mean relative error of predicting every sample from the others.")
       .def_property_readonly(
-          "error_max", [](const PySurrogate& s) { return s.surrogate.state().error_max; }, "The largest of them.")
+          "error_max", [](const PySurrogate& s) { return s.surrogate.state().error_max; },
+          "Largest relative error of predicting a sample.")
       .def_property_readonly(
-          "n_samples", [](const PySurrogate& s) { return s.surrogate.state().n_samples; }, "What it was fitted to.")
+          "n_samples", [](const PySurrogate& s) { return s.surrogate.state().n_samples; },
+          "Number of samples of the fit.")
       .def_property_readonly(
-          "pairwise", [](const PySurrogate& s) { return s.surrogate.state().pairwise; }, "Whether it has products.")
+          "pairwise", [](const PySurrogate& s) { return s.surrogate.state().pairwise; },
+          "Whether it has products of terms.")
       .def_property_readonly(
           "left_out", [](const PySurrogate& s) { return s.quality.left_out; },
           "Prediction of every sample from the others; empty for one that was loaded.")

@@ -1,5 +1,6 @@
 #include "search_options.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <lts/error.hpp>
 
@@ -10,25 +11,6 @@ namespace {
 template <class T, class Parse>
 T parsed(py::handle value, std::string_view what, Parse&& parse) {
   return py::isinstance<T>(value) ? value.cast<T>() : parse(text_of(value, what));
-}
-
-/// Calls `visit(name, member)` for every option of the algorithm.
-template <class Visit>
-void visit_options(AlgorithmOptions& options, Visit&& visit) {
-  if (auto* lts_evolution = std::get_if<LtsEvolutionOptions>(&options)) {
-    visit("population_size", lts_evolution->population_size);
-    visit("n_parents", lts_evolution->n_parents);
-    visit("n_mutants", lts_evolution->n_mutants);
-    visit("n_crossovers", lts_evolution->n_crossovers);
-    visit("mutation_probability", lts_evolution->mutation_probability);
-    visit("crossover_probability", lts_evolution->crossover_probability);
-  } else if (auto* nsga2 = std::get_if<Nsga2Options>(&options)) {
-    visit("population_size", nsga2->population_size);
-    visit("crossover_probability", nsga2->crossover_probability);
-    visit("mutation_probability", nsga2->mutation_probability);
-  } else if (auto* local = std::get_if<LocalSearchOptions>(&options)) {
-    visit("n_initial", local->n_initial);
-  }
 }
 
 void assign(std::string_view name, py::handle value, double& out) { out = to_double(value, name); }
@@ -73,28 +55,33 @@ std::vector<Constraint> to_constraints(const ConstraintsArgument& given) {
   return constraints;
 }
 
+std::string joined(const std::vector<AlgorithmOption>& options) {
+  std::string names;
+  for (const AlgorithmOption& option : options) names.append(names.empty() ? "" : ", ").append(option.name);
+  return names;
+}
+
 AlgorithmOptions to_algorithm(const std::string& algorithm, const AlgorithmArguments& given) {
   AlgorithmOptions options = algorithm_options(algorithm);
+  const std::vector<AlgorithmOption> known = describe(options).options;
   for (const auto& [key, value] : given) {
     const auto name = key.cast<std::string>();
-    bool known = false;
-    std::string allowed;
-    visit_options(options, [&, v = value](std::string_view option, auto& member) {
-      allowed.append(allowed.empty() ? "" : ", ").append(option);
-      if (option != name) return;
-      assign(option, v, member);
-      known = true;
-    });
-    if (known) continue;
-    throw_invalid({"algorithm ", algorithm, " has no option '", name, "'",
-                   allowed.empty() ? std::string("; it has none") : "; expected one of " + allowed});
+    const auto at = std::find_if(known.begin(), known.end(), [&](const AlgorithmOption& o) { return o.name == name; });
+    if (at == known.end()) {
+      const std::string names = joined(known);
+      throw_invalid({"algorithm ", algorithm, " has no option '", name, "'",
+                     names.empty() ? std::string("; it has none") : "; expected one of " + names});
+    }
+    std::visit([&, v = value](auto* member) { assign(name, v, *member); }, at->value);
   }
   return options;
 }
 
 py::typing::Dict<py::str, py::object> options_of(AlgorithmOptions options) {
   py::typing::Dict<py::str, py::object> dict;
-  visit_options(options, [&dict](const char* name, auto& member) { dict[name] = member; });
+  for (const AlgorithmOption& option : describe(options).options) {
+    std::visit([&](const auto* value) { dict[py::str(option.name)] = *value; }, option.value);
+  }
   return dict;
 }
 

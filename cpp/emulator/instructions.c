@@ -2,16 +2,18 @@
  *
  *   qemu-aarch64 -plugin file=instructions.so,out=PATH PROGRAM
  *
- * The program sets a mark by the system call prctl(0x4c5453, n, ...), which does nothing. For each, a line is appended
- * to the file PATH, which is made empty at the start:
+ * The program sets a mark by the system call prctl(0x4c5453, n, ...), which does nothing. Each mark appends a line to
+ * the file PATH, which is emptied at the start:
  *
  *   {"mark": 1, "instructions": 1234567, "threads": 1}
  *
- * instructions: executed since the program was started. Each is counted when it is executed, not block by block, so
- * that a block which is left in its middle (by a fault, or to run an atomic operation alone) counts for what was done.
- * threads: started so far. The counter is exact for one thread; several would race for it.
+ * instructions: number executed since the program was started. Each is counted when it is executed, not block by block,
+ * so that of a block which is left in its middle (by a fault, or to run an atomic operation alone) only the executed
+ * part counts.
+ * threads: number started so far. The counter is exact for one thread; several would race for it.
  *
- * qemu's plugin interface, version 1 (qemu 4.2 to 8.2). Distributions ship no header for it: what is used is declared.
+ * Uses qemu's plugin interface, version 1 (qemu 4.2 to 8.2). Distributions ship no header for it, so its functions are
+ * declared here.
  */
 #include <fcntl.h>
 #include <inttypes.h>

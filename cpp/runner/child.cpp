@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kLastWords = 4096;
 constexpr std::size_t kMaxAnswer = std::size_t{256} << 20U;
 
-// The C library has names only since its version 2.32.
+// Names of signals, which the C library has only since version 2.32.
 struct SignalName {
   int number;
   std::string_view name;
@@ -94,14 +94,14 @@ void take(int& file, std::string& text) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
   setrlimit(RLIMIT_CORE, &no_core);
-  // When memory runs out, the kernel shall take the model.
+  // When memory runs out, the kernel is to kill the model.
   if (const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); file >= 0) {
     write_all(file, "1000");
     close(file);
   }
   const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   dup2(nothing, STDIN_FILENO);
-  dup2(errors, STDOUT_FILENO);  // a model that prints does not print into the answers
+  dup2(errors, STDOUT_FILENO);  // what a model prints must not get into the answers
   dup2(errors, STDERR_FILENO);
   const int error = write_all(result, answer(line));
   // Without any clean-up that could crash or hang after the result is known.
@@ -117,7 +117,7 @@ Child::Child(std::string_view line, const Answer& answer) {
   const pid_t process = fork();
   if (process < 0) fail({"cannot start a process: ", reason(errno)});
   if (process == 0) run_child(parent, result.write_end(), errors.write_end(), line, answer);
-  setpgid(process, process);  // the child does the same: whoever comes first
+  setpgid(process, process);  // the child does the same: it holds whichever of the two runs first
   process_ = process;         // NOLINT(cppcoreguidelines-prefer-member-initializer): it has to come after the pipes
   result_ = result.take_read_end();
   stderr_ = errors.take_read_end();
@@ -154,7 +154,7 @@ bool Child::ended() {
   if (waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
     return false;
   }
-  ::kill(-process_, SIGKILL);  // whatever it has started and left behind
+  ::kill(-process_, SIGKILL);  // processes that it has started and left behind
   int status = 0;
   while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
   }

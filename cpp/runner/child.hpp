@@ -10,10 +10,10 @@
 
 namespace lts::runner {
 
-/// A forked process that answers one line; killed with all that it has started when this object goes.
+/// A forked process that answers one line; the destructor kills it with all that it has started.
 class Child {
  public:
-  /// @throws Error when there is no process to be had.
+  /// @throws Error when no process can be started.
   Child(std::string_view line, const Answer& answer);
   ~Child();
   Child(const Child&) = delete;
@@ -23,13 +23,13 @@ class Child {
   [[nodiscard]] int result_file() const { return result_; }
   [[nodiscard]] int stderr_file() const { return stderr_; }
 
-  /// Takes in what there is to read.
+  /// Reads what is available.
   void read();
-  /// Whether the process has ended; then all that it has written is taken in.
+  /// Whether the process has ended; then all of its output has been read.
   bool ended();
   void kill() const;
 
-  /// The line that it has answered, or one that says why there is none. After `ended`.
+  /// Its answer, or a line that says why there is none. Call it after `ended`.
   [[nodiscard]] std::string answer() const;
 
  private:

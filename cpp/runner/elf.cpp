@@ -52,7 +52,7 @@ std::string machine_name(std::uint16_t number) {
   return found == kMachines.end() ? "processor " + std::to_string(number) : std::string(found->name);
 }
 
-/// Where something ends that begins at an offset; the largest number when there is no such place.
+/// The end of a part of a file; the largest number when the sum overflows.
 std::uint64_t end_of(std::uint64_t offset, std::uint64_t size) {
   std::uint64_t end = 0;
   return __builtin_add_overflow(offset, size, &end) ? UINT64_MAX : end;
@@ -71,7 +71,7 @@ void check_library(const std::string& path) {
   if (size < sizeof(Header)) truncated(path, size, sizeof(Header));
   Header header{};
   std::memcpy(&header, file.data(), sizeof header);
-  // In a file of the other byte order the number is reversed; that of its processor then is one nobody has.
+  // In a file of the other byte order the number is reversed, and matches no known processor.
   if (header.e_machine != kThisMachine || header.e_ident[EI_CLASS] != (kWide ? ELFCLASS64 : ELFCLASS32)) {
     fail({path, " is for ", machine_name(header.e_machine), "; this machine is ", machine_name(kThisMachine)});
   }
@@ -80,7 +80,7 @@ void check_library(const std::string& path) {
   }
   const std::uint64_t segments = std::uint64_t{header.e_phnum} * sizeof(Segment);
   const std::uint64_t sections = std::uint64_t{header.e_shnum} * header.e_shentsize;
-  // The table of sections is the last thing in a file as linkers write it.
+  // Linkers write the table of sections at the end of a file.
   std::uint64_t needed = std::max(end_of(header.e_phoff, segments), end_of(header.e_shoff, sections));
   if (needed > size) truncated(path, size, needed);
   for (std::size_t i = 0; i < header.e_phnum; ++i) {

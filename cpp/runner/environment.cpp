@@ -23,7 +23,7 @@ struct ArmPart {
   long number;
   std::string_view name;
 };
-// Parts of Arm's own cores as /proc/cpuinfo numbers them; the same as in python/lts/machine.py.
+// Parts of Arm's own cores as /proc/cpuinfo numbers them; the same as in python/lts/system/machine.py.
 constexpr std::array<ArmPart, 17> kArmParts{{
     {0xD03, "cortex-a53"},
     {0xD04, "cortex-a35"},
@@ -74,19 +74,6 @@ std::string cpu_model(const std::string& root) {
   return "unknown";
 }
 
-std::vector<std::size_t> allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<std::size_t> cpus;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    }
-  }
-  if (cpus.empty()) cpus.push_back(0);
-  return cpus;
-}
-
 std::string cpu_folder(const std::string& root, std::size_t cpu) {
   return root + "sys/devices/system/cpu/cpu" + std::to_string(cpu);
 }
@@ -104,6 +91,19 @@ int count_cores(const std::string& root, const std::vector<std::size_t>& cpus) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<std::size_t> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+  }
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
 
 Environment environment(const std::string& root) {
   const auto cpus = allowed_cpus();

@@ -19,10 +19,10 @@ class Error : public std::runtime_error {
 /// The text with every run of white space and control characters as one space; what is longer is cut off.
 std::string one_line(std::string_view text);
 
-/// The last line that has anything in it, as `one_line`.
+/// The last line that is not blank, as `one_line`.
 std::string last_line(std::string_view text);
 
-/// What the system calls an error number, for example "No such file or directory".
+/// The system's text for an error number, for example "No such file or directory".
 std::string reason(int error);
 
 }  // namespace lts::runner

@@ -17,7 +17,7 @@ std::string shown(const Json& value) {
   return text.size() <= kMaxShown ? text : text.substr(0, kMaxShown) + "...";
 }
 
-/// An integer, however it is written, within the bounds.
+/// Reads an integer within the bounds, however it is written.
 bool read_integer(const Json& json, std::int64_t min, std::int64_t max, std::int64_t& out) {
   if (json.is_number_unsigned() && json.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return false;
   if (!json.is_number_integer()) return false;

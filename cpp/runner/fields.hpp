@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 /// Parses one JSON value and nothing after it. @throws Error "WHAT is not JSON: ...".
 Json parse_json(std::string_view text, std::string_view what);
 
-/// Reads the fields of an object; `where` says for errors which one it is.
+/// Reads the fields of an object; `where` names the object in errors.
 class Fields {
  public:
   /// @throws Error unless the value is an object.

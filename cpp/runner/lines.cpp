@@ -37,7 +37,7 @@ bool LineReader::read() {
 std::optional<LineReader::Line> LineReader::next() {
   const auto end = buffer_.find('\n');
   if (end == std::string::npos && !ended_) {
-    if (buffer_.size() > max_length_) {  // only the beginning is of use; forget the rest until the line ends
+    if (buffer_.size() > max_length_) {  // only the beginning is used; drop the rest until the line ends
       buffer_.resize(max_length_);
       skipping_ = true;
     }

@@ -9,22 +9,22 @@ namespace lts::runner {
 /// Writes all of the text. Returns 0, or the error number of the write that failed.
 int write_all(int file, std::string_view text);
 
-/// Reads lines from a file descriptor. A line that is too long is taken in, but not kept.
+/// Reads lines from a file descriptor. A line that is too long is read, but not kept.
 class LineReader {
  public:
-  /// @param max_length of a line that is kept, in bytes
+  /// @param max_length largest length of a line that is kept, in bytes
   explicit LineReader(int file, std::size_t max_length = std::size_t{1} << 20U)
       : file_(file), max_length_(max_length) {}
 
-  /// The next line that has been read, without its end; the rest after the last line end counts at the end of file.
-  /// A line that was too long is given with its first bytes only, and `too_long` is true.
+  /// A line that has been read, without its line end; at the end of the file, what follows the last line end is one,
+  /// too. Of a line that was too long there are the first bytes only, and `too_long` is true.
   struct Line {
     std::string text;
     bool too_long = false;
   };
   std::optional<Line> next();
 
-  /// Reads once, waiting if need be. Returns false at the end of the file, and for a file that cannot be read.
+  /// Reads once, waiting if necessary. Returns false at the end of the file, and for a file that cannot be read.
   bool read();
 
   /// Whether nothing more is coming.

@@ -1,4 +1,4 @@
-// lts-runner: loads a compiled model, runs it and says what that took, without Python. See docs/runner.md.
+// lts-runner: loads a compiled model, runs it and reports time and memory, without Python. See docs/runner.md.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@
 namespace lts::runner {
 namespace {
 
-// Both are defined by who compiles this.
+// Both are defined on the command line of the compiler.
 constexpr std::string_view kVersion = LTS_VERSION;
 constexpr std::string_view kTvm = LTS_TVM_VERSION;
 constexpr std::string_view kHelp =
@@ -33,11 +33,11 @@ constexpr std::string_view kHelp =
     "\n"
     "  {\"run\": \"model/model.json\"}    runs a model: {\"value\": {\"samples_ns\": [...], ...}} or {\"error\": "
     "\"...\"}\n"
-    "  {\"environment\": true}          says what this machine is\n"
+    "  {\"environment\": true}          describes this machine\n"
     "\n"
-    "Every request runs in a process of its own; when stdin is closed meanwhile, it is killed.\n"
+    "Every request runs in a process of its own, which is killed when stdin is closed.\n"
     "\n"
-    "  --once      answer a single request in this process, whatever becomes of stdin\n"
+    "  --once      answer a single request in this process, even when stdin is closed\n"
     "  --version   print the version and exit\n"
     "  --help      print this and exit\n"
     "\n"
@@ -45,7 +45,7 @@ constexpr std::string_view kHelp =
 constexpr int kWrongArgument = 2;
 constexpr int kNotWritten = 3;
 
-/// Where this program lies, with a slash at the end.
+/// The folder of this program, with a slash at the end.
 std::string own_folder() {
   std::array<char, PATH_MAX> path{};
   const auto length = readlink("/proc/self/exe", path.data(), path.size());
@@ -54,7 +54,7 @@ std::string own_folder() {
   return std::string(name.substr(0, name.rfind('/') + 1));
 }
 
-/// The line that a function gives, or one with what it throws.
+/// The line that a function returns, or a line with the error that it throws.
 template <class Function>
 std::string guarded(const Function& function) {
   try {
@@ -84,7 +84,7 @@ Task check(std::string_view line) {
 }
 
 int once() {
-  // A model that prints does not print into the answer.
+  // What a model prints must not get into the answer.
   const int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   LineReader lines(STDIN_FILENO);
@@ -98,7 +98,7 @@ int once() {
     write_all(STDERR_FILENO, "lts-runner: cannot write the result: " + reason(error) + "\n");
     _exit(kNotWritten);
   }
-  _exit(0);  // without any clean-up that could crash after the result is known
+  _exit(0);  // without clean-up, which could crash after the result is known
 }
 
 int print(std::string_view text) {
@@ -109,7 +109,7 @@ int print(std::string_view text) {
 }
 
 int main_with(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);  // who does not read our output is told by the exit code
+  signal(SIGPIPE, SIG_IGN);  // output that nobody reads is reported by the exit code
   const std::string_view option = argc == 2 ? argv[1] : "";
   if (option == "--version") {
     return print("lts-runner " LTS_VERSION " (TVM " LTS_TVM_VERSION ", " + triple() + ")\n");

@@ -21,14 +21,14 @@ struct TensorSpec {
   DType dtype = DType::float32;
   std::string file;
   std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;  ///< follows from shape and type
+  std::uint64_t bytes = 0;  ///< size, which follows from shape and type
 };
 
 /// A compiled model, as its model.json describes it.
 struct Manifest {
   std::string phase;
   std::string device;
-  std::string tvm;      ///< version that compiled it
+  std::string tvm;      ///< version of TVM that compiled it
   std::string library;  ///< file name
   std::string function;
   std::string prepare;  ///< empty when there is none

@@ -98,7 +98,7 @@ double root_mean_square(const Output& output) {
 }
 
 double output_error(const Output& output, const std::string& path) {
-  // Read piece by piece: a mapped file would count as memory that the model takes.
+  // Read piece by piece: a mapped file would count as memory of the model.
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) fail({"cannot open ", path, ": ", reason(errno)});
   const auto size = static_cast<std::uint64_t>(std::max<std::streamoff>(0, file.tellg()));

@@ -10,7 +10,7 @@
 
 namespace lts::runner {
 
-/// A dense tensor that somebody else keeps.
+/// A view of a dense tensor.
 struct Output {
   DType dtype = DType::float32;
   std::vector<std::int64_t> shape;
@@ -22,10 +22,10 @@ struct Output {
 /// CRC-32 as zlib and PNG define it. Linear.
 std::uint32_t crc32(std::span<const std::byte> bytes);
 
-/// Eight hexadecimal digits.
+/// The number as eight hexadecimal digits.
 std::string hexadecimal(std::uint32_t number);
 
-/// The number that the 16 bits of a half-precision number mean.
+/// The value of a half-precision number, from its 16 bits.
 float half_to_float(std::uint16_t bits);
 
 /// Whether all numbers are finite; integers are.
@@ -34,7 +34,7 @@ bool is_finite(const Output& output);
 /// Root mean square of all numbers, 0 when there is none.
 double root_mean_square(const Output& output);
 
-/// Largest |output - expected| over the largest |expected|; the former alone where all of these are zero.
+/// Largest |output - expected| over the largest |expected|; where all expected values are zero, the former alone.
 /// @param path a file with as many float32 numbers as the output has
 /// @throws Error when it cannot be read, is of another size, or has numbers that are not finite.
 double output_error(const Output& output, const std::string& path);

@@ -34,7 +34,7 @@ void make_libraries_resident() {
   }
 }
 
-/// Makes the peak what is resident now; whether the kernel does that.
+/// Resets the peak to the memory that is resident now; false when the kernel does not do that.
 bool reset_peak() {
   make_libraries_resident();
   std::ofstream file("/proc/self/clear_refs");

@@ -11,13 +11,13 @@ namespace lts::runner {
 /// How far the resident memory of this process rises above what it is now; as in python/lts/backends/timing.py.
 ///
 /// Linux keeps the high-water mark of the resident set (VmHWM) and lets a process reset it. Code of the libraries that
-/// are loaded by now does not count, although it becomes resident only when it is used: all of it is made resident
-/// first. (That needs Linux 5.14; elsewhere the runtime's code counts, whatever the model.)
+/// are already loaded does not count, although it becomes resident only when it is used, because all of it is made
+/// resident first. (That needs Linux 5.14; elsewhere the runtime's code counts, too, the same for every model.)
 class PeakMemory {
  public:
   PeakMemory();
 
-  /// The rise so far, in MiB; what there is to doubt about it is added to `warnings`.
+  /// The rise so far, in MiB; reasons to doubt it are added to `warnings`.
   [[nodiscard]] double mib(std::vector<std::string>& warnings) const;
 
  private:

@@ -15,19 +15,19 @@ namespace lts::runner {
 /// What the first output is compared with.
 struct Expected {
   std::string file;         ///< float32, row-major
-  double tolerance = 1e-4;  ///< of the largest difference over the largest expected magnitude
+  double tolerance = 1e-4;  ///< bound on the largest difference over the largest expected magnitude
 };
 
-/// One line of input: run a compiled model, or say what this machine is.
+/// One line of input: run a compiled model, or describe this machine.
 struct Request {
-  bool environment = false;                  ///< the latter
+  bool environment = false;                  ///< whether the machine is to be described; else a model is run
   std::string run;                           ///< path of the manifest
-  std::map<std::string, std::string> files;  ///< paths by the names in the manifest; others lie beside it
-  std::vector<std::size_t> cpus;             ///< logical processors to run on; empty for those allowed anyway
+  std::map<std::string, std::string> files;  ///< paths by the names in the manifest; other files are beside it
+  std::vector<std::size_t> cpus;             ///< logical processors to run on; empty: all that are allowed
   Sampling sampling;
-  double timeout = std::numeric_limits<double>::infinity();  ///< seconds until the run is given up
+  double timeout = std::numeric_limits<double>::infinity();  ///< seconds until the run is aborted
   std::optional<Expected> expected;
-  std::string checksum;  ///< that of the first output as it should be
+  std::string checksum;  ///< checksum that the first output must have
   std::string save;      ///< path of a file that the first output is written to
 };
 

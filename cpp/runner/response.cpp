@@ -25,7 +25,8 @@ std::string value_line(const Result& result) {
              {"rms", result.rms},
              {"load_seconds", result.load_seconds},
              {"run_seconds", result.run_seconds},
-             {"warnings", result.warnings}};
+             {"warnings", result.warnings},
+             {"disturbed", result.timing.disturbed}};
   if (result.output_error) value["output_error"] = *result.output_error;
   if (result.correct) value["correct"] = *result.correct;
   return line("value", std::move(value));

@@ -10,7 +10,7 @@
 
 namespace lts::runner {
 
-/// What a run has given; the keys of the response.
+/// Result of a run; the members are the keys of the response.
 struct Result {
   Timing timing;
   double peak_memory_mib = 0;
@@ -23,7 +23,7 @@ struct Result {
   std::optional<bool> correct;
 };
 
-/// Versions of what this program consists of.
+/// Versions of the parts of this program.
 struct Versions {
   std::string_view runner;
   std::string_view tvm;

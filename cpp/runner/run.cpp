@@ -18,7 +18,7 @@ namespace lts::runner {
 
 namespace {
 
-/// What this process runs models with, once it has run one.
+/// The processors and threads with which this process runs models, fixed by the first one.
 struct Processors {
   std::vector<std::size_t> cpus;
   int threads = 1;
@@ -51,13 +51,13 @@ void use_processors(const Request& request, std::vector<std::string>& warnings) 
   if (processors->cpus != request.cpus) {
     fail({"this process runs models on other processors than the 'cpus' of the request: use another process"});
   }
-  // The processors may have been taken from us since they were chosen; then the model runs where it is allowed to.
+  // The process may have lost the chosen processors since; then the model runs on those that are allowed.
   if (!processors->pinned) {
     warnings.emplace_back("the process cannot be pinned to the processors that were asked for");
   }
 }
 
-/// Gives back the memory of a model that is gone, however it went: the next one's peak would be too low.
+/// Releases the memory of a model when it is gone; otherwise the peak of the next one would be too low.
 struct Cleanup {
   Cleanup() = default;
   Cleanup(const Cleanup&) = delete;
@@ -97,12 +97,12 @@ Call load(const Manifest& manifest, TensorFiles& files) {
   for (Object& packed : items_of(call(prepare, handles(weights)))) {
     main.arguments.push_back(std::move(packed));
   }
-  // Weights that are used as they are come back when they are read; the others are not needed any more.
+  // Weights that are used unpacked are mapped again when they are read; the others are no longer needed.
   files.drop();
   return main;
 }
 
-/// Looks at what the first run has given.
+/// Checks the outputs of the first run.
 void check(const Request& request, const Manifest& manifest, const std::vector<Output>& outputs, Result& result) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!is_finite(outputs[i])) {
@@ -155,6 +155,7 @@ Result run(const Request& request, const std::string& folder, std::string_view t
     check(request, manifest, outputs, result);
   }
   result.timing = time_runs([&] { static_cast<void>(call(main.function, arguments)); }, request.sampling);
+  result.warnings.insert(result.warnings.end(), result.timing.warnings.begin(), result.timing.warnings.end());
   result.peak_memory_mib = memory.mib(result.warnings);
   result.load_seconds = loaded - start;
   result.run_seconds = now() - loaded;

@@ -18,7 +18,7 @@ namespace lts::runner {
 
 namespace {
 
-// What is used of the C interface; resolved once, when the libraries are loaded.
+// The functions of TVM's C interface that are used; resolved once, when the libraries are loaded.
 struct Api {
   decltype(&TVMFFIObjectIncRef) inc_ref = nullptr;
   decltype(&TVMFFIObjectDecRef) dec_ref = nullptr;
@@ -29,10 +29,10 @@ struct Api {
 };
 // NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): the libraries, too, are the process's
 Api api;
-std::string loaded_from;  // the folder; empty before
+std::string loaded_from;  // folder of the libraries; empty until they are loaded
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
-// How the virtual machine gets its memory: from a pool that keeps what a run has used for the next one.
+// The virtual machine's allocator: a pool that keeps the memory of a run for the next one.
 constexpr std::int64_t kPooledAllocator = 2;
 
 void* open_library(const std::string& path) {
@@ -78,7 +78,7 @@ TVMFFIAny any_object(void* object) {
   return result;
 }
 
-/// Without the condition in TVM's sources that was not met: "Check failed: CONDITION (1 vs. 2) : REASON".
+/// The message without the failed condition in TVM's sources: "Check failed: CONDITION (1 vs. 2) : REASON".
 std::string_view without_condition(std::string_view message) {
   if (!message.starts_with("Check failed: ")) return message;
   for (const std::string_view end : {") is false: ", ") : "}) {
@@ -88,7 +88,7 @@ std::string_view without_condition(std::string_view message) {
   return message;
 }
 
-/// What TVM has raised in this thread: the last line, since what comes before says where in TVM's sources.
+/// Throws the error that TVM has raised in this thread: its last line, since those before point into TVM's sources.
 [[noreturn]] void raise_error() {
   void* handle = nullptr;
   api.move_error(&handle);
@@ -105,7 +105,7 @@ void check(int status) {
   if (status != 0) raise_error();
 }
 
-/// Calls a function; the result may be no object.
+/// Calls a function whose result need not be an object.
 TVMFFIAny call_any(const Object& function, std::span<TVMFFIAny> arguments) {
   TVMFFIAny result{};
   result.type_index = kTVMFFINone;
@@ -141,7 +141,7 @@ DLDataType dl_type(DType dtype) {
   return {};
 }
 
-/// What a tensor that TVM holds refers to, until TVM gives it back.
+/// The data that a tensor held by TVM refers to, kept until TVM deletes the tensor.
 struct Held {
   DLManagedTensor managed{};
   std::vector<std::int64_t> shape;
@@ -175,7 +175,7 @@ void load_runtime(const std::string& folder) {
 void release_memory() noexcept {
   try {
     call_any(global("vm.builtin.memory_manager.clear"), {});
-  } catch (const std::exception&) {  // a TVM that has no such function keeps its memory
+  } catch (const std::exception&) {  // a version of TVM without this function keeps its memory
   }
 #ifdef __GLIBC__
   malloc_trim(0);

@@ -11,7 +11,7 @@
 
 namespace lts::runner {
 
-/// An object of TVM (a module, a function, a tensor, an array) of which this is one owner.
+/// One owner of an object of TVM: a module, a function, a tensor or an array.
 class Object {
  public:
   Object() = default;
@@ -30,15 +30,15 @@ class Object {
   void* handle_ = nullptr;
 };
 
-// TVM's runtime. Its libraries are loaded when they are needed, so that one that is missing, damaged or too new for
-// this machine is an error with a sentence. They stay loaded; a model goes with its last object. All functions throw
-// Error with TVM's reason.
+// TVM's runtime. Its libraries are loaded when they are needed, so that a missing or damaged one, or one too new for
+// this machine, is reported as an error. They stay loaded; a model is unloaded with its last object. All functions
+// throw Error with TVM's reason.
 
-/// Loads libtvm_ffi.so and libtvm_runtime.so from a folder, whose name ends with a slash, unless that was done. All
-/// else needs that. @throws Error also when they were loaded from another folder.
+/// Loads libtvm_ffi.so and libtvm_runtime.so from a folder, whose name ends with a slash, unless they are loaded. Must
+/// precede all other calls. @throws Error also when they were loaded from another folder.
 void load_runtime(const std::string& folder);
 
-/// Gives back what TVM and the C library keep of the memory of models that are gone.
+/// Releases the memory of unloaded models that TVM and the C library still keep.
 void release_memory() noexcept;
 
 /// A library with an executable of Relax's virtual machine, ready to run on the processor.
@@ -50,13 +50,13 @@ Object find_function(const Object& model, const std::string& name);
 /// A tensor that refers to the data.
 Object make_tensor(const TensorSpec& spec, TensorData data);
 
-/// Calls a function with objects; an array or a tensor comes back.
+/// Calls a function with objects; returns an array or a tensor.
 Object call(const Object& function, std::span<void* const> arguments);
 
-/// The items of an array, or the one tensor that is given instead of it.
+/// The items of an array; of a tensor, the tensor itself.
 std::vector<Object> items_of(Object value);
 
-/// What a tensor holds. @throws Error naming `what` when it is none that can be looked at.
+/// A view of a tensor. @throws Error naming `what` when it cannot be viewed.
 Output view_of(const Object& tensor, const std::string& what);
 
 }  // namespace lts::runner

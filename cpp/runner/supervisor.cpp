@@ -41,7 +41,7 @@ class ChildSignal {
   ChildSignal(const ChildSignal&) = delete;
   ChildSignal& operator=(const ChildSignal&) = delete;
 
-  /// Waits for a file, the end of a child, or so many seconds.
+  /// Waits for a file, the end of a child, or the given number of seconds.
   void wait(std::array<pollfd, 3>& files, double seconds) const {
     const double whole = std::floor(seconds);
     timespec time{};
@@ -63,7 +63,7 @@ bool is_plain_file(int file) {
   return fstat(file, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/// Runs the child to its end; nothing when the input has ended meanwhile.
+/// Waits for the child's answer; nothing when the input ends before.
 std::optional<std::string> outcome(Child& child, double timeout, LineReader& lines, int in, const ChildSignal& signal) {
   const double deadline = now() + timeout;
   const bool watch = !is_plain_file(in);
@@ -73,7 +73,7 @@ std::optional<std::string> outcome(Child& child, double timeout, LineReader& lin
       child.kill();
       return error_line(timed_out(timeout));
     }
-    // A file that is not watched has a negative number. Without room for more input, only its end is of interest.
+    // A file that is not watched has a negative number. Without room for more input, only its end is watched for.
     const short input = lines.wants_more() ? POLLIN : 0;
     std::array<pollfd, 3> files{{{.fd = watch ? in : -1, .events = input, .revents = 0},
                                  {.fd = child.result_file(), .events = POLLIN, .revents = 0},

@@ -6,12 +6,12 @@
 
 namespace lts::runner {
 
-/// Gives the line of output for a line of input. It runs in a process of its own, which may do what it wants.
+/// Returns the line of output for a line of input. It runs in a process of its own, which may crash or hang.
 using Answer = std::function<std::string(std::string_view line)>;
 
 /// What to do with a line of input.
 struct Task {
-  std::string error;     ///< the line of output when the line is wrong; else it is given to `Answer`
+  std::string error;     ///< line of output for a wrong line of input; when empty, the line goes to `Answer`
   double timeout = 0.0;  ///< seconds; may be infinite
 };
 using Check = std::function<Task(std::string_view line)>;
@@ -19,8 +19,8 @@ using Check = std::function<Task(std::string_view line)>;
 enum class End { input_ended, output_failed };
 
 /// Answers lines of `in` on `out` until the input ends, each in a child process. A child that crashes, or takes longer
-/// than its timeout, is an error on its line. When the input ends meanwhile (unless it is a plain file), whoever asked
-/// is gone: the child is killed.
+/// than its timeout, is an error on its line. When the input ends meanwhile (unless it is a plain file), the program
+/// that asked is gone, and the child is killed.
 End supervise(int in, int out, const Check& check, const Answer& answer);
 
 /// Why a child has left no answer, by its wait status and the last of what it wrote to stderr.

@@ -68,14 +68,14 @@ constexpr std::array<std::string_view, n_mixers> kMixerNames{"attention", "weigh
                                                              "cosine",    "convolution_5",      "convolution_9"};
 
 constexpr std::int64_t kMaxStack = 64;
-// Every cluster is gone through for every architecture; published ones have up to 4.
+// Every count visits all clusters; published architectures have up to 4.
 constexpr std::size_t kMaxClusters = 256;
 constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 31;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
-/// Takes what is wrong with an architecture. The sentence is put together only where somebody will read it: spaces
-/// try combinations by the million.
+/// Takes what is wrong with an architecture. The sentence is put together only where it is needed, because spaces try
+/// combinations by the million.
 class Refusal {
  public:
   explicit Refusal(std::string* sentence) : sentence_(sentence) {}

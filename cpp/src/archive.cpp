@@ -51,10 +51,10 @@ bool ParetoArchive::place(const double* point, std::uint64_t id, std::vector<std
   return true;
 }
 
-/// Takes out the members numbered in `removed_` and closes the gaps.
+/// Removes the members numbered in `removed_` and closes the gaps.
 void ParetoArchive::drop(std::vector<std::uint64_t>* dropped) {
   std::sort(removed_.begin(), removed_.end());
-  for (std::uint64_t& number : removed_) {  // to rows
+  for (std::uint64_t& number : removed_) {  // numbers of insertions become rows
     number = static_cast<std::uint64_t>(std::lower_bound(numbers_.begin(), numbers_.end(), number) - numbers_.begin());
   }
   const auto row = [this](std::size_t i) { return static_cast<std::size_t>(removed_[i]); };

@@ -175,7 +175,7 @@ std::uint64_t fraction_of_2_64(const BigUint& part, const BigUint& whole) {
     r.insert(r.begin(), 0);  // times 2^32
     const std::uint64_t top = (std::uint64_t{r[n]} << 32) | r[n - 1];
     std::uint64_t digit = std::min<std::uint64_t>(top / d[n - 1], 0xFFFFFFFFU);
-    // At most 2 too large, from the highest limb alone; take the product away, and give back what was too much.
+    // An estimate from the highest limb alone, at most 2 too large: subtract the product, then add back the excess.
     std::uint64_t carry = 0;
     std::uint64_t borrow = 0;
     for (std::size_t i = 0; i <= n; ++i) {

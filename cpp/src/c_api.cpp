@@ -12,7 +12,7 @@ namespace lts::c_api {
 namespace {
 
 constexpr std::size_t kMaxMessage = 1024;
-// Fixed, so that running out of memory can be told, and nothing is left behind by a thread that ends.
+// Of fixed size, so that running out of memory can be reported, and a thread that ends leaves nothing behind.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): the interface has one message per thread
 thread_local std::array<char, kMaxMessage> last_error{};
 

@@ -39,10 +39,10 @@ class Failure : public std::exception {
 /// @throws Failure with the parts joined.
 [[noreturn]] void fail(lts_status status, std::initializer_list<std::string_view> parts);
 
-/// The status of the exception that is being handled; its sentence becomes the message of this thread.
+/// The status for the exception that is being handled; its sentence becomes the last error of this thread.
 lts_status status_of_exception(const char* function) noexcept;
 
-/// Runs the body of a function of the C interface, which is void or gives a status.
+/// Runs the body of a function of the C interface, which returns nothing or a status.
 template <class Body>
 lts_status guarded(const char* function, Body&& body) noexcept {
   try {
@@ -79,7 +79,7 @@ T* required_array(T* pointer, std::size_t size, const char* name) {
 /// Rows times columns. @throws Failure when there can be no such array.
 std::size_t array_size(std::size_t rows, std::size_t columns, const char* name);
 
-/// A structure of the caller's, of the size that it has in this version. @throws Failure
+/// The caller's structure, which must have its size in this version. @throws Failure
 template <class T>
 T& checked_size(T* structure, const char* name) {
   if (required(structure, name).struct_size != sizeof(T)) {
@@ -97,12 +97,12 @@ bool flag(std::int32_t value, const char* name);
 
 struct HeldSearch {
   Search search;
-  bool out_of_memory = false;  ///< and so not what it should be
-  /// Whether it is being run. Who runs it shares this, and can say that it has ended whatever became of the search.
+  bool out_of_memory = false;  ///< whether it ran out of memory in the middle of a change, and is unusable
+  /// Whether it is being run. The run shares this flag, and can clear it even if the search is gone by then.
   std::shared_ptr<std::atomic<bool>> running = std::make_shared<std::atomic<bool>>(false);
 };
 
-/// What the handles of a type stand for.
+/// The type and kind of object that a type of handles stands for.
 template <class T, Kind k>
 struct HeldAs {
   using Type = T;
@@ -153,7 +153,7 @@ class Filled : public Borrowed<const lts_architecture> {
   Filled(const lts_architecture* handle, const char* name);
 };
 
-/// Fills an architecture in place. One that memory did not suffice for is empty, so that nobody takes it for another.
+/// Fills an architecture in place. If memory runs out, it becomes empty rather than a mixture of two.
 template <class Fill>
 auto overwrite(lts_architecture* architecture, Fill&& fill) {
   const Borrowed<lts_architecture> out(architecture, "architecture");
@@ -176,7 +176,7 @@ void give(Handle** out, typename Held<Handle>::Type&& object) {
   *out = reinterpret_cast<Handle*>(handle);  // NOLINT(performance-no-int-to-ptr): never followed
 }
 
-/// A function whose result is a handle or a text, which is NULL unless it comes to be.
+/// Runs the body of a function whose result is a handle or a text; the result is NULL if it fails.
 template <class Out, class Body>
 lts_status guarded_out(const char* function, Out** out, Body&& body) noexcept {
   return guarded(function, [&] {

@@ -1,6 +1,6 @@
-// lts_set_allocator, and, in the shared library, `operator new` and `operator delete` that use what was set. They are
-// not exported, so they serve this library alone. Every allocation of the library's own comes here; the C++ library's
-// exceptions have their memory from it.
+// lts_set_allocator and, in the shared library, `operator new` and `operator delete` that use the allocator it sets.
+// They are not exported, so they serve this library alone. All of its own allocations come here; exceptions get their
+// memory from the C++ library.
 
 #include <atomic>
 #include <cstdlib>

@@ -117,7 +117,7 @@ lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* f
     const Borrowed<const lts_architecture> source(from, "from");
     if (to == from) return;
     const Borrowed<lts_architecture> target(to, "to");
-    Architecture copy = *source;  // may run out of memory, which the target does not notice
+    Architecture copy = *source;  // if this runs out of memory, the target is unchanged
     *target = std::move(copy);
   });
 }

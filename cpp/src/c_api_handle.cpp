@@ -16,23 +16,23 @@ constexpr unsigned kKindBits = 3;
 constexpr std::size_t kSlots = std::size_t{1} << kIndexBits;
 constexpr std::uintptr_t kGenerations = std::numeric_limits<std::uintptr_t>::max() >> (kIndexBits + kKindBits);
 
-// So many places lie fallow before one is used again, the one that was left first: stale handles are known for long.
+// Free slots kept in reserve; the oldest is reused first, so stale handles stay detectable for long.
 constexpr std::size_t kFallow = 1024;
 
 constexpr std::int32_t kExclusive = -1;
 
 struct Slot {
-  std::atomic<std::uintptr_t> handle;  ///< of the object that is here; 0 when there is none
-  std::atomic<std::int32_t> users;     ///< calls that read it; kExclusive: one that may change it
+  std::atomic<std::uintptr_t> handle;  ///< handle of the object in this slot; 0 when there is none
+  std::atomic<std::int32_t> users;     ///< number of calls that read it; kExclusive: one call may change it
   void* object = nullptr;
   std::uintptr_t generation = 0;
   std::size_t next_free = 0;  ///< index of another free slot + 1; 0 at the end
 };
 
-// Zero until it is used, so it takes no room in the library's file, and in memory only as much as was ever live.
+// Zero until used, so it takes no room in the library's file, and only the slots ever used take memory.
 // NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): handles are the process's
 std::array<Slot, kSlots> slots;
-std::mutex mutex;  // of what follows
+std::mutex mutex;  // guards the variables below
 std::size_t first_free = 0;
 std::size_t last_free = 0;
 std::size_t n_free = 0;
@@ -88,7 +88,7 @@ Use::Use(std::uintptr_t handle, Kind kind, Access access) noexcept : index_(inde
     found_ = Found::busy;
     return;
   }
-  // Its object may have been destroyed before we entered, but not any more.
+  // The object may have been destroyed before we entered; from now on it cannot be.
   if (slot.handle.load() == handle) {
     found_ = Found::live;
   } else {

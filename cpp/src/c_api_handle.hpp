@@ -6,9 +6,9 @@
 
 #include "lts/lts.h"
 
-// Private to the c_api*.cpp files. A handle of the C interface is a number, not an address: where in a table the object
-// is, its kind, and how many objects were at that place before. So a handle that is stale or wrong is found out without
-// touching memory that may be gone.
+// Private to the c_api*.cpp files. A handle of the C interface is a number, not an address: the object's index in a
+// table, its kind, and how many objects had that index before. So a stale or wrong handle is detected without touching
+// memory that may be gone.
 namespace lts::c_api {
 
 enum class Kind : std::uint8_t { architecture = 1, space, archive, surrogate, search };
@@ -17,13 +17,13 @@ const char* name_of(Kind kind) noexcept;
 
 enum class Access : std::uint8_t { shared, exclusive };
 
-/// What a handle was found to be.
+/// Result of looking up a handle.
 enum class Found : std::uint8_t { live, busy, none };
 
-/// The object of a handle, for one call: others may read it meanwhile when the access is shared, none otherwise.
+/// The object of a handle, for one call: others may read it meanwhile if the access is shared, but not if exclusive.
 class Use {
  public:
-  /// Check `found` before `object`. Takes no time to wait: who comes second finds it busy.
+  /// Check `found` before `object`. It never waits: the second of two conflicting calls finds the object busy.
   Use(std::uintptr_t handle, Kind kind, Access access) noexcept;
   Use(Use&& other) noexcept
       : index_(other.index_), access_(other.access_), found_(std::exchange(other.found_, Found::none)) {}
@@ -47,7 +47,7 @@ class Use {
 /// The handle of a new object; 0 when the table is full.
 std::uintptr_t insert(Kind kind, void* object) noexcept;
 
-/// The kind that the handle says it is of, whether it is live or not; nothing that is a kind when it is none.
+/// The kind encoded in the handle, whether it is live or not; not a valid kind if it is not a handle.
 Kind kind_in(std::uintptr_t handle) noexcept;
 
 }  // namespace lts::c_api

@@ -46,7 +46,7 @@ void check(const HeldSearch& held) {
   }
 }
 
-/// Calls the function with the search, to change it. Out of memory half way, it is not what it should be any more.
+/// Calls the function with the search, to change it. If memory runs out halfway, the search is marked as unusable.
 template <class Function>
 auto change(lts_search* search, Function&& function) {
   const Borrowed<lts_search> held(search, "search");
@@ -61,7 +61,7 @@ auto change(lts_search* search, Function&& function) {
   }
 }
 
-/// The search, to be read.
+/// Read access to a search.
 class Read {
  public:
   explicit Read(const lts_search* search) : held_(search, "search") { check(*held_); }
@@ -71,7 +71,7 @@ class Read {
   Borrowed<const lts_search> held_;
 };
 
-/// A candidate that waits for its result; false when there is none from that id on.
+/// The first pending candidate from an id on; false when there is none.
 bool next_pending(const lts_search* search, std::uint64_t from, lts_architecture* architecture, std::uint64_t& id) {
   const Read read(search);
   return overwrite(architecture, [&](lts::Architecture& out) { return read->next_pending(from, out, id); });
@@ -88,7 +88,7 @@ lts_status ask(lts_search* search, lts_architecture* architecture, std::uint64_t
   });
 }
 
-/// Marks the search as being run, by one at a time.
+/// Marks the search as being run, which only one call at a time may do.
 class Running {
  public:
   explicit Running(const lts_search* search) {
@@ -107,7 +107,7 @@ class Running {
   std::shared_ptr<std::atomic<bool>> flag_;
 };
 
-/// Frees an architecture that only we know, whatever became of it meanwhile.
+/// An architecture for use within a function; it is destroyed at the end in any case.
 struct Temporary {
   lts_architecture* handle = nullptr;
   Temporary() { give(&handle, lts::Architecture()); }
@@ -177,7 +177,7 @@ lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, v
     std::vector<double> values(Read(search)->columns().size());
     const std::uint64_t n_asked = Read(search)->n_asked();
     std::uint64_t id = 0;
-    bool waiting = true;  // for candidates that were asked before
+    bool waiting = true;  // there may be pending candidates from before
     for (std::uint64_t from = 0; told < n;) {
       waiting = waiting && next_pending(search, from, architecture.handle, id) && id < n_asked;
       if (!waiting) {
@@ -185,7 +185,7 @@ lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, v
         if (asked != LTS_OK) return asked;
       }
       from = id + 1;
-      // What the function leaves out is refused.
+      // Values that the function does not fill are refused.
       values.assign(values.size(), std::numeric_limits<double>::quiet_NaN());
       const int outcome = measure(user, id, architecture.handle, values.data(), values.size());
       switch (outcome) {

@@ -10,7 +10,7 @@ using lts::SearchSpace;
 
 namespace {
 
-/// Draws by a member function of the space; the generator goes on.
+/// Draws by a member function of the space, and advances the generator.
 template <class Draw>
 void draw(const lts_space* space, lts_random* random, lts_architecture* architecture, Draw&& with) {
   required(random, "random");

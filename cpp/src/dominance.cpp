@@ -46,9 +46,9 @@ namespace {
 
 constexpr std::size_t kBlock = 16;
 constexpr std::size_t kRenewal = 8;  // the blocks are arranged anew after size / kRenewal insertions
-constexpr double kHole = std::numeric_limits<double>::quiet_NaN();  // neither no better nor no worse than any number
+constexpr double kHole = std::numeric_limits<double>::quiet_NaN();  // every comparison with it is false
 
-/// Bit j tells whether the block's point j is nowhere worse than the given one (`Reverse`: nowhere better).
+/// A mask: bit j tells whether the block's point j is nowhere worse than the given one (`Reverse`: nowhere better).
 ///
 /// M is the number of objectives where it is known at compile time, else 0. Hits are doubles because compilers turn a
 /// choice between doubles, unlike one between integers, into SSE2 and NEON instructions.
@@ -67,7 +67,7 @@ std::uint32_t compare_block(const double* block, const double* point, std::size_
   double sums[kBlock / 2];
   for (std::size_t j = 0; j < kBlock / 2; ++j) sums[j] = hits[j] + hits[j + kBlock / 2];
   for (std::size_t j = 0; j < kBlock / 4; ++j) sums[j] += sums[j + kBlock / 4];
-  if (sums[0] + sums[1] + sums[2] + sums[3] == 0.0) return 0;  // most often
+  if (sums[0] + sums[1] + sums[2] + sums[3] == 0.0) return 0;  // the most frequent case
   std::uint32_t bits = 0;
   for (std::uint32_t j = 0; j < kBlock; ++j) bits |= (hits[j] != 0.0 ? 1U : 0U) << j;
   return bits;

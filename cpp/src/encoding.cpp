@@ -137,7 +137,7 @@ void Encoding::canonicalize(std::span<std::uint16_t> genotype) const noexcept {
 
 Genotype Encoding::encode(const Architecture& a) const {
   const SearchSpaceOptions& o = space_->options();
-  // Values without a gene have to be right too.
+  // Values without a gene are checked, too.
   position_of(Dimension::n_layer, o.n_layer, a.n_layer());
   position_of(Dimension::d_model, o.d_model, a.d_model);
   position_of(Dimension::d_embed, o.d_embed, a.d_embed);
@@ -201,10 +201,10 @@ void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out
   out.d_model = o.d_model[gene_or_zero(genotype, at_d_model_)];
   out.d_embed = o.d_embed[gene_or_zero(genotype, at_d_embed_)];
   out.div_val = o.div_val[gene_or_zero(genotype, at_div_val_)];
-  out.layers.reserve(static_cast<std::size_t>(o.n_layer.back()));  // for this and any later one
+  out.layers.reserve(static_cast<std::size_t>(o.n_layer.back()));  // enough for this and any later architecture
   out.layers.resize(static_cast<std::size_t>(n_layer(genotype)));
   const bool kv_follows = o.n_kv_head.empty();
-  std::int32_t step = 0;  // to the genes of the layer
+  std::int32_t step = 0;  // distance to the genes of the layer
   for (Layer& layer : out.layers) {
     const auto gene = [&](std::int32_t at, bool shared) {
       return gene_or_zero(genotype, at < 0 || shared ? at : at + step);
@@ -227,7 +227,7 @@ bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
   // Sets the gene to a valid choice; a dimension without a gene has its only choice, number 0.
   const auto fix = [&](std::int32_t at, const std::vector<std::uint16_t>& valid) {
     const std::uint16_t now = gene_or_zero(genotype, at);
-    // Nearly always the valid choices are a range, and a comparison is enough.
+    // Valid choices are nearly always a range; then a comparison is enough.
     const bool is_range = !valid.empty() && valid.back() - valid.front() + 1U == valid.size();
     if (is_range ? now >= valid.front() && now <= valid.back() : std::binary_search(valid.begin(), valid.end(), now)) {
       return true;

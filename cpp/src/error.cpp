@@ -13,7 +13,7 @@ namespace lts {
 
 namespace {
 
-/// Bytes of the UTF-8 character that the text begins with; 0 when it begins with none, or a control character.
+/// Length of the UTF-8 character that the text begins with; 0 when it begins with none, or with a control character.
 std::size_t printable_at(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -23,7 +23,7 @@ std::size_t printable_at(std::string_view text) {
   for (std::size_t i = 1; i < size; ++i) {
     if ((byte(i) & 0xC0U) != 0x80U) return 0;
   }
-  // Neither longer than needed, nor half of a surrogate pair, nor beyond the last character.
+  // Overlong forms, halves of surrogate pairs, and numbers beyond the last character are invalid.
   const bool no_character = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) >= 0xA0) ||
                             (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90);
   return no_character ? 0 : size;
@@ -59,7 +59,7 @@ std::string sentence(std::initializer_list<std::string_view> parts) {
   return result;
 }
 
-// Not by std::to_chars, whose tables for numbers with fractions are a fifth of a library that brings its own C++
+// std::to_chars is not used: its tables for numbers with fractions are a fifth of a library that includes the C++
 // library.
 std::string to_text(double number) {
   std::array<char, 32> digits{};

@@ -28,7 +28,7 @@ class Staircase {
 
   void clear() noexcept { steps_.clear(); }
 
-  /// Adds a point and returns the area that it dominates and no point before did. O(log n), and moves what follows.
+  /// Adds a point and returns the area that it alone dominates so far. O(log n), plus moving the points after it.
   double insert(double x, double y) {
     const auto first = std::lower_bound(steps_.begin(), steps_.end(), x,
                                         [](const Step& step, double value) { return step.x < value; });
@@ -91,9 +91,9 @@ double volume3(std::span<const double> points, const double* reference) {
   return volume;
 }
 
-// From four objectives on: sweeping along the last objective, a point adds what it alone dominates in the others, and
-// that "contribution" is found by sweeping along the last of those, where what is the point's alone shrinks with each
-// of the others, by the contribution of that one clipped to what the point dominates; and so on down to the plane.
+// Four objectives or more. Sweeping along the last objective, each point adds the volume that it alone dominates in the
+// other objectives: its "contribution". That is found by sweeping along the last of those: each other point takes away
+// its own contribution, clipped to the region that the point dominates. The recursion ends in the plane.
 
 /// The non-dominated of a set of points in `dims` dimensions: rows, ascending in the last coordinate.
 class Front {
@@ -193,7 +193,7 @@ class Sweep {
     double alone = (reference_[0] - point[0]) * (reference_[1] - point[1]);
     double volume = 0.0;
     double z = point[2];
-    double x_end = reference_[0];  // beyond these nothing is the point's alone
+    double x_end = reference_[0];  // the region that the point alone dominates ends here
     double y_end = reference_[1];
     for (const double* other = others.begin(); other != others.end(); other += 3) {
       if (other[0] >= x_end || other[1] >= y_end) continue;
@@ -213,11 +213,11 @@ class Sweep {
 
   std::span<const double> reference_;
   Staircase plane_;
-  std::vector<Front> fronts_;                 // per number of dimensions the one in use
-  std::vector<std::vector<double>> clipped_;  // the same of clipped points
+  std::vector<Front> fronts_;                 // by number of dimensions, the front in use
+  std::vector<std::vector<double>> clipped_;  // by number of dimensions, the clipped points
 };
 
-/// For points that are better than the reference everywhere.
+/// Hypervolume of points that are better than the reference in every coordinate.
 double volume_of(std::span<const double> points, std::span<const double> reference) {
   if (points.empty()) return 0.0;
   switch (reference.size()) {

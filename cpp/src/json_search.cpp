@@ -19,26 +19,6 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& options);
 
 constexpr std::uint64_t kSchema = 1;
 
-/// Calls `visit(name, member)` for every field of an algorithm's options.
-template <class Options, class Visit>
-static void visit_options(Options& o, Visit&& visit) {
-  using Plain = std::remove_const_t<Options>;
-  if constexpr (std::is_same_v<Plain, LtsEvolutionOptions>) {
-    visit("population_size", o.population_size);
-    visit("n_parents", o.n_parents);
-    visit("n_mutants", o.n_mutants);
-    visit("n_crossovers", o.n_crossovers);
-    visit("mutation_probability", o.mutation_probability);
-    visit("crossover_probability", o.crossover_probability);
-  } else if constexpr (std::is_same_v<Plain, Nsga2Options>) {
-    visit("population_size", o.population_size);
-    visit("crossover_probability", o.crossover_probability);
-    visit("mutation_probability", o.mutation_probability);
-  } else if constexpr (std::is_same_v<Plain, LocalSearchOptions>) {
-    visit("n_initial", o.n_initial);
-  }
-}
-
 // --- Writing ---
 
 static void write(Writer& out, const Objective& o) {
@@ -52,10 +32,11 @@ static void write(Writer& out, const Constraint& c) {
   out.field("bound", c.bound).end_object();
 }
 
-static void write(Writer& out, const AlgorithmOptions& options) {
+static void write(Writer& out, AlgorithmOptions options) {
   out.begin_object().field("name", algorithm_name(options));
-  const auto write_field = [&out](const char* name, const auto& value) { out.field(name, value); };
-  std::visit([&write_field](const auto& o) { visit_options(o, write_field); }, options);
+  for (const AlgorithmOption& option : describe(options).options) {
+    std::visit([&](const auto* value) { out.field(option.name, *value); }, option.value);
+  }
   out.end_object();
 }
 
@@ -121,14 +102,13 @@ static void read(const Json& json, const Where& where, AlgorithmOptions& out) {
   std::string name;
   read(json["name"], Where{.parent = &where, .name = "name"}, name);
   out = algorithm_options(name);
-  std::visit(
-      [&](auto& options) {
-        std::vector<std::string_view> allowed{"name"};
-        visit_options(options, [&allowed](const char* field, auto&) { allowed.emplace_back(field); });
-        const ObjectReader object(json, where, allowed);
-        visit_options(options, [&object](const char* field, auto& value) { object.optional(field, value); });
-      },
-      out);
+  const AlgorithmDescription description = describe(out);
+  std::vector<std::string_view> allowed{"name"};
+  for (const AlgorithmOption& option : description.options) allowed.push_back(option.name);
+  const ObjectReader object(json, where, allowed);
+  for (const AlgorithmOption& option : description.options) {
+    std::visit([&](auto* value) { object.optional(option.name, *value); }, option.value);
+  }
 }
 
 static void read(const Json& json, const Where& where, SearchOptions& out) {

@@ -49,7 +49,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return add(value); }
   bool number_float(number_float_t value, const string_t& /*text*/) override { return add(value); }
   bool string(string_t& value) override { return add(std::move(value)); }
-  bool binary(binary_t& /*value*/) override { return false; }  // not in texts
+  bool binary(binary_t& /*value*/) override { return false; }  // does not occur in text
   bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
   bool start_array(std::size_t /*size*/) override { return open(Json::array()); }
   bool end_object() override { return close(); }
@@ -66,7 +66,7 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
  private:
-  /// The place of the value that comes.
+  /// Where the next value goes.
   Json& place() {
     if (open_.empty()) return root_;
     if (open_.back()->is_object()) return *next_;
@@ -97,7 +97,7 @@ class Builder : public nlohmann::json_sax<Json> {
   Json* next_ = nullptr;
 };
 
-/// Empties containers from the inside, so that none that is destroyed has anything in it.
+/// Empties containers from the inside out, so that only empty ones are destroyed.
 void take_apart(Json& value) noexcept {
   if (auto* const array = value.get_ptr<Json::array_t*>()) {
     for (Json& each : *array) take_apart(each);

@@ -17,16 +17,16 @@
 // Private to the json_*.cpp files: strict reading of JSON values, with errors that say where, and writing of them.
 namespace lts::detail {
 
-/// A value that was read. (Not `ordered_json`, which copies what it holds as it grows.)
+/// A JSON value. (Not `ordered_json`, which copies its content as it grows.)
 using Json = nlohmann::json;
 
-/// A text that was read. Taking it apart takes no memory, unlike the destructor of nlohmann's containers, which must
-/// not run out of it.
+/// A parsed text. Its destructor allocates nothing, unlike that of nlohmann's containers, which would terminate the
+/// program when memory runs out.
 class Document {
  public:
   /// Parses one JSON value and nothing after it. Linear in the text.
-  /// @throws std::invalid_argument naming `what`, with line and column of a syntax error, the key that comes twice, or
-  /// the depth that nothing of ours has.
+  /// @throws std::invalid_argument naming `what`, with line and column of a syntax error, a key that comes twice, or a
+  /// nesting deeper than any of our forms.
   Document(std::string_view text, std::string_view what);
   Document(const Document&) = delete;
   Document(Document&&) = delete;
@@ -40,10 +40,10 @@ class Document {
   Json root_;
 };
 
-/// Writes one line of JSON. Commas come by themselves.
+/// Writes one line of JSON, and adds the commas.
 class Writer {
  public:
-  /// `what` names the whole in errors.
+  /// @param what name of the document in errors
   explicit Writer(std::string_view what) : what_(what) {}
 
   Writer& begin_object() { return open('{'); }
@@ -82,7 +82,7 @@ class Writer {
   Writer& value(const std::array<T, n>& list) {
     return range(list);
   }
-  /// What has a `write(Writer&, const T&)`.
+  /// A value of a type with a `write(Writer&, const T&)`.
   template <class T>
   requires std::is_class_v<T> Writer& value(const T& structure) {
     write(*this, structure);
@@ -109,11 +109,11 @@ class Writer {
 
   std::string_view what_;
   std::string text_;
-  std::string_view key_;  ///< that comes next, for errors
-  bool first_ = true;     ///< in what is open, or after a key
+  std::string_view key_;  ///< current key, for errors
+  bool first_ = true;     ///< whether no comma is needed: first in a container, or after a key
 };
 
-/// Where a value is: a chain of names and indices, spelled out only for an error.
+/// The place of a value: a chain of names and indices, spelled out only for an error.
 struct Where {
   const Where* parent = nullptr;
   std::string_view name;

@@ -19,8 +19,8 @@ constexpr double power_of_two(int exponent) noexcept {
 
 /// Natural logarithm of a positive, normal number, to within 0.6 units in the last place where tested from 1 on.
 ///
-/// From m * 2^e with m in [sqrt(1/2), sqrt(2)): log m = 2 artanh((m - 1) / (m + 1)), as its series in two sums that are
-/// computed side by side. Without branches.
+/// The value is m * 2^e with m in [sqrt(1/2), sqrt(2)), and log m = 2 artanh((m - 1) / (m + 1)), a series in two sums
+/// that are computed side by side. Without branches.
 constexpr double portable_log(double value) noexcept {
   constexpr double log_2_high = 0x1.62e42feep-1;  // with zeros at its end, so that multiples of it are exact
   constexpr double log_2_low = 0x1.a39ef35793c76p-33;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <cstddef>
 
 #include "lts/weights.hpp"
 #include "portable_log.hpp"
@@ -37,12 +37,17 @@ double zerolm(const Architecture& a, double alpha, double variance) {
 }
 
 double depth_weighted(const Architecture& a) {
+  constexpr double kAttention = 1.25;
+  const std::size_t n = a.layers.size();
   double sum = 0;
-  double layer = 0;
-  for (const Layer& each : a.layers) {
+  for (std::size_t l = 0; l < n; ++l) {
     double params = 0;
-    visit_layer_weights(a, each, 0, [&params](const Weight& w) { params += static_cast<double>(w.size()); });
-    sum += params / std::sqrt(++layer);
+    visit_layer_weights(a, a.layers[l], 0, [&params](const Weight& w) {
+      if (is_attention(w.role)) params += kAttention * static_cast<double>(w.size());
+      if (is_feed_forward(w.role)) params += static_cast<double>(w.size());
+    });
+    const double depth = n > 1 ? static_cast<double>(l) / static_cast<double>(n - 1) : 0.0;
+    sum += (1 + depth) * params * (l + 1 == n ? 0.5 : 1.0);
   }
   return sum;
 }

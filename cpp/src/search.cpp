@@ -1,114 +1,13 @@
 #include "lts/search.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "lts/error.hpp"
 #include "search_impl.hpp"
 
 namespace lts {
-
-namespace {
-
-constexpr std::array<std::string_view, 5> kNames{"lts", "nsga2", "local", "random", "exhaustive"};
-static_assert(kNames.size() == std::variant_size_v<AlgorithmOptions>);
-
-std::unique_ptr<Algorithm> make_algorithm(const AlgorithmOptions& options) {
-  struct Make {
-    std::unique_ptr<Algorithm> operator()(const LtsEvolutionOptions& o) { return std::make_unique<LtsEvolution>(o); }
-    std::unique_ptr<Algorithm> operator()(const Nsga2Options& o) { return std::make_unique<Nsga2>(o); }
-    std::unique_ptr<Algorithm> operator()(const LocalSearchOptions& o) { return std::make_unique<LocalSearch>(o); }
-    std::unique_ptr<Algorithm> operator()(const RandomSearchOptions& o) { return std::make_unique<RandomSearch>(o); }
-    std::unique_ptr<Algorithm> operator()(const ExhaustiveOptions& o) { return std::make_unique<Exhaustive>(o); }
-  };
-  return std::visit(Make{}, options);
-}
-
-void check_name(std::string_view what, std::string_view name) {
-  if (name.empty()) throw_invalid({"search: ", what, " has no name"});
-  if (!is_printable(name)) {
-    throw_invalid({"search: ", what, " is named '", name, "'; names are UTF-8 without control characters"});
-  }
-}
-
-// Far above any search that somebody waits for: columns are compared with each other, and a generation is bred at once.
-constexpr std::size_t kMaxNames = 1000;
-constexpr std::uint64_t kMaxGenes = std::uint64_t{1} << 29;
-
-/// Children of one generation.
-std::uint64_t n_children(const AlgorithmOptions& options) {
-  if (const auto* const lts = std::get_if<LtsEvolutionOptions>(&options)) {
-    return std::uint64_t{lts->n_mutants} + lts->n_crossovers;
-  }
-  const auto* const nsga2 = std::get_if<Nsga2Options>(&options);
-  return nsga2 != nullptr ? nsga2->population_size : 0;
-}
-
-void check_generation(const AlgorithmOptions& options, const Encoding& encoding) {
-  const std::uint64_t n = n_children(options);
-  if (n * std::max<std::uint64_t>(1, encoding.size()) <= kMaxGenes) return;
-  throw_invalid({"algorithm ", algorithm_name(options), ": a generation of ", std::to_string(n), " children with ",
-                 std::to_string(encoding.size()), " genes each is too large; it may have up to ",
-                 std::to_string(kMaxGenes), " genes in all"});
-}
-
-SearchOptions checked(SearchOptions options) {
-  if (options.objectives.size() > kMaxNames || options.constraints.size() > kMaxNames) {
-    throw_invalid({"search: ", std::to_string(options.objectives.size()), " objectives and ",
-                   std::to_string(options.constraints.size()), " constraints; there may be up to ",
-                   std::to_string(kMaxNames), " of each"});
-  }
-  if (options.objectives.empty()) throw_invalid({"search: no objective; give at least one, such as latency_ms:min"});
-  std::set<std::string_view> names;
-  for (const Objective& objective : options.objectives) {
-    check_name("an objective", objective.name);
-    if (!names.insert(objective.name).second) {
-      throw_invalid({"search: objective '", objective.name, "' is named twice; each may be named once"});
-    }
-  }
-  for (const Constraint& constraint : options.constraints) {
-    check_name("a constraint", constraint.name);
-    if (!std::isfinite(constraint.bound)) {
-      throw_invalid({"search: the bound of the constraint on '", constraint.name, "' must be a finite number"});
-    }
-  }
-  return options;
-}
-
-}  // namespace
-
-std::span<const std::string_view> algorithm_names() noexcept { return kNames; }
-
-AlgorithmOptions algorithm_options(std::string_view name) {
-  const std::array<AlgorithmOptions, kNames.size()> defaults{
-      LtsEvolutionOptions{}, Nsga2Options{}, LocalSearchOptions{}, RandomSearchOptions{}, ExhaustiveOptions{}};
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return defaults[i];
-  }
-  std::string known;
-  for (const std::string_view n : kNames) known.append(known.empty() ? "" : ", ").append(n);
-  throw_invalid({"unknown algorithm '", name, "'; expected one of ", known});
-}
-
-std::string_view algorithm_name(const AlgorithmOptions& options) noexcept { return kNames[options.index()]; }
-
-Search::Impl::Impl(SearchSpace space_, SearchOptions options_)
-    : space(std::move(space_)),
-      encoding(space),
-      options(checked(std::move(options_))),
-      columns(columns_of(options.objectives, options.constraints)),
-      archive(options.objectives.size()),
-      random(options.seed),
-      algorithm(make_algorithm(options.algorithm)) {
-  check_generation(options.algorithm, encoding);
-  for (const Constraint& constraint : options.constraints) {
-    const auto at = std::find(columns.begin(), columns.end(), constraint.name);
-    constraint_columns.push_back(static_cast<std::size_t>(at - columns.begin()));
-  }
-}
 
 void Search::Impl::check_pending(std::uint64_t id) const {
   if (pending.contains(id)) return;
@@ -150,13 +49,6 @@ void Search::Impl::absorb(const Evaluation& evaluation) {
   ++n_told;
   algorithm->observe(context(), evaluation);
 }
-
-Search::Search(SearchSpace space, SearchOptions options)
-    : impl_(std::make_unique<Impl>(std::move(space), std::move(options))) {}
-
-Search::Search(Search&&) noexcept = default;
-Search& Search::operator=(Search&&) noexcept = default;
-Search::~Search() = default;
 
 std::optional<std::uint64_t> Search::ask(Architecture& out) {
   std::optional<Genotype> genotype = impl_->algorithm->propose(impl_->context());

@@ -135,7 +135,7 @@ SearchState Search::state() const {
     const std::span<const double> point = impl_->archive.point(i);
     state.front.push_back({id, impl_->front_genotypes.at(id), {point.begin(), point.end()}, 0.0});
   }
-  state.algorithm = impl_->algorithm->state();
+  state.algorithm = impl_->algorithm->save();
   return state;
 }
 

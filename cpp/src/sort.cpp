@@ -15,10 +15,10 @@ namespace lts {
 
 namespace {
 
-// Points are taken in lexicographic order, so that what dominates a point comes before it and is no worse in the first
-// coordinate. A front then only has to know the other coordinates of its members, and of those only the non-dominated:
-// it "covers" a point when one of its members dominates or equals it. A front of up to three objectives is a staircase
-// in the second and third coordinate (missing ones are 0); a front of more is a DominanceIndex.
+// Points are visited in lexicographic order, so that what dominates a point comes before it and is no worse in the
+// first coordinate. So a front needs only the other coordinates of its members, and only the non-dominated ones: it
+// "covers" a point when a member dominates or equals it. With up to three objectives, a front is a staircase in the
+// second and third coordinate (missing ones are 0); with more, a DominanceIndex.
 
 /// A point of up to three objectives.
 struct Row {
@@ -115,7 +115,7 @@ void with_front(std::span<const double> points, std::size_t m, Run&& run) {
   }
 }
 
-/// The part of the range from `low` to `high` that lies between two values; of an infinite range none or all.
+/// The share of the range from `low` to `high` that lies between two values; of an infinite range, 0 or 1.
 double share(double from, double to, double low, double high) noexcept {
   if (from == to) return 0.0;
   const double range = high / 2 - low / 2;  // halves do not overflow
@@ -131,7 +131,7 @@ std::vector<std::uint32_t> nondominated_sort(std::span<const double> points, std
   std::vector<std::uint32_t> numbers(points.size() / n_objectives);
   with_front(points, n_objectives, [&](auto&& visit_points, const auto& empty_front) {
     std::vector<std::decay_t<decltype(empty_front)>> fronts;
-    std::size_t number = 0;  // of the point and its equals
+    std::size_t number = 0;  // front of the point, shared by equal points
     visit_points([&](const double* x, std::size_t index, bool equals_previous) {
       if (!equals_previous) {
         // A front that covers the point has every earlier front cover it too.

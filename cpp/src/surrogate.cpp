@@ -27,15 +27,15 @@ constexpr std::size_t kMaxFeatures = n_cost_terms + kPairs;
 
 // Relative errors below this are not worth weighting samples for.
 constexpr double kBaseNoise = 0.01;
-// A sample that is so many robust standard deviations above what the others predict, and by this share at least, is no
-// measurement: a machine that pauses. None is ever too fast.
+// A sample this many robust standard deviations above what the others predict, and at least this share, is treated as
+// an outlier (the machine paused). Too-fast outliers do not occur.
 constexpr double kOutlier = 6.0;
 constexpr double kLeastOutlier = 0.5;
 constexpr int kOutlierRounds = 3;
-// Left-out predictions come from fits of their own up to so many samples, beyond from the leverages.
+// Up to this many samples, left-out predictions come from separate fits; with more, from the leverages.
 constexpr std::size_t kExactLeftOut = 100;
 constexpr double kMostLeverage = 0.95;
-// How strongly a fit may be drawn towards a prior, weakest first; 0 is left out.
+// Strengths with which a fit may be drawn towards a prior, weakest first, without 0.
 constexpr std::array kPulls{1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0};
 
 // Squares of costs stay within the range of numbers.
@@ -68,7 +68,7 @@ double dot(std::span<const double> coefficients, const Features& amounts) {
   return sum;
 }
 
-/// What those coefficients predict.
+/// The cost that the coefficients predict.
 double sum_of(std::span<const double> coefficients, const Features& amounts) {
   return std::min(dot(coefficients, amounts), kLargestPrediction);
 }
@@ -80,7 +80,7 @@ double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-/// The samples as a problem of least squares: rows of amounts over the value, which should sum to 1, weighted.
+/// The samples as a least-squares problem: weighted rows of amounts over the value, which should sum to 1.
 class Problem {
  public:
   Problem(std::span<const CostSample> samples, const SurrogateOptions& options)
@@ -131,7 +131,7 @@ class Problem {
   struct System {
     Columns a;
     std::vector<double> b;
-    std::vector<double> norms;  ///< of the columns before they were scaled to 1
+    std::vector<double> norms;  ///< norms of the columns before they were scaled to 1
   };
 
   /// How much slower this device is than that of the prior: the median over the samples that are kept.
@@ -190,7 +190,7 @@ double leverage(std::span<const double> covariance, std::size_t n, const Feature
 struct LeftOut {
   std::vector<double> predicted;
   std::vector<double> standardized;  ///< |value / predicted - 1| over its standard error
-  std::vector<bool> slower;          ///< than predicted
+  std::vector<bool> slower;          ///< whether each sample is slower than predicted
 };
 
 LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double pull) {
@@ -253,7 +253,7 @@ double choose_pull(const Problem& problem, const std::vector<bool>& kept) {
   return chosen;
 }
 
-/// Which of the samples to keep: not more than an eighth is left out.
+/// Chooses which samples to keep; at most an eighth is left out.
 bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
   std::vector<double> errors;
   for (std::size_t i = 0; i < kept.size(); ++i) {
@@ -271,7 +271,7 @@ bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
   const std::size_t room = std::max<std::size_t>(1, kept.size() / 8);
   bool changed = false;
   for (const auto& [error, i] : beyond) {
-    // The worst one alone first: it may be what makes the others look bad.
+    // First the worst one alone, because it may make the others look bad.
     if (dropped >= room || changed) break;
     kept[i] = false;
     changed = true;
@@ -279,12 +279,12 @@ bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
   return changed;
 }
 
-/// The value below which a share of new errors lies, from those seen: by their ranks, between two of them linearly.
+/// The value below which a share of new errors lies, from the ranks of those seen; linear between two of them.
 double conformal_quantile(std::vector<double> errors, double level) {
   std::sort(errors.begin(), errors.end());
   const double rank = level * static_cast<double>(errors.size() + 1);
   const auto n = static_cast<double>(errors.size());
-  if (rank >= n) return errors.back() * rank / n;  // beyond what so few samples can say
+  if (rank >= n) return errors.back() * rank / n;  // there are too few samples to tell
   if (rank <= 1) return errors.front();
   const auto below = static_cast<std::size_t>(rank);
   return errors[below - 1] + (rank - static_cast<double>(below)) * (errors[below] - errors[below - 1]);
@@ -366,7 +366,7 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
 
 Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOptions& options, SurrogateFit* quality) {
   check(samples, options);
-  // In units of about their own geometric mean, so that squares stay within range whatever the unit.
+  // Scaled to about their geometric mean, so that squares stay within range in any unit.
   std::int64_t exponents = 0;
   for (const CostSample& sample : samples) exponents += detail::exponent_of(sample.value);
   const double unit = detail::power_of_two(static_cast<int>(exponents / static_cast<std::int64_t>(samples.size())));
@@ -394,7 +394,7 @@ Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOpt
   }
   state.quantile = conformal_quantile(std::move(errors), options.level);
   for (double& coefficient : state.coefficients) coefficient *= unit;
-  // Covariances are used over the square of a prediction.
+  // Covariances are used relative to the square of a prediction.
   for (double& covariance : state.covariance) covariance *= unit * unit;
   if (quality != nullptr) {
     for (double& predicted : left_out.predicted) predicted *= unit;

@@ -8,7 +8,7 @@ namespace lts::detail {
 
 namespace {
 
-// What is left of a column that depends on others, relative to it, and gradients that are rounding errors.
+// Relative sizes below which the residual of a dependent column, and a gradient, are rounding errors.
 constexpr double kDependent = 1e-9;
 constexpr double kFlat = 1e-12;
 
@@ -111,7 +111,7 @@ class ActiveSet {
     return true;
   }
 
-  /// Moves to the least squares of the columns, leaving out those whose coefficient would become negative.
+  /// Moves to the least-squares solution of the columns, leaving out those whose coefficient would become negative.
   void settle() {
     while (!passive_.empty()) {
       Factors factors(a_.n_rows);
@@ -124,7 +124,7 @@ class ActiveSet {
   }
 
  private:
-  /// As far towards the next solution as no coefficient is negative. True when one became 0 and was left out.
+  /// Moves towards the next solution until a coefficient would be negative. True when one became 0 and was left out.
   bool advance(const std::vector<double>& next) {
     double step = 1;
     std::size_t limiting = next.size();
@@ -166,7 +166,7 @@ class ActiveSet {
   std::span<const double> b_;
   std::vector<double> lengths_;
   std::vector<std::size_t> passive_;
-  std::vector<bool> refused_;  ///< until the next change of the solution
+  std::vector<bool> refused_;  ///< columns not to try again until the solution changes
   std::size_t entering_ = 0;
 };
 

@@ -19,8 +19,8 @@ struct Columns {
   [[nodiscard]] std::span<const double> column(std::size_t i) const { return {values.data() + i * n_rows, n_rows}; }
 };
 
-/// The x >= 0 that makes |A x - b| least, by the active-set method of Lawson and Hanson. Of columns that depend on each
-/// other some stay 0.
+/// The x >= 0 that minimizes |A x - b|, by the active-set method of Lawson and Hanson. Among columns that depend on
+/// each other, some stay 0.
 std::vector<double> nonnegative_least_squares(const Columns& a, std::span<const double> b);
 
 /// The inverse of A^T A over the columns where x is positive, 0 elsewhere; n_columns squared.

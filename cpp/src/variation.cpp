@@ -33,7 +33,7 @@ std::uint16_t redraw(const Encoding::Gene& gene, std::uint16_t now, Random& rand
   return static_cast<std::uint16_t>(other + (other >= now ? 1 : 0));
 }
 
-/// Random genes for the layers that `genotype` has and its source of depth `from` had not.
+/// Random genes for the layers of `genotype` beyond the depth `from` of its source.
 void fill_new_layers(const Encoding& encoding, Genotype& genotype, std::int64_t from, Random& random) {
   const auto genes = encoding.genes();
   const std::int64_t depth = encoding.n_layer(genotype);

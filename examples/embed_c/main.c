@@ -1,5 +1,5 @@
-// Searches a space of GPT-2s from C: candidates come from the library, what they cost from `measure` below, and the
-// state is saved now and then, so that a run that is killed goes on where it was when the same command is given again.
+// Searches a space of GPT-2s from C: candidates come from the library, their costs from `measure` below, and the state
+// is saved now and then, so that the same command resumes a run that was killed.
 //
 //   embed_c [--trials N] [--seed N] [--every N] [--state FILE] [--log FILE]
 
@@ -40,7 +40,7 @@ struct run {
 
 // --- What a candidate costs ---
 
-// Here a model of a small processor in whole nanoseconds and bytes, so that one seed gives one search on every
+// This is a model of a small processor in whole nanoseconds and bytes, so that one seed gives one search on every
 // processor. In its place you would run the candidate, or layers of it, on the device and time it.
 static int measure(void* user, uint64_t id, const lts_architecture* architecture, double* values, size_t n_values) {
   struct run* run = user;
@@ -56,7 +56,7 @@ static int measure(void* user, uint64_t id, const lts_architecture* architecture
   }
   int64_t nanoseconds = 20000 + 8192 * d_model / 8;
   for (int64_t l = 0; l < n_layer; ++l) {
-    nanoseconds += 3000 + 400 * n_head[l];                     // what every layer and head takes
+    nanoseconds += 3000 + 400 * n_head[l];                     // overhead of each layer and head
     nanoseconds += (4 * d_model + 2 * d_ff[l]) * d_model / 8;  // 8 multiply-adds a nanosecond
   }
   values[0] = (double)counts.decoder;
@@ -156,7 +156,7 @@ static lts_search* start(const struct options* options) {
   return search;
 }
 
-// The log, to go on after the lines of what the search knows: what was measured after the last save is measured again.
+// Opens the log behind the lines that the search knows of: what was measured after the last save is measured again.
 static FILE* open_log(const char* path, const lts_search* search) {
   lts_search_progress progress = LTS_SEARCH_PROGRESS_INIT;
   lts_search_get_progress(search, &progress);
@@ -194,14 +194,14 @@ static int search_on(struct run* run) {
     if (save(run) != 0) return EXIT_USAGE;
   }
   if (status == LTS_STOPPED) {
-    fprintf(stderr, "embed_c: interrupted; the same command goes on\n");
+    fprintf(stderr, "embed_c: interrupted; the same command resumes\n");
     return EXIT_INTERRUPTED;
   }
   return EXIT_SUCCESS;
 }
 
-// The most memory that this process ever had, in MiB; 0 where the system does not say. (getrusage counts what a parent
-// had before it became us.)
+// The peak memory of this process in MiB; 0 where the system does not say. (getrusage includes the memory of the parent
+// before exec.)
 static double peak_memory_mib(void) {
   char line[256];
   unsigned long kib = 0;

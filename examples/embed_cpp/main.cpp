@@ -1,6 +1,6 @@
-// Searches a space of GPT-2s from C++ and times every candidate on this machine: the matrix products that generating
-// one token takes, on weights of the right sizes. The state is saved now and then, so that a run that is killed goes on
-// where it was when the same command is given again.
+// Searches a space of GPT-2s from C++ and times every candidate on this machine: the matrix products for generating one
+// token, on weights of the right sizes. The state is saved now and then, so that the same command resumes a run that
+// was killed.
 //
 //   embed_cpp [--trials N] [--seed N] [--every N] [--state FILE]
 
@@ -49,10 +49,10 @@ lts::SearchSpaceOptions space() {
 
 // --- What a candidate costs ---
 
-/// Times what one token takes.
+/// Times the generation of one token.
 class Timer {
  public:
-  /// Milliseconds: the shortest of a few runs, the one that was disturbed least.
+  /// Milliseconds of the fastest of a few runs, which was disturbed least.
   double operator()(const lts::Architecture& architecture) {
     double best = std::numeric_limits<double>::infinity();
     for (int repeat = 0; repeat < 3; ++repeat) {
@@ -76,7 +76,7 @@ class Timer {
     multiply(d, static_cast<std::size_t>(architecture.vocab_size));
   }
 
-  /// x becomes x times a matrix of that size, whose values do not matter.
+  /// Multiplies x by a matrix of that size, whose values do not matter.
   void multiply(std::size_t rows, std::size_t columns) {
     if (weights_.size() < rows * columns) weights_.resize(rows * columns, 1e-3F);
     y_.assign(columns, 0.0F);
@@ -147,7 +147,7 @@ struct Options {
   std::string state;
 };
 
-/// True when it came to its end.
+/// True unless it was interrupted.
 bool search_on(lts::Search& search, const Options& options) {
   Timer timer;
   lts::Architecture architecture;
@@ -228,7 +228,7 @@ int main(int argc, char** argv) {
   try {
     lts::Search search = start(options->state, options->seed);
     if (!search_on(search, *options)) {
-      std::cerr << "embed_cpp: interrupted; the same command goes on\n";
+      std::cerr << "embed_cpp: interrupted; the same command resumes\n";
       return kInterrupted;
     }
     print_front(search);

@@ -31,7 +31,7 @@ auto read(const std::string& where, const Function& function) {
   }
 }
 
-/// A path below the folder: what was prepared elsewhere must not make us load anything else.
+/// A path below the folder: a folder that was prepared elsewhere must not make the program load anything else.
 std::string path_of(const Fields& fields, std::string_view key) {
   std::string path = fields.text(key);
   if (path.empty() || path.front() == '/' || path.find("..") != std::string::npos) {

@@ -11,7 +11,7 @@
 
 namespace on_device {
 
-/// What layers that take equally long have in common.
+/// The shape of a layer; layers of the same shape take the same time.
 struct Shape {
   std::int64_t d_model = 0;
   std::int64_t n_head = 0;
@@ -29,7 +29,7 @@ struct Model {
   lts::Architecture architecture;
 };
 
-/// What shapes.json says about a prepared folder.
+/// The content of shapes.json, which describes a prepared folder.
 struct Index {
   std::string folder;  ///< with a slash at its end
   std::string tvm;     ///< version of the libraries in the folder
@@ -37,9 +37,9 @@ struct Index {
   int threads = 1;
   lts::SearchSpaceOptions space;
   std::map<Shape, Model> layers;       ///< equal layers of a shape
-  std::map<std::int64_t, Model> rest;  ///< by d_model: one of these shapes with another number of layers
+  std::map<std::int64_t, Model> rest;  ///< by d_model: a model of one of these shapes with another number of layers
   std::vector<Model> checks;
-  std::string checksum;  ///< of the file
+  std::string checksum;  ///< checksum of shapes.json
 };
 
 /// @throws lts::runner::Error or std::invalid_argument saying what is wrong with the file.

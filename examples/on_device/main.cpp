@@ -47,7 +47,7 @@ constexpr std::string_view kHelp =
 constexpr int kUsage = 2;
 constexpr int kNotMeasured = 3;
 constexpr int kInterrupted = 130;
-constexpr double kSaveEvery = 2.0;  // seconds, beside every measurement
+constexpr double kSaveEvery = 2.0;  // seconds; the state is also saved around every measurement
 
 volatile std::sig_atomic_t interrupted = 0;  // NOLINT(*-avoid-non-const-global-variables): a signal has no other place
 
@@ -132,7 +132,7 @@ lts::Search begin(const Index& index, const Options& options, std::optional<lts:
   return lts::Search(std::move(*state));
 }
 
-/// What the search has found, by latency.
+/// The front that the search has found, by latency.
 std::vector<lts::FrontMember> sorted_front(const lts::Search& search) {
   auto front = search.front();
   std::sort(front.begin(), front.end(), [](const auto& a, const auto& b) { return a.values[1] < b.values[1]; });

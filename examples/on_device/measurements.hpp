@@ -20,7 +20,7 @@ struct Measured {
   std::int64_t runs = 0;
 };
 
-/// A model could not be measured: exit code 3.
+/// The exception for a model that could not be measured: exit code 3.
 class NotMeasured : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -42,9 +42,9 @@ class Measurements {
   /// Milliseconds of one model as a whole. @throws NotMeasured, and whatever `keep` throws.
   double whole(const Model& model);
 
-  /// Milliseconds of an architecture: those of its layers, and of the rest, such as embedding and logits. Two models
-  /// with n and m layers of one shape take Tn and Tm: such a layer takes (Tn - Tm) / (n - m), the rest Tn less n of
-  /// these. The rest is that of all shapes of the same d_model, of which one model each tells what a layer takes.
+  /// Milliseconds of an architecture: the sum over its layers and the rest, such as embedding and logits. Two models
+  /// with n and m layers of one shape take Tn and Tm: such a layer takes (Tn - Tm) / (n - m), the rest Tn less n times
+  /// that. The rest is the same for all shapes of a d_model, so one model of each other shape gives its layer's time.
   double sum(const lts::Architecture& architecture);
 
   [[nodiscard]] const std::map<std::string, Measured>& known() const { return known_; }

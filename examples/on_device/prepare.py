@@ -21,15 +21,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lts import Architecture, SearchSpace, machine
-from lts.backends.backend import Backend, BuildError, Workload, load_backend
-from lts.devices.device import MANIFEST
+from lts import Architecture, SearchSpace
+from lts.backends.backend import Backend, BuildError, load_backend
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import PooledWeights, onnx_model
 from lts.jobs.bundle import make_bundle
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.spaces.space import load_space
+from lts.system import machine
 from lts.targets.target import Target, load_target
+from lts.targets.workload import Workload
 
 INDEX = "shapes.json"
 PROGRAM = "on_device"
@@ -70,7 +72,7 @@ def main() -> int:
 
 
 def prepare(space: SearchSpace, target: Target, folder: Path, n_prompt: int, *, program: bool = True) -> None:
-    """Compile what the layers of a space are measured with, and the program; the index comes last."""
+    """Compile the models that measure the layers of a space, and the program; the index is written last."""
     if (folder / INDEX).exists():
         raise UsageError(f"{folder} is prepared already; choose another folder, or remove it")
     if target.kind != "cpu":
@@ -119,7 +121,7 @@ def prepare(space: SearchSpace, target: Target, folder: Path, n_prompt: int, *, 
 
 
 def without_bounds(space: SearchSpace) -> dict[str, Any]:
-    """The options of the space without those that rule out a model of a single layer."""
+    """The options of the space without the rules that exclude a model of a single layer."""
     options = dict(space.options)
     for name in ("d_embed", "div_val"):
         if len(options[name]) > 1:
@@ -128,7 +130,7 @@ def without_bounds(space: SearchSpace) -> dict[str, Any]:
 
 
 def models_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Architecture]]:
-    """Name, use and architecture of what is compiled.
+    """Name, use and architecture of each model that is compiled.
 
     Every shape of a layer as often as the deepest architectures have layers, and for each d_model one of the shapes as
     often as the shallowest have: what a layer takes depends on how much of all weights the caches hold, so costs are
@@ -170,7 +172,7 @@ def build(
     finally:
         file.unlink()
     place.parent.mkdir(exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)  # of a preparation that was interrupted
+    shutil.rmtree(place, ignore_errors=True)  # left by a preparation that was interrupted
     built.rename(place)
     place.chmod(0o755)  # a temporary folder is for its owner alone
 

@@ -10,13 +10,13 @@
 
 namespace on_device {
 
-/// What a run of the program leaves for the next one.
+/// The state that a run of the program saves for the next one.
 struct State {
   std::map<std::string, Measured> measured;
-  std::optional<lts::SearchState> search;  ///< absent: not begun
+  std::optional<lts::SearchState> search;  ///< absent: not started
 };
 
-/// What a state was measured on.
+/// The device that a state was measured on.
 std::string this_device();
 
 /// The state in a file; an empty one where there is no such file.

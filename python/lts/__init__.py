@@ -54,20 +54,44 @@ from lts._core import (
 )
 
 if TYPE_CHECKING:
-    from lts import export
+    from lts import export, measure
+    from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
+    from lts.measure.deployment import deploy
     from lts.measure.evaluator import Evaluator
-    from lts.measure.measured import Measurement
+    from lts.measure.opening import open_evaluator
+    from lts.measure.outcome import Outcome
+    from lts.measure.trial import Trial
+    from lts.report import write_report
+    from lts.study.front import Front
+    from lts.study.loop import Progress
+    from lts.study.sampler import Proposal, Sampler
     from lts.study.study import Study
+    from lts.targets.estimate.costs import estimate
     from lts.targets.target import Target, load_target
 
-# Where a name comes from. `export` is the subpackage: importing that anywhere sets this very attribute.
+# Where a name comes from. `export` and `measure` are rooms: importing them anywhere sets these very attributes.
 _LAZY = {
     "Evaluator": "lts.measure.evaluator",
-    "Measurement": "lts.measure.measured",
+    "Front": "lts.study.front",
+    "InfeasibleError": "lts.errors",
+    "LtsError": "lts.errors",
+    "Measurement": "lts.measure.outcome:Outcome",
+    "MeasurementError": "lts.errors",
+    "Outcome": "lts.measure.outcome",
+    "Progress": "lts.study.loop",
+    "Proposal": "lts.study.sampler",
+    "Sampler": "lts.study.sampler",
     "Study": "lts.study.study",
     "Target": "lts.targets.target",
+    "Trial": "lts.measure.trial",
+    "UsageError": "lts.errors",
+    "deploy": "lts.measure.deployment",
+    "estimate": "lts.targets.estimate.costs",
     "export": "lts.export",
     "load_target": "lts.targets.target",
+    "measure": "lts.measure",
+    "open_evaluator": "lts.measure.opening",
+    "write_report": "lts.report",
 }
 
 __all__ = [
@@ -76,16 +100,25 @@ __all__ = [
     "Constraint",
     "Evaluator",
     "Family",
+    "Front",
     "FrontMember",
-    "Measurement",
+    "InfeasibleError",
+    "LtsError",
+    "MeasurementError",
     "Objective",
+    "Outcome",
     "ParameterCounts",
     "ParetoArchive",
+    "Progress",
+    "Proposal",
+    "Sampler",
     "Search",
     "SearchSpace",
     "Study",
     "Surrogate",
     "Target",
+    "Trial",
+    "UsageError",
     "Weight",
     "__version__",
     "algorithm_names",
@@ -96,7 +129,9 @@ __all__ = [
     "count_parameters",
     "crowding_distance",
     "decoder_params",
+    "deploy",
     "depth_weighted",
+    "estimate",
     "export",
     "families",
     "family",
@@ -107,8 +142,10 @@ __all__ = [
     "kendall",
     "kv_cache_bytes",
     "load_target",
+    "measure",
     "nondominated",
     "nondominated_sort",
+    "open_evaluator",
     "parse_constraint",
     "parse_objective",
     "peak_memory_bytes",
@@ -116,6 +153,7 @@ __all__ = [
     "total_params",
     "weight_bytes",
     "weights",
+    "write_report",
     "zerolm",
 ]
 
@@ -125,14 +163,15 @@ if not TYPE_CHECKING:  # for a type checker, a name that is not above is an erro
     def __getattr__(name: str) -> Any:
         if name not in _LAZY:
             raise AttributeError(f"module 'lts' has no attribute '{name}'")
-        module = import_module(_LAZY[name])
-        value = module if module.__name__ == f"lts.{name}" else getattr(module, name)
+        module, _, attribute = _LAZY[name].partition(":")
+        found = import_module(module)
+        value = found if module == f"lts.{name}" else getattr(found, attribute or name)
         globals()[name] = value
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 def _load_space(name_or_path: str | os.PathLike[str]) -> SearchSpace:

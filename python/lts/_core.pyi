@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_names', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -42,7 +42,7 @@ class Family:
     @property
     def encoder(self) -> bool:
         """
-        Whether it reads both ways and has no output layer: not generated.
+        Whether it is bidirectional, without an output layer: not searched.
         """
     @property
     def feed_forward(self) -> str:
@@ -72,7 +72,7 @@ class Family:
     @property
     def name(self) -> str:
         """
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``.
+        Name, such as ``gpt2``, ``transformer_xl`` or ``llama``.
         """
     @property
     def norm(self) -> str:
@@ -92,12 +92,12 @@ class Family:
     @property
     def only_d_ff(self) -> int:
         """
-        The one `d_ff` that there is; 0 where all are.
+        The only `d_ff` allowed; 0: any.
         """
     @property
     def only_d_model(self) -> int:
         """
-        The one `d_model` that there is; 0 where all are.
+        The only `d_model` allowed; 0: any.
         """
     @property
     def position(self) -> str:
@@ -123,7 +123,7 @@ class Architecture:
     Parameters
     ----------
     family
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+        Name of the family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size
         Tokens in the vocabulary.
     n_positions
@@ -426,7 +426,7 @@ class SearchSpace:
     Parameters
     ----------
     name
-        For people.
+        Name of the space.
     family
         ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
@@ -434,7 +434,7 @@ class SearchSpace:
     n_layer, d_model, n_head, d_ff
         Choices: distinct integers in any order.
     n_kv_head
-        Choices of a family with grouped-query attention; left out, n_kv_head is n_head.
+        Choices in a family with grouped-query attention; by default n_kv_head is n_head.
     d_embed, div_val
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
@@ -442,7 +442,7 @@ class SearchSpace:
     min_ff_ratio
         Rule: ``d_ff >= min_ff_ratio * d_model``.
     decoder_params, total_params
-        Rules: inclusive bounds (min, max) of the parameters; None does not bind.
+        Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
 
     Raises
     ------
@@ -532,7 +532,7 @@ class SearchSpace:
         Parameters
         ----------
         n
-            How many.
+            Number of architectures.
         seed
             Equal seeds give equal samples on every platform.
         method
@@ -565,12 +565,12 @@ class SearchSpace:
     @property
     def options(self) -> dict[str, typing.Any]:
         """
-        The arguments that make the space again, choices ascending.
+        The arguments that recreate the space, choices ascending.
         """
     @property
     def size(self) -> int:
         """
-        How many architectures there are, exactly.
+        Exact number of architectures.
         """
 class SearchSpaceIterator:
     """
@@ -654,12 +654,12 @@ class Constraint:
         """
     def violation(self, value: typing.SupportsFloat | typing.SupportsIndex) -> float:
         """
-        How far the value is beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.
+        Distance of the value beyond the bound, relative to max(1, abs(bound)); 0 when the constraint holds.
         """
     @property
     def bound(self) -> float:
         """
-        The value that is still allowed.
+        The limit of the values; it is allowed itself.
         """
     @property
     def name(self) -> str:
@@ -675,12 +675,12 @@ class ParetoArchive:
     """
     The non-dominated points seen so far, all objectives minimized.
 
-    Of equal points the first stays. Members are in the order of their insertion. Safe to use from several threads.
+    Among equal points the first stays. Members are in the order of insertion. Safe to use from several threads.
 
     Parameters
     ----------
     n_objectives : int
-        At least 1.
+        Number of coordinates of a point, at least 1.
 
     Raises
     ------
@@ -723,7 +723,7 @@ class ParetoArchive:
         points : array_like, shape (n, n_objectives) or (n_objectives,)
             Infinities are allowed.
         ids : array_like of int, shape (n,), optional
-            From 0; by default the number of points inserted before, whether they stayed or not.
+            Ids of the points, at least 0; by default, points are numbered in the order of insertion, from 0.
 
         Returns
         -------
@@ -732,7 +732,7 @@ class ParetoArchive:
         Raises
         ------
         ValueError
-            For a wrong shape or what is not a number; nothing is inserted then.
+            For a wrong shape or a value that is not a number; then nothing is inserted.
 
         Notes
         -----
@@ -768,17 +768,17 @@ class Surrogate:
         Parameters
         ----------
         architectures
-            What was measured, at least 3 (2 with a prior).
+            The measured architectures, at least 3 (2 with a prior).
         values : array_like, shape (n,)
-            Above 0, in any unit.
+            Their costs, above 0, in any unit.
         noise : array_like, shape (n,)
-            Standard errors over the values; none by default.
+            Standard errors relative to the values; none by default.
         prior
-            `coefficients` of another device of the same kind, which a few samples then suffice to adapt.
+            `coefficients` of another device of the same kind; a few samples then suffice to adapt them.
         pairwise
-            Also products of two terms, for devices on which costs do not just add.
+            Whether to add products of two terms, for devices on which costs do not simply add up.
         level
-            Share of architectures whose cost lies in the interval of its prediction.
+            Share of architectures whose cost lies in the predicted interval.
 
         Raises
         ------
@@ -807,7 +807,7 @@ class Surrogate:
     @property
     def coefficients(self) -> dict[str, float]:
         """
-        By name of the term, or of the product of two.
+        Coefficients by name of the term, or of the product of two.
         """
     @property
     def error(self) -> float:
@@ -817,7 +817,7 @@ class Surrogate:
     @property
     def error_max(self) -> float:
         """
-        The largest of them.
+        Largest relative error of predicting a sample.
         """
     @property
     def left_out(self) -> list[float]:
@@ -827,7 +827,7 @@ class Surrogate:
     @property
     def n_samples(self) -> int:
         """
-        What it was fitted to.
+        Number of samples of the fit.
         """
     @property
     def outlier(self) -> list[bool]:
@@ -837,7 +837,98 @@ class Surrogate:
     @property
     def pairwise(self) -> bool:
         """
-        Whether it has products.
+        Whether it has products of terms.
+        """
+class LayerCosts:
+    """
+    A cost as a sum of amounts from tables, for estimates without running anything.
+
+    The amounts hold for one family, vocabulary and width of heads, and for one workload; none of these is checked.
+
+    Parameters
+    ----------
+    attention
+        Amount of the attention of a layer by ``(d_model, n_head, n_kv_head)``.
+    feed_forward
+        Amount of the feed-forward network of a layer by ``(d_model, d_ff)``.
+    rest
+        Amount outside of the layers by ``(d_model, d_embed, div_val)``; a ``d_embed`` of -1 is ``d_model``.
+    plus
+        One of `analytic_names`, which is added to the sum.
+
+    Raises
+    ------
+    ValueError
+        For a table without rows, a width out of range, a duplicate key, an amount that is negative or not finite, or an
+        unknown analytic quantity.
+
+    Examples
+    --------
+    >>> import lts
+    >>> from lts._core import LayerCosts
+    >>> costs = LayerCosts({(64, 2, 2): 0.5, (64, 4, 4): 0.75}, {(64, 256): 1.0}, {(64, -1, 1): 10.0})
+    >>> space = lts.SearchSpace(n_layer=[1, 2], d_model=[64], n_head=[2, 4], d_ff=[256])
+    >>> costs.predict([space.at(0), space.at(5)])
+    array([11.5, 13.5])
+    >>> search = lts.Search(space, {"decoder_params": "max", "latency_ms": "min"})
+    >>> search.run(6, cost_models={"latency_ms": costs})
+    6
+    """
+    def __init__(self, attention: collections.abc.Mapping[tuple[int, int, int], float], feed_forward: collections.abc.Mapping[tuple[int, int], float], rest: collections.abc.Mapping[tuple[int, int, int], float], *, plus: str | None = None) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def predict(self, architectures: collections.abc.Sequence[Architecture], *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Costs in the unit of the amounts: float64, (n,).
+
+        Parameters
+        ----------
+        architectures
+            The architectures to predict.
+        n_prompt, batch, precision
+            Workload of the quantity `plus`; see `analytic`.
+
+        Raises
+        ------
+        ValueError
+            For an architecture with a key that the tables lack, naming it, or of a mixed family.
+        """
+    @property
+    def plus(self) -> str | None:
+        """
+        The analytic quantity that is added, or None.
+        """
+class AlgorithmOption:
+    """
+    An option of a search algorithm; see `algorithm_options`.
+    """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def default(self) -> int | float:
+        """
+        Its value unless another is given.
+        """
+    @property
+    def doc(self) -> str:
+        """
+        What it is, in one sentence.
+        """
+    @property
+    def maximum(self) -> int | float:
+        """
+        The most that is allowed.
+        """
+    @property
+    def minimum(self) -> int | float:
+        """
+        The least that is allowed.
+        """
+    @property
+    def name(self) -> str:
+        """
+        Keyword of `Search`.
         """
 class Candidate:
     """
@@ -893,13 +984,18 @@ class Search:
     constraints
         Bounds such as ``"latency_ms<=20"``.
     algorithm
-        ``lts`` (the evolutionary search of LiteTransformerSearch, arXiv 2203.02094), ``nsga2`` (Deb et al. 2002), ``local``
-        (Pareto local search, Paquete et al. 2004), ``random`` or ``exhaustive``.
+        ``lts``: The evolutionary search of LiteTransformerSearch (arXiv 2203.02094).
+        ``nsga2``: NSGA-II (Deb et al. 2002), with constrained dominance.
+        ``local``: Pareto local search (Paquete et al. 2004): the neighbors of the front, one step away.
+        ``random``: Random architectures of the space, none twice.
+        ``exhaustive``: Every architecture of the space, in the order of its indices.
     seed
         From 0 to 2**64 - 1.
     **algorithm_options
-        ``lts``: population_size, n_parents, n_mutants, n_crossovers, mutation_probability, crossover_probability;
-        ``nsga2``: population_size, crossover_probability, mutation_probability; ``local``: n_initial.
+        See `algorithm_options` for defaults and ranges.
+        ``lts``: population_size, n_parents, n_mutants, n_crossovers, mutation_probability, crossover_probability
+        ``nsga2``: population_size, crossover_probability, mutation_probability
+        ``local``: n_initial
 
     Raises
     ------
@@ -954,7 +1050,7 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', surrogates: collections.abc.Mapping[str, Surrogate] | None = None) -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None) -> int:
         """
         Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
@@ -966,8 +1062,10 @@ class Search:
             How many.
         n_prompt, batch, precision
             See `analytic`.
+        cost_models
+            `Surrogate` or `LayerCosts` by column, for those that are predicted.
         surrogates
-            `Surrogate` by column, for those that are predicted.
+            The older name of it.
 
         Returns
         -------
@@ -1063,9 +1161,33 @@ class Search:
         """
         What is searched.
         """
+def algorithm_doc(name: str) -> str:
+    """
+    What the algorithm is, in one sentence.
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm.
+    """
 def algorithm_names() -> list[str]:
     """
     Names of the search algorithms.
+    """
+def algorithm_options(name: str) -> list[AlgorithmOption]:
+    """
+    The options of a search algorithm, with defaults and ranges; those of numbers of architectures are integers.
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm.
+
+    Examples
+    --------
+    >>> from lts import _core
+    >>> _core.algorithm_options("local")
+    [<AlgorithmOption n_initial: 20, from 1 to 4294967295>]
     """
 def analytic(name: str, architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> float:
     """
@@ -1082,7 +1204,7 @@ def analytic(name: str, architecture: Architecture, *, n_prompt: typing.Supports
     batch
         Sequences at a time.
     precision
-        Of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
+        Precision of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
 
     Raises
     ------
@@ -1095,7 +1217,7 @@ def analytic_names() -> list[str]:
     """
 def cost_term_names() -> list[str]:
     """
-    Names of the terms that a cost is taken to be a sum of.
+    Names of the terms whose sum models a cost.
     """
 def cost_terms(architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -1120,7 +1242,7 @@ def crowding_distance(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[nu
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1134,7 +1256,10 @@ def decoder_params(architecture: Architecture) -> int:
     """
 def depth_weighted(architecture: Architecture) -> float:
     """
-    Experimental: decoder parameters, the l-th layer counted 1 / sqrt(l) times.
+    Experimental, for sub-networks of one super-network: layers counted more the deeper they are.
+
+    The sum over the layers of ``(1 + x) (1.25 A + F)``, the last layer counted half: A and F are the parameters of attention
+    and of the feed-forward network, x runs from 0 for the first layer to 1 for the last.
     """
 def families() -> list[Family]:
     """
@@ -1147,7 +1272,7 @@ def family(name: str) -> Family:
     Parameters
     ----------
     name
-        Such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
+        Name of a family, such as ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 
     Raises
     ------
@@ -1184,9 +1309,10 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     Parameters
     ----------
     points : array_like, shape (n, m)
-        In any order; dominated and equal points are allowed. What is not better than the reference everywhere adds nothing.
+        In any order; dominated and equal points are allowed. A point that is not better than the reference in every
+        coordinate adds nothing.
     reference : array_like, shape (m,)
-        Finite.
+        The reference point, finite.
 
     Returns
     -------
@@ -1196,7 +1322,7 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     Raises
     ------
     ValueError
-        For a wrong shape, what is not a number, or a reference that is not finite.
+        For a wrong shape, a value that is not a number, or a reference that is not finite.
 
     Notes
     -----
@@ -1229,7 +1355,7 @@ def nondominated(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.i
     Parameters
     ----------
     points : array_like, shape (n, m)
-        Of equal points the first counts.
+        Among equal points only the first counts.
 
     Returns
     -------
@@ -1238,7 +1364,7 @@ def nondominated(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[numpy.i
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1260,7 +1386,7 @@ def nondominated_sort(points: numpy.typing.ArrayLike) -> numpy.typing.NDArray[nu
     Raises
     ------
     ValueError
-        For a wrong shape or what is not a number.
+        For a wrong shape or a value that is not a number.
 
     Notes
     -----
@@ -1301,7 +1427,7 @@ def weight_bytes(architecture: Architecture, *, precision: str = 'float32') -> i
     architecture
         The model.
     precision
-        ``float32``, ``float16``, ``int8`` or ``int4``.
+        Precision of the weights: ``float32``, ``float16``, ``int8`` or ``int4``.
     """
 def weights(architecture: Architecture) -> list[Weight]:
     """

@@ -14,7 +14,7 @@ class LtsError(Exception):
     exit_code = 2
 
 
-class UsageError(LtsError):
+class UsageError(LtsError, ValueError):
     """A wrong argument, file, configuration, or an input or output that failed (exit code 2)."""
 
 

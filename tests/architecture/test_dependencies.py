@@ -25,7 +25,7 @@ _SPACE = _COST | {"big_uint", "search_space"}
 _OBJECTIVE = _BASE | {"objective"}
 _DOMINANCE = _OBJECTIVE | {"dominance"}
 _ARCHIVE = _DOMINANCE | {"sort", "hypervolume", "archive"}
-_EVERYTHING = _SPACE | {"proxy", "analytic", "encoding", "variation", "surrogate"} | _ARCHIVE
+_EVERYTHING = _SPACE | {"proxy", "analytic", "encoding", "variation", "surrogate", "layer_costs"} | _ARCHIVE
 _ALGORITHMS = _EVERYTHING | {"algorithms"}
 ALLOWED = {
     "error": set(),
@@ -47,6 +47,7 @@ ALLOWED = {
     "hypervolume": _DOMINANCE | {"sort"},
     "archive": _DOMINANCE | {"sort", "hypervolume"},
     "surrogate": _EVERYTHING,
+    "layer_costs": _EVERYTHING,
     "algorithms": _EVERYTHING,
     "search": _ALGORITHMS,
     "json": _ALGORITHMS | {"search"},

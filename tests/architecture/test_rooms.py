@@ -48,8 +48,10 @@ LONGER = {
     "cpp/include/lts/weights.hpp": 231,
     "cpp/src/surrogate.cpp": 443,
     "bindings/register_architecture.cpp": 242,
-    "bindings/register_search.cpp": 373,
     "bindings/register_search_space.cpp": 283,
+    "python/lts/networks/training.py": 321,
+    "python/lts/proxies/validation.py": 333,
+    "python/lts/report/sections.py": 305,
 }
 SIZES = (
     ("cpp/include", 200, (".hpp", ".h")),
@@ -168,18 +170,20 @@ def test_the_list_of_longer_files_only_shrinks() -> None:
 
 
 def test_the_map_names_what_exists() -> None:
-    """Every name in the map of HACKING.md, and every room in it."""
+    """Every room and module in the map of HACKING.md is there, and every room and module that is there is in it."""
     text = (ROOT / "HACKING.md").read_text(encoding="utf-8")
-    block = text.split("```")[1]
-    room, named = None, set()
-    for line in block.splitlines():
-        if match := re.match(r"    (\w+)/ ", line):
+    named = {"errors", "report", "cli", "testing"}
+    room = None
+    for line in text[text.index("python/lts/  ") : text.index("tests/cpp tests/python")].splitlines()[1:]:
+        if match := re.fullmatch(r"    (\w+)/", line):
             room = match[1]
-        if room is None or not (found := re.match(r"    (?:\w+/)? +((?:[\w/]+ )+) ", line + " " if room else "")):
-            continue
-        for name in found[1].split():
-            path = PACKAGE / room / name.rstrip("/")
-            assert path.with_suffix(".py").is_file() or path.is_dir(), f"HACKING.md's map names {room}/{name}"
-            named.add(f"{room}/{name.rstrip('/')}")
-    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
-    assert rooms == {name.split("/")[0] for name in named} | ({"cli", "report", "testing"} & rooms)
+        elif room and (match := re.match(r"        ((?:\w+ )+)", line)):
+            named |= {f"{room}/{name}" for name in match[1].split()}
+    for name in named:
+        path = PACKAGE / name
+        assert path.with_suffix(".py").is_file() or path.is_dir(), f"HACKING.md's map names {name}"
+    inside = {"__init__", "__main__", "_core"}
+    there = {"/".join(path.relative_to(PACKAGE).with_suffix("").parts[:2]) for path in module_files()}
+    there = {name for name in there if name.split("/")[-1] not in inside}
+    missing = {name for name in there if name not in named and name.split("/")[0] not in named}
+    assert not missing, f"HACKING.md's map lacks {', '.join(sorted(missing))}"

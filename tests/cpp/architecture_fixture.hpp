@@ -11,7 +11,7 @@
 
 namespace lts::fixture {
 
-/// Of a family, with everything else at its default.
+/// An architecture of a family, with everything else at its default.
 inline Architecture architecture_of(std::string_view family_name, std::int64_t vocab_size, std::int64_t n_positions,
                                     std::int64_t d_model, std::vector<Layer> layers) {
   Architecture a;

@@ -129,7 +129,7 @@ class Probe {
   }
 
  private:
-  /// Of fits to the first candidates, whose costs are disturbed and of unequal noise.
+  /// Digest of fits to the first candidates, whose costs are disturbed and have unequal noise.
   [[nodiscard]] std::uint64_t surrogate() const {
     Digest digest;
     for (const bool pairwise : {false, true}) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -12,6 +13,7 @@
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
 #include "lts/encoding.hpp"
+#include "lts/layer_costs.hpp"
 #include "lts/proxy.hpp"
 #include "lts/search_space.hpp"
 #include "lts/surrogate.hpp"
@@ -101,7 +103,7 @@ std::vector<SearchSpaceOptions> spaces() {
   return all;
 }
 
-/// Of every family, many.
+/// Many architectures of every family.
 std::vector<Architecture> architectures() {
   std::vector<Architecture> all;
   Random random(1);
@@ -164,6 +166,28 @@ TEST(Allocation, NotWhilePredicting) {
       EXPECT_EQ(allocations_of([&] { sink += surrogate.predict(a); }), 0U);
       EXPECT_EQ(allocations_of([&] { sink += surrogate.interval(a).high; }), 0U);
     }
+  }
+}
+
+TEST(Allocation, NotWhileLookingUp) {
+  for (const Architecture& a : architectures()) {
+    if (a.family->encoder) continue;
+    SCOPED_TRACE(described(a));
+    LayerCosts::Tables tables{.rest = {{a.d_model, a.d_embed, a.div_val, 1.0}}, .plus = "peak_memory_estimate_mib"};
+    for (std::size_t l = 0; l < a.layers.size(); ++l) {
+      const Layer& layer = a.layers[l];
+      const auto before = [&](const auto& same) {
+        return std::any_of(a.layers.begin(), a.layers.begin() + static_cast<std::ptrdiff_t>(l), same);
+      };
+      if (!before([&](const Layer& o) { return o.n_head == layer.n_head && o.n_kv_head == layer.n_kv_head; })) {
+        tables.attention.push_back({a.d_model, layer.n_head, layer.n_kv_head, 1.0});
+      }
+      if (!before([&](const Layer& o) { return o.d_ff == layer.d_ff; })) {
+        tables.feed_forward.push_back({a.d_model, layer.d_ff, 1.0});
+      }
+    }
+    const LayerCosts costs(std::move(tables));
+    EXPECT_EQ(allocations_of([&] { sink += costs.predict(a); }), 0U);
   }
 }
 

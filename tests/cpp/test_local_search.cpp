@@ -28,7 +28,7 @@ TEST(LocalSearch, ExploresTheNeighborhoodsOldestFirst) {
   World world({.n_initial = 7});
   for (std::uint64_t i = 0; i < 7; ++i) {
     ASSERT_TRUE(world.propose());
-    EXPECT_EQ(world.algorithm.state().counter, i + 1);
+    EXPECT_EQ(world.algorithm.state().n_initial, i + 1);
   }
   for (const std::uint64_t id : {5U, 2U, 6U}) world.add_to_front(id);
   for (const std::uint64_t id : {2U, 5U, 6U}) {
@@ -40,9 +40,9 @@ TEST(LocalSearch, ExploresTheNeighborhoodsOldestFirst) {
       EXPECT_TRUE(is_step(genotype, world.front_genotypes.at(id))) << "member " << id << ", neighbor " << i;
       EXPECT_TRUE(found.insert(genotype).second);
     }
-    EXPECT_TRUE(world.algorithm.state().queue.empty());
+    EXPECT_TRUE(world.algorithm.state().neighbors.empty());
   }
-  EXPECT_TRUE(world.algorithm.state().uses.empty());
+  EXPECT_TRUE(world.algorithm.state().unexplored.empty());
 }
 
 TEST(LocalSearch, RestartsAtRandomWhenAllIsExplored) {
@@ -50,11 +50,11 @@ TEST(LocalSearch, RestartsAtRandomWhenAllIsExplored) {
   world.propose();
   world.add_to_front(0);
   world.propose();
-  while (!world.algorithm.state().queue.empty()) world.propose();
+  while (!world.algorithm.state().neighbors.empty()) world.propose();
   for (int i = 0; i < 5; ++i) {
     const Genotype genotype = *world.propose();
     EXPECT_FALSE(is_step(genotype, world.front_genotypes.at(0)));
-    EXPECT_TRUE(world.algorithm.state().queue.empty());
+    EXPECT_TRUE(world.algorithm.state().neighbors.empty());
   }
   world.add_to_front(9);
   EXPECT_TRUE(is_step(*world.propose(), world.front_genotypes.at(9)));
@@ -64,11 +64,11 @@ TEST(LocalSearch, PassesOverMembersThatLeft) {
   World world({.n_initial = 1});
   world.propose();
   for (std::uint64_t id = 0; id < 3; ++id) world.add_to_front(id);
-  EXPECT_EQ(world.algorithm.state().uses.size(), 3U);
+  EXPECT_EQ(world.algorithm.state().unexplored.size(), 3U);
   world.front_genotypes.erase(0);
   world.front_genotypes.erase(1);
   EXPECT_TRUE(is_step(*world.propose(), world.front_genotypes.at(2)));
-  EXPECT_TRUE(world.algorithm.state().uses.empty());
+  EXPECT_TRUE(world.algorithm.state().unexplored.empty());
 }
 
 TEST(LocalSearch, DominatedResultsAreNotExplored) {
@@ -77,7 +77,7 @@ TEST(LocalSearch, DominatedResultsAreNotExplored) {
   world.add_to_front(5);
   const Evaluation dominated{4, random_genotype(world.encoding, world.random), {9.0, 9.0}, 0.0};
   world.algorithm.observe(world.context(), dominated);
-  EXPECT_EQ(world.algorithm.state().uses.size(), 1U);
+  EXPECT_EQ(world.algorithm.state().unexplored.size(), 1U);
 }
 
 TEST(LocalSearch, StartsFromTheLeastViolatingUntilOneIsFeasible) {
@@ -93,22 +93,22 @@ TEST(LocalSearch, StartsFromTheLeastViolatingUntilOneIsFeasible) {
   tell(2, 1.0);
   tell(3, 2.0);
   world.algorithm.observe(world.context(), Evaluation{4, Genotype(world.encoding.size()), {}, 0.0});  // failed
-  ASSERT_EQ(world.algorithm.state().population.size(), 1U);
-  EXPECT_EQ(world.algorithm.state().population[0].id, 1U);
+  ASSERT_EQ(world.algorithm.state().least_violating.size(), 1U);
+  EXPECT_EQ(world.algorithm.state().least_violating[0].id, 1U);
   EXPECT_TRUE(is_step(*world.propose(), least));
-  while (!world.algorithm.state().queue.empty()) world.propose();
+  while (!world.algorithm.state().neighbors.empty()) world.propose();
   EXPECT_FALSE(is_step(*world.propose(), least));  // explored
   const Genotype better = tell(5, 0.5);
   EXPECT_TRUE(is_step(*world.propose(), better));
 
   world.add_to_front(6);
-  EXPECT_TRUE(world.algorithm.state().population.empty());
+  EXPECT_TRUE(world.algorithm.state().least_violating.empty());
 }
 
 TEST(LocalSearch, RandomWhileNothingIsTold) {
   World world({.n_initial = 2});
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(world.propose());
-  EXPECT_TRUE(world.algorithm.state().queue.empty());
+  EXPECT_TRUE(world.algorithm.state().neighbors.empty());
 }
 
 TEST(LocalSearch, UsesUpASmallSpace) {

@@ -26,17 +26,17 @@ TEST(LtsEvolution, PopulationThenGenerationsOf40And40) {
   World world(LtsEvolutionOptions{});
   for (std::uint64_t i = 0; i < 100; ++i) {
     ASSERT_TRUE(world.propose());
-    EXPECT_EQ(world.algorithm.state().counter, i + 1);
-    EXPECT_TRUE(world.algorithm.state().queue.empty());
+    EXPECT_EQ(world.algorithm.state().n_initial, i + 1);
+    EXPECT_TRUE(world.algorithm.state().children.empty());
   }
   world.fill_front(5);
   for (int generation = 0; generation < 3; ++generation) {
     for (std::size_t left = 80; left-- > 0;) {
       ASSERT_TRUE(world.propose());
-      EXPECT_EQ(world.algorithm.state().queue.size(), left);
+      EXPECT_EQ(world.algorithm.state().children.size(), left);
     }
   }
-  EXPECT_EQ(world.algorithm.state().counter, 100U);
+  EXPECT_EQ(world.algorithm.state().n_initial, 100U);
   EXPECT_EQ(world.seen.size(), 100U + 5U + 240U);
   std::uint64_t n_uses = 0;
   for (const auto& [id, n] : world.algorithm.state().uses) n_uses += n;
@@ -146,7 +146,7 @@ TEST(LtsEvolution, HugeUseCountsAreNoProblem) {
 TEST(LtsEvolution, RandomWhileNothingIsTold) {
   World world({.population_size = 10});
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(world.propose());
-  EXPECT_TRUE(world.algorithm.state().queue.empty());
+  EXPECT_TRUE(world.algorithm.state().children.empty());
   EXPECT_TRUE(world.algorithm.state().uses.empty());
 }
 
@@ -162,7 +162,7 @@ TEST(LtsEvolution, LeastViolatingResultsAreParentsUntilOneIsFeasible) {
     tell(id, violation);
   }
   world.algorithm.observe(world.context(), Evaluation{5, Genotype(world.encoding.size()), {}, 0.0});  // failed
-  const std::vector<Evaluation> least = world.algorithm.state().population;
+  const std::vector<Evaluation> least = world.algorithm.state().least_violating;
   ASSERT_EQ(least.size(), 3U);
   EXPECT_EQ(least[0].id, 8U);
   EXPECT_EQ(least[1].id, 2U);
@@ -176,9 +176,9 @@ TEST(LtsEvolution, LeastViolatingResultsAreParentsUntilOneIsFeasible) {
   // A feasible result ends it.
   world.fill_front(1);
   world.algorithm.observe(world.context(), Evaluation{0, world.front_genotypes.at(0), {0.0, 0.0}, 0.0});
-  EXPECT_TRUE(world.algorithm.state().population.empty());
+  EXPECT_TRUE(world.algorithm.state().least_violating.empty());
   tell(20, 0.5);
-  EXPECT_TRUE(world.algorithm.state().population.empty());
+  EXPECT_TRUE(world.algorithm.state().least_violating.empty());
 }
 
 TEST(LtsEvolution, RandomMembersFillWhatVariationCannot) {

@@ -34,13 +34,13 @@ TEST(Nsga2, PopulationThenGenerationsOfItsSize) {
   World world({.population_size = 30});
   for (std::uint64_t i = 0; i < 30; ++i) {
     ASSERT_TRUE(world.propose());
-    EXPECT_EQ(world.algorithm.state().counter, i + 1);
+    EXPECT_EQ(world.algorithm.state().n_initial, i + 1);
   }
   for (std::uint64_t id = 0; id < 10; ++id) world.observe(id, {static_cast<double>(id), -static_cast<double>(id)});
   EXPECT_EQ(world.algorithm.state().offspring.size(), 10U);  // told, not yet merged
   for (std::size_t left = 30; left-- > 0;) {
     ASSERT_TRUE(world.propose());
-    EXPECT_EQ(world.algorithm.state().queue.size(), left);
+    EXPECT_EQ(world.algorithm.state().children.size(), left);
   }
   EXPECT_TRUE(world.algorithm.state().offspring.empty());
   EXPECT_EQ(world.algorithm.state().population.size(), 10U);
@@ -50,7 +50,7 @@ TEST(Nsga2, PopulationThenGenerationsOfItsSize) {
 TEST(Nsga2, RandomWhileNothingIsTold) {
   World world({.population_size = 5});
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(world.propose());
-  EXPECT_TRUE(world.algorithm.state().queue.empty());
+  EXPECT_TRUE(world.algorithm.state().children.empty());
 }
 
 TEST(Nsga2, BetterFrontsSurvive) {

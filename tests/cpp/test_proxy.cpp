@@ -30,10 +30,14 @@ TEST(Proxy, ZerolmByHand) {
 }
 
 TEST(Proxy, DepthWeightedByHand) {
+  // d 4, d_ff 8 with biases: 4 (16 + 4) in attention, 32 + 8 + 32 + 4 in the feed-forward network.
   Architecture a = fixture::small_gpt2();
-  EXPECT_DOUBLE_EQ(depth_weighted(a), static_cast<double>(layer_params(a, a.layers[0])));
+  const double layer = 1.25 * 80 + 76;
+  EXPECT_DOUBLE_EQ(depth_weighted(a), layer / 2);
   a.layers.push_back(a.layers[0]);
-  EXPECT_DOUBLE_EQ(depth_weighted(a), static_cast<double>(layer_params(a, a.layers[0])) * (1 + 1 / std::sqrt(2.0)));
+  EXPECT_DOUBLE_EQ(depth_weighted(a), layer * (1 + 2 * 0.5));
+  a.layers.push_back(a.layers[0]);
+  EXPECT_DOUBLE_EQ(depth_weighted(a), layer * (1 + 1.5 + 2 * 0.5));
 }
 
 TEST(Proxy, MoreIsMore) {

@@ -672,6 +672,18 @@ TEST(SearchState, ContradictingPopulationsAreRefused) {
   }
 }
 
+TEST(SearchState, WhatIsPendingAndUnexploredIsSavedAgain) {
+  SearchState state = busy_state("local");
+  ASSERT_FALSE(state.pending.empty());
+  const std::uint64_t id = state.pending.back().first;
+  auto& uses = state.algorithm.uses;
+  const std::pair<std::uint64_t, std::uint64_t> unexplored{id, 0};
+  uses.insert(std::upper_bound(uses.begin(), uses.end(), unexplored), unexplored);
+  Search search(state);
+  search.tell(id, Values{1e300, 0.0});  // the whole front
+  EXPECT_EQ(message_of([&] { const Search again(search.state()); }), "");
+}
+
 TEST(SearchState, FrontLargerThanWhatWasTold) {
   SearchState state = busy_state();
   state.n_failed += state.n_told - 1;

@@ -85,7 +85,7 @@ std::vector<double> oracle_crowding(const Points& points, std::size_t m) {
   return distances;
 }
 
-/// Of several kinds: grids with many ties, cubes, shells, a chain, infinities.
+/// Random points of several kinds: grids with many ties, cubes, shells, a chain, infinities.
 Points random_points(Random& random, std::size_t n, std::size_t m) {
   Points points(n * m);
   const std::uint32_t kind = random.below(5);
@@ -196,7 +196,7 @@ TEST(Crowding, Examples) {
   EXPECT_TRUE(crowding_distance({}, 2).empty());
   EXPECT_EQ(crowding_distance(Points{5, 5}, 2), std::vector<double>{kInfinity});
   EXPECT_EQ(crowding_distance(Points{0, 4, 1, 2, 4, 0}, 2), (std::vector<double>{kInfinity, 2.0, kInfinity}));
-  // Of equal extremes the first and the last count.
+  // Among equal extremes the first and the last count.
   EXPECT_EQ(crowding_distance(Points{7, 7, 7, 7}, 1), (std::vector<double>{kInfinity, 0.0, 0.0, kInfinity}));
 }
 

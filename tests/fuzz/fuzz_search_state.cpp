@@ -1,4 +1,4 @@
-// States of searches from JSON: a restored search is saved as it was, and goes on.
+// States of searches from JSON: a restored search is saved as it was, and continues.
 
 #include "fuzz.hpp"
 #include "play.hpp"

@@ -43,7 +43,7 @@ void collect(Json& value, Json* parent, std::vector<Place>& places) {
   }
 }
 
-/// Of all values, or of those below a random key of the whole: large arrays must not get all the attention.
+/// Picks a value of the whole, or of those below a random key, so that large arrays do not get all the attention.
 Place pick(Json& root, Random& random) {
   Json* from = &root;
   Json* parent = nullptr;

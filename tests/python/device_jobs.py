@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 
 
 def facts() -> dict[str, Any]:
-    """What the worker sees of itself."""
+    """What the worker knows about itself."""
     return {
         "pid": os.getpid(),
         "parent": os.getppid(),
@@ -44,7 +45,7 @@ def hang_with_a_child(path: str) -> None:
 
 
 def close_everything_and_hang() -> None:
-    """Close all files, with them the ways to the parent, and go on."""
+    """Close all files, including the connections to the parent, and keep running."""
     os.closerange(0, 256)
     time.sleep(1000)
 
@@ -66,16 +67,31 @@ def kill_the_parent() -> int:
     return os.getppid()
 
 
-def time_a_busy_loop(n: int, repeats: int) -> dict[str, list[int]]:
-    """Timing of a loop that wants the processor all the time."""
+def time_a_busy_loop(n: int, repeats: int, sleep: float | None = None) -> dict[str, list[int]]:
+    """Timing of a loop that wants the processor all the time, or sleeps for a moment after it."""
     from lts.backends.timing import time_runs
 
-    timing = time_runs(lambda: sum(range(n)), threads=1, min_time=0.0, min_repeats=repeats, max_time=1000.0)
+    def loop() -> None:
+        sum(range(n))
+        if sleep is not None:
+            time.sleep(sleep)
+
+    timing = time_runs(loop, threads=1, min_time=0.0, min_repeats=repeats, max_time=1000.0)
     return {"samples_ns": timing.samples_ns, "wall_ns": timing.wall_ns}
 
 
+def time_reading_a_mapped_file(path: str, enter: str) -> dict[str, Any]:
+    """Timing of reading a file through a map, by a process that enters a control group first."""
+    from lts.backends.timing import time_runs
+
+    Path(enter).write_text(str(os.getpid()))
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        timing = time_runs(lambda: mapped[:: mmap.PAGESIZE], threads=1, min_time=0.0, min_repeats=3)
+    return {"warnings": timing.warnings, "disturbed": timing.disturbed}
+
+
 def peak_of(mib: int) -> dict[str, Any]:
-    """Peak memory after that much was touched and given back."""
+    """Peak memory after that much memory was touched and freed."""
     from lts.backends.timing import PeakMemory
 
     block = b"x" * (mib << 20)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Platform:
-    """Where a build runs, and how: by emulation unless it is this machine."""
+    """A platform that builds are made for; unless it is this machine's, they run under emulation."""
 
     preset: str
     tools: str  # prefix of the compiler and the binutils
@@ -47,7 +47,7 @@ def need(*programs: str, packages: str) -> None:
 
 
 def command(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
-    """What the command prints; it must succeed."""
+    """The output of a command, which must succeed."""
     done = subprocess.run(
         [str(word) for word in words], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=1200
     )

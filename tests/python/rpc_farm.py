@@ -56,7 +56,7 @@ class Farm:
         self.servers.append(self._start(f"server{len(self.servers)}", arguments))
 
     def wait_for(self, n: int, timeout: float = _START_TIMEOUT) -> None:
-        """Until the tracker lists so many servers."""
+        """Wait until the tracker lists `n` servers."""
         self._wait(lambda: self._listed() == n, f"the tracker does not list {n} servers", timeout)
 
     def kill(self, i: int) -> None:
@@ -110,7 +110,7 @@ class Farm:
 
     @staticmethod
     def _signal(leader: subprocess.Popen[bytes], number: int) -> None:
-        """To the whole session: servers start processes of their own, some in groups of their own."""
+        """Send a signal to the whole session: servers start processes, some of them in groups of their own."""
         listed = subprocess.run(["ps", "-eo", "pid=,sess="], capture_output=True, text=True, check=True).stdout
         for line in listed.splitlines():
             pid, session = map(int, line.split())

@@ -69,7 +69,7 @@ class Sshd:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
 
     def trust(self, key: str | None = None) -> None:
-        """Have the client know this host key, by default the right one."""
+        """Make the client know this host key, by default the right one."""
         key = key or " ".join((self.folder / "host.pub").read_text().split()[:2])
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {key}\n")
 
@@ -96,11 +96,11 @@ class Sshd:
             _kill(connections)
 
     def disconnect(self) -> None:
-        """Break all connections; the server goes on and takes new ones."""
+        """Break all connections; the server keeps running and accepts new ones."""
         _kill(self.connections())
 
     def connections(self) -> list[int]:
-        """The server's processes for the connections that stand; whatever runs in their sessions not included."""
+        """The server's processes for open connections, without those that run in their sessions."""
         found = [self._process.pid] if self._process is not None else []
         for parent in found:
             found += [pid for pid in _children(parent) if _command(pid).startswith(b"sshd: ")]

@@ -28,7 +28,7 @@ def dims_of(phase: str, n_prompt: int, batch: int = 1) -> dict[str, int]:
 
 
 def compiled_outputs(folder: Path, files: Mapping[str, Path]) -> list[Array]:
-    """Outputs of a compiled model; `files` says where the files of weights are that are not in its folder."""
+    """Outputs of a compiled model; `files` has the paths of weight files that are not in its folder."""
     import tvm
 
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def compiled_outputs(folder: Path, files: Mapping[str, Path]) -> list[Array]:
 
 
 def expected_outputs(model: Path, dims: Mapping[str, int], vocab_size: int) -> list[Array]:
-    """What ONNX Runtime makes of the same inputs."""
+    """Outputs of ONNX Runtime for the same inputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])

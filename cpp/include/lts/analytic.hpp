@@ -8,10 +8,9 @@
 
 namespace lts {
 
-/// What is counted rather than measured, by the name it has as an objective. Costs: decoder_params, total_params,
+/// Names of what is counted rather than measured, as in objectives. Costs: decoder_params, total_params,
 /// attention_params, ffn_params, embedding_params, flops_prefill, flops_decode, weight_mib, kv_cache_mib,
-/// peak_memory_estimate_mib. Proxies besides the counts of parameters: geometric,
-/// zerolm, depth_weighted.
+/// peak_memory_estimate_mib. Proxies, besides the counts of parameters: geometric, zerolm, depth_weighted.
 std::span<const std::string_view> analytic_names() noexcept;
 
 using AnalyticFunction = double (*)(const Architecture&, const Workload&);

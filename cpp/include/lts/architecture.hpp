@@ -28,7 +28,7 @@ enum class Position : std::uint8_t {
 };
 enum class HeadWidth : std::uint8_t {
   exact,  ///< n_head must divide d_model
-  floor   ///< heads are floor(d_model / n_head) wide, the rest of the width is not attended
+  floor   ///< heads are floor(d_model / n_head) wide, and the rest of the width is unused
 };
 enum class Embedding : std::uint8_t {
   plain,    ///< one table, adaptive only where the architecture asks for it
@@ -40,14 +40,14 @@ enum class Mixer : std::uint8_t {
   attention,           ///< scaled dot products of queries and keys
   weighted_attention,  ///< the same through one more matrix between query and key
   fourier,             ///< discrete Fourier transform, no weights but the output's
-  cosine,              ///< discrete cosine transform, likewise
+  cosine,              ///< discrete cosine transform, no weights but the output's
   convolution_5,       ///< dynamic convolution over 5 tokens beside attention (Jiang et al. 2020)
   convolution_9        ///< over 9 tokens
 };
 inline constexpr int n_mixers = static_cast<int>(Mixer::convolution_9) + 1;
 
 std::string_view mixer_name(Mixer mixer) noexcept;
-/// @throws std::invalid_argument naming the known mixers.
+/// The mixer of that name. @throws std::invalid_argument naming the known mixers.
 Mixer mixer(std::string_view name);
 
 /// Tokens that a convolution reads; 0 for other mixers.
@@ -73,9 +73,9 @@ struct Family {
   bool tie_embedding = true;  ///< default of `Architecture::tie_embedding`
   double norm_epsilon = 1e-5;
   double rotary_theta = 10000.0;
-  bool encoder = false;           ///< reads both ways and has no output layer: it is counted and ranked, not generated
+  bool encoder = false;           ///< bidirectional, without an output layer: counted and ranked, not searched
   bool mixed = false;             ///< layers have a `mixer` and `n_ff` of their own
-  std::int64_t only_d_model = 0;  ///< the one width that there is, or 0
+  std::int64_t only_d_model = 0;  ///< the only width allowed; 0: any
   std::int64_t only_d_ff = 0;
 };
 
@@ -139,7 +139,7 @@ struct Cluster {
   std::int64_t width = 0;
 };
 
-/// Cutoffs up to the first above `vocab_size`, which counts; 1 without cutoffs.
+/// Number of clusters: cutoffs up to and including the first above `vocab_size`; 1 without cutoffs.
 std::size_t n_clusters(const Architecture& architecture) noexcept;
 
 /// Calls `visit(const Cluster&)` for every cluster, from the most frequent tokens on. They end at the cutoffs, the last
@@ -166,7 +166,7 @@ bool projection_tied(const Architecture& architecture, std::size_t i) noexcept;
 /// @throws std::invalid_argument naming the field, the layer, the value and the allowed range.
 void validate(const Architecture& architecture);
 
-/// The same as an answer: quicker where many are tried.
+/// Whether `validate` accepts the architecture; faster than catching its exception.
 [[nodiscard]] bool valid(const Architecture& architecture);
 
 }  // namespace lts

@@ -11,8 +11,8 @@ namespace lts {
 
 /// The non-dominated points seen so far, each with an id, all coordinates minimized.
 ///
-/// Of equal points the first stays. Members are in the order of their insertion, so equal histories give equal archives
-/// on every platform, and inserting the members of an archive, in order, into an empty one makes its equal.
+/// Among equal points the first stays. Members are in the order of insertion, so equal histories give equal archives on
+/// every platform, and inserting the members of an archive, in order, into an empty one gives an equal archive.
 /// Insertion is O(size * n_objectives) at worst and much faster for points that a frequent dominator dominates.
 /// A coordinate may be infinite. Not safe for concurrent calls unless all are const.
 class ParetoArchive {
@@ -36,9 +36,9 @@ class ParetoArchive {
   [[nodiscard]] std::size_t n_objectives() const noexcept { return n_objectives_; }
   [[nodiscard]] std::size_t size() const noexcept { return ids_.size(); }
   [[nodiscard]] bool empty() const noexcept { return ids_.empty(); }
-  /// In the order of insertion.
+  /// Ids of the members, in the order of insertion.
   [[nodiscard]] std::span<const std::uint64_t> ids() const noexcept { return ids_; }
-  /// Row-major, size() x n_objectives(), in the order of insertion.
+  /// Coordinates of the members: row-major, size() x n_objectives(), in the order of insertion.
   [[nodiscard]] std::span<const double> points() const noexcept { return points_; }
   [[nodiscard]] std::span<const double> point(std::size_t i) const noexcept {
     return std::span(points_).subspan(i * n_objectives_, n_objectives_);

@@ -13,7 +13,7 @@
 
 namespace lts {
 
-/// Unsigned integer of any length: the size of a search space (up to 10^54 and more) and the index of an architecture.
+/// Unsigned integer of any length: the size of a search space (10^57 and more) and the index of an architecture.
 /// Below 2^256, about 10^77, nothing is allocated.
 class BigUint {
  public:
@@ -31,7 +31,7 @@ class BigUint {
   [[nodiscard]] bool fits_uint64() const noexcept { return limbs().size() <= 2; }
   /// The value modulo 2^64.
   [[nodiscard]] std::uint64_t low_uint64() const noexcept;
-  /// Words of 32 bits that it is kept in.
+  /// Number of 32-bit words that hold it.
   [[nodiscard]] std::size_t n_words() const noexcept { return limbs().size(); }
 
   BigUint& operator+=(const BigUint& other);
@@ -64,7 +64,7 @@ class BigUint {
 
   std::array<std::uint32_t, kNear> near_{};
   std::size_t n_near_ = 0;
-  std::vector<std::uint32_t> far_;  // all of them, once they were too many
+  std::vector<std::uint32_t> far_;  // all limbs, once there were too many for `near_`
 };
 
 /// floor(2^64 * part / whole) for part < whole, saturated to 2^64 - 1 for part == whole: a sampling threshold.

@@ -13,7 +13,7 @@ namespace lts {
 /// Bits per weight or activation element.
 enum class Precision : std::uint8_t { float32 = 32, float16 = 16, int8 = 8, int4 = 4 };
 
-/// @throws std::invalid_argument naming the known precisions.
+/// The precision of that name. @throws std::invalid_argument naming the known precisions.
 Precision precision(std::string_view name);
 
 /// Parameters by role and in sum. "Decoder" is what LiteTransformerSearch calls non-embedding.
@@ -46,11 +46,11 @@ struct Workload {
   Precision activations = Precision::float32;
 };
 
-/// @throws std::invalid_argument naming the number that is out of range.
+/// Checks the ranges of a workload. @throws std::invalid_argument naming the number that is out of range.
 void validate(const Workload& workload);
 
-// Operations and memory are those of decoders: what follows, but for weight_bytes, throws std::invalid_argument for an
-// encoder.
+// Operations and memory are defined for decoders: except for weight_bytes, the functions below throw
+// std::invalid_argument for an encoder.
 
 /// Floating-point operations of one prompt pass of `n_prompt` tokens with logits at every position.
 /// A multiply-add is two; the full n x n attention is counted; norms, softmax and activations are left out.

@@ -21,13 +21,13 @@ bool dominates(std::span<const double> a, std::span<const double> b) noexcept;
 /// @throws std::invalid_argument when n_objectives is 0, the size is no multiple of it, or a coordinate is NaN.
 void check_points(std::span<const double> points, std::size_t n_objectives);
 
-/// A set of points that answers at once whether one of them dominates or equals a given point.
+/// A set of points, for asking quickly whether one of them dominates or equals a given point.
 ///
-/// What `ParetoArchive` and the sorting search in. A point is a pointer to n_objectives numbers, none NaN; unchecked.
+/// `ParetoArchive` and the sorting functions use it. A point is a pointer to n_objectives numbers, none NaN; unchecked.
 /// Points lie in blocks of 16, column by column, so that a block is compared at once; blocks are the cells of a k-d
-/// partition, renewed now and then, and skipped by their corners (as in the ND-tree of Jaszkiewicz and Lust,
-/// "ND-tree-based update: a fast algorithm for the dynamic nondominance problem", 2018). Answers do not depend on any
-/// of this.
+/// partition, which is renewed now and then, and are skipped by their corners (as in the ND-tree of Jaszkiewicz and
+/// Lust, "ND-tree-based update: a fast algorithm for the dynamic nondominance problem", 2018). This affects speed only,
+/// not the answers.
 class DominanceIndex {
  public:
   explicit DominanceIndex(std::size_t n_objectives) noexcept : n_objectives_(n_objectives) {}
@@ -37,7 +37,7 @@ class DominanceIndex {
   /// Whether one of the points dominates or equals the given one. O(size m) at worst.
   [[nodiscard]] bool covers(const double* point) const noexcept;
 
-  /// The same, and remembers which point it was: the next point dominated by it takes O(m).
+  /// As `covers`, and remembers the point that covers: the next point dominated by it takes O(m).
   [[nodiscard]] bool covers_and_learn(const double* point) noexcept;
 
   /// Adds the point under a tag, removes those that it dominates or equals, and appends their tags, in no particular
@@ -53,7 +53,7 @@ class DominanceIndex {
   std::size_t n_objectives_;
   std::size_t size_ = 0;
   std::size_t n_slots_ = 0;     // points and the holes that removed ones left
-  std::size_t n_arranged_ = 0;  // n_slots_ when all were last arranged
+  std::size_t n_arranged_ = 0;  // n_slots_ when the blocks were last arranged
   std::vector<double> points_;
   std::vector<std::uint64_t> tags_;
   std::vector<double> lows_;    // per block the least coordinates of its points; the blocks are blocked like points

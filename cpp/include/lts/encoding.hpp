@@ -39,7 +39,7 @@ class Encoding {
 
   /// @throws std::invalid_argument when the length or a gene is out of range. Does not check the rules of the space.
   [[nodiscard]] Architecture decode(std::span<const std::uint16_t> genotype) const;
-  /// The same into `out`, unchecked, and without allocating once `out` comes from an earlier call.
+  /// Decodes into `out`, unchecked, and without allocating once `out` comes from an earlier call.
   void decode(std::span<const std::uint16_t> genotype, Architecture& out) const;
 
   /// Depth of the architecture that the genotype stands for.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <initializer_list>
-#include <stdexcept>  // what it throws
+#include <stdexcept>  // the exceptions thrown
 #include <string>
 #include <string_view>
 
@@ -14,10 +14,10 @@ namespace lts {
 /// Whether the text is UTF-8 without control characters.
 bool is_printable(std::string_view text);
 
-/// The parts, joined, in one line of UTF-8: control characters and bytes that are none of a character as \x0a.
+/// The parts, joined, as one line of UTF-8; control characters and invalid bytes are escaped, such as \x0a.
 std::string sentence(std::initializer_list<std::string_view> parts);
 
-/// The number with the fewest digits that read back as the same, and a point, whatever the locale. For messages.
+/// The number with the fewest digits that read back as the same, with a point in any locale. For messages.
 std::string to_text(double number);
 
 }  // namespace lts

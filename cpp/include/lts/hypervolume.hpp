@@ -13,8 +13,8 @@ namespace lts {
 /// 2009, "On the complexity of computing the hypervolume indicator"); O(n^(m-2) log n) for m of 4 and more, by sweeping
 /// exclusive contributions (Guerreiro, Fonseca and Emmerich 2012, "A fast dimension-sweep algorithm for the hypervolume
 /// indicator in four dimensions", applied recursively).
-/// @throws std::invalid_argument on NaN, on no objective, a size that is no multiple, or a reference that is not
-/// finite.
+/// @throws std::invalid_argument on NaN, no objectives, a size that is not a multiple of their number, or a reference
+/// that is not finite.
 double hypervolume(std::span<const double> points, std::span<const double> reference);
 
 }  // namespace lts

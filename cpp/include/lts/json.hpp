@@ -16,8 +16,8 @@ std::string to_json(const SearchSpaceOptions& options);
 std::string to_json(const SearchState& state);
 std::string to_json(const Surrogate::State& state);
 
-/// The inverse. Fields left out have their defaults; `n_head`, `n_kv_head` and `d_ff` may be one number for all layers,
-/// `n_layer` is then needed. An architecture is validated; spaces and states are by the constructors that take them.
+/// The inverse. Missing fields have their defaults; `n_head`, `n_kv_head` and `d_ff` may be one number for all layers,
+/// with `n_layer` beside them. An architecture is validated; spaces and states are validated by their constructors.
 /// @throws std::invalid_argument naming the position of a syntax error, or the field and what would be right; an
 /// unknown key is an error that lists the allowed ones.
 Architecture architecture_from_json(std::string_view text);

@@ -3,28 +3,26 @@
 
 // The whole core for C11 and for languages that call C.
 //
-// Handles. What is created by a function with an `out` parameter belongs to the caller and is given back to the
-// function of its type that ends in `_destroy`. A handle is not an address: one that was destroyed, never was one, or
-// is of another type is refused with LTS_INVALID_HANDLE (one that was destroyed until its place was used again some
-// thousand times). At most 65,536 live at once.
+// Handles. The caller owns what a function creates through an `out` parameter, and frees it with the function of its
+// type that ends in `_destroy`. A handle is not an address: a handle that was destroyed, never existed or is of another
+// type is refused with LTS_INVALID_HANDLE (a destroyed one as long as its slot has not been reused some thousand
+// times). At most 65,536 are live at once.
 //
-// Texts are UTF-8 and end in a zero byte. Those a function gives out as `char** out` are the caller's, to be given to
-// lts_free_text; those it returns as `const char*` are the library's. JSON is as in docs/embedding.md.
+// Texts are UTF-8 and end in a zero byte. The caller owns a text that a function gives out as `char** out`, and frees
+// it with lts_free_text; the library owns those returned as `const char*`. docs/embedding.md describes the JSON.
 //
 // Errors. A function that returns less than LTS_OK has done nothing, and lts_last_error() is one sentence that says
-// what was wrong, where, and what would be right. All of them return LTS_INVALID_ARGUMENT for a pointer that is NULL
-// and may not be, for numbers out of range and for texts that are wrong, LTS_INVALID_HANDLE, LTS_BUSY and
-// LTS_OUT_OF_MEMORY as said there; what else they return is said with them. Outputs are then unchanged, but for two:
-// `out` for a handle or a text is NULL, and an architecture that memory did not suffice to fill is empty. No exception
-// leaves a function.
+// what was wrong, where, and what would be right. Any function may return LTS_INVALID_ARGUMENT (a pointer that must not
+// be NULL, a number out of range, a wrong text), LTS_INVALID_HANDLE, LTS_BUSY and LTS_OUT_OF_MEMORY; other results are
+// documented with the function. After an error outputs are unchanged, with two exceptions: `out` for a handle or a text
+// is NULL, and an architecture that could not be filled for lack of memory is empty. No exception leaves a function.
 //
-// Threads. Any number of calls may read one object (`const`) at once, and different objects may be used at once
-// without a thought; a call that meets another one that changes the object, or changes what another one reads, returns
-// LTS_BUSY. After a fork of a program with several threads, the child calls the library only once it is another
-// program.
+// Threads. Any number of calls may read one object (`const`) at once, and different objects may be used concurrently.
+// A call returns LTS_BUSY if another call is modifying its object, or if it would modify an object that another call is
+// reading. After a fork of a program with several threads, the child must not call the library before it calls exec.
 //
-// Structures begin with their size as the caller knows it, so that later versions can add to their ends: begin with
-// the macro that ends in `_INIT`, which sets the defaults.
+// Structures begin with their size as the caller knows it, so that later versions can add fields at the end: initialize
+// them with the macro that ends in `_INIT`, which sets the defaults.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +44,7 @@ extern "C" {
 #define LTS_NOEXCEPT
 #endif
 
-/// Below 0 it is an error, above 0 an outcome without a result.
+/// Result of a call: below 0 an error, above 0 an outcome without a result.
 typedef int32_t lts_status;
 enum {
   LTS_OK = 0,
@@ -54,11 +52,11 @@ enum {
   LTS_REPEATED = 2,           ///< the architecture was a candidate before
   LTS_STOPPED = 3,            ///< the measure function said LTS_STOP
   LTS_INVALID_ARGUMENT = -1,  ///< NULL, a number out of range, a wrong text
-  LTS_INVALID_HANDLE = -2,    ///< destroyed, of another type, or none
+  LTS_INVALID_HANDLE = -2,    ///< destroyed, of another type, or not a handle
   LTS_BUSY = -3,              ///< another call is using the object
   LTS_OUT_OF_MEMORY = -4,     ///< a search that ran out of memory can only be destroyed
   LTS_UNSUPPORTED = -5,       ///< not in this build, or not now
-  LTS_INTERNAL_ERROR = -6     ///< a mistake of the library
+  LTS_INTERNAL_ERROR = -6     ///< a bug in the library
 };
 
 typedef struct lts_space lts_space;                ///< search space; never changes
@@ -72,30 +70,30 @@ typedef struct lts_search lts_search;
 /// Version of the library that runs, such as "0.1.0".
 LTS_API const char* lts_version(void) LTS_NOEXCEPT;
 
-/// Why the last call of this thread that failed did; "" when none did. Valid until the next one fails.
+/// Why the last failed call of this thread failed; "" when none did. Valid until the next call fails.
 LTS_API const char* lts_last_error(void) LTS_NOEXCEPT;
 
-/// "LTS_OK" for 0 and so on, the library's; "unknown status" for what is none.
+/// Name of a status, such as "LTS_OK" for 0; "unknown status" for any other number. The library owns the text.
 LTS_API const char* lts_status_name(lts_status status) LTS_NOEXCEPT;
 
-/// Gives back a text. Ignores NULL.
+/// Frees a text. Ignores NULL.
 LTS_API void lts_free_text(char* text) LTS_NOEXCEPT;
 
 /// Where the library gets its memory. Both functions may be called by any thread that calls the library.
 typedef struct lts_allocator {
   size_t struct_size;
-  /// `size` bytes, at least 1, at a multiple of `alignment`, a power of two; NULL when there are none.
+  /// Returns `size` bytes, at least 1, at a multiple of `alignment`, a power of two; NULL when out of memory.
   void* (*allocate)(void* user, size_t size, size_t alignment);
-  /// Takes back what `allocate` gave.
+  /// Frees memory that `allocate` returned.
   void (*deallocate)(void* user, void* memory);
-  void* user;  ///< handed to both; must live as long as they are used
+  void* user;  ///< passed to both; must live as long as they are used
 } lts_allocator;
 #define LTS_ALLOCATOR_INIT \
   { sizeof(lts_allocator), NULL, NULL, NULL }
 
-/// Has the library use another allocator; NULL: that of C. (Messages of errors on their way are not taken from it.)
+/// Makes the library use another allocator; NULL: malloc and free. (The memory of exceptions does not come from it.)
 /// LTS_BUSY while the library holds memory: destroy what it gave out. LTS_UNSUPPORTED in the static library, which uses
-/// `operator new` of the program that it is linked into. Not while another thread calls the library.
+/// `operator new` of the program that it is linked into. Do not call it while another thread calls the library.
 LTS_API lts_status lts_set_allocator(const lts_allocator* allocator) LTS_NOEXCEPT;
 
 /// A generator of random numbers (xoshiro256++): one seed gives one sequence on every platform.
@@ -103,7 +101,7 @@ typedef struct lts_random {
   uint64_t state[4];
 } lts_random;
 
-/// Begins the sequence of a seed.
+/// Starts the sequence of a seed.
 LTS_API lts_status lts_random_seed(lts_random* random, uint64_t seed) LTS_NOEXCEPT;
 
 // --- Architectures ---
@@ -127,9 +125,10 @@ enum {
   LTS_MIXER = 104  ///< 0 attention, 1 weighted_attention, 2 fourier, 3 cosine, 4 convolution_5, 5 convolution_9
 };
 
-/// An empty architecture, to be filled by lts_space_sample, lts_search_ask and so on; all else refuses it.
+/// Creates an empty architecture, to be filled by lts_space_sample, lts_search_ask and so on. Functions that read an
+/// architecture refuse an empty one.
 LTS_API lts_status lts_architecture_create(lts_architecture** out) LTS_NOEXCEPT;
-/// Ends the life of an architecture. LTS_OK for NULL; LTS_BUSY while another call uses it, which leaves it alive.
+/// Destroys an architecture. LTS_OK for NULL; LTS_BUSY while another call uses it, which leaves it alive.
 LTS_API lts_status lts_architecture_destroy(lts_architecture* architecture) LTS_NOEXCEPT;
 
 /// An architecture from its JSON, checked.
@@ -143,7 +142,8 @@ LTS_API lts_status lts_architecture_copy(lts_architecture* to, const lts_archite
 LTS_API lts_status lts_architecture_equal(const lts_architecture* a, const lts_architecture* b,
                                           int* equal) LTS_NOEXCEPT;
 
-/// Name of the family, such as "gpt2"; the text is the library's and stays.
+/// Name of the family, such as "gpt2". The library owns the text, which stays valid as long as the library is
+/// loaded.
 LTS_API lts_status lts_architecture_family(const lts_architecture* architecture, const char** name) LTS_NOEXCEPT;
 
 /// A dimension of the architecture, or of one layer: `layer` from 0, and 0 for those of the architecture.
@@ -167,8 +167,8 @@ typedef struct lts_workload {
 #define LTS_WORKLOAD_INIT \
   { sizeof(lts_workload), 1, 128, 32, 32 }
 
-/// The names that lts_count knows: decoder_params, flops_decode, zerolm, ...; NULL from `index` on when there are
-/// fewer.
+/// The name at an index among those that lts_count knows: decoder_params, flops_decode, zerolm, ...; NULL when there
+/// are fewer.
 LTS_API const char* lts_count_name(size_t index) LTS_NOEXCEPT;
 
 /// One count, estimate or proxy by name; `_mib` in MiB, `flops_` in floating-point operations. `workload` may be NULL
@@ -176,7 +176,7 @@ LTS_API const char* lts_count_name(size_t index) LTS_NOEXCEPT;
 LTS_API lts_status lts_count(const lts_architecture* architecture, const char* name, const lts_workload* workload,
                              double* value) LTS_NOEXCEPT;
 
-/// Parameters by part. Decoder is all but embedding and softmax: what ranks architectures (arXiv 2203.02094).
+/// Parameters by part. The decoder is all but embedding and softmax: its size ranks architectures (arXiv 2203.02094).
 typedef struct lts_parameter_counts {
   size_t struct_size;
   int64_t attention;
@@ -206,13 +206,13 @@ LTS_API lts_status lts_zerolm(const lts_architecture* architecture, double alpha
 LTS_API lts_status lts_space_from_json(const char* json, lts_space** out) LTS_NOEXCEPT;
 /// One line of JSON with every choice and rule.
 LTS_API lts_status lts_space_to_json(const lts_space* space, char** out) LTS_NOEXCEPT;
-/// Ends the life of a space; searches in it have their own. LTS_OK for NULL; LTS_BUSY while another call uses it.
+/// Destroys a space; searches in it have a copy. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_space_destroy(lts_space* space) LTS_NOEXCEPT;
 
-/// How many architectures there are, exactly, in decimal digits.
+/// The exact number of architectures, in decimal digits.
 LTS_API lts_status lts_space_size(const lts_space* space, char** out) LTS_NOEXCEPT;
 
-/// The architecture of an index, given in decimal digits, from 0 to below the size.
+/// The architecture at an index, given in decimal digits, from 0 to below the size.
 LTS_API lts_status lts_space_at(const lts_space* space, const char* index, lts_architecture* architecture) LTS_NOEXCEPT;
 
 /// The index of an architecture, in decimal digits. LTS_INVALID_ARGUMENT with the reason when it is not in the space.
@@ -233,9 +233,9 @@ LTS_API lts_status lts_space_sample_choices(const lts_space* space, lts_random* 
 
 // --- Pareto fronts: points are rows of `n_objectives` numbers, all minimized, none NaN ---
 
-/// An empty archive for points of that many numbers, at least 1.
+/// Creates an empty archive for points of `n_objectives` numbers, at least 1.
 LTS_API lts_status lts_archive_create(size_t n_objectives, lts_archive** out) LTS_NOEXCEPT;
-/// Ends the life of an archive. LTS_OK for NULL; LTS_BUSY while another call uses it.
+/// Destroys an archive. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_archive_destroy(lts_archive* archive) LTS_NOEXCEPT;
 
 /// Adds the point unless a member dominates or equals it, and drops those that it dominates. `stayed`, which may be
@@ -250,7 +250,7 @@ LTS_API lts_status lts_archive_covers(const lts_archive* archive, const double* 
 /// Number of members.
 LTS_API lts_status lts_archive_size(const lts_archive* archive, size_t* size) LTS_NOEXCEPT;
 
-/// Copies the members in the order of their insertion. `size` must be that of the archive; `points` has room for
+/// Copies the members in the order of insertion. `size` must be that of the archive; `points` has room for
 /// size * n_objectives numbers, `ids` for size. Either may be NULL.
 LTS_API lts_status lts_archive_members(const lts_archive* archive, double* points, uint64_t* ids,
                                        size_t size) LTS_NOEXCEPT;
@@ -275,29 +275,29 @@ LTS_API lts_status lts_crowding_distance(const double* points, size_t n_points, 
 
 typedef struct lts_surrogate_options {
   size_t struct_size;
-  double level;         ///< share of architectures whose cost lies in the interval predicted for it; 0.5 to 0.99
-  int32_t pairwise;     ///< 1: products of terms, too, for devices on which costs do not just add
-  const double* prior;  ///< coefficients of another device of the kind, in the order of lts_surrogate_to_json; or NULL
+  double level;         ///< share of architectures whose cost lies in the predicted interval; 0.5 to 0.99
+  int32_t pairwise;     ///< 1: also products of terms, for devices on which costs do not simply add up
+  const double* prior;  ///< coefficients of a similar device, in the order of lts_surrogate_to_json; or NULL
   size_t n_prior;       ///< 11, or 0 without a prior; not with pairwise
 } lts_surrogate_options;
 #define LTS_SURROGATE_OPTIONS_INIT \
   { sizeof(lts_surrogate_options), 0.9, 0, NULL, 0 }
 
-/// Fits to `n` measured architectures. Values are from 1e-100 to 1e100 in any unit; `noise`, their standard errors over
-/// their values, and `options` may be NULL. At least 3 measurements, 2 with a prior.
+/// Fits a surrogate to `n` measured architectures: at least 3, with a prior 2. Values are from 1e-100 to 1e100 in any
+/// unit; `noise`, their relative standard errors, and `options` may be NULL.
 LTS_API lts_status lts_surrogate_fit(const lts_architecture* const* architectures, const double* values,
                                      const double* noise, size_t n, const lts_surrogate_options* options,
                                      lts_surrogate** out) LTS_NOEXCEPT;
-/// Ends the life of a surrogate. LTS_OK for NULL; LTS_BUSY while another call uses it.
+/// Destroys a surrogate. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_surrogate_destroy(lts_surrogate* surrogate) LTS_NOEXCEPT;
 
 /// A surrogate from what lts_surrogate_to_json wrote.
 LTS_API lts_status lts_surrogate_from_json(const char* json, lts_surrogate** out) LTS_NOEXCEPT;
-/// One line of JSON from which it predicts the same; `coefficients` are in the unit of the measurements over each
-/// term's.
+/// One line of JSON; the surrogate read from it predicts the same. `coefficients` are in the unit of the measurements
+/// per unit of the term.
 LTS_API lts_status lts_surrogate_to_json(const lts_surrogate* surrogate, char** out) LTS_NOEXCEPT;
 
-/// How well it predicts measurements it has not seen: each from all others.
+/// How well a surrogate predicts measurements it has not seen: each of them from all others.
 typedef struct lts_surrogate_quality {
   size_t struct_size;
   uint64_t n_samples;
@@ -307,11 +307,11 @@ typedef struct lts_surrogate_quality {
 #define LTS_SURROGATE_QUALITY_INIT \
   { sizeof(lts_surrogate_quality), 0, 0.0, 0.0 }
 
-/// How good the fit is.
+/// The quality of the fit.
 LTS_API lts_status lts_surrogate_get_quality(const lts_surrogate* surrogate,
                                              lts_surrogate_quality* quality) LTS_NOEXCEPT;
 
-/// The cost, in the unit of the measurements. O(layers), without allocating.
+/// Predicts the cost, in the unit of the measurements. O(layers), without allocating.
 LTS_API lts_status lts_surrogate_predict(const lts_surrogate* surrogate, const lts_architecture* architecture,
                                          double* value) LTS_NOEXCEPT;
 
@@ -327,53 +327,53 @@ typedef struct lts_search_options {
   size_t n_objectives;
   const char* const* constraints;  ///< such as "peak_memory_mib<=512"
   size_t n_constraints;
-  const char* algorithm;  ///< "lts", "nsga2", "local", "random", "exhaustive", or JSON: {"name":"lts","n_parents":10}
+  const char* algorithm;  ///< its name, such as "lts", or JSON with options: {"name":"lts","n_parents":10}
   uint64_t seed;
 } lts_search_options;
 #define LTS_SEARCH_OPTIONS_INIT \
   { sizeof(lts_search_options), NULL, 0, NULL, 0, "lts", 0 }
 
-/// A search in a space, of which it keeps a copy. The same seed and the same calls give the same candidates on every
-/// platform.
+/// Creates a search in a space, of which it keeps a copy. The same seed and the same calls give the same candidates on
+/// every platform.
 LTS_API lts_status lts_search_create(const lts_space* space, const lts_search_options* options,
                                      lts_search** out) LTS_NOEXCEPT;
 
-/// Ends the life of a search. LTS_OK for NULL; LTS_BUSY while another call uses it.
+/// Destroys a search. LTS_OK for NULL; LTS_BUSY while another call uses it.
 LTS_API lts_status lts_search_destroy(lts_search* search) LTS_NOEXCEPT;
 
 /// The whole state as one line of JSON.
 LTS_API lts_status lts_search_save(const lts_search* search, char** out) LTS_NOEXCEPT;
 
-/// A search that goes on from a state exactly where it was. LTS_INVALID_ARGUMENT when the state contradicts itself.
+/// A search that resumes from a saved state. LTS_INVALID_ARGUMENT when the state contradicts itself.
 LTS_API lts_status lts_search_restore(const char* json, lts_search** out) LTS_NOEXCEPT;
 
-/// The next candidate. LTS_EXHAUSTED when there is none; no architecture comes twice. `architecture` is overwritten;
-/// one that is used again and again is filled without allocating.
+/// The next candidate. LTS_EXHAUSTED when there is none; no architecture comes twice. `architecture` is overwritten,
+/// without allocating when it is reused.
 LTS_API lts_status lts_search_ask(lts_search* search, lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
 
-/// An architecture of one's own as a candidate. LTS_REPEATED when it was one before; LTS_INVALID_ARGUMENT with the
-/// reason when it is not in the space.
+/// Adds an architecture of your own as a candidate. LTS_REPEATED when it was a candidate before; LTS_INVALID_ARGUMENT,
+/// with the reason, when it is not in the space.
 LTS_API lts_status lts_search_add(lts_search* search, const lts_architecture* architecture, uint64_t* id) LTS_NOEXCEPT;
 
-/// What a candidate costs: one finite value per column, in order, as lts_search_column names them.
+/// Tells the search the values of a candidate: one finite value per column, in the order of lts_search_column.
 /// LTS_INVALID_ARGUMENT also for an id that was not asked, or was told before.
 LTS_API lts_status lts_search_tell(lts_search* search, uint64_t id, const double* values, size_t n_values) LTS_NOEXCEPT;
 
-/// The candidate could not be measured. It is not asked again. Errors as for lts_search_tell.
+/// Tells the search that a candidate could not be measured. It is not asked again. Errors as for lts_search_tell.
 LTS_API lts_status lts_search_tell_failed(lts_search* search, uint64_t id) LTS_NOEXCEPT;
 
 /// What a measure function returns.
 enum { LTS_MEASURED = 0, LTS_FAILED = 1, LTS_STOP = 2 };
 
-/// Fills one value per column. It may call any function of the library but lts_search_run for this search, and must not
-/// throw; the architecture is the library's and lives until the function returns.
+/// Measures a candidate: fills one value per column. It may call any function of the library except lts_search_run for
+/// this search, and must not throw. The library owns the architecture, which lives until the function returns.
 typedef int (*lts_measure)(void* user, uint64_t id, const lts_architecture* architecture, double* values,
                            size_t n_values);
 
 /// Asks, measures and tells, `n` times. Candidates that were asked and not told come first: those that were being
-/// measured when the state was saved. LTS_EXHAUSTED when the space is used up, LTS_STOPPED when the function said so:
-/// its candidate then waits. LTS_BUSY while the search is being run. `n_told`, which may be NULL, is how many were
-/// measured or failed, whatever is returned.
+/// measured when the state was saved. LTS_EXHAUSTED when the space is used up. LTS_STOPPED when the function returned
+/// LTS_STOP: its candidate stays pending. LTS_BUSY while the search is being run. `n_told`, which may be NULL, becomes
+/// the number of candidates measured or failed, whatever is returned.
 LTS_API lts_status lts_search_run(lts_search* search, uint64_t n, lts_measure measure, void* user,
                                   uint64_t* n_told) LTS_NOEXCEPT;
 
@@ -385,18 +385,18 @@ typedef struct lts_search_progress {
   uint64_t n_pending;  ///< asked and not told
   uint64_t front_size;
   uint64_t n_objectives;
-  uint64_t n_columns;  ///< objectives, then what only constraints name
+  uint64_t n_columns;  ///< objectives, then columns that only constraints name
 } lts_search_progress;
 #define LTS_SEARCH_PROGRESS_INIT \
   { sizeof(lts_search_progress), 0, 0, 0, 0, 0, 0, 0 }
 
-/// How far the search is.
+/// Progress of the search.
 LTS_API lts_status lts_search_get_progress(const lts_search* search, lts_search_progress* progress) LTS_NOEXCEPT;
 
-/// Name of a column, from 0. The text is the search's and lives as long.
+/// Name of a column, from 0. The search owns the text, which lives as long.
 LTS_API lts_status lts_search_column(const lts_search* search, size_t index, const char** name) LTS_NOEXCEPT;
 
-/// The first candidate that was asked and not told whose id is `from` or more. LTS_EXHAUSTED when there is none.
+/// The first pending candidate (asked, not told) whose id is `from` or more. LTS_EXHAUSTED when there is none.
 LTS_API lts_status lts_search_next_pending(const lts_search* search, uint64_t from, lts_architecture* architecture,
                                            uint64_t* id) LTS_NOEXCEPT;
 

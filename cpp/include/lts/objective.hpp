@@ -34,11 +34,11 @@ Objective parse_objective(std::string_view text);
 /// @throws std::invalid_argument showing the expected form.
 Constraint parse_constraint(std::string_view text);
 
-/// What `parse_objective` and `parse_constraint` read back as the same; the bound in its shortest such form.
+/// Text that `parse_objective` and `parse_constraint` read back as the same; the bound in its shortest such form.
 std::string to_string(const Objective& objective);
 std::string to_string(const Constraint& constraint);
 
-/// The value turned so that less is better.
+/// The value, negated if the objective is maximized, so that less is better.
 constexpr double minimized(const Objective& objective, double value) noexcept {
   return objective.direction == Direction::maximize ? -value : value;
 }

@@ -19,7 +19,9 @@ double geometric(const Architecture& architecture, double alpha = default_alpha)
 /// of the capacity ||W||_F^2 / min(rows, cols), whose expectation for entries of variance s^2 is s^2 max(rows, cols).
 double zerolm(const Architecture& architecture, double alpha = default_alpha, double variance = default_variance);
 
-/// Experimental: decoder parameters, each layer counted the less the more layers are before it: the l-th 1 / sqrt(l).
+/// Experimental, for sub-networks of one super-network: the sum over the layers of (1 + x) (1.25 A + F), the last layer
+/// counted half. A and F are the parameters of attention and of the feed-forward network; x runs from 0 for the first
+/// layer to 1 for the last.
 double depth_weighted(const Architecture& architecture);
 
 }  // namespace lts

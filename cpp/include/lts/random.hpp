@@ -22,7 +22,7 @@ class Random {
     }
   }
 
-  /// Continues from a saved state. @throws std::invalid_argument for the all-zero state, from which nothing follows.
+  /// Continues from a saved state. @throws std::invalid_argument for the all-zero state, which repeats itself for ever.
   static Random from_state(const State& state);
 
   [[nodiscard]] const State& state() const noexcept { return state_; }

@@ -7,31 +7,15 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
-#include <variant>
 #include <vector>
 
-#include "lts/algorithms/exhaustive.hpp"
-#include "lts/algorithms/local_search.hpp"
-#include "lts/algorithms/lts_evolution.hpp"
-#include "lts/algorithms/nsga2.hpp"
-#include "lts/algorithms/random_search.hpp"
+#include "lts/algorithms/table.hpp"
 #include "lts/archive.hpp"
 #include "lts/encoding.hpp"
 #include "lts/objective.hpp"
 #include "lts/search_space.hpp"
 
 namespace lts {
-
-using AlgorithmOptions =
-    std::variant<LtsEvolutionOptions, Nsga2Options, LocalSearchOptions, RandomSearchOptions, ExhaustiveOptions>;
-
-/// `lts`, `nsga2`, `local`, `random`, `exhaustive`: in the order of `AlgorithmOptions`.
-std::span<const std::string_view> algorithm_names() noexcept;
-
-/// Default options of the algorithm of that name. @throws std::invalid_argument naming the known ones.
-AlgorithmOptions algorithm_options(std::string_view name);
-std::string_view algorithm_name(const AlgorithmOptions& options) noexcept;
 
 struct SearchOptions {
   std::vector<Objective> objectives = {};
@@ -54,7 +38,7 @@ struct FrontMember {
   std::vector<double> values;  ///< one per objective
 };
 
-/// Everything a search remembers; `Search(space, state)` goes on exactly where it was taken.
+/// Everything that a search remembers; `Search(state)` resumes exactly where it was saved.
 struct SearchState {
   SearchOptions options;
   SearchSpaceOptions space;
@@ -65,7 +49,7 @@ struct SearchState {
   std::vector<std::pair<std::uint64_t, Genotype>> pending;  ///< asked, not told; ascending ids
   std::vector<std::uint64_t> seen;                          ///< ascending
   std::vector<Evaluation> front;                            ///< in archive order
-  AlgorithmState algorithm;
+  AlgorithmState algorithm;                                 ///< what the algorithm remembers
   friend bool operator==(const SearchState&, const SearchState&) = default;
 };
 
@@ -75,7 +59,7 @@ class Search {
  public:
   /// @throws std::invalid_argument: no objective, a column named twice, an option out of range.
   Search(SearchSpace space, SearchOptions options);
-  /// Goes on from a saved state. @throws std::invalid_argument when the state contradicts itself.
+  /// Resumes from a saved state. @throws std::invalid_argument when the state contradicts itself.
   explicit Search(SearchState state);
   Search(Search&&) noexcept;
   Search& operator=(Search&&) noexcept;
@@ -111,7 +95,7 @@ class Search {
   [[nodiscard]] const ParetoArchive& archive() const noexcept;
   /// The same with their architectures, in the directions of the objectives.
   [[nodiscard]] std::vector<FrontMember> front() const;
-  /// The member at that place of the archive. @throws std::invalid_argument when there are not so many.
+  /// The member at an index of the archive. @throws std::invalid_argument when the index is out of range.
   [[nodiscard]] FrontMember front(std::size_t index) const;
   /// Candidates asked and not told, ascending ids.
   [[nodiscard]] std::vector<Candidate> pending() const;

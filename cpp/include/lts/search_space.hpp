@@ -12,7 +12,7 @@
 
 namespace lts {
 
-/// Inclusive bounds; an absent one does not bind.
+/// Inclusive bounds; an absent one does not constrain.
 struct Bounds {
   std::optional<std::int64_t> min = {};
   std::optional<std::int64_t> max = {};
@@ -22,9 +22,9 @@ struct Bounds {
 
 /// Fixed values, choices per dimension and validity rules. Choices are distinct; their order does not matter.
 ///
-/// There may be up to 4,194,304 combinations of d_model, n_head, n_kv_head and d_ff, 1,048,576 of d_model, d_embed and
-/// div_val, and 1,000,000 of all but the layers, whose exact counts take up to 256 MiB; with parameter bounds, up to
-/// 2,000,000 distinct parameter sums of the layers of a d_model, added up in 2^25 steps.
+/// Limits: 4,194,304 combinations of d_model, n_head, n_kv_head and d_ff; 1,048,576 of d_model, d_embed and div_val;
+/// 1,000,000 of everything except the layers; 256 MiB of exact counts; and, with parameter bounds, 2,000,000 distinct
+/// parameter sums of the layers of a d_model, found in 2^25 additions.
 struct SearchSpaceOptions {
   std::string name = "unnamed";
   std::string family = "gpt2";
@@ -70,7 +70,7 @@ class SearchSpace {
 
   [[nodiscard]] const SearchSpaceOptions& options() const noexcept { return options_; }
 
-  /// How many architectures there are, exactly.
+  /// The exact number of architectures.
   [[nodiscard]] const BigUint& size() const noexcept { return size_; }
 
   /// The architecture of that index. O(n_layer) without parameter bounds, O(n_layer * choices) with them.
@@ -86,7 +86,7 @@ class SearchSpace {
 
   /// Uniform over all architectures of the space: nearly always one of the deepest.
   [[nodiscard]] Architecture sample(Random& random) const;
-  /// The same into `out`, without allocating once `out` comes from an earlier call; under parameter bounds as long as
+  /// Samples into `out`, without allocating once `out` comes from an earlier call; under parameter bounds only while
   /// the size is below 2^256.
   void sample(Random& random, Architecture& out) const;
 
@@ -114,7 +114,7 @@ class SearchSpace {
     std::int64_t d_embed = 0;
     std::int64_t div_val = 0;
   };
-  /// What counting may still take, so that no space takes minutes or all of the memory to build.
+  /// The resources that counting may still use, so that no space takes minutes or all memory to build.
   struct Budget {
     std::uint64_t words;
     std::uint64_t steps;

@@ -11,11 +11,11 @@
 
 namespace lts {
 
-/// What the cost of an architecture is taken to be a sum of. Amounts are counted from the inventory of weights.
+/// The terms whose sum models the cost of an architecture. Their amounts are counted from the inventory of weights.
 enum class CostTerm : std::uint8_t {
   constant,      ///< 1
   layers,        ///< number of layers
-  width,         ///< d_model, summed over the layers: norms and residuals
+  width,         ///< d_model summed over the layers: norms and residuals
   attention,     ///< elements of the matrices of attention
   feed_forward,  ///< elements of the matrices of the feed-forward networks
   d_ff,          ///< widths of the feed-forward networks: activations
@@ -23,11 +23,11 @@ enum class CostTerm : std::uint8_t {
   key_value,     ///< width of the keys of all layers: cache
   biases,        ///< bias vectors of all layers
   output,        ///< multiply-adds of a token outside of the layers: embedding projections and logits
-  widest,        ///< largest d_ff: memory is that of the layer that needs most
+  widest,        ///< largest d_ff: peak memory depends on the layer that needs most
 };
 inline constexpr std::size_t n_cost_terms = static_cast<std::size_t>(CostTerm::widest) + 1;
 
-/// In the order of `CostTerm`.
+/// Names of the terms, in the order of `CostTerm`.
 std::span<const std::string_view> cost_term_names() noexcept;
 
 /// The amount of every term. O(n_layer).
@@ -37,15 +37,15 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& architecture);
 struct CostSample {
   Architecture architecture;
   double value = 0.0;  ///< from 1e-100 to 1e100, in any unit
-  double noise = 0.0;  ///< its standard error over its value
+  double noise = 0.0;  ///< its standard error, relative to the value
 };
 
 struct SurrogateOptions {
-  /// Also products of two of layers, attention, feed_forward and output: for devices on which costs do not just add.
+  /// Also products of two of layers, attention, feed_forward and output: for devices where costs do not simply add up.
   bool pairwise = false;
-  double level = 0.9;  ///< share of architectures whose cost lies in the interval of its prediction, from 0.5 to 0.99
-  /// Coefficients of another device of the same kind, one per term, or nothing. The fit is drawn towards them, scaled,
-  /// as strongly as predicts left-out samples best: a few samples are enough then.
+  double level = 0.9;  ///< share of architectures whose cost lies in the predicted interval, from 0.5 to 0.99
+  /// Coefficients of another device of the same kind, one per term, or empty. The fit is drawn towards them, scaled, as
+  /// strongly as predicts left-out samples best; a few samples then suffice.
   std::vector<double> prior = {};
 };
 
@@ -56,10 +56,10 @@ struct Prediction {
   double high = 0.0;
 };
 
-/// How well a fit predicts samples that it has not seen: every one from all the others.
+/// How well a fit predicts samples that it has not seen: each from all the others.
 struct SurrogateFit {
   std::vector<double> left_out;  ///< prediction of each sample from the others, in the order of the samples
-  std::vector<bool> outlier;     ///< so far off that the fit leaves it out
+  std::vector<bool> outlier;     ///< whether each sample is so far off that the fit leaves it out
   double error = 0.0;            ///< mean of |prediction / value - 1| over the samples that are no outliers
   double error_max = 0.0;        ///< the largest of them
 };
@@ -78,9 +78,9 @@ class Surrogate {
     std::uint64_t n_samples = 0;
     double error = 0.0;
     double error_max = 0.0;
-    double quantile = 0.0;             ///< of the standardized errors
+    double quantile = 0.0;             ///< quantile of the standardized errors
     std::vector<double> coefficients;  ///< one per feature
-    std::vector<double> covariance;    ///< of the coefficients over the variance of the errors, n_features squared
+    std::vector<double> covariance;    ///< covariance of the coefficients over error variance, n_features squared
     friend bool operator==(const State&, const State&) = default;
   };
 
@@ -98,15 +98,14 @@ class Surrogate {
   /// The cost, in the unit of the samples. O(n_layer), without allocating.
   [[nodiscard]] double predict(const Architecture& architecture) const;
 
-  /// The cost with its interval, likewise.
+  /// The cost with its interval, in the same unit and without allocating.
   [[nodiscard]] Prediction interval(const Architecture& architecture) const;
 
  private:
   State state_;
 };
 
-/// Features of a surrogate: the terms, and for a pairwise one their products after them. Names such as
-/// "layers*output".
+/// Names of a surrogate's features: the terms and, if it is pairwise, their products, such as "layers*output".
 std::vector<std::string> surrogate_feature_names(bool pairwise);
 
 }  // namespace lts

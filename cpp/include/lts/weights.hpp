@@ -13,8 +13,8 @@ enum class Role : std::uint8_t {
   token_embedding,       ///< `index`: adaptive cluster
   embedding_projection,  ///< adaptive cluster to d_model; `index`: cluster
   position_embedding,
-  token_type_embedding,  ///< encoders: which of two sentences
-  embedding_norm,        ///< encoders
+  token_type_embedding,  ///< encoders: tells two sentences apart
+  embedding_norm,        ///< encoders: norm after the embedding
   attention_norm,
   query,
   key,
@@ -79,7 +79,7 @@ constexpr bool is_attention(Role role) noexcept { return role >= Role::query && 
 constexpr bool is_feed_forward(Role role) noexcept { return role >= Role::gate && role <= Role::down; }
 
 /// Calls `emit(role, kind, rows, cols)` for every weight that mixes tokens in a layer of a mixed family: FlexiBERT
-/// (Tuli et al. 2022), whose dynamic convolution (Jiang et al. 2020) has half the heads, the attention the other half.
+/// (Tuli et al. 2022), whose dynamic convolution (Jiang et al. 2020) has half of the heads and attention the others.
 template <class Emit>
 constexpr void visit_mixer_weights(const Architecture& a, const Layer& layer, Emit&& emit) {
   const std::int64_t d = a.d_model;

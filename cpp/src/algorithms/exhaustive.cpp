@@ -2,17 +2,22 @@
 
 namespace lts {
 
+AlgorithmDescription Exhaustive::describe(Options& /*options*/) {
+  return {.doc = "Every architecture of the space, in the order of its indices."};
+}
+
 Exhaustive::Exhaustive(ExhaustiveOptions /*options*/) {}
 
-// `counter` is the next index: 64 bits, for nobody lives to enumerate more.
 std::optional<Genotype> Exhaustive::propose(const SearchContext& context) {
-  while (BigUint(state_.counter) < context.space.size()) {
-    Genotype genotype = context.encoding.encode(context.space.at(BigUint(state_.counter++)));
+  while (BigUint(state_.next_index) < context.space.size()) {
+    Genotype genotype = context.encoding.encode(context.space.at(BigUint(state_.next_index++)));
     if (context.claim(genotype)) return genotype;
   }
   return std::nullopt;
 }
 
 void Exhaustive::observe(const SearchContext& /*context*/, const Evaluation& /*evaluation*/) {}
+
+AlgorithmStateMembers Exhaustive::members() noexcept { return {.counter = &state_.next_index}; }
 
 }  // namespace lts

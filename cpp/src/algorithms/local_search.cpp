@@ -1,46 +1,52 @@
 #include "lts/algorithms/local_search.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
-#include "lts/error.hpp"
+#include "options.hpp"
 
 namespace lts {
 
-// The state: `counter` random candidates were proposed first; `queue` is the rest of the neighborhood; `uses` has the
-// ids that wait to be explored, and of some that left the front; `population` is the least violating result as long as
-// none is feasible.
-
-LocalSearch::LocalSearch(LocalSearchOptions options) : options_(options) {
-  if (options_.n_initial == 0) throw_invalid({"algorithm local: n_initial is 0; it must be at least 1"});
+AlgorithmDescription LocalSearch::describe(Options& options) {
+  return {.doc = "Pareto local search (Paquete et al. 2004): the neighbors of the front, one step away.",
+          .options = {{.name = "n_initial",
+                       .value = &options.n_initial,
+                       .minimum = 1,
+                       .maximum = std::numeric_limits<std::uint32_t>::max(),
+                       .doc = "Random candidates before the first neighborhood."}}};
 }
 
+LocalSearch::LocalSearch(LocalSearchOptions options) : options_(detail::checked<LocalSearch>(options)) {}
+
 std::optional<Genotype> LocalSearch::propose(const SearchContext& context) {
-  if (state_.counter < options_.n_initial) {
+  if (state_.n_initial < options_.n_initial) {
     std::optional<Genotype> genotype = claim_random(context);
-    if (genotype) ++state_.counter;
+    if (genotype) ++state_.n_initial;
     return genotype;
   }
-  while (state_.queue.empty() && !state_.uses.empty()) {
-    const std::uint64_t id = state_.uses.front().first;
-    state_.uses.erase(state_.uses.begin());
+  while (state_.neighbors.empty() && !state_.unexplored.empty()) {
+    const std::uint64_t id = state_.unexplored.front();
+    state_.unexplored.erase(state_.unexplored.begin());
     const Genotype* start = nullptr;
     if (const auto at = context.front_genotypes.find(id); at != context.front_genotypes.end()) start = &at->second;
-    if (!state_.population.empty() && state_.population[0].id == id) start = &state_.population[0].genotype;
-    if (start == nullptr) continue;
-    for (Genotype& genotype : neighbors(context.encoding, *start, context.random)) {
-      if (context.claim(genotype)) state_.queue.push_back(std::move(genotype));
+    if (!state_.least_violating.empty() && state_.least_violating[0].id == id) {
+      start = &state_.least_violating[0].genotype;
     }
-    std::reverse(state_.queue.begin(), state_.queue.end());
+    if (start == nullptr) continue;  // it left the front
+    for (Genotype& genotype : neighbors(context.encoding, *start, context.random)) {
+      if (context.claim(genotype)) state_.neighbors.push_back(std::move(genotype));
+    }
+    std::reverse(state_.neighbors.begin(), state_.neighbors.end());
   }
-  if (state_.queue.empty()) return claim_random(context);
-  std::optional<Genotype> genotype = std::move(state_.queue.back());
-  state_.queue.pop_back();
+  if (state_.neighbors.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.neighbors.back());
+  state_.neighbors.pop_back();
   return genotype;
 }
 
 void LocalSearch::observe(const SearchContext& context, const Evaluation& evaluation) {
-  std::vector<Evaluation>& least = state_.population;
+  std::vector<Evaluation>& least = state_.least_violating;
   bool improves = context.front_genotypes.contains(evaluation.id);
   if (!context.front.empty()) {
     least.clear();
@@ -50,8 +56,16 @@ void LocalSearch::observe(const SearchContext& context, const Evaluation& evalua
     if (improves) least.assign(1, evaluation);
   }
   if (!improves) return;
-  const std::pair<std::uint64_t, std::uint64_t> waiting{evaluation.id, 0};
-  state_.uses.insert(std::lower_bound(state_.uses.begin(), state_.uses.end(), waiting), waiting);
+  std::vector<std::uint64_t>& ids = state_.unexplored;
+  const auto at = std::lower_bound(ids.begin(), ids.end(), evaluation.id);
+  if (at == ids.end() || *at != evaluation.id) ids.insert(at, evaluation.id);
+}
+
+AlgorithmStateMembers LocalSearch::members() noexcept {
+  return {.counter = &state_.n_initial,
+          .queue = &state_.neighbors,
+          .population = &state_.least_violating,
+          .ids = &state_.unexplored};
 }
 
 }  // namespace lts

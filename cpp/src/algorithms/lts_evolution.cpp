@@ -5,51 +5,56 @@
 #include <tuple>
 
 #include "lts/error.hpp"
-#include "option_checks.hpp"
+#include "options.hpp"
 
 namespace lts {
-
-using detail::check_count;
-using detail::check_probability;
-
-// The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
-// `population` are the least violating results, ascending, as long as none is feasible; `uses` has the members of the
-// front that were parents.
 
 namespace {
 
 constexpr int kTries = 16;                                 // children per slot before a random one takes it
 constexpr std::uint64_t kWeight = std::uint64_t{1} << 32;  // of a member that was never a parent
 
-}  // namespace
-
-LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(options) {
-  check_count("lts", "population_size", options_.population_size, 1);
-  check_count("lts", "n_parents", options_.n_parents, 1);
-  check_count("lts", "n_mutants", options_.n_mutants, 0);
-  check_count("lts", "n_crossovers", options_.n_crossovers, 0);
-  if (options_.n_mutants == 0 && options_.n_crossovers == 0) {
+LtsEvolutionOptions checked(LtsEvolutionOptions options) {
+  if (options.n_mutants == 0 && options.n_crossovers == 0) {
     throw_invalid({"algorithm lts: n_mutants and n_crossovers are both 0; one must be at least 1"});
   }
-  check_probability("lts", "mutation_probability", options_.mutation_probability);
-  check_probability("lts", "crossover_probability", options_.crossover_probability);
+  return detail::checked<LtsEvolution>(options);
 }
 
+}  // namespace
+
+AlgorithmDescription LtsEvolution::describe(Options& options) {
+  using detail::count;
+  using detail::probability;
+  return {.doc = "The evolutionary search of LiteTransformerSearch (arXiv 2203.02094).",
+          .options = {count("population_size", options.population_size, 1, "Size of the first, random population."),
+                      count("n_parents", options.n_parents, 1, "Parents of a generation, drawn from the front."),
+                      count("n_mutants", options.n_mutants, 0, "Children of one parent in a generation."),
+                      count("n_crossovers", options.n_crossovers, 0, "Children of two parents in a generation."),
+                      probability("mutation_probability", options.mutation_probability,
+                                  "Probability that a gene of a mutant is drawn anew."),
+                      probability("crossover_probability", options.crossover_probability,
+                                  "Probability that a gene of a crossover is the second parent's.")},
+          .n_children = std::uint64_t{options.n_mutants} + options.n_crossovers};
+}
+
+LtsEvolution::LtsEvolution(LtsEvolutionOptions options) : options_(checked(options)) {}
+
 std::optional<Genotype> LtsEvolution::propose(const SearchContext& context) {
-  if (state_.counter < options_.population_size) {
+  if (state_.n_initial < options_.population_size) {
     std::optional<Genotype> genotype = claim_random(context);
-    if (genotype) ++state_.counter;
+    if (genotype) ++state_.n_initial;
     return genotype;
   }
-  if (state_.queue.empty()) breed(context);
-  if (state_.queue.empty()) return claim_random(context);
-  std::optional<Genotype> genotype = std::move(state_.queue.back());
-  state_.queue.pop_back();
+  if (state_.children.empty()) breed(context);
+  if (state_.children.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.children.back());
+  state_.children.pop_back();
   return genotype;
 }
 
 void LtsEvolution::observe(const SearchContext& context, const Evaluation& evaluation) {
-  std::vector<Evaluation>& least = state_.population;
+  std::vector<Evaluation>& least = state_.least_violating;
   if (!context.front.empty()) {
     least.clear();
     return;
@@ -69,7 +74,7 @@ void LtsEvolution::breed(const SearchContext& context) {
   if (parents.empty()) return;
   const auto n_parents = static_cast<std::uint32_t>(parents.size());
   const std::uint32_t n_children = options_.n_mutants + options_.n_crossovers;
-  state_.queue.reserve(n_children);
+  state_.children.reserve(n_children);
 
   const auto child = [&](bool mutant) {
     const std::uint32_t a = context.random.below(n_parents);
@@ -92,16 +97,16 @@ void LtsEvolution::breed(const SearchContext& context) {
   for (std::uint32_t i = 0; i < n_children; ++i) {
     std::optional<Genotype> genotype = claim_child(i < options_.n_mutants);
     if (!genotype) break;
-    state_.queue.push_back(*std::move(genotype));
+    state_.children.push_back(*std::move(genotype));
   }
-  std::reverse(state_.queue.begin(), state_.queue.end());  // mutants are handed out first
+  std::reverse(state_.children.begin(), state_.children.end());  // mutants are handed out first
 }
 
 // Draws with replacement; the weights are those before the draw. Integers and one exact product, so the same anywhere.
 std::vector<Genotype> LtsEvolution::draw_parents(const SearchContext& context) {
   std::vector<Genotype> parents;
   if (context.front.empty()) {
-    for (const Evaluation& evaluation : state_.population) parents.push_back(evaluation.genotype);
+    for (const Evaluation& evaluation : state_.least_violating) parents.push_back(evaluation.genotype);
     return parents;
   }
   std::vector<std::uint64_t> ids(context.front.ids().begin(), context.front.ids().end());
@@ -130,6 +135,13 @@ std::vector<Genotype> LtsEvolution::draw_parents(const SearchContext& context) {
   std::erase_if(uses, [](const auto& use) { return use.second == 0; });
   state_.uses = std::move(uses);
   return parents;
+}
+
+AlgorithmStateMembers LtsEvolution::members() noexcept {
+  return {.counter = &state_.n_initial,
+          .queue = &state_.children,
+          .population = &state_.least_violating,
+          .uses = &state_.uses};
 }
 
 }  // namespace lts

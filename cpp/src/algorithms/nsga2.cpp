@@ -9,15 +9,9 @@
 
 #include "lts/error.hpp"
 #include "lts/sort.hpp"
-#include "option_checks.hpp"
+#include "options.hpp"
 
 namespace lts {
-
-using detail::check_count;
-using detail::check_probability;
-
-// The state: `counter` members of the first population were proposed; `queue` is the rest of the generation;
-// `population` are the survivors, best first, so that the lower index wins a tournament; `offspring` was told since.
 
 namespace {
 
@@ -71,25 +65,34 @@ std::vector<Standing> rank(std::span<const Evaluation> members, std::size_t n_ob
 
 }  // namespace
 
-Nsga2::Nsga2(Nsga2Options options) : options_(options) {
-  check_count("nsga2", "population_size", options_.population_size, 2);
-  check_probability("nsga2", "crossover_probability", options_.crossover_probability);
-  check_probability("nsga2", "mutation_probability", options_.mutation_probability);
+AlgorithmDescription Nsga2::describe(Options& options) {
+  using detail::count;
+  using detail::probability;
+  return {.doc = "NSGA-II (Deb et al. 2002), with constrained dominance.",
+          .options = {count("population_size", options.population_size, 2,
+                            "Size of the first, random population, and of every generation."),
+                      probability("crossover_probability", options.crossover_probability,
+                                  "Probability of breeding from two parents rather than one."),
+                      probability("mutation_probability", options.mutation_probability,
+                                  "Probability that a gene is drawn anew; 0 stands for one over the number of genes.")},
+          .n_children = options.population_size};
 }
 
+Nsga2::Nsga2(Nsga2Options options) : options_(detail::checked<Nsga2>(options)) {}
+
 std::optional<Genotype> Nsga2::propose(const SearchContext& context) {
-  if (state_.counter < options_.population_size) {
+  if (state_.n_initial < options_.population_size) {
     std::optional<Genotype> genotype = claim_random(context);
-    if (genotype) ++state_.counter;
+    if (genotype) ++state_.n_initial;
     return genotype;
   }
-  if (state_.queue.empty()) {
+  if (state_.children.empty()) {
     select_survivors(context);
     breed(context);
   }
-  if (state_.queue.empty()) return claim_random(context);
-  std::optional<Genotype> genotype = std::move(state_.queue.back());
-  state_.queue.pop_back();
+  if (state_.children.empty()) return claim_random(context);
+  std::optional<Genotype> genotype = std::move(state_.children.back());
+  state_.children.pop_back();
   return genotype;
 }
 
@@ -129,7 +132,7 @@ void Nsga2::breed(const SearchContext& context) {
   const std::size_t n_genes = std::max<std::size_t>(1, context.encoding.size());
   const double mutation_probability =
       options_.mutation_probability > 0.0 ? options_.mutation_probability : 1.0 / static_cast<double>(n_genes);
-  state_.queue.reserve(options_.population_size);
+  state_.children.reserve(options_.population_size);
 
   const auto tournament = [&]() -> const Genotype& {
     const std::uint32_t a = context.random.below(n_members);
@@ -154,8 +157,15 @@ void Nsga2::breed(const SearchContext& context) {
   for (std::uint32_t i = 0; i < options_.population_size; ++i) {
     std::optional<Genotype> genotype = claim_child();
     if (!genotype) break;
-    state_.queue.push_back(*std::move(genotype));
+    state_.children.push_back(*std::move(genotype));
   }
+}
+
+AlgorithmStateMembers Nsga2::members() noexcept {
+  return {.counter = &state_.n_initial,
+          .queue = &state_.children,
+          .population = &state_.population,
+          .offspring = &state_.offspring};
 }
 
 }  // namespace lts

@@ -1,56 +1,23 @@
-"""Backends: what compiles an ONNX model for a target and runs it, by name."""
+"""The interface of backends, which compile an ONNX model for a target and run it, and how to load one by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from lts.devices.device import Job, RunnerJob, Runs
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, RunnerJob, Runs
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
-if TYPE_CHECKING:
-    from lts._core import Architecture
-
-# Name: where it is, the package that has to be there, and how to get it.
+# Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
     "onnxruntime": ("lts.backends.onnxruntime:OnnxRuntime", "onnxruntime", "pip install onnxruntime"),
     "tvm": ("lts.backends.tvm.backend:Tvm", "tvm", "pip install 'lts-engine[tvm]'"),
 }
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What a model is run with.
-
-    Parameters
-    ----------
-    phase
-        ``prefill`` or ``decode``.
-    dims
-        Size of every symbolic dimension of the model's inputs by its name.
-    vocab_size
-        Token ids are below this.
-    """
-
-    phase: str
-    dims: Mapping[str, int]
-    vocab_size: int
-
-    @staticmethod
-    def of(architecture: Architecture, phase: str, n_prompt: int) -> Workload:
-        """The prompt pass over `n_prompt` tokens, or the decode step with as many tokens before it, at batch 1."""
-        n = n_prompt
-        if phase == "prefill":
-            dims = {"batch": 1, "sequence": n, "past": 0, "memory": 0, "total": n}
-        else:
-            dims = {"batch": 1, "sequence": 1, "past": n, "memory": n, "total": n + 1}
-        return Workload(phase, dims, architecture.vocab_size)
 
 
 class BuildError(Exception):
@@ -58,21 +25,21 @@ class BuildError(Exception):
 
 
 class Backend(Protocol):
-    """A compiler and runtime. It never runs a model, and compiles none, in the process of the search."""
+    """A compiler and runtime. It neither compiles nor runs a model in the process of the search."""
 
     @property
     def name(self) -> str:
-        """As in ``--backend``."""
+        """Its name, as in ``--backend``."""
 
     @property
     def needs(self) -> Runs:
-        """The kind of job that it makes, which a device has to run."""
+        """The kind of job that it makes; a device must be able to run it."""
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` when it cannot compile for that target."""
 
     def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
-        """Compile an ONNX file for the target in at most `timeout` seconds; gives a file or a folder.
+        """Compile an ONNX file for the target in at most `timeout` seconds; returns a file or a folder.
 
         Raises
         ------
@@ -85,18 +52,18 @@ class Backend(Protocol):
     def job(
         self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int
     ) -> Job | RunnerJob:
-        """The job that runs what `build` gave, until `min_repeats` samples and `min_time` seconds of them are there.
+        """The job that runs the result of `build` until it has `min_repeats` samples and `min_time` seconds of them.
 
         A `Job` must return what `lts.backends.onnxruntime.run` does. Any exception in it is a failed candidate; an
         `LtsError` gives its message alone as the reason.
         """
 
     def close(self) -> None:
-        """Release what is held. Harmless when repeated."""
+        """Release all resources. Harmless when repeated."""
 
 
 def backend_names() -> list[str]:
-    """Names of the backends there are, installed or not."""
+    """Names of all backends, installed or not."""
     return [*_BUILTIN, *sorted(entry.name for entry in entry_points(group="lts.backends"))]
 
 
@@ -106,9 +73,9 @@ def load_backend(name: str, **options: Any) -> Backend:
     Raises
     ------
     UsageError
-        For an unknown one, naming those known.
+        For an unknown backend, naming the known ones.
     MeasurementError
-        For one that is not installed, with the command that installs it.
+        For a backend that is not installed, with the command that installs it.
     """
     found: Any
     if name in _BUILTIN:

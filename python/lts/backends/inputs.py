@@ -1,4 +1,4 @@
-"""Inputs for a model that is known by the names, shapes and types of its inputs only."""
+"""Inputs for a model, made from the names, shapes and types of its inputs alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from lts.errors import MeasurementError
 
 _SEED = 2203
-# Of cached keys and values, of a magnitude that a network has; nothing about the time depends on it.
+# Standard deviation of cached keys and values, as large as in a network; the time does not depend on it.
 _STD = 0.02
 
 
@@ -21,8 +21,8 @@ def make_inputs(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """One array for every (name, shape, type), the same in every process.
 
-    Masks are one: nothing is hidden. Other integers are token ids, uniform below `vocab_size`, and floating-point
-    numbers, such as past keys and values, are normal. Positions would count from the past on.
+    Masks are one: nothing is hidden. Positions count on from the past. Other integers are token ids, uniform below
+    `vocab_size`, and floating-point numbers, such as past keys and values, are normal.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def make_inputs(
     dims
         Size of every symbolic dimension by its name.
     vocab_size
-        Tokens there are.
+        Tokens in the vocabulary.
 
     Raises
     ------

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lts.devices.device import Job, Runs
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, Runs
 from lts.targets.target import Target
 
 if TYPE_CHECKING:
-    from lts.backends.backend import Workload
+    from lts.targets.workload import Workload
 
 _TYPES = {
     "tensor(int64)": "int64",
@@ -29,7 +29,7 @@ PRELOAD = ("numpy", "onnxruntime")
 
 
 class OnnxRuntime:
-    """Runs the ONNX file as it is: the session optimizes it when it loads it."""
+    """Runs the ONNX file as it is: the session optimizes it while loading."""
 
     name = "onnxruntime"
     needs: Runs = "python"
@@ -74,7 +74,7 @@ def run(
     min_repeats: int = 10,
     max_repeats: int = 1000,
 ) -> dict[str, Any]:
-    """Load a model, run it until the time is known, and say what that took. For a worker process.
+    """Load a model, run it until there are enough samples, and return times and memory. For a worker process.
 
     The session is as a deployment would have it: all optimizations, the memory arena and the memory pattern of the
     defaults (the arena keeps what a run has used for the next one, which is what makes the second run fast), threads
@@ -85,23 +85,24 @@ def run(
     model
         Path of an ONNX file.
     phase
-        ``prefill`` or ``decode``; the inputs say all there is to know about it.
+        ``prefill`` or ``decode``, for messages.
     dims
         Size of every symbolic dimension of the inputs.
     vocab_size
         Token ids are below this.
     threads
-        Within operators. Operators run one after the other.
+        Threads within an operator; operators run one after the other.
     min_time, min_repeats, max_repeats
         How long to sample, see `lts.backends.timing.time_runs`; `min_time` in seconds.
 
     Returns
     -------
     dict
-        ``samples_ns``: every sample; ``wall_ns``: the same on the wall, which is longer where another program had the
-        core (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the
-        process, with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its
-        root mean square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences.
+        ``samples_ns``: every sample; ``wall_ns``: the same by the wall clock, longer where another program had a core
+        (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the process,
+        with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its root mean
+        square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences. ``disturbed``: whether something was wrong
+        with the machine meanwhile, so that the values do not show what the model takes.
 
     Raises
     ------
@@ -131,19 +132,20 @@ def run(
         **checked,
         "load_seconds": loaded - start,
         "run_seconds": time.perf_counter() - loaded,
-        "warnings": memory.warnings,
+        "warnings": [*memory.warnings, *timing.warnings],
+        "disturbed": timing.disturbed,
     }
 
 
 def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, file: str) -> int:
     """Run a model once and write its first output, float32 in row-major order, to a file. For a worker process.
 
-    What the outputs of other backends are compared with. Arguments are those of `run`.
+    The outputs of other backends are compared with it. The arguments are those of `run`.
 
     Returns
     -------
     int
-        How many numbers were written.
+        Number of values written.
     """
     import numpy as np
 

@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lts.backends.backend import BuildError, Workload
+from lts.backends.backend import BuildError
 from lts.backends.onnxruntime import PRELOAD
-from lts.devices.device import Job, RunnerJob
-from lts.devices.local import LocalDevice
+from lts.jobs.job import Job, RunnerJob
+from lts.jobs.pool import Workers
+from lts.targets.workload import Workload
 
-# Of the output's largest value. Compilers reorder sums and approximate functions, which makes errors of some 1e-6.
+# Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
+# makes errors of some 1e-6.
 TOLERANCE = 1e-4
 _TIMEOUT = 120.0
 
 
 def difference(error: float) -> str:
-    """What is wrong with an output that differs by more than the tolerance; `error` relative to the largest value."""
+    """The message for an output that differs by more than the tolerance; `error` is relative to the largest value."""
     return f"the output differs from ONNX Runtime's by {error:.2g} of its largest value"
 
 
@@ -28,7 +30,7 @@ class Reference:
 
     def __init__(self, tolerance: float = TOLERANCE) -> None:
         self.tolerance = tolerance
-        self._device = LocalDevice()
+        self._workers = Workers()
 
     def write(self, model: Path, workload: Workload) -> Path:
         """The file with the first output, float32, beside the model.
@@ -41,7 +43,7 @@ class Reference:
         handle, name = tempfile.mkstemp(prefix="expected-", suffix=".f32", dir=model.parent)
         os.close(handle)
         arguments = {"model": str(model), **asdict(workload), "file": name}
-        result = self._device.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
+        result = self._workers.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
         if result.error is not None:
             Path(name).unlink(missing_ok=True)
             raise BuildError(f"ONNX Runtime gives no outputs to compare with: {result.error}")
@@ -54,4 +56,4 @@ class Reference:
 
     def close(self) -> None:
         """End the worker process. Harmless when repeated."""
-        self._device.close()
+        self._workers.close()

@@ -11,22 +11,41 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The first runs allocate, fault pages in and let the clock rise. Callers run once to check the outputs; then comes one
-# run more, which finds everything allocated, and for fast models as many as this many seconds take.
+from lts.backends.run_queue import RunQueue, longest_wait
+from lts.system.disturbance import Watch
+
+# Seconds of warm-up. The first runs allocate, fault pages in and let the clock rise. Callers run once to check the
+# outputs; then comes one more run, which finds everything allocated, and for fast models as many as fit into this time.
 _WARM_UP = 0.03
-# The fewest samples whose range covers the median with 95 %; for models so slow that more would exceed max_time.
+# The fewest samples whose range covers the median with 95 % probability; for models so slow that more would exceed
+# max_time.
 _FEWEST = 6
 _MADV_POPULATE_READ = 22
-# Less processor time than this share of a run means that the core did something else meanwhile.
+# Processor time below this share of the wall time of a run means that the core did something else meanwhile.
 _UNDISTURBED = 0.98
+# The clock and the waits are read together when that took less, and else again, so many times.
+_AT_ONCE_NS, _ATTEMPTS = 200_000, 5
 
 
 @dataclass
 class Timing:
-    """Nanoseconds of every call, in the order made: what counts (see `time_runs`), and what passed on the wall."""
+    """What calls took, in order, and reasons to doubt that.
+
+    Parameters
+    ----------
+    samples_ns, wall_ns
+        Nanoseconds of every call: the sample (see `time_runs`), and the wall time.
+    major_faults
+        Pages that every call waited for, because they had to be read from disk.
+    warnings, disturbed
+        See `lts.system.disturbance.Doubts`.
+    """
 
     samples_ns: list[int] = field(default_factory=list)
     wall_ns: list[int] = field(default_factory=list)
+    major_faults: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    disturbed: bool = False
 
 
 def time_runs(
@@ -43,12 +62,15 @@ def time_runs(
     Sampling ends after at least `min_repeats` calls and `min_time` seconds, or `max_repeats` calls, or, when calls
     take so long, 6 calls and `max_time` seconds, where that is more than `min_time`.
 
-    A sample is the time on the wall. But where the kernel took the core away for another program during a call of a
-    single thread, it is the processor time of that call: what the call would have taken had the core been left to it.
-    On a machine with two cores and three other busy programs, medians of the wall time of one model spread by 52 %
-    (standard deviation of 12 processes), minima by 57 %, and medians of these samples by 1.5 %; on a quiet machine
-    they are the same. Longer sampling did not help: at 0.3 s and at 1.5 s the spreads were equal.
-    Several threads wait for each other, so that their processor time says little, and the wall time stands.
+    A sample is the wall time of a call, less what it waited for a core that another program had: what the call would
+    have taken had it kept the core. The kernel counts these waits for every thread (see `RunQueue`); waiting for the
+    disk or for another thread is not among them, and remains. Threads work at the same time, so that their waits
+    overlap, and a call that goes on when all of them are done is delayed by at least the longest: that one is
+    subtracted. (It is not exact: threads may wait by turns, which counts too little, and one may wait while it has
+    nothing to do, which counts too much.)
+
+    Where the kernel does not count waits, a call of a single thread that was preempted, and did not wait by itself,
+    counts as its processor time; all other calls as their wall time.
     """
     start = time.perf_counter()
     function()
@@ -56,6 +78,8 @@ def time_runs(
         function()
     timing = Timing()
     max_time = max(max_time, min_time)
+    watch = Watch()
+    queue = RunQueue()  # after the warm-up: the threads that run the model exist
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -64,26 +88,46 @@ def time_runs(
             elapsed = time.perf_counter() - start
             if (n >= min_repeats and elapsed >= min_time) or (n >= _FEWEST and elapsed >= max_time):
                 break
-            _sample(function, timing, threads)
+            _sample(function, timing, threads, queue)
     finally:
+        queue.close()
         if collects:
             gc.enable()
+    doubts = watch.doubts(timing.major_faults)
+    timing.warnings, timing.disturbed = doubts.warnings, doubts.disturbed
     return timing
 
 
-def _sample(function: Callable[[], object], timing: Timing, threads: int) -> None:
+def _sample(function: Callable[[], object], timing: Timing, threads: int, queue: RunQueue) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = time.process_time_ns()
-    wall = time.perf_counter_ns()
+    # Asking for processor time invites the kernel to switch, so it is asked for only where it is needed.
+    cpu = 0 if queue.counts else time.process_time_ns()
+    _, waited, start = _moment(queue)
     function()
-    wall = time.perf_counter_ns() - wall
-    cpu = time.process_time_ns() - cpu
+    end, waited_then, _ = _moment(queue)
+    wall = end - start
+    lost = longest_wait(waited, waited_then)
+    if not queue.counts:
+        cpu = time.process_time_ns() - cpu
     after = resource.getrusage(resource.RUSAGE_SELF)
-    # A call that waits by itself, say for the disk, switches voluntarily: that time is its own.
-    preempted = after.ru_nivcsw > before.ru_nivcsw and after.ru_nvcsw == before.ru_nvcsw
-    disturbed = threads == 1 and preempted and cpu < _UNDISTURBED * wall
-    timing.samples_ns.append(max(1, cpu) if disturbed else wall)
+    if not queue.counts:
+        # A call that waits by itself, say for the disk, switches voluntarily: that time is its own.
+        preempted = after.ru_nivcsw > before.ru_nivcsw and after.ru_nvcsw == before.ru_nvcsw
+        lost = wall - cpu if threads == 1 and preempted and cpu < _UNDISTURBED * wall else 0
+    timing.samples_ns.append(max(1, wall - lost))
     timing.wall_ns.append(wall)
+    timing.major_faults.append(after.ru_majflt - before.ru_majflt)
+
+
+def _moment(queue: RunQueue) -> tuple[int, list[int], int]:
+    """What threads have waited, between two readings of the clock; again when another program came between those."""
+    for _ in range(_ATTEMPTS):
+        before = time.perf_counter_ns()
+        waited = queue.waited_ns()
+        after = time.perf_counter_ns()
+        if after - before < _AT_ONCE_NS:
+            break
+    return before, waited, after
 
 
 class PeakMemory:

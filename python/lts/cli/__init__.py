@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 
 import typer
 
-from lts.cli import count, export, front, proxy, report, search, space, target
-from lts.cli.errors import INTERRUPTED
+from lts.cli import count, estimate, export, front, proxy, report, search, space, target
+from lts.cli.errors import INTERRUPTED, IO_FAILED, told
+from lts.cli.log import guard_streams, output_problem, say
 
 app = typer.Typer(
     name="lts-engine",
@@ -37,7 +36,15 @@ def _options(
     pass
 
 
-for name, module in {"search": search, "front": front, "export": export, "report": report, "count": count}.items():
+_COMMANDS = {
+    "search": search,
+    "front": front,
+    "export": export,
+    "report": report,
+    "count": count,
+    "estimate": estimate,
+}
+for name, module in _COMMANDS.items():
     app.command(name)(module.command)
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(space.app, name="space")
@@ -47,13 +54,18 @@ app.add_typer(target.app, name="target")
 def main() -> None:
     """Entry point of the console script."""
     sys.set_int_max_str_digits(0)  # the size of a space may have thousands of digits
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # rather a question mark than a lost result
+    guard_streams()
+    code: int | str | None
     try:
         app()
+        code = 0
+    except SystemExit as end:
+        code = end.code
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
+    except Exception as error:
+        code = told(error)
+    if (problem := output_problem()) is not None:
+        say(f"error: the results cannot be written to stdout: {problem}")
+        code = code or IO_FAILED
+    sys.exit(code)

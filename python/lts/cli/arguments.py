@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from lts.cli.log import say
 from lts.errors import UsageError
 
 STORE_NAME = "study.db"
@@ -29,6 +30,22 @@ FormatOption = Annotated[Format, typer.Option("--output", "-o", help="Format of 
 StudyArgument = Annotated[Path, typer.Argument(help="Directory or store (.db file) of a search.", show_default=False)]
 
 
+def renamed(new: Any, old: Any, names: str) -> Any:
+    """The value of an option, or of its older name, which works until the next version; `names` is "--old --new"."""
+    if old is None:
+        return new
+    before, now = names.split()
+    if new is not None:
+        raise UsageError(f"{before} is the older name of {now}: give one of them")
+    say(f"note: {before} is called {now} now; the older name works until the next version")
+    return old
+
+
+def older(name: str, *more: str) -> Any:
+    """A hidden option that used to be called so."""
+    return typer.Option(name, *more, hidden=True)
+
+
 def store_path(study: Path) -> Path:
     """The store of a study given by its directory or by the store itself."""
     return study / STORE_NAME if study.is_dir() else study
@@ -43,4 +60,6 @@ def duration(text: str) -> float:
     total = hours * 3600 + minutes * 60 + seconds
     if not 0 < total <= _MAX_SECONDS:
         raise UsageError(f"the duration '{text}' must be above 0 and at most a year")
+    if text.strip()[-1].isdigit():
+        say(f"note: '{text}' has no unit at its end and is taken as seconds: {text.strip()}s")
     return total

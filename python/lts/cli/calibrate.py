@@ -10,6 +10,7 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, duration
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 
 @exits
@@ -19,21 +20,19 @@ def command(
         Path | None, typer.Option("--file", "-f", help="Write the profile with the coefficients here.")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="Where the architectures come from: a name, or a TOML file.")
+        str, typer.Option(help="Search space of the architectures: a name, or a TOML file.")
     ] = "gpt2-small",
     device: Annotated[
-        str | None, typer.Option(help="As of search.", show_default="local where the target runs here")
+        str | None, typer.Option(help="Same as for search.", show_default="local where the target runs here")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="As of search.", show_default="onnxruntime here, else tvm")
+        str | None, typer.Option(help="Same as for search.", show_default="onnxruntime here, else tvm")
     ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
-    timeout: Annotated[str, typer.Option(help="Time for all of them.", metavar="DURATION")] = "10m",
+    timeout: Annotated[str, typer.Option(help="Time for all measurements.", metavar="DURATION")] = "10m",
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the design.", min=0)] = 0,
+    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file that keeps the measurements.", show_default="none is kept")
     ] = None,
@@ -42,26 +41,29 @@ def command(
     ] = False,
     output: FormatOption = Format.table,
 ) -> None:
-    """Measure a design on a device, and write what its costs are made of into a profile.
+    """Measure a sample of architectures on a device, and write the coefficients of its costs into a profile.
 
-    A search whose --target is that file starts from it, on this device or another of the same kind, and needs fewer
-    measurements.
+    A search with that file as --target starts from them and needs fewer measurements, on this device or another of the
+    same kind.
     """
     seconds = duration(timeout)
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.evaluator import Evaluator
+    from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
+    from lts.system.files import check_writable, replace_file
+    from lts.system.names import check_name
 
     known = load_space(space)
     if file is not None:
+        check_name(file.stem, f"the name of the file {file}")  # before minutes of measuring
         try:
-            file.open("a", encoding="utf-8").close()  # before minutes of measuring
+            check_writable(file)
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    with Evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
-        if evaluator.backend_name == "estimate":
+    with open_evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
+        if evaluator.provenance == "estimated":
             raise UsageError(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
                 "with --device"
@@ -73,35 +75,37 @@ def command(
             timeout=seconds,
             seed=seed,
             store=store,
-            progress=lambda p: typer.echo(
-                f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}", err=True
-            ),
+            progress=lambda p: say(f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}"),
         )
         profile = replace(evaluator.target, calibration=found.calibration)
+    problem: UsageError | None = None
     if file is not None:
+        text = replace(profile, name=file.stem).to_toml()
         try:
-            file.write_text(replace(profile, name=file.stem).to_toml(), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror}") from None
-        typer.echo(f"profile: {file}  (lts-engine search --target {file})", err=True)
+            replace_file(file, text)
+            say(f"profile: {file}  (lts-engine search --target {file})")
+        except OSError as error:  # results first
+            say(text.rstrip("\n"))
+            problem = UsageError(f"cannot write {file}: {error.strerror}; the profile is above")
     for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     for name, cost in found.calibration.costs.items():
-        typer.echo(
+        say(
             f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "
-            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most",
-            err=True,
+            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most"
         )
     if layers:
         rows = layer_costs(found.calibration, known)
         label = f" ({found.calibration.provenance} coefficients)"
         columns = [name + (label if name in found.calibration.costs else "") for name in rows[0]] if rows else []
         emit(Results([dict(row) for row in rows], columns, [tuple(row.values()) for row in rows]), output)
-        return
-    records = [
-        {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
-        for name, cost in found.calibration.costs.items()
-        for term, value in cost.coefficients.items()
-    ]
-    columns = ["cost", "term", "coefficient", "provenance"]
-    emit(Results(records, columns, [tuple(record.values()) for record in records]), output)
+    else:
+        records = [
+            {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
+            for name, cost in found.calibration.costs.items()
+            for term, value in cost.coefficients.items()
+        ]
+        columns = ["cost", "term", "coefficient", "provenance"]
+        emit(Results(records, columns, [tuple(record.values()) for record in records]), output)
+    if problem is not None:
+        raise problem

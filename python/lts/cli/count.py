@@ -26,7 +26,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.evaluation import counted_provenance
+    from lts.measure.counted import counted_provenance
 
     a = load_architecture(architecture)
     counts = _core.count_parameters(a)
@@ -60,6 +60,7 @@ def load_architecture(text: str) -> Architecture:
     from lts._core import Architecture
     from lts.errors import UsageError
     from lts.study.store import Store
+    from lts.system.outside import read_bytes
 
     study, hash_sign, key = text.rpartition("#")
     if hash_sign and key.isdigit() and not Path(text).exists():
@@ -69,8 +70,12 @@ def load_architecture(text: str) -> Architecture:
                     return trial.architecture
             raise UsageError(f"{study} has no trial {key}")
     path = Path(text)
+    if path.suffix == ".db" or (store_path(path).is_file() and path.is_dir()):
+        raise UsageError(f"{path} is a study, and one architecture is needed: name a trial of it, as in {path}#0")
     try:
-        return Architecture.from_json(path.read_text(encoding="utf-8"))
+        return Architecture.from_json(read_bytes(path, 16 << 20).decode("utf-8"))
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected an architecture file or STUDY#ID") from None
     except UnicodeDecodeError:

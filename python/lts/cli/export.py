@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, store_path
+from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, older, renamed, store_path
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
     from lts.targets.target import Target
 
 FORMATS = ("onnx", "hf", "json", "tvm")
-# Of a study that says nothing about it.
+# Prompt length of a study that does not say.
 _N_PROMPT = 128
 
 
@@ -27,9 +28,12 @@ def command(
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,
-        typer.Option(help="What the format tvm is compiled for: a name, or a TOML file.", show_default="as searched"),
+        typer.Option(help="Target of the format tvm: a name, or a TOML file.", show_default="that of the search"),
     ] = None,
-    timeout: Annotated[str, typer.Option(help="Time to compile and check one of them.", metavar="DURATION")] = "10m",
+    candidate_timeout: Annotated[
+        str | None, typer.Option(help="Time to compile and check one member.", metavar="DURATION", show_default="10m")
+    ] = None,
+    timeout: Annotated[str | None, older("--timeout")] = None,
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
@@ -44,7 +48,7 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
-    seconds = duration(timeout)
+    seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     path = store_path(study)
     stored = read_study(path)
     trials = stored.front.pick(pick)
@@ -64,7 +68,7 @@ def command(
 
 
 def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
-    """What was given, or else the target as it was searched for, threads and all."""
+    """The given target, or else the one of the search, with its number of threads."""
     from lts.targets.target import Target, load_target
 
     if given is None and "profile" in configuration:
@@ -81,7 +85,7 @@ def _compiled(
     timeout: float,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Compile, and check where that is possible; a model that is not right is an error."""
+    """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
     from lts.measure.deployment import Deployer
 
@@ -89,7 +93,7 @@ def _compiled(
     deployer = Deployer(target, n_prompt=n_prompt)
     try:
         if deployer.unchecked is not None:
-            typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
+            say(f"models are compiled and not run: {deployer.unchecked}")
         for trial in trials:
             folder = place / str(trial.id)
             done = deployer.deploy(trial.architecture, folder, formats=formats, timeout=timeout, seed=seed)

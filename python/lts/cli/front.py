@@ -8,22 +8,26 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
 from lts.cli.errors import exits
+from lts.cli.log import say
 
 
 @exits
 def command(
     study: StudyArgument,
-    where: Annotated[list[str] | None, typer.Option(help="Condition such as 'latency_ms<=20', repeated.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Condition, may be repeated: 'latency_ms<=20'.")] = None,
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a leading '-' for descending.")] = None,
-    pick: Annotated[str | None, typer.Option(help="ID, knee, or a condition: only that member.")] = None,
+    pick: Annotated[str | None, typer.Option(help="Only one member: an ID, knee, or a condition.")] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Show the Pareto front of a study."""
     from lts.cli.output import emit, trial_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.study.front import filtered, stored_front
+    from lts.study.front import filtered, read_study
 
-    front = stored_front(store_path(study))
+    stored = read_study(store_path(study))
+    for note in stored.notes:
+        say(f"note: {note}")
+    front = stored.front
     trials = front.pick(pick) if pick else front.trials
     trials = filtered(trials, where or ())
     if sort:

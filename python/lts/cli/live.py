@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
+from lts.cli.log import say
 
 if TYPE_CHECKING:
-    from lts.study.study import Progress, Study
+    from lts.study.loop import Progress
+    from lts.study.study import Study
+
+# Trials that take less than so many seconds are shown a few at a time.
+_QUICK = 0.05
+# Columns of the terminal that the shape of an architecture needs.
+_SHAPE = 40
 
 
 class Display:
@@ -26,15 +33,22 @@ class Display:
             from rich.live import Live as RichLive
 
             self.live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.live.start()
-            self.live.update(self._first, refresh=True)
+            with suppress(OSError, ValueError):
+                self.live.start()
+            self.show(self._first)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live is not None:
-            self.live.stop()
+            with suppress(OSError, ValueError):
+                self.live.stop()
+
+    def show(self, what: Any) -> None:
+        """Rewrite it; a terminal that is gone changes nothing."""
+        with suppress(OSError, ValueError):
+            self.live.update(what, refresh=True)
 
 
 class Live(Display):
@@ -45,24 +59,30 @@ class Live(Display):
     study
         What is run.
     interval
-        Seconds between two updates, at least; failures and the last trial are always shown.
+        Least seconds between two updates; trials that take longer, failures and the last trial are always shown.
+    first
+        What is shown before the first trial has ended.
     """
 
-    def __init__(self, study: Study, interval: float = 0.0) -> None:
-        super().__init__("evaluating the first candidate")
+    def __init__(self, study: Study, interval: float = 0.0, first: str | None = None) -> None:
+        super().__init__(first or "evaluating the first candidate")
         self._study = study
         self._interval = interval
         self._shown = -math.inf
+        self._before = 0.0
+        self._quiet = first is not None  # trials are made of what has evolved, all at once
 
     def __call__(self, progress: Progress) -> None:
         last = progress.n_finished == progress.trials
-        if progress.seconds - self._shown < self._interval and progress.trial.state != "failed" and not last:
+        since, self._before = progress.seconds - self._before, progress.seconds
+        quick = since < _QUICK and progress.seconds - self._shown < self._interval
+        if self._quiet or (quick and progress.trial.state != "failed" and not last):
             return
         self._shown = progress.seconds
         if self.live is not None:
-            self.live.update(self._table(progress), refresh=True)
+            self.show(self._table(progress))
         else:
-            typer.echo(self._line(progress), err=True)
+            say(self._line(progress))
 
     def _line(self, progress: Progress) -> str:
         from lts.system.text import number
@@ -72,11 +92,11 @@ class Live(Display):
         if trial.state == "failed":
             outcome = f"failed: {trial.error}"
         else:
-            names = [o.name for o in self._study.search.objectives]
+            names = [o.name for o in self._study.objectives]
             outcome = "  ".join(f"{name} {number(trial.values[name])}" for name in names)
             if not trial.feasible:
                 outcome += "  (infeasible)"
-        return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {len(self._study.search.archive)}"
+        return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {progress.n_front}"
 
     def _table(self, progress: Progress) -> Any:
         from rich import box
@@ -88,22 +108,27 @@ class Live(Display):
         from lts.system.text import number, runs
 
         front = self._study.front()
-        volume = observed_hypervolume(self._study.trials, self._study.search.objectives)
+        volume = observed_hypervolume(self._study.trials, self._study.objectives)
         total = "" if progress.trials is None else f" of {progress.trials}"
         parts = [f"trials {progress.n_finished}{total}", f"failed {progress.n_failed}", f"front {len(front)}"]
         parts.append(f"hypervolume {volume:.3f} of the observed box")
         parts.append(f"time left {_clock(self._left(progress))}")
         names = [o.name for o in front.objectives]
         table = Table(box=box.SIMPLE_HEAD)
-        for name in ("trial", *names, "n_layer", "d_model"):
-            table.add_column(name, justify="right")
-        table.add_column("d_ff")
         shown = 15
-        for trial in front.trials[:shown]:
+        rows = [[str(trial.id), *(number(trial.values[name]) for name in names)] for trial in front.trials[:shown]]
+        headings = ["trial", *names]
+        needed = sum(max(len(cell) for cell in cells) + 3 for cells in zip(headings, *rows, strict=True))
+        wide = needed + _SHAPE <= self.live.console.width
+        for name in (*headings, "n_layer", "d_model") if wide else headings:
+            table.add_column(name, justify="right", no_wrap=wide, overflow="fold")
+        if wide:
+            table.add_column("d_ff")
+        for row, trial in zip(rows, front.trials, strict=False):
             a = trial.architecture
-            values = (number(trial.values[name]) for name in names)
-            table.add_row(str(trial.id), *values, str(a.n_layer), str(a.d_model), runs(a.d_ff))
+            table.add_row(*row, *([str(a.n_layer), str(a.d_model), runs(a.d_ff)] if wide else []))
         more = [] if len(front) <= shown else [Text(f"  and {len(front) - shown} more")]
+        more += [] if wide else [Text("  architectures are shown at the end, or on a wider terminal")]
         return Group(Text("  ".join(parts)), table, *more)
 
     @staticmethod

@@ -8,25 +8,44 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
+from lts.cli.table import Columns, print_table
 from lts.system.text import number, runs
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
+    from lts.study.front import Front
 
-_WIDE = 500
+# What text begins with that a spreadsheet would calculate or run.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Columns that are shown beside the objectives where trials have them.
+_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
 
 
 @dataclass(frozen=True)
 class Results:
-    """Records for programs, and the columns and rows of the same for people."""
+    """Records for programs, and the columns and rows of the same for people; on a narrow terminal the `last` columns
+    come below the others."""
 
     records: list[dict[str, Any]]
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     title: str | None = None
+    last: int = 0
+
+
+class Spread(float):
+    """A number and how far the ends of its interval are from it, at most."""
+
+    half: float
+
+    def __new__(cls, value: float, bounds: tuple[float, float]) -> Spread:
+        made = super().__new__(cls, value)
+        made.half = max(value - bounds[0], bounds[1] - value)
+        return made
 
 
 def emit(results: Results, form: Format) -> None:
@@ -52,7 +71,10 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return number(value) if isinstance(value, int | float) else str(value)
+    text = number(value) if isinstance(value, int | float) else str(value)
+    if isinstance(value, Spread) and value.half > 0:
+        return f"{text} ±{number(value.half) if value.half >= 100 else format(Decimal(f'{value.half:.2g}'), 'f')}"
+    return text
 
 
 def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | None = None) -> Results:
@@ -64,7 +86,7 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     rows = [
         [
             trial.id,
-            *(trial.values.get(name) for name in columns),
+            *(_value(trial, name) for name in columns),
             trial.architecture.n_layer,
             trial.architecture.d_model,
             runs(trial.architecture.n_head),
@@ -72,37 +94,39 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
         ]
         for trial in trials
     ]
-    return Results(
-        [trial.record() for trial in trials], ["trial", *headings, "n_layer", "d_model", "n_head", "d_ff"], rows, title
-    )
+    shape = ["n_layer", "d_model", "n_head", "d_ff"]
+    return Results([trial.record() for trial in trials], ["trial", *headings, *shape], rows, title, len(shape))
+
+
+def _value(trial: Trial, name: str) -> float | None:
+    """What a trial has of a column, with its interval where there is one."""
+    value = trial.values.get(name)
+    return Spread(value, trial.interval[name]) if value is not None and name in trial.interval else value
+
+
+def front_results(front: Front) -> Results:
+    """The members of a front with their objectives, and what else is worth a column."""
+    names = [o.name for o in front.objectives]
+    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
+    return trial_results(front.trials, names, f"Pareto front, {len(front)} architectures")
 
 
 def _table(results: Results) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=results.title, box=box.SIMPLE_HEAD, title_justify="left")
-    for i, column in enumerate(results.columns):
-        numeric = any(isinstance(row[i], int | float) for row in results.rows)
-        # A number broken over two lines is another number; lists may break. Provenance stands on its own line.
-        heading = column.replace(" (", "\n(")
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
-    for row in results.rows:
-        table.add_row(*(cell(value) for value in row))
-    if sys.stdout.isatty():
-        Console(markup=False, highlight=False).print(table)
-        return
-    # Not on a terminal there is no width to respect: nothing is cut, nothing padded.
-    console = Console(width=_WIDE, markup=False, highlight=False, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    sys.stdout.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+    places = range(len(results.columns))
+    print_table(
+        Columns(
+            results.columns,
+            [[cell(value) for value in row] for row in results.rows],
+            [any(isinstance(row[i], int | float) for row in results.rows) for i in places],
+            results.last,
+        ),
+        results.title,
+    )
 
 
 def _markdown(results: Results) -> str:
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells) + " |"
 
     lines = [line(results.columns), line("---" for _ in results.columns)]
     return "\n".join(lines + [line(cell(value) for value in row) for row in results.rows])
@@ -112,10 +136,24 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     flat = [_flatten(record) for record in records]
     columns = list(dict.fromkeys(key for record in flat for key in record))
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(flat)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_inert, columns))
+    writer.writerows([_inert(record.get(column, "")) for column in columns] for record in flat)
     return out.getvalue() if columns else ""
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that would be one is quoted; a number stays a number."""
+    if not isinstance(value, str):
+        return value
+    value = "\n".join(value.splitlines()) if "\r" in value else value  # which ends a line unquoted
+    if not value.startswith(_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

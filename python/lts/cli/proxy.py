@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
+from lts.cli.log import say
 from lts.cli.validate import validate
 
 app = typer.Typer(help="Training-free quality scores.", no_args_is_help=True, rich_markup_mode=None)
@@ -18,15 +19,15 @@ app.command()(validate)
 
 TableArgument = Annotated[Path, typer.Argument(help="CSV file of architectures, may be .gz.", show_default=False)]
 FamilyOption = Annotated[
-    str | None, typer.Option(help="Of the architectures, when the table does not say.", show_default=False)
+    str | None, typer.Option(help="Family of the architectures, if the table does not say.", show_default=False)
 ]
-_QUALITY = "Column that tells how good they are."
+_QUALITY = "Column with the quality of the architectures."
 
 
 @app.command("list")
 @exits
 def list_proxies(output: FormatOption = Format.table) -> None:
-    """The proxies; those that need nothing are objectives of search, as in --objective zerolm:max."""
+    """List the proxies; those that need nothing can be objectives of search, as in --objective zerolm:max."""
     from dataclasses import asdict
 
     from lts.cli.output import Results, emit
@@ -42,27 +43,31 @@ def evaluate(
     table: TableArgument,
     quality: Annotated[str, typer.Option(help=_QUALITY, metavar="COLUMN:max|min")],
     proxy: Annotated[
-        list[str] | None, typer.Option(help="May be repeated; 'all'.", metavar="NAME", show_default="all closed forms")
+        list[str] | None,
+        typer.Option(help="A proxy, or 'all'; may be repeated.", metavar="NAME", show_default="all closed forms"),
     ] = None,
     family: FamilyOption = None,
     cost: Annotated[
         str | None, typer.Option(help="Column to compare fronts by; less is better.", show_default=False)
     ] = None,
-    rows: Annotated[int | None, typer.Option(help="Only the first so many rows.", min=4, show_default="all")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows to read, from the top.", min=4, show_default="all")] = None,
     tokens: Annotated[
         Path | None,
         typer.Option(help="NumPy file of token ids [sequences, length] for gradients.", show_default="random ones"),
     ] = None,
-    device: Annotated[str, typer.Option(help="Of gradients: cpu or cuda.")] = "cpu",
+    torch_device: Annotated[
+        str | None, typer.Option(help="PyTorch device for gradients: cpu or cuda.", show_default="cpu")
+    ] = None,
+    device: Annotated[str | None, older("--device")] = None,
     alpha: Annotated[float, typer.Option(help="Weight of attention in geometric and zerolm.")] = 0.5,
     bootstrap: Annotated[int, typer.Option(help="Resamples for the 95 % intervals.", min=0, max=10_000)] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the resamples and of random tokens.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of resamples and random tokens.", min=0, max=2**63 - 1)] = 0,
     html: Annotated[
         Path | None, typer.Option(help="Also write one HTML file; it needs no network to read.", show_default=False)
     ] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """How well proxies rank the architectures of a table, over all of them and over the best."""
+    """Show how well proxies rank the architectures of a table, over all of them and over the best."""
     from lts.cli.output import emit
     from lts.cli.ranking import results, scored
     from lts.errors import UsageError
@@ -77,7 +82,7 @@ def evaluate(
         raise UsageError(f"unknown proxy '{unknown[0]}'; expected all, or of {', '.join(p.name for p in PROXIES)}")
     batch = None
     if not set(names) <= set(CLOSED_FORMS):
-        batch = _batch(tokens, seed, device)
+        batch = _batch(tokens, seed, renamed(torch_device, device, "--device --torch-device") or "cpu")
     elif tokens is not None:
         raise UsageError("--tokens is for proxies that need PyTorch; name them with --proxy")
     if html is not None:
@@ -87,7 +92,7 @@ def evaluate(
     truth = _signed(values, goal.direction)
     costs = found.column(cost) if cost is not None else None
     kept = _kept(truth, costs, rows)
-    check_quality([truth[i] for i in kept])  # before what may take long
+    check_quality([truth[i] for i in kept])  # before the part that may take long
     architectures = [found.architectures[i] for i in kept]
     scores = scored(architectures, names, batch, alpha)
     rankings = [
@@ -102,11 +107,14 @@ def evaluate(
         )
         for name in scores
     ]
+    whole = [ranking.agreements[0] for ranking in rankings]
+    if whole and all(agreement.spearman < 0 for agreement in whole):
+        say(f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong")
     title = f"{len(kept)} architectures of {table.name}, by {quality} as the table says; proxies are computed"
     try:
         emit(results(rankings, title), output)
-        sys.stdout.flush()  # before the page, which may fail
-    finally:  # also when the reader of stdout has gone
+        sys.stdout.flush()  # before writing the page, which may fail
+    finally:  # even when the reader of stdout has gone
         if html is not None:
             from lts.report.ranking import Comparison, write_ranking
 
@@ -123,7 +131,7 @@ def evaluate(
                 unread=len(truth) - considered,
             )
             write_ranking(comparison, html)
-            typer.echo(f"report: {html}", err=True)
+            say(f"report: {html}")
 
 
 @app.command()
@@ -131,16 +139,16 @@ def evaluate(
 def alpha(
     table: TableArgument,
     quality: Annotated[
-        str | None, typer.Option(help=_QUALITY, metavar="COLUMN:max|min", show_default="choose without")
+        str | None, typer.Option(help=_QUALITY, metavar="COLUMN:max|min", show_default="choose without it")
     ] = None,
     family: FamilyOption = None,
-    sample: Annotated[int, typer.Option(help="Rows to choose from; the others judge.", min=4)] = 50,
-    seed: Annotated[int, typer.Option(help="Of the sample.", min=0, max=2**63 - 1)] = 0,
+    sample: Annotated[int, typer.Option(help="Rows to choose it from; the other rows test it.", min=4)] = 50,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0, max=2**63 - 1)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
     """Choose the weight of attention against feed-forward networks in zerolm, from a sample of a table.
 
-    With --quality by labels, and judged on the rows that are left; without by the architectures alone.
+    With --quality, by the labels of the sample, and tested on the other rows; without, by the architectures alone.
     """
     import numpy as np
 
@@ -176,13 +184,13 @@ def capacity(
         str, typer.Argument(help="Architecture file (JSON), or STUDY#ID for a trial.", show_default=False)
     ],
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Its weights: model.safetensors.", show_default="random ones")
+        Path | None, typer.Option(help="File with its weights: model.safetensors.", show_default="random ones")
     ] = None,
     alpha: Annotated[float, typer.Option(help="Weight of attention against feed-forward networks.")] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of random weights.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of random weights.", min=0, max=2**63 - 1)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
-    """zerolm by its definition, with the singular values of real weights, beside its closed form."""
+    """Compute zerolm by its definition, from the singular values of real weights, beside its closed form."""
     from lts._core import zerolm
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
@@ -217,7 +225,7 @@ def _goal(quality: str) -> Any:
 
 
 def _check_page(html: Path, table: Path) -> None:
-    """Raise `UsageError` for what would only show after all is computed."""
+    """Raise `UsageError` for mistakes that would otherwise show only after the computation."""
     from lts.errors import UsageError
     from lts.report.ranking import require_plotly
 
@@ -231,13 +239,13 @@ def _signed(values: list[float], direction: str) -> list[float]:
 
 
 def _kept(truth: list[float], costs: list[float] | None, rows: int | None) -> list[int]:
-    """Rows that have the numbers."""
+    """Indices of the rows that have finite numbers."""
     considered = range(len(truth) if rows is None else min(rows, len(truth)))
     kept = [i for i in considered if math.isfinite(truth[i]) and (costs is None or math.isfinite(costs[i]))]
     if len(kept) < len(considered):
         from lts.system.text import plural
 
-        typer.echo(f"{plural(len(considered) - len(kept), 'row')} without a number left out", err=True)
+        say(f"{plural(len(considered) - len(kept), 'row')} without a number left out")
     return kept
 
 

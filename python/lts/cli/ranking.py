@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from lts.cli.log import say
 from lts.cli.output import Results
 from lts.system.text import time_each
 
@@ -22,8 +23,7 @@ _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "
 def scored(
     architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None, alpha: float = 0.5
 ) -> dict[str, Scored]:
-    """`score` with a bar on a terminal; proxies without a number for an architecture are left out."""
-    import typer
+    """`score` with a progress bar on a terminal; proxies that give no number for an architecture are left out."""
 
     from lts.errors import MeasurementError
     from lts.proxies.ranking import score
@@ -41,7 +41,7 @@ def scored(
         found = score(architectures, names, alpha=alpha, batch=batch, progress=progress)
     for name, each in list(found.items()):
         if n := sum(not math.isfinite(value) for value in each.values):
-            typer.echo(f"{name} left out: it gives no number for {plural(n, 'architecture')}", err=True)
+            say(f"{name} left out: it gives no number for {plural(n, 'architecture')}")
             del found[name]
     if not found:
         raise MeasurementError("no proxy gives a number for all architectures")

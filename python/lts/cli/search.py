@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lts._core import algorithm_names
 from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
 from lts.cli.errors import INTERRUPTED, exits
+from lts.cli.log import say
 
 if TYPE_CHECKING:
-    from lts.measure.evaluator import Evaluator
-    from lts.measure.trial import Trial
-    from lts.study.front import Front
+    from lts.measure.evaluator import TargetEvaluator
     from lts.study.study import Study
 
 
@@ -29,17 +28,9 @@ class Export(StrEnum):
     none = "none"
 
 
-# Kept back from the timeout for the export of the knee and the summary, in seconds.
-_RESERVE = 10.0
-# Kept back for compiling and checking the front: estimates take next to no time, measurements most of it.
-_COMPILE_SHARE = {True: 0.85, False: 0.25}
-# Seconds between two lines about estimates, which come by the thousand.
+# Seconds between two lines about candidates that take less.
 _INTERVAL = 0.5
-# Trials by default: with a surrogate, with one that starts from a calibrated target, without, and without a device.
-_PREDICTED = 40
-_CALIBRATED = 24
-_MEASUREMENTS = 100
-_ESTIMATES = 2000
+_COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
 @exits
@@ -63,7 +54,10 @@ def command(
     constraint: Annotated[
         list[str] | None, typer.Option(help="May be repeated.", metavar="NAME<=NUMBER|NAME>=NUMBER", show_default=False)
     ] = None,
-    algorithm: Annotated[str, typer.Option(help="lts, nsga2, local, random or exhaustive.")] = "lts",
+    algorithm: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(algorithm_names())}.", show_default="lts; nsga2 on estimates"),
+    ] = None,
     surrogate: Annotated[
         str | None,
         typer.Option(
@@ -72,11 +66,19 @@ def command(
             show_default="additive; none for exhaustive",
         ),
     ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="Sampler of an installed package (entry point group lts.samplers), in place of --algorithm and "
+            "--surrogate.",
+            show_default=False,
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Finished trials that the study shall have, at most.",
-            show_default="40, 24 on a calibrated target, 100 without a surrogate, 2000 estimates",
+            help="Maximum number of finished trials; without a device, number of candidates that evolve on estimates.",
+            show_default="40, 24 on a calibrated target, 100 without a surrogate, 200000 candidates on estimates",
         ),
     ] = None,
     timeout: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "5m",
@@ -97,7 +99,9 @@ def command(
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the study.", show_default="OUTPUT_DIR/study.db")
     ] = None,
-    output_dir: Annotated[Path | None, typer.Option(help="Where results go.", show_default="SPACE-TARGET")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-O", help="Where results go.", show_default="SPACE-TARGET")
+    ] = None,
     export: Annotated[Export, typer.Option(help="Members of the front to write as models at the end.")] = Export.knee,
     front_size: Annotated[
         int, typer.Option(help="Members of the front, at most, that are shown and compiled when costs are estimates.")
@@ -112,201 +116,130 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.errors import InfeasibleError, MeasurementError, UsageError
-    from lts.measure.evaluator import Evaluator
+    from lts.cli.ending import compile_members, export_members, finish, say_what_lacks_weights, why_nothing
+    from lts.cli.output import emit, front_results
+    from lts.errors import InfeasibleError, UsageError
+    from lts.measure.opening import open_evaluator
     from lts.spaces.space import load_space
+    from lts.study import plan
     from lts.study.cost_model import SURROGATES
     from lts.study.front import Front
     from lts.study.study import Study
+    from lts.system.uninterrupted import end_like_ctrl_c
 
-    if surrogate is None:
-        surrogate = "none" if algorithm == "exhaustive" else "additive"
-    if surrogate not in SURROGATES:
+    if surrogate is not None and surrogate not in SURROGATES:
         raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
     for name, number in (("trials", trials), ("front-size", front_size)):
         if number is not None and number < 1:
             raise UsageError(f"--{name} is {number}; it must be at least 1")
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must not be negative")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
+    end_like_ctrl_c()
     search_space = load_space(space)
-    evaluator = Evaluator(
-        target,
-        device=device,
-        backend=backend,
-        n_prompt=n_prompt,
-        timeout=duration(candidate_timeout) if candidate_timeout else None,
-        threads=threads,
-        tune=tune,
-    )
-    estimates = evaluator.backend_name == "estimate"
-    predicts = surrogate != "none" and not estimates  # an estimate takes no longer than a prediction
-    default = f"{search_space.name}-{evaluator.target.name}{_suffix(evaluator)}"
-    directory = output_dir or (store.parent if store else Path(default))
-    path = store or directory / STORE_NAME
-    try:
-        study = Study(
-            search_space,
-            evaluator,
-            objectives=objective or None,
-            constraints=constraint or (),
-            algorithm=algorithm,
-            seed=seed,
-            store=path,
-            surrogate=surrogate if predicts else "none",
+    with ExitStack() as stack:
+        evaluator = stack.enter_context(
+            open_evaluator(
+                target,
+                device=device,
+                backend=backend,
+                n_prompt=n_prompt,
+                timeout=duration(candidate_timeout) if candidate_timeout else None,
+                threads=threads,
+                tune=tune,
+            )
         )
-    except BaseException:
-        evaluator.close()
-        raise
-    with study:
-        _announce(study, search_space, path)
-        compiles = export is not Export.none and evaluator.backend_name in ("estimate", "tvm")
-        budget = seconds - (time.monotonic() - started)
-        reserve = budget * _COMPILE_SHARE[estimates] if compiles else min(_RESERVE, budget / 10)
-        n_trials = trials or _default_trials(study, evaluator)
-        interrupted = _run(study, n_trials, max(0.001, budget - reserve))
+        directory = output_dir or (
+            store.parent if store else Path(plan.directory_name(search_space.name, evaluator.target.name, evaluator))
+        )
+        path = store or directory / STORE_NAME
+        study = stack.enter_context(
+            Study(
+                search_space,
+                evaluator,
+                objectives=objective or None,
+                constraints=constraint or (),
+                algorithm=algorithm,
+                seed=seed,
+                store=path,
+                surrogate="none" if evaluator.provenance == "estimated" else surrogate,
+                sampler=sampler,
+            )
+        )
+        _announce(study, evaluator, path)
+        compiles = export is not Export.none and evaluator.compiles
+        left = seconds - (time.monotonic() - started)
+        n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
+        interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles))
         for note in study.notes:
-            typer.echo(f"note: {note}", err=True)
+            say(f"note: {note}")
         if study.settled:
-            typer.echo(f"settled after {study.n_finished} trials: more are not expected to change the front", err=True)
-        front = study.front()
-        knee = front.knee() if front.trials else None
-        if estimates and len(front) > front_size:
-            typer.echo(f"front: {front_size} of {len(front)} members stand for all (--front-size)", err=True)
-            front = front.spread(front_size)
+            say(f"settled after {study.n_finished} trials: more are not expected to change the front")
+        whole = study.front()
+        front = plan.shown(whole, evaluator, front_size)
+        if len(front) < len(whole):
+            say(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)")
         problem: Exception | None = None
-        if not interrupted and knee is not None and export is not Export.none:
+        if not interrupted and front.trials and export is not Export.none:
             try:
-                _export(front.trials if export is Export.all else [knee], export, directory)
+                members = plan.compile_order(front)
+                export_members(
+                    front.trials if export is Export.all else members[:1], directory, knee=export is Export.knee
+                )
                 if compiles:
-                    members = [knee, *(trial for trial in front if trial is not knee)]
-                    _compile(study, evaluator, members, directory, started + seconds)
-                    bare = [m for m in members if not (directory / "models" / str(m.id) / "weights.bin").is_file()]
-                    if bare:
-                        typer.echo(
-                            f"{len(bare)} compiled members lack their weights; to write them: lts-engine export "
-                            f"{path} --pick ID --format onnx -O {directory / 'models'}",
-                            err=True,
-                        )
+                    compile_members(study, evaluator, members, directory, started + seconds)
+                    say_what_lacks_weights(members, path, directory)
             except KeyboardInterrupt:
                 interrupted = True
             except Exception as error:  # results first
                 problem = error
-            if compiles:
-                known = {trial.id: trial for trial in study.trials}
-                front = Front([known[trial.id] for trial in front.trials], front.objectives)
+            front = Front([study.trials[trial.id] for trial in front], front.objectives)
         if interrupted:
-            typer.echo(f"interrupted after {study.n_finished} trials; the same command resumes", err=True)
-    _print(front, output)
-    _finish(study, path, directory, _suffix(evaluator))
+            say(f"interrupted after {study.n_finished} trials; the same command resumes")
+    emit(front_results(front), output)
+    finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if not any(trial.state == "complete" for trial in study.trials):
-        raise MeasurementError("no trial was completed; allow more time (--timeout), or see why trials failed")
+    if evaluator.provenance != "estimated" and (nothing := why_nothing(study)) is not None:
+        raise nothing
     if problem is not None:
         raise problem
     if not front.trials:
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
 
 
-def _default_trials(study: Study, evaluator: Evaluator) -> int:
-    if evaluator.backend_name == "estimate":
-        return _ESTIMATES
-    if not study.predicted_columns:
-        return _MEASUREMENTS
-    return _CALIBRATED if set(study.predicted_columns) <= set(evaluator.priors) else _PREDICTED
-
-
-def _announce(study: Study, space: Any, path: Path) -> None:
+def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     from lts.system.environment import fitness_warnings
     from lts.system.text import magnitude
 
-    about = study.evaluator.describe()
-    typer.echo(
-        f"searching {space.name} ({magnitude(space.size)} architectures) for {about['target']} on {about['device']} "
-        f"with {about['backend']}, {about['threads']} thread(s)",
-        err=True,
+    target = evaluator.target
+    say(
+        f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
+        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)"
     )
+    for objective in study.objectives:
+        if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
+            say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")
     if study.resumed:
-        typer.echo(f"resuming {path}: {study.n_finished} trials are there", err=True)
+        say(f"resuming {path}: {study.n_finished} trials are there")
         if study.environment_changed:
-            typer.echo("warning: earlier trials come from another machine or software; costs may not compare", err=True)
-    if about["backend"] == "estimate":
-        typer.echo(
-            f"no device: costs are estimated from the profile of {about['target']}; to measure: "
-            "--device ssh://HOST (docs/devices.md)",
-            err=True,
+            say("warning: earlier trials come from another machine or software; costs may not compare")
+    if evaluator.provenance == "estimated":
+        say(
+            f"no device: costs are estimated from the profile of {target.name}; to measure: "
+            "--device ssh://HOST (docs/devices.md)"
         )
-    for warning in fitness_warnings() if about["device"] == "local" else ():
-        typer.echo(f"warning: {warning}", err=True)
+    for warning in fitness_warnings() if evaluator.device_name == "local" else ():
+        say(f"warning: {warning}")
 
 
 def _run(study: Study, trials: int, timeout: float) -> bool:
     """Run the search; true when it was interrupted."""
     from lts.cli.live import Live
 
+    first = "evolving candidates on estimates" if study.evaluator.provenance == "estimated" else None
     try:
-        with Live(study, _INTERVAL if study.evaluator.describe()["backend"] == "estimate" else 0.0) as live:
+        with Live(study, _INTERVAL, first) as live:
             study.run(trials=trials, timeout=timeout, progress=live)
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _export(trials: Iterable[Trial], which: Export, directory: Path) -> None:
-    from lts.export import export as export_architecture
-
-    for trial in trials:
-        folder = directory / "models" / str(trial.id)
-        export_architecture(trial.architecture, folder)
-        label = "knee of the front" if which is Export.knee else "front"
-        typer.echo(f"{label}: trial {trial.id} exported to {folder}", err=True)
-
-
-def _suffix(evaluator: Evaluator) -> str:
-    """What file names say when costs are not measured."""
-    return {"none": "-estimated", "emulated": "-emulated"}.get(evaluator.device_name, "")
-
-
-def _compile(study: Study, evaluator: Evaluator, members: Sequence[Trial], directory: Path, end: float) -> None:
-    """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
-    from lts.cli.deploy_front import deploy_front
-    from lts.errors import LtsError, MeasurementError
-    from lts.measure.deployment import Deployer
-
-    try:
-        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
-    except LtsError as error:
-        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
-    try:
-        n_wrong = deploy_front(study, deployer, members, directory, end)
-    finally:
-        deployer.close()
-    if n_wrong:
-        raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
-
-
-def _finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
-    """The report, where it can be written, and where everything is."""
-    from importlib.util import find_spec
-
-    from lts.report import write_report
-
-    if find_spec("plotly") is not None and study.trials:
-        report = directory / f"report{suffix}.html"
-        write_report(path, report)
-        typer.echo(f"report: {report}", err=True)
-    named = directory if path == directory / STORE_NAME else path
-    typer.echo(f"study: {path}  (lts-engine front|export|report {named})", err=True)
-
-
-# Columns that are shown beside the objectives where trials have them.
-_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
-
-
-def _print(front: Front, form: Format) -> None:
-    from lts.cli.output import emit, trial_results
-
-    names = [o.name for o in front.objectives]
-    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
-    emit(trial_results(front.trials, names, f"Pareto front, {len(front)} architectures"), form)

@@ -19,7 +19,7 @@ SpaceArgument = Annotated[str, typer.Argument(help="Name of a search space, or a
 @app.command("list")
 @exits
 def list_spaces(output: FormatOption = Format.table) -> None:
-    """The spaces that come with lts-engine."""
+    """List the spaces that come with lts-engine."""
     from lts.cli.output import Results, emit
     from lts.spaces.space import describe_space, load_space, space_names
     from lts.system.text import magnitude
@@ -35,7 +35,7 @@ def list_spaces(output: FormatOption = Format.table) -> None:
 @app.command()
 @exits
 def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
-    """The fixed values, choices and rules of a space, and its exact size."""
+    """Show the fixed values, choices and rules of a space, and its exact size."""
     from lts.cli.output import Results, emit
     from lts.spaces.space import load_space
 
@@ -49,14 +49,14 @@ def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
 @exits
 def sample(
     space: SpaceArgument,
-    n: Annotated[int, typer.Option("-n", help="How many.", min=1, max=1_000_000)] = 1,
-    seed: Annotated[int, typer.Option(help="Seed.", min=0, max=2**64 - 1)] = 0,
+    n: Annotated[int, typer.Option("-n", help="Number of architectures.", min=1, max=1_000_000)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0, max=2**64 - 1)] = 0,
     method: Annotated[
-        str, typer.Option(help="uniform over architectures, or over their choices: uniform, choices.")
+        str, typer.Option(help="uniform: over architectures. choices: over depths and widths.")
     ] = "uniform",
     output: FormatOption = Format.jsonl,
 ) -> None:
-    """Random architectures of a space."""
+    """Draw random architectures of a space."""
     from lts._core import decoder_params
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
@@ -78,7 +78,7 @@ def check(
     architecture: Annotated[Path, typer.Argument(help="Architecture as JSON.", show_default=False)],
     output: FormatOption = Format.table,
 ) -> None:
-    """Whether an architecture is in a space, and at which index; exit code 1 and the reason when it is not."""
+    """Tell whether an architecture is in a space, and its index; exit code 1 and the reason when it is not."""
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.errors import InfeasibleError

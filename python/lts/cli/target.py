@@ -23,7 +23,7 @@ app.command("calibrate")(calibrate.command)
 @app.command("list")
 @exits
 def list_targets(output: FormatOption = Format.table) -> None:
-    """The targets that come with lts-engine."""
+    """List the targets that come with lts-engine."""
     from lts.cli.output import Results, emit
     from lts.targets.target import load_target, target_names
 
@@ -39,7 +39,7 @@ def show(
     target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
     output: FormatOption = Format.table,
 ) -> None:
-    """Everything known of a target."""
+    """Show everything known about a target."""
     from lts.targets.target import load_target
 
     _show(load_target(target), output)
@@ -53,7 +53,7 @@ def _show(target: Target, output: Format) -> None:
 
 
 def _rows(path: str, table: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Keys with their values as text, which may be long; those of a table in a table as ``outer.inner``."""
+    """Keys with their values as text, which may be long; keys of nested tables as ``outer.inner``."""
     from lts.cli.output import cell
 
     for key, value in table.items():
@@ -73,6 +73,8 @@ def detect(
 ) -> None:
     """Write the profile of this machine as TOML."""
     from lts.errors import UsageError
+    from lts.system.files import replace_file
+    from lts.system.names import check_name
     from lts.targets.target import detect_target
 
     if output is not None:
@@ -82,11 +84,14 @@ def detect(
     if file is None:
         typer.echo(found.to_toml(), nl=False)
         return
+    # Named after its file, not `host`, which means whatever machine the command runs on.
+    name = check_name(file.stem, f"the name of the file {file}")
+    profile = replace(found, name=name).to_toml()
     try:
-        # Called after its file, and not as the target that is whatever machine one is on.
-        file.write_text(replace(found, name=file.stem).to_toml(), encoding="utf-8")
+        replace_file(file, profile)
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        typer.echo(profile, nl=False)
+        raise UsageError(f"cannot write {file}: {error.strerror}; the profile is on stdout") from None
     typer.echo(file)
 
 

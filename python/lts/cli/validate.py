@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import os
 import re
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, duration
+from lts.cli.arguments import Format, FormatOption, duration, older, renamed
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.live import Display
+from lts.cli.log import say
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 _SHARES = (1.0, 0.5)
-_SEQUENCES, _LENGTH = 8, 32  # of the held-out text, for scores that need tokens
-_PASSES = 4  # of the text; beyond, models learn it by heart (Muennighoff et al. 2023, arXiv 2305.16264)
+_SEQUENCES, _LENGTH = 8, 32  # size of the batch of held-out text for scores that need tokens
+_PASSES = 4  # passes over the text; with more, models memorize it (Muennighoff et al. 2023, arXiv 2305.16264)
 
 
 @exits
@@ -31,32 +31,42 @@ def validate(
     space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)],
     text: Annotated[Path, typer.Option(help="File to train on; its last 5 % are held out.", show_default=False)],
     models: Annotated[int, typer.Option(help="Models to train.", min=4)] = 24,
-    budget: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "20m",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    timeout: Annotated[
+        str | None, typer.Option(help="Time for the whole command.", metavar="DURATION", show_default="20m")
+    ] = None,
+    torch_device: Annotated[
+        str | None, typer.Option(help="PyTorch device: cpu, cuda or cuda:N.", show_default="cpu")
+    ] = None,
     max_params: Annotated[
         str, typer.Option(help="Decoder parameters of the largest model: 500k, 20M.", metavar="NUMBER")
     ] = "1M",
     length: Annotated[int, typer.Option(help="Bytes of a sequence.", min=8, max=65536)] = 128,
     batch: Annotated[int, typer.Option(help="Sequences of a step.", min=1, max=65536)] = 8,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
-    seed: Annotated[int, typer.Option(help="Of the sample, the batches and the weights.", min=0)] = 0,
-    threads: Annotated[
+    seed: Annotated[int, typer.Option(help="Seed of the sample, the batches and the weights.", min=0)] = 0,
+    parallel: Annotated[
         int | None, typer.Option(help="Models trained at once on the processor.", min=1, show_default="all cores")
     ] = None,
+    budget: Annotated[str | None, older("--budget")] = None,
+    device: Annotated[str | None, older("--device")] = None,
+    threads: Annotated[int | None, older("--threads")] = None,
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Where everything goes.", show_default="SPACE-validation")
     ] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Train small models of a space on a text of one's own, and say how well proxies rank them.
+    """Train small models of a space on your own text, and show how well proxies rank them.
 
-    The models are a sample over all sizes up to --max-params, each trained on the same batches of bytes for as many
-    steps as the budget allows. The same command again goes on where it was stopped, whatever stopped it.
+    The models are a sample over all sizes up to --max-params. Each is trained on the same batches of bytes, for the
+    number of steps that the budget allows. The same command again resumes after any interruption.
     """
-    seconds, most = duration(budget), _size(max_params)
+    device = renamed(torch_device, device, "--device --torch-device") or "cpu"
+    at_once = renamed(parallel, threads, "--threads --parallel")
+    seconds, most = duration(renamed(timeout, budget, "--budget --timeout") or "20m"), _size(max_params)
     if not (math.isfinite(lr) and lr > 0):
         raise UsageError(f"--lr is {lr}; it must be above 0")
     from lts.spaces.space import load_space
+    from lts.system.names import check_name
 
     known = load_space(space)
     content = _read(text)
@@ -66,10 +76,11 @@ def validate(
     from lts.proxies.stratified import LEAST_MODELS
     from lts.proxies.validation import Experiment
     from lts.system.machine import allowed_cpus, cores
+    from lts.system.uninterrupted import end_like_ctrl_c
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends like Ctrl-C
-    _tell(f"choosing {models} models of {known.name}")
-    directory = output_dir or Path(f"{known.name}-validation")
+    end_like_ctrl_c()
+    say(f"choosing {models} models of {known.name}")
+    directory = output_dir or Path(f"{check_name(known.name, 'the name of the space')}-validation")
     interrupted = done = False
     with Experiment(
         directory,
@@ -79,7 +90,7 @@ def validate(
         models=models,
         max_params=most,
         device=device,
-        parallel=(threads or cores(allowed_cpus())) if device == "cpu" else 1,
+        parallel=(at_once or cores(allowed_cpus())) if device == "cpu" else 1,
     ) as experiment:
         _announce(experiment, known.name, models)
         try:
@@ -89,12 +100,12 @@ def validate(
             interrupted = True
         complete, n = experiment.complete, len(experiment.architectures)
         if interrupted:
-            _tell(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
+            say(f"interrupted with {len(experiment.records)} of {n} models; the same command resumes")
         elif not done:
-            _tell(f"the budget is over with {len(experiment.records)} of {n} models; the same command goes on")
+            say(f"the budget is over with {len(experiment.records)} of {n} models; the same command resumes")
         if len(complete) >= LEAST_MODELS:
             _print(complete, experiment, known.name, output)
-        _tell(
+        say(
             f"models: {directory / 'models.jsonl'}  (lts-engine proxy evaluate {directory / 'table.csv'} "
             "--quality valid_loss:min)"
         )
@@ -104,15 +115,9 @@ def validate(
         from lts.errors import MeasurementError
 
         raise MeasurementError(
-            f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--budget), "
+            f"{len(complete)} models were trained, and a comparison needs {LEAST_MODELS}; allow more time (--timeout), "
             "or see why models failed"
         )
-
-
-def _tell(text: str) -> None:
-    """On stderr; a reader that has gone does not end the training."""
-    with suppress(OSError):
-        typer.echo(text, err=True)
 
 
 def _size(text: str) -> int:
@@ -143,13 +148,13 @@ def _announce(experiment: Experiment, name: str, asked: int) -> None:
 
     sizes = [decoder_params(a) for a in experiment.architectures]
     if len(sizes) < asked:
-        _tell(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}")
-    _tell(
+        say(f"note: {name} has only {len(sizes)} architectures in these bounds, not {asked}")
+    say(
         f"training {plural(len(sizes), 'model')} of {name} with {grouped(sizes[0])} to {grouped(sizes[-1])} decoder "
         f"parameters on {grouped(experiment.corpus.n_bytes)} bytes, on {experiment.device}"
     )
     if experiment.plan is not None:
-        _tell(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there")
+        say(f"resuming {experiment.directory}: {plural(len(experiment.records), 'model')} are there")
 
 
 def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, output: Format) -> None:
@@ -191,17 +196,17 @@ class _Live(Display):
             from lts.system.text import spelled_duration
 
             loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
-            self.live.update(
+            self.show(
                 f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
-                f"time left {spelled_duration(max(0.0, progress.left))}",
-                refresh=True,
+                f"time left {spelled_duration(max(0.0, progress.left))}"
             )
 
     def _say(self, line: str) -> None:
         if self.live is not None:
-            self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            with suppress(OSError, ValueError):
+                self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            _tell(line)
+            say(line)
 
     def _say_plan(self, progress: Progress) -> None:
         from lts.system.text import plural
@@ -212,7 +217,7 @@ class _Live(Display):
         passes = progress.steps * recipe["batch"] * recipe["length"] / self._experiment.corpus.n_bytes
         self._say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
         if passes > _PASSES:
-            self._say("note: a longer text, or less --budget, keeps models from learning it by heart")
+            self._say("note: a longer text, or a smaller --timeout, keeps models from memorizing it")
 
     @staticmethod
     def _line(progress: Progress, record: Any) -> str:

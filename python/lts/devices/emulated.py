@@ -1,8 +1,7 @@
-"""A processor emulated by qemu: it says whether a model is right and how many instructions it takes, never how long."""
+"""A processor emulated by qemu: tells whether a model is correct and how many instructions it runs, not how long."""
 
 from __future__ import annotations
 
-import json
 import queue
 import shutil
 import threading
@@ -13,31 +12,35 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import MANIFEST, Job, JobResult, RunnerJob, Runs
-from lts.devices.local import LocalDevice, runner_job
+from lts.devices.device import Device
 from lts.devices.qemu import Emulator, architecture, emulated_processors, find_emulator, runner_environment
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.system import machine
+from lts.system.outside import parse_json, read_bytes, sentence
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
 
-# Of the runner's results, what an emulator changes beyond all meaning.
+# Runner results that mean nothing under emulation.
 _MEANINGLESS = ("samples_ns", "wall_ns", "peak_memory_mib")
-# The model in the folder of a job.
+# Name of the model in the folder of a job.
 _MODEL = "model"
-# Of that folder's parent, longer than that of any usual directory of temporary files.
+# Length of the path of that folder's parent: longer than that of any usual temporary directory.
 _PATH_LENGTH = 200
-# Of the runner's options, those about time.
+# Options of the runner that are about time.
 _TIMES = ("min_time", "max_time", "max_repeats")
-# Runs that are counted, after the one whose outputs are checked and that allocates what the others use again.
+# The most that the counts of a run may have: a line each is some fifty bytes.
+_MARKS_BYTES = 1 << 16
+# Runs that are counted, after a first run whose outputs are checked and whose memory the others reuse.
 _RUNS = 1
 
 
-class EmulatedDevice:
-    """A processor of another architecture, or of this one, emulated by qemu: one process for each processor here.
+class EmulatedDevice(Device):
+    """A processor of any architecture that qemu emulates; it runs one process for each processor of this machine.
 
-    ``instructions`` are those that the program executes in one run of the model, on one thread. They are the same every
-    time, whatever else the machine does.
+    ``instructions`` are those that the program executes in one run of the model, on one thread. Their number is the
+    same every time, whatever else the machine does.
     """
 
     runs: tuple[Runs, ...] = ("runner",)
@@ -46,8 +49,8 @@ class EmulatedDevice:
     def __init__(self) -> None:
         cpus = machine.allowed_cpus()
         self.parallel = len(cpus)
-        self._locals = [LocalDevice(cpus=[cpu]) for cpu in cpus]
-        self._idle: queue.Queue[LocalDevice] = queue.Queue()
+        self._locals = [Workers(cpus=[cpu]) for cpu in cpus]
+        self._idle: queue.Queue[Workers] = queue.Queue()
         for local in self._locals:
             self._idle.put(local)
         self._lock = threading.Lock()
@@ -58,16 +61,16 @@ class EmulatedDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> EmulatedDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
-        """Raise when a model for that target cannot be emulated; models are run on its processor from now on.
+        """Raise when a model for that target cannot be emulated; otherwise, models run on its processor from now on.
 
         Raises
         ------
         UsageError
-            For a target that is no processor which qemu has, or that has more than one thread.
+            For a target whose processor qemu does not emulate, or that has more than one thread.
         MeasurementError
             When the emulator, or what it needs, is not installed.
         """
@@ -85,7 +88,7 @@ class EmulatedDevice:
         self._emulator(*self._chosen)
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a compiled model for at most `timeout` seconds. Whatever it does to itself is an error in the result.
+        """Run a compiled model for at most `timeout` seconds. If it crashes or hangs, that is an error in the result.
 
         Raises
         ------
@@ -105,7 +108,7 @@ class EmulatedDevice:
             names = _link(job, folder)
             marks = folder / "marks"
             model = str(folder / _MODEL / MANIFEST)
-            result = local.run(runner_job(job, emulator.command(marks), timeout, model=model, files=names), timeout)
+            result = local.run(job.as_job(emulator.command(marks), timeout, model=model, files=names), timeout)
             shown = {
                 str(folder / _MODEL): str(job.model),
                 **{names[name]: str(path) for name, path in job.files.items()},
@@ -129,7 +132,7 @@ class EmulatedDevice:
         }
 
     def close(self) -> None:
-        """End all processes. The next job would start others."""
+        """End all processes. The next job starts new ones."""
         for local in self._locals:
             local.close()
         with self._lock:
@@ -145,7 +148,7 @@ class EmulatedDevice:
         self.close()
 
     def _emulator(self, triple: str, cpu: str) -> tuple[Emulator, dict[str, Any]]:
-        """The emulator, once it has shown that it works, and the versions of what runs in it."""
+        """The emulator, after a check that it works, and the versions of what runs in it."""
         directory = self._directory()
         with self._lock:
             if (triple, cpu) not in self._emulators:
@@ -158,10 +161,10 @@ class EmulatedDevice:
             return self._emulators[triple, cpu]
 
     def _directory(self) -> Path:
-        """Where everything lies that an emulated program is told the path of.
+        """The folder of all files whose paths an emulated program is given.
 
-        Paths are strings in that program, whose lengths decide how its memory is divided, which takes a few hundred
-        instructions more or less. So they are all equally long.
+        The lengths of these paths affect how the program's memory is laid out, and with it the count by a few hundred
+        instructions. So all paths are made equally long.
         """
         with self._lock:
             if self._workdir is None:
@@ -181,8 +184,8 @@ class EmulatedDevice:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _local(self) -> Iterator[LocalDevice]:
-        """A device of this machine that nobody else uses meanwhile."""
+    def _local(self) -> Iterator[Workers]:
+        """Workers of this machine, for the block alone."""
         local = self._idle.get()
         try:
             yield local
@@ -191,20 +194,21 @@ class EmulatedDevice:
 
 
 def _triple_of(model: Path) -> str:
-    """What a compiled model says that it is for."""
+    """The triple that a compiled model was built for."""
     try:
-        triple = json.loads((model / MANIFEST).read_text(encoding="utf-8"))["triple"]
+        triple = parse_json(read_bytes(model / MANIFEST))["triple"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{model} is not a compiled model: {error}") from None
-    if not isinstance(triple, str) or architecture(triple) is None:
+    if not isinstance(triple, str) or not machine.is_triple(triple) or architecture(triple) is None:
         raise UsageError(
-            f"{model} is compiled for {triple}; the emulated device has Linux on {', '.join(emulated_processors())}"
+            f"{model} is compiled for {sentence(triple)}; the emulated device has Linux on "
+            f"{', '.join(emulated_processors())}"
         )
     return triple
 
 
 def _link(job: RunnerJob, folder: Path) -> dict[str, str]:
-    """Give the folder links to the model and its files; returns the paths of these by name."""
+    """Link the model and its files into the folder, and return the paths of the files by name."""
     (folder / _MODEL).symlink_to(job.model.resolve())
     names = {}
     for i, (name, path) in enumerate(sorted(job.files.items())):
@@ -217,7 +221,7 @@ def _link(job: RunnerJob, folder: Path) -> dict[str, str]:
 def _outcome(result: JobResult, emulator: Emulator, marks: Path, shown: Mapping[str, str]) -> dict[str, Any]:
     """Value and error of a job from what the runner has returned and the plugin has counted.
 
-    `shown` has what to call the paths of this device in an error.
+    `shown` maps paths of this device to the names that an error shows instead.
     """
     if result.error is not None:
         error = result.error
@@ -229,16 +233,24 @@ def _outcome(result: JobResult, emulator: Emulator, marks: Path, shown: Mapping[
                 f"model on its processor '{emulator.cpu}'; compile for another cpu"
             )
         return {"value": None, "error": error}
-    try:
-        lines = [json.loads(line) for line in marks.read_text(encoding="ascii").splitlines()]
-        counts = [line["instructions"] for line in lines]
-        if [line["mark"] for line in lines] != list(range(_RUNS + 1)):
-            raise ValueError
-    except (OSError, ValueError, KeyError):
+    counts = _counted(marks)
+    if counts is None or not isinstance(result.value, dict):
         return {"value": None, "error": f"{emulator.name} has not counted the run of the model"}
-    if lines[-1]["threads"] > 1:
-        threads = lines[-1]["threads"]
+    (*_, before, _), (*_, after, threads) = counts
+    if threads > 1:
         return {"value": None, "error": f"the model has run on {threads} threads; instructions are counted on one"}
     value = {key: content for key, content in result.value.items() if key not in _MEANINGLESS}
-    value["instructions"] = counts[-1] - counts[-2]
+    value["instructions"] = after - before
     return {"value": value}
+
+
+def _counted(marks: Path) -> list[tuple[int, int, int]] | None:
+    """Number, instructions so far and threads of the last two marks; None when they are not what was asked for."""
+    try:
+        lines = [parse_json(line) for line in read_bytes(marks, _MARKS_BYTES).splitlines()]
+        found = [(line["mark"], line["instructions"], line["threads"]) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not all(type(number) is int and 0 <= number < 1 << 63 for line in found for number in line):
+        return None
+    return found[-2:] if [mark for mark, *_ in found] == list(range(_RUNS + 1)) else None

@@ -1,25 +1,16 @@
-"""This machine as a device; a job here may crash, hang or eat all memory."""
+"""This machine as a device. Its jobs may crash, hang or use up all memory."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import threading
-import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
-from lts.errors import MeasurementError, UsageError
-from lts.jobs.worker_process import Ended, WorkerError, WorkerProcess
+from lts.devices.device import Device
+from lts.errors import UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.system.environment import fingerprint
 from lts.targets.target import Target
-
-# How many times in a row a server of workers may fail before jobs get an interpreter each.
-_MAX_FAILURES = 2
 
 
 def runs_here(target: Target) -> bool:
@@ -27,39 +18,15 @@ def runs_here(target: Target) -> bool:
     return target.kind == "cpu" and machine.same_architecture(target.triple, machine.triple())
 
 
-class LocalDevice:
-    """This machine: every job runs in a process of its own, forked from a small server that has done the imports.
-
-    The worker is pinned, out of reach of the terminal's Ctrl-C, and dies with this process however that goes.
-
-    Parameters
-    ----------
-    fork
-        Whether to fork workers from a server (about 10 ms per job) or start an interpreter for each (about 500 ms).
-        Where the server does not run, interpreters are started anyway.
-    cpus
-        Logical processors to choose from; by default those that this process may use.
-    """
+class LocalDevice(Workers, Device):
+    """This machine: every job runs in a process of its own, see `lts.jobs.pool.Workers` for the arguments."""
 
     runs: tuple[Runs, ...] = ("python", "runner")
-    costs = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
-    parallel = 1
-
-    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
-        self._fork = fork
-        self._cpus = list(cpus) if cpus is not None else machine.allowed_cpus()
-        self._pinned: dict[int, list[int]] = {}
-        self._ticks = machine.cpu_ticks()
-        self._server: WorkerProcess | None = None
-        self._working: WorkerProcess | None = None
-        self._failures = 0
-        self._lock = threading.Lock()
-        self._closing = False
-        self._closed = 0  # how many times
+    costs: tuple[str, ...] = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:
-        """For `lts.devices.device.open_device`."""
+        """Make the device of a URI, for `lts.devices.device.open_device`."""
         return cls()
 
     def check(self, target: Target) -> None:
@@ -75,144 +42,23 @@ class LocalDevice:
                 f"{len(self._cpus)} processors"
             )
 
+    def prepare(self, runs: Runs) -> None:
+        """Compile lts-runner if it is missing, so that this does not count for the first candidate."""
+        if runs == "runner":
+            self._runner()
+
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds. Whatever it does to itself is an error in the result.
-
-        Raises
-        ------
-        MeasurementError
-            When worker processes cannot be started at all, or the runner cannot be built here.
-        """
+        """See `Device.run`; raises `MeasurementError` also when the runner cannot be built here."""
         if isinstance(job, RunnerJob):
-            from lts.jobs.bundle import make_bundle
-
-            job = runner_job(job, [str(make_bundle(machine.triple()) / "lts-runner"), "--once"], timeout)
-        closed = self._closed
-        with self._lock:
-            if self._closed != closed:  # while this job waited for the one before
-                return JobResult(error="the device was closed")
-            start = time.monotonic()
-            ended = self._run(job, timeout)
-            seconds = time.monotonic() - start
-            if self._closing:
-                return JobResult(error="the device was closed", seconds=seconds)
-        if ended.timed_out:
-            return JobResult(error=f"no result within {timeout:.3g} s", seconds=seconds)
-        try:
-            result = json.loads(ended.result)
-        except ValueError:
-            return JobResult(error=_cause(ended), seconds=seconds)
-        return JobResult(value=result.get("value"), error=result.get("error"), seconds=seconds)
+            job = job.as_job([self._runner(), "--once"], timeout)
+        return super().run(job, timeout)
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of this machine."""
         return fingerprint(threads)
 
-    def close(self) -> None:
-        """End the server, and the jobs of other threads, which run or wait. The next job would start another."""
-        self._closing = True
-        self._closed += 1
-        try:
-            while not self._lock.acquire(timeout=0.05):
-                if (worker := self._working) is not None:
-                    worker.kill()
-            try:
-                self._end_server()
-            finally:
-                self._lock.release()
-        finally:
-            self._closing = False
+    @staticmethod
+    def _runner() -> str:
+        from lts.jobs.bundle import RUNNER, make_bundle
 
-    def __enter__(self) -> LocalDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _run(self, job: Job, timeout: float) -> Ended:
-        text = json.dumps(
-            {
-                "function": job.function,
-                "arguments": dict(job.arguments),
-                "cpus": self._processors(job.threads),
-                "environment": dict.fromkeys(("OMP_NUM_THREADS", "TVM_NUM_THREADS"), str(job.threads)),
-            }
-        )
-        # A server that has died, for example of the system's lack of memory, says nothing about the job: try again.
-        while self._fork and self._failures < _MAX_FAILURES and not self._closing:
-            try:
-                self._working = self._serving(job.preload)
-                ended = self._working.run(text, timeout)
-            except WorkerError:
-                self._failures += not self._closing
-            except BaseException:  # Ctrl-C: the job shall not go on
-                self._end_server()
-                raise
-            else:
-                self._failures = 0
-                return ended
-            finally:
-                self._working = None
-        if self._closing:
-            return Ended()
-        try:
-            self._working = WorkerProcess("once")
-            try:
-                return self._working.run(text, timeout)
-            finally:
-                self._working.close()
-                self._working = None
-        except WorkerError as error:
-            raise MeasurementError(f"cannot start worker processes: {error}") from None
-
-    def _serving(self, modules: tuple[str, ...]) -> WorkerProcess:
-        """The server that has imported these modules."""
-        if self._server is not None and not (self._server.alive and self._server.modules == modules):
-            self._end_server()
-        if self._server is None:
-            self._server = WorkerProcess("serve", modules)
-        return self._server
-
-    def _end_server(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    def _processors(self, n: int) -> list[int]:
-        """Where to pin `n` threads: the same processors for every job, those that were idle before the first one."""
-        if n not in self._pinned:
-            busy = machine.busy_share(self._ticks, machine.cpu_ticks())
-            self._pinned[n] = machine.pick_cpus(n, self._cpus, busy)
-        return self._pinned[n]
-
-
-def runner_job(
-    job: RunnerJob,
-    command: Sequence[str],
-    timeout: float,
-    *,
-    model: str | None = None,
-    files: Mapping[str, str] | None = None,
-) -> Job:
-    """The job of a worker process on this machine that hands a compiled model to lts-runner, started by that command.
-
-    `model` and `files` are paths where the runner runs, when that is elsewhere.
-    """
-    arguments = {"command": list(command), "request": job.request(model, files), "timeout": timeout}
-    return Job("lts.jobs.runner_process:run", arguments, threads=job.threads)
-
-
-def _cause(ended: Ended) -> str:
-    """Why a worker has left no result."""
-    last = re.sub(r"\s+", " ", ended.output.strip().rpartition("\n")[2])[-300:]
-    said = f"; its last words: {last}" if last else ""
-    code = os.waitstatus_to_exitcode(ended.status)
-    if code >= 0:
-        return f"the worker ended with code {code} and no result{said}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = "unknown"
-    if -code == signal.SIGKILL:
-        return f"killed by signal {-code} ({name}): probably out of memory"
-    return f"killed by signal {-code} ({name}){said}"
+        return str(make_bundle(machine.triple()) / RUNNER)

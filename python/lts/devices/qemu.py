@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.errors import MeasurementError
 from lts.jobs.bundle import RUNNER, data_folder, make_bundle
+from lts.jobs.cause_of_death import last_words
+from lts.jobs.program import run_program
 from lts.jobs.toolchain import cxx
 from lts.system import machine
+from lts.system.outside import parse_json
 
-# Processors whose system calls the plugin knows: how a triple begins, and what qemu calls them.
+# Processors whose system calls the plugin knows: the first part of their triple, and qemu's name.
 _QEMU = {
     "aarch64": "aarch64",
     "arm64": "aarch64",
@@ -32,7 +36,7 @@ _QEMU = {
     "x86_64": "x86_64",
     "amd64": "x86_64",
 }
-# The processor with all extensions that the emulator knows; every emulator calls it so.
+# Name, the same in all emulators, of the processor with every extension that the emulator knows.
 _ANY_CPU = "max"
 _FLAGS = ("-x", "c", "-O2", "-Wall", "-shared", "-fPIC", "-fvisibility=hidden")
 _TIMEOUT = 60.0
@@ -66,15 +70,15 @@ class Emulator:
 
     @property
     def name(self) -> str:
-        """For people, for example ``qemu-aarch64 7.2.22``."""
+        """Name and version for messages, for example ``qemu-aarch64 7.2.22``."""
         return f"{self.program.name} {self.version}"
 
     def command(self, marks: Path) -> list[str]:
-        """Starts lts-runner for one request; the counts go into the file `marks`.
+        """The command that runs lts-runner for one request; the counts go into the file `marks`.
 
-        Without environment variables: how many there are decides how the program's memory is divided.
+        It passes no environment variables, because their number affects how the program's memory is laid out.
         """
-        # In qemu's options a comma separates, and two of them are one.
+        # In qemu's options a comma separates; two commas stand for one.
         plugin, out = (str(path).replace(",", ",,") for path in (self.plugin, marks))
         return [
             *(
@@ -98,15 +102,16 @@ def emulated_processors() -> list[str]:
 
 
 def architecture(triple: str) -> str | None:
-    """What qemu calls the processor of a triple; None for one that it cannot emulate for us."""
+    """qemu's name of a triple's processor architecture; None where instructions cannot be counted."""
     name, _, rest = triple.partition("-")
     return _QEMU.get(name.lower()) if "linux" in rest else None
 
 
 def find_emulator(triple: str, cpu: str) -> Emulator:
-    """The emulator for a triple and a processor as LLVM calls it; where qemu does not know that one, it has everything.
+    """The emulator for a triple and a processor by LLVM's name.
 
-    The plugin and the runner are built when they are not there yet.
+    A processor that qemu does not know is replaced by the one with all extensions. The plugin and the runner are built
+    on first use.
 
     Raises
     ------
@@ -137,40 +142,34 @@ def find_emulator(triple: str, cpu: str) -> Emulator:
 
 
 def runner_environment(emulator: Emulator, marks: Path) -> Mapping[str, Any]:
-    """What the emulated runner says about itself: shows that emulator, plugin, C library and runner work together.
+    """The fingerprint that the emulated runner reports: emulator, plugin, C library and runner work together.
 
     Raises
     ------
     MeasurementError
-        With the last words of what does not work.
+        With the last output of the one that does not work.
     """
     try:
-        done = subprocess.run(
-            emulator.command(marks),
-            input=json.dumps({"environment": True}) + "\n",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=_TIMEOUT,
-        )
-        value = json.loads(done.stdout)["value"]
-    except subprocess.TimeoutExpired:
+        done = run_program(emulator.command(marks), _TIMEOUT, json.dumps({"environment": True}).encode() + b"\n")
+    except TimeoutError:
         raise MeasurementError(f"{emulator.name} does not run lts-runner: no answer in {_TIMEOUT:.0f} s") from None
+    except OSError as error:
+        raise MeasurementError(f"{emulator.name} does not start: {error.strerror or error}") from None
+    try:
+        value = parse_json(done.output)["value"]
     except (ValueError, KeyError, TypeError):
-        said = " ".join((done.stderr or done.stdout).strip().rpartition("\n")[2].split())
+        said = last_words(done.said or done.output)
         raise MeasurementError(
             f"{emulator.name} does not run lts-runner with the plugin that counts instructions "
-            f"(it needs qemu 4.2 to 8.2, with plugins): {said or f'it ended with code {done.returncode}'}"
+            f"(it needs qemu 4.2 to 8.2, with plugins): {said or f'it ended with code {done.code}'}"
         ) from None
-    result: Mapping[str, Any] = value
-    return result
+    return environment_of(value, emulator.name)
 
 
 def plugin(version: str, folder: Path | None = None) -> Path:
-    """The plugin that counts instructions, compiled when it is not there yet, for a version of qemu.
+    """The plugin that counts instructions, for a version of qemu; compiled on first use.
 
-    It lies in `folder`, by default that of what lts-engine builds.
+    It lies in `folder`, by default `lts.jobs.bundle.data_folder`.
 
     Raises
     ------
@@ -186,7 +185,7 @@ def plugin(version: str, folder: Path | None = None) -> Path:
     compiler = cxx(machine.triple())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Under its name once it is complete: several processes may be doing this at the same time.
+        # Renamed once it is complete: several processes may be doing this at the same time.
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             made = Path(unfinished) / "instructions.so"
             done = subprocess.run(
@@ -210,7 +209,7 @@ def plugin(version: str, folder: Path | None = None) -> Path:
 
 @functools.cache
 def version_of(program: Path) -> str:
-    """For example ``7.2.22``."""
+    """Version of one of qemu's programs, for example ``7.2.22``."""
     found = re.search(r"version (\d+(?:\.\d+)*)", _output(program, "--version"))
     if found is None:
         raise MeasurementError(f"'{program} --version' names no version; expected qemu's user-mode emulator")
@@ -226,10 +225,9 @@ def _cpus(program: Path) -> frozenset[str]:
 
 def _output(*command: str | Path) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return run_program([str(part) for part in command], _TIMEOUT).output.decode("utf-8", "replace")
+    except (OSError, MeasurementError) as error:  # that it takes too long is one, too
         raise MeasurementError(f"{command[0]} does not start: {error}") from None
-    return done.stdout
 
 
 def _source() -> Path:

@@ -1,4 +1,4 @@
-"""Devices behind a TVM RPC tracker: a farm, of which one that dies leaves its jobs to the others."""
+"""Devices behind a TVM RPC tracker: a farm in which the job of a device that dies goes to another."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
-from lts.devices.local import LocalDevice
+from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.targets.target import Target
 
@@ -22,23 +23,24 @@ _URI = re.compile(r"rpc://(?P<host>\[[0-9a-fA-F:]+\]|[^/:?#\[\]]+):(?P<port>\d{1
 _PRELOAD = ("numpy", "tvm")
 _CONNECT_TIMEOUT = 5.0
 _LIST_TIMEOUT = 30.0
-# Devices that a job is tried on before it counts as the job's fault that they go away or do not answer.
+_ASK_TIMEOUT = 10.0
+# Devices that a job is tried on: when so many go away or do not answer, the job is to blame.
 _ATTEMPTS = 3
 
 
-class RpcDevice:
-    """All devices of one key of a tracker; each has a job at a time, given by a worker process of its own.
+class RpcDevice(Device):
+    """All devices that a tracker lists for a key. Each runs one job at a time, driven by a worker process of its own.
 
-    Memory is not measured: a server of TVM does not say what a model takes there.
+    Memory is not measured, because TVM's server does not report it.
 
     Parameters
     ----------
     host, port
-        Of the tracker.
+        Host and port of the tracker.
     key
-        What the servers were started with as ``--key``.
+        The ``--key`` that the servers were started with.
     wait
-        Seconds to wait for a device when the tracker lists none any more.
+        Seconds to wait for a device when the tracker no longer lists any.
 
     Raises
     ------
@@ -52,9 +54,10 @@ class RpcDevice:
     def __init__(self, host: str, port: int, key: str, *, wait: float = 30.0) -> None:
         self._host, self._port, self._key = host, port, key
         self._wait = wait
+        self._there: str | None = None
         self._closed = threading.Event()
-        self._locals: list[LocalDevice] = []
-        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        self._locals: list[Workers] = []
+        self._idle: SimpleQueue[Workers] = SimpleQueue()
         try:
             version("apache-tvm")
         except PackageNotFoundError:
@@ -82,16 +85,25 @@ class RpcDevice:
 
     @classmethod
     def from_uri(cls, uri: str) -> RpcDevice:
-        """For `lts.devices.device.open_device`. Raises `UsageError` for a URI of another form."""
+        """Make the device of a URI, for `lts.devices.device.open_device`. Raises `UsageError` for a malformed URI."""
         match = _URI.fullmatch(uri)
         if match is None or not 0 < int(match["port"]) < 65536:
             raise UsageError(f"device '{uri}' is not of the form rpc://TRACKER:PORT/KEY, as in rpc://127.0.0.1:9190/pi")
         return cls(match["host"].strip("[]"), int(match["port"]), match["key"])
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` for a target that is no processor. Which one a server has, only a job finds out."""
+        """Raise `UsageError` unless the target is a processor like that of the devices.
+
+        One free device is asked, once. Every device is compared with the model again before it runs it.
+        """
         if target.kind != "cpu":
             raise UsageError(f"target '{target.name}' is a {target.kind}; the device rpc:// runs models on the cpu")
+        there = self._triple()
+        if there and not machine.same_architecture(target.triple, there):
+            raise UsageError(
+                f"target '{target.name}' is for {target.kind} {target.triple}; '{self._key}' of the tracker at "
+                f"{self._host}:{self._port} is a {there} processor"
+            )
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
         """Run a compiled model for at most `timeout` seconds, on another device when one goes away or is silent.
@@ -110,7 +122,7 @@ class RpcDevice:
         lost_since: float | None = None
         while True:
             left = timeout - (time.monotonic() - start)
-            # Half for the first device where there is another: it may be one that never answers.
+            # The first device, which may never answer, gets half of the time when there is another one.
             share = left / 2 if self.parallel > 1 and not troubles else left
             if left <= 0 or len(troubles) == _ATTEMPTS:
                 what = "; ".join(dict.fromkeys(troubles)) or f"no result within {timeout:.3g} s"
@@ -136,7 +148,7 @@ class RpcDevice:
                 self._closed.wait(0.5)
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """The tracker and the key, which stand for the devices, and the version of TVM here."""
+        """The tracker and the key, which identify the devices, and the version of TVM here."""
         return {
             "device": f"rpc://{self._host}:{self._port}/{self._key}",
             "tvm": version("apache-tvm"),
@@ -165,9 +177,18 @@ class RpcDevice:
             "threads": job.threads,
         }
         with self._local() as local:
-            # Not pinned to one processor, which would be the same one for all devices.
+            # Not pinned to a processor, because it would be the same one for all devices.
             n_cpus = len(machine.allowed_cpus())
             return local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
+
+    def _triple(self) -> str:
+        """What a device says it is; empty when none is free or says it."""
+        if self._there is None:
+            asked = Job("lts.devices.rpc_worker:architecture", {**self._tracker(), "key": self._key}, preload=_PRELOAD)
+            with self._local() as local:
+                result = local.run(asked, _ASK_TIMEOUT)
+            self._there = result.value if result.error is None else ""
+        return self._there
 
     def _listed(self) -> list[str]:
         with self._local() as local:
@@ -181,12 +202,12 @@ class RpcDevice:
         return {"host": self._host, "port": self._port}
 
     def _add_local(self) -> None:
-        self._locals.append(LocalDevice())
+        self._locals.append(Workers())
         self._idle.put(self._locals[-1])
 
     @contextmanager
-    def _local(self) -> Iterator[LocalDevice]:
-        """A worker process that nobody else uses meanwhile."""
+    def _local(self) -> Iterator[Workers]:
+        """A worker process, for the block alone."""
         local = self._idle.get()
         try:
             yield local

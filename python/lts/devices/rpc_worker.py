@@ -1,22 +1,30 @@
-"""One job on a device of a TVM RPC tracker, from inside a worker process: nothing here runs in the search itself."""
+"""Runs one job on a device of a TVM RPC tracker, in a worker process: nothing here runs in the search itself."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import MANIFEST
 from lts.errors import MeasurementError
+from lts.jobs.job import MANIFEST
+from lts.system.machine import is_triple, same_architecture
+from lts.system.outside import sentence
 
-# As lts.backends.timing: samples that a slow model has at least, and seconds after which it has no more.
+# As in lts.backends.timing: the fewest samples of a slow model, and seconds after which it gets no more.
 _FEWEST = 6
 _MAX_TIME = 1.0
 _MAX_REPEATS = 1000
+_KEY = re.compile(r"server:([\w.-]{1,100})", re.ASCII)
+_MOST_SERVERS = 256
+_MOST_NUMBERS = 1 << 28
+# Seconds: a day. Nothing that is measured here takes as long.
+_LONGEST = 86_400.0
 
 
 def servers(host: str, port: int) -> list[str]:
@@ -27,8 +35,36 @@ def servers(host: str, port: int) -> list[str]:
     MeasurementError
         When there is no tracker.
     """
-    keys = [str(server["key"]) for server in _tracker(host, port).summary()["server_info"]]
-    return [key.removeprefix("server:") for key in keys if key.startswith("server:")]
+    return listed_keys(_tracker(host, port).summary())
+
+
+def listed_keys(summary: Any) -> list[str]:
+    """The keys of the devices in what a tracker says; not more than anybody has.
+
+    Raises
+    ------
+    MeasurementError
+        When it is nothing that a tracker says.
+    """
+    listed = summary.get("server_info") if isinstance(summary, Mapping) else None
+    if not isinstance(listed, list):
+        raise MeasurementError("the tracker's answer is wrong: it has no list of servers")
+    keys = [server.get("key") for server in listed if isinstance(server, Mapping)]
+    found = [_KEY.fullmatch(key) for key in keys if isinstance(key, str)]
+    return [match[1] for match in found if match is not None][:_MOST_SERVERS]
+
+
+def architecture(host: str, port: int, key: str) -> str:
+    """The triple of a free device of that key; empty when it does not say."""
+    return _triple_of(_tracker(host, port).request(key, session_timeout=0, max_retry=1))
+
+
+def _triple_of(remote: Any) -> str:
+    try:
+        said = str(remote.get_function("target.llvm_get_system_triple")())
+    except Exception:  # a server with a smaller runtime
+        return ""
+    return said if is_triple(said) else ""
 
 
 def run(
@@ -48,7 +84,7 @@ def run(
         When there is no tracker, or the model cannot be run.
     """
     tracker = _tracker(host, port)
-    if f"server:{key}" not in [server["key"] for server in tracker.summary()["server_info"]]:
+    if key not in listed_keys(tracker.summary()):
         return {"none": f"the tracker at {host}:{port} lists no device '{key}'"}
     try:
         remote = tracker.request(key, session_timeout=0, max_retry=1)
@@ -71,6 +107,9 @@ def _run(
 
     start = time.perf_counter()
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    there, built_for = _triple_of(remote), str(manifest["triple"])
+    if there and not same_architecture(built_for, there):
+        raise MeasurementError(f"the model is compiled for {built_for}; the device is a {there} processor")
     _set_threads(remote, threads)
     remote.upload(str(folder / manifest["library"]))
     device = remote.cpu(0)
@@ -87,11 +126,11 @@ def _run(
     begun = time.perf_counter()
     outputs = _call(machine, name, [*inputs, *weights])
     once = time.perf_counter() - begun
-    checked = _check(manifest, [output.numpy() for output in outputs], files, options)
+    checked = _check(manifest, [_fetched(output) for output in outputs], files, options)
 
     def sample(n: int) -> list[int]:
         evaluator = machine.module.time_evaluator("invoke_stateful", device, number=1, repeat=n)
-        return [max(1, round(1e9 * seconds)) for seconds in evaluator(name).results]
+        return times_of(evaluator(name).results, n)
 
     samples = _sample(sample, once, options)
     return {
@@ -104,8 +143,33 @@ def _run(
     }
 
 
+def times_of(results: Any, n: int) -> list[int]:
+    """Nanoseconds of `n` runs, from the seconds that a device says.
+
+    Raises
+    ------
+    MeasurementError
+        When these are no times.
+    """
+    seconds = list(results) if isinstance(results, list | tuple) else []
+    if len(seconds) != n:
+        raise MeasurementError(f"the device's answer is wrong: it has {len(seconds)} times of {n} runs")
+    for each in seconds:
+        if isinstance(each, bool) or not isinstance(each, int | float) or not 0 <= each <= _LONGEST:
+            raise MeasurementError("the device's answer is wrong: the time of a run is no number of seconds")
+    return [max(1, round(1e9 * each)) for each in seconds]
+
+
+def _fetched(output: Any) -> Any:
+    """An output as an array of this machine; its size is what the device says."""
+    size = math.prod(output.shape)
+    if size > _MOST_NUMBERS:
+        raise MeasurementError(f"the device's answer is wrong: an output of {size} numbers")
+    return output.numpy()
+
+
 def _sample(sample: Callable[[int], list[int]], once: float, options: Mapping[str, Any]) -> list[int]:
-    """Nanoseconds of single runs, as many as `lts.backends.timing.time_runs` takes; `once` is a guess, seconds."""
+    """Nanoseconds of single runs, by the rules of `lts.backends.timing.time_runs`; `once` is a guess in seconds."""
     least, min_time = int(options.get("min_repeats", 10)), float(options.get("min_time", 0.3))
     seconds = min(once, sample(1)[0] / 1e9)  # which also warms up
     wanted = max(least, math.ceil(min_time / seconds))
@@ -167,7 +231,7 @@ def _call(machine: Any, function: str, arguments: Sequence[Any]) -> list[Any]:
 def _check(
     manifest: Mapping[str, Any], outputs: Sequence[Any], files: Mapping[str, str], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What lts-runner says of the outputs. Raises `MeasurementError` when one is not finite."""
+    """What lts-runner reports about the outputs. Raises `MeasurementError` when one is not finite."""
     import numpy as np
 
     for name, output in zip(manifest["outputs"], outputs, strict=True):
@@ -189,6 +253,6 @@ def _check(
 
 
 def _last_line(error: BaseException) -> str:
-    """What an error says at its end; TVM's begin with a stack of the other side."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else type(error).__name__
+    """The last line of an error; TVM's errors begin with a stack trace of the other side."""
+    lines = [text for line in str(error).splitlines() if (text := sentence(line[-300:]))]
+    return lines[-1] if lines else type(error).__name__

@@ -19,7 +19,7 @@ class Builder:
     Attributes
     ----------
     batch, sequence, total
-        Dimensions: sequences, new tokens of each, and tokens that are attended to, remembered ones included.
+        Dimensions: sequences, new tokens of each, and tokens attended to, including those in the cache or memory.
     tensors
         The weights used so far, as initializers, in order of use.
     """

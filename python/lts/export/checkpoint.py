@@ -13,7 +13,7 @@ from lts.errors import UsageError
 from lts.export.huggingface import tensors
 from lts.export.weights import Array, Tensor
 
-_MAX_HEADER = 100_000_000  # of the format
+_MAX_HEADER = 100_000_000  # bytes, the limit of the format
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -23,7 +23,7 @@ def read_checkpoint(architecture: Architecture, path: Path) -> dict[str, Array]:
     Raises
     ------
     UsageError
-        When the file cannot be read, is no such file, or holds other tensors than the architecture has.
+        When the file cannot be read, is not a safetensors file, or holds other tensors than the architecture has.
     """
     try:
         content = np.memmap(path, dtype=np.uint8, mode="r")
@@ -51,7 +51,7 @@ def _header(content: Any, path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _entry(header: dict[str, Any], tensor: Tensor, path: Path) -> dict[str, Any]:
-    # Files of a model without its output layer lack the first part of the names.
+    # In files of a model without its output layer the names lack their first part.
     for name in (tensor.name, tensor.name.removeprefix("transformer."), tensor.name.removeprefix("model.")):
         if isinstance(entry := header.get(name), dict):
             return entry

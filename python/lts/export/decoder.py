@@ -27,7 +27,7 @@ def onnx_model(
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> Any:
-    """The architecture as an ONNX model of the standard's operations (opset 17).
+    """The architecture as an ONNX model that uses standard operations only (opset 17).
 
     Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
     ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
@@ -125,7 +125,7 @@ def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str],
 
 
 def _positions(graph: Graph, attention_mask: str, decode: bool) -> str:
-    """Positions that count unmasked tokens, int64 [batch, sequence]; those of padding are of no account."""
+    """Positions that count unmasked tokens, int64 [batch, sequence]; positions of padding are ignored."""
     one = graph.constant(1)
     if decode:
         count = graph.op("ReduceSum", attention_mask, graph.constant([1]), keepdims=1)
@@ -135,7 +135,7 @@ def _positions(graph: Graph, attention_mask: str, decode: bool) -> str:
 
 
 def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
-    """What is added to scores: 0 where a token may be attended to; [batch, 1, sequence or 1, total]."""
+    """The mask that is added to scores: 0 where a token may be attended to; [batch, 1, sequence or 1, total]."""
     graph = b.graph
     visible = graph.op("Unsqueeze", graph.op("Cast", attention_mask, to=9), graph.constant([1, 2]))
     if not decode:

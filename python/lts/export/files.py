@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from lts.export.weights import (
     inline,
     offsets,
 )
+from lts.system.files import Draft, remove_abandoned
 
 WEIGHTS_FILE = "weights.bin"
 
@@ -43,7 +43,7 @@ def export(
     architecture
         What to write.
     directory
-        Where; made if absent. Files of the same names are replaced, others stay.
+        Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
         `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
@@ -51,7 +51,7 @@ def export(
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
-        Of the random weights.
+        Seed of the random weights.
 
     Returns
     -------
@@ -81,19 +81,23 @@ class _Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.paths: list[Path] = []
+        self.drafts: list[Draft] = []
 
-    def temporary(self, path: Path) -> Path:
-        return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    @property
+    def paths(self) -> list[Path]:
+        return [draft.path for draft in self.drafts]
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         path = self.directory / name
         if path.is_dir():
             raise UsageError(f"cannot write {path}: it is a directory")
-        self.paths.append(path)
-        with self.temporary(path).open("wb") as file:
-            yield file
+        try:
+            self.drafts.append(Draft(path))
+            yield self.drafts[-1].file
+            self.drafts[-1].file.flush()
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
     def write(self, name: str, content: bytes) -> None:
         with self.open(name) as file:
@@ -106,15 +110,18 @@ def _staged(directory: Path) -> Iterator[_Stage]:
     stage = _Stage(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        for names in _FILES.values():  # what killed exports left, whatever formats they wrote
+            for name in names:
+                remove_abandoned(directory / name)
         yield stage
-        for path in stage.paths:
-            stage.temporary(path).replace(path)
+        for draft in stage.drafts:
+            draft.finish()
     except OSError as error:
         where = stage.paths[-1] if stage.paths else directory
         raise UsageError(f"cannot write {where}: {error.strerror}") from None
     finally:
-        for path in stage.paths:
-            stage.temporary(path).unlink(missing_ok=True)
+        for draft in stage.drafts:
+            draft.discard()
 
 
 def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
@@ -153,3 +160,8 @@ def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage)
 
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
+_FILES = {
+    "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
+    "hf": ("config.json", "model.safetensors"),
+    "json": ("architecture.json",),
+}

@@ -35,8 +35,8 @@ class _Node(NamedTuple):
 class Graph:
     """Nodes, constants and interface of a model; weights are added by `lts.export.weights` when it is built.
 
-    Values are named by strings. An operation that was asked for before, with the same inputs and attributes, gives the
-    value that it gave before: masks, shapes and rotary tables need not be carried from layer to layer.
+    Values are named by strings. An operation with the same inputs and attributes as an earlier one gives the earlier
+    value, so masks, shapes and rotary tables need not be passed from layer to layer.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Graph:
         return found
 
     def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
-        """An initializer that is no weight; its name begins with ``const.``."""
+        """An initializer that is not a weight; its name begins with ``const.``."""
         array = np.asarray(value, dtype)
         key = (array.tobytes(), array.dtype.str, array.shape)
         name = self._constants.get(key)
@@ -82,7 +82,7 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, *dims: Dim, first: bool = False) -> None:
-        """Give a float32 value out under a name."""
+        """Make a float32 value an output of the model, under a name."""
         self._outputs.insert(0 if first else len(self._outputs), (name, value, dims))
 
     def size(self, dim: Dim) -> str:

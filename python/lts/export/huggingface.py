@@ -29,8 +29,8 @@ class Form:
     config
         Fields of `config.json`.
     names
-        From the name of a tensor to the weights it holds, side by side; ``{}`` is the layer. Those that an architecture
-        does not have are left out.
+        Maps the name of a tensor to the weights that it holds side by side; ``{}`` is the layer. Weights that an
+        architecture does not have are left out.
     transposed
         Endings of the names of matrices that are stored (outputs, inputs).
     """
@@ -72,7 +72,7 @@ def tensors(architecture: Architecture) -> list[Tensor]:
 
 
 def safetensors_header(tensors: Sequence[Tensor]) -> bytes:
-    """What comes before the numbers, which follow without gaps (safetensors format, float32)."""
+    """The header of a safetensors file; the float32 numbers follow it without gaps."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for tensor in tensors:

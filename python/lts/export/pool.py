@@ -14,8 +14,8 @@ from lts.errors import UsageError
 from lts.export.weights import ALIGNMENT, INLINE_BYTES, Tensor, external, inline, offsets
 
 _MAGIC = b"lts-engine weight pool 1: float32 numbers from N(0, 0.02^2)\n".ljust(ALIGNMENT, b"\0")
-_CHUNK = 1 << 22  # bytes that are drawn from one seed
-_DRAWN = 16  # chunks that are drawn; further ones repeat all but the first, which begins with the magic
+_CHUNK = 1 << 22  # bytes drawn from one seed
+_DRAWN = 16  # number of chunks that are drawn; later ones repeat all but the first, which begins with the magic
 _STD = np.float32(0.02)
 
 
@@ -72,7 +72,7 @@ class PooledWeights:
                 head = os.pread(file, len(_MAGIC), 0)
                 if head != _MAGIC[: len(head)]:
                     raise UsageError(f"{self.path} is not a pool of weights; remove it or choose another path")
-                # From the last whole chunk on: whoever wrote a part of the next one may have been killed.
+                # Start after the last whole chunk: a process that wrote a part of the next one may have been killed.
                 for chunk in range(present // _CHUNK, -(-size // _CHUNK)):
                     _write(file, _content(file, chunk), chunk * _CHUNK)
                 self._size = max(present, -(-size // _CHUNK) * _CHUNK)

@@ -14,7 +14,7 @@ from lts._core import Architecture, Weight, weights
 from lts.errors import UsageError
 
 Array: TypeAlias = npt.NDArray[np.float32]
-ALIGNMENT = 4096  # of external data: one page, so that a runtime can map it
+ALIGNMENT = 4096  # bytes; external data begins at pages, so that a runtime can map it
 INLINE_BYTES = 1024  # smaller initializers stay in the model file
 
 
@@ -73,7 +73,7 @@ class ArrayWeights:
         raise NotImplementedError
 
     def check(self, architecture: Architecture) -> None:
-        """Raise `UsageError` where the architecture needs other weights than there are."""
+        """Raise `UsageError` unless these are the weights that the architecture needs."""
 
     def assemble(self, tensor: Tensor) -> Array:
         """The tensor, contiguous, in little-endian float32."""
@@ -105,7 +105,7 @@ class RandomWeights(ArrayWeights):
     Parameters
     ----------
     seed
-        From 0.
+        At least 0.
     std
         Standard deviation; 0.02 is GPT-2's (Radford et al. 2019).
     """
@@ -155,7 +155,7 @@ class GivenWeights(ArrayWeights):
 
 
 class StructureOnly:
-    """No numbers: names and dimensions only. The model can be inspected but not run."""
+    """Weights without numbers: names and dimensions only. The model can be inspected but not run."""
 
     def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
         from onnx import TensorProto
@@ -167,7 +167,7 @@ Weights: TypeAlias = WeightSource | Mapping[str, Any] | None
 
 
 def weight_source(given: Weights) -> WeightSource:
-    """The source that an argument `weights` stands for: None is `RandomWeights()`, a mapping holds arrays by name."""
+    """The source that an argument `weights` means: None is `RandomWeights()`, a mapping holds arrays by name."""
     if given is None:
         return RandomWeights()
     if isinstance(given, Mapping):
@@ -178,7 +178,7 @@ def weight_source(given: Weights) -> WeightSource:
 
 
 def array_source(architecture: Architecture, given: Weights, purpose: str = "compute with") -> ArrayWeights:
-    """The source as one that has arrays, which fit the architecture. Raises `UsageError` for any other."""
+    """A source that has arrays, all of which fit the architecture. Raises `UsageError` for any other source."""
     source = weight_source(given)
     if not isinstance(source, ArrayWeights):
         raise UsageError(f"{type(source).__name__} has no numbers of its own to {purpose}; give arrays, or nothing")
@@ -187,7 +187,7 @@ def array_source(architecture: Architecture, given: Weights, purpose: str = "com
 
 
 def offsets(tensors: Sequence[Tensor], begin: int = 0) -> tuple[list[int], int]:
-    """Disjoint aligned places of the tensors in one file, and where it ends."""
+    """Disjoint aligned offsets of the tensors in one file, and where it ends."""
     places = []
     end = begin
     for tensor in tensors:

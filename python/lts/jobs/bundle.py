@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from pathlib import Path
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.toolchain import cxx
 from lts.system import machine
+from lts.system.outside import member
 
 RUNNER = "lts-runner"
 # File, the package that has it, the distribution that installs the package.
@@ -29,27 +29,28 @@ _LIBRARIES = {
 }
 _README = "README.md"
 _FILES = (RUNNER, *_LIBRARIES, _README)
-# Static, so that an older C++ library on the device will do; without what is not used of it, which would ask for the
-# newest C library.
+# libstdc++ is linked statically, so that the device may have an older one; its unused sections are dropped, because
+# they would need the newest C library.
 _FLAGS = ("-std=c++20", "-O2", "-s", "-static-libstdc++", "-ffunction-sections", "-Wl,--gc-sections")
 _LINKED = ("-ldl", "-pthread")
-# The newest C library that published wheels may ask for, and the Python whose wheels are taken: the libraries are the
-# same in all of them.
+# Platforms of the published wheels, by the newest C library that they may need, and the Python whose wheels are taken:
+# the libraries are the same in all of them.
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 _PYTHON = "3.11"
 _COMPILE_TIMEOUT = 600.0
+_LIBRARY_BYTES = 1 << 30
 
 
 def make_bundle(triple: str, *, fetch: bool = False) -> Path:
     """The folder with lts-runner for a triple, made when it is not there yet.
 
-    It lies in `data_folder`, under the versions of TVM and of the runner's sources, and is there as a whole or not at
-    all, whatever interrupts its making.
+    It lies in `data_folder`, under a name that depends on the versions of TVM and of the runner's sources. It appears
+    whole or not at all, even when making it is interrupted.
 
     Parameters
     ----------
     triple
-        Of the device, for example ``aarch64-linux-gnu``.
+        Triple of the device, for example ``aarch64-linux-gnu``.
     fetch
         Whether TVM's libraries for another processor than this one may be downloaded (once, about 100 MB).
 
@@ -59,7 +60,7 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
         When there is no compiler for the triple, TVM is not installed, or its libraries for the triple are not here or
         cannot be fetched.
     """
-    if re.fullmatch(r"\w+(-\w+)+", triple) is None:
+    if not machine.is_triple(triple):
         raise UsageError(f"'{triple}' is not a triple; expected one like aarch64-linux-gnu")
     versions = _versions()
     sources = _sources()
@@ -82,14 +83,14 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
 
 
 def write_bundle(triple: str, directory: Path, *, fetch: bool = True) -> list[Path]:
-    """Copy the folder of `bundle` into a directory, and give the files. Files of the same names are replaced.
+    """Copy the folder of `make_bundle` into a directory and return the files. Files of the same names are replaced.
 
     Raises
     ------
     UsageError
         When the directory cannot be written.
     MeasurementError
-        As `bundle` does.
+        As `make_bundle` does.
     """
     source = make_bundle(triple, fetch=fetch)
     written = []
@@ -110,7 +111,7 @@ def write_bundle(triple: str, directory: Path, *, fetch: bool = True) -> list[Pa
 
 
 def data_folder() -> Path:
-    """Where what lts-engine builds for itself is kept: with the Python environment, or else the user's data."""
+    """The folder for what lts-engine builds for itself: in the Python environment, or else among the user's data."""
     shared = Path(sys.prefix) / "share" / "lts-engine"
     existing = next(folder for folder in (shared, *shared.parents) if folder.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
@@ -156,7 +157,7 @@ def _sources() -> Path:
 
 
 def _key(triple: str, versions: dict[str, str], sources: Path) -> str:
-    """Differs when a bundle made now would."""
+    """A name that differs when a bundle made now would differ."""
     digest = hashlib.sha256(repr((triple, sorted(versions.items()), _FLAGS)).encode())
     for path in sorted(sources.glob("*.[ch]pp")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -169,7 +170,7 @@ def _complete(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Alone in a folder, without what a killed process has left there."""
+    """Hold the lock of a folder, from which leftovers of killed processes are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -180,7 +181,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`, which becomes that when all is well. Only for one that is `_locked`."""
+    """A new folder beside `folder` that takes its place when the block succeeds. The parent must be `_locked`."""
     made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
     try:
         yield made
@@ -230,15 +231,13 @@ def _fetch(triple: str, versions: dict[str, str], folder: Path) -> None:
             said = " ".join(done.stderr.strip().rpartition("\n")[2].split()) or f"pip ended with {done.returncode}"
             raise MeasurementError(f"cannot fetch the TVM runtime for {triple}: {said.removeprefix('ERROR: ')}")
         for name, (package, distribution) in _LIBRARIES.items():
-            prefix = distribution.replace("-", "_")
-            (wheel,) = (path for path in Path(wheels).iterdir() if path.name.startswith(f"{prefix}-"))
+            found = sorted(Path(wheels).glob(f"{distribution.replace('-', '_')}-*.whl"))
+            if len(found) != 1:
+                raise MeasurementError(f"pip has fetched {len(found)} wheels of {distribution}; expected one")
             try:
-                with zipfile.ZipFile(wheel) as archive:
-                    (folder / name).write_bytes(archive.read(f"{package}/lib/{name}"))
-            except (KeyError, zipfile.BadZipFile):
-                raise MeasurementError(
-                    f"{wheel.name} has no {package}/lib/{name}: it is not one that is known"
-                ) from None
+                (folder / name).write_bytes(member(found[0], f"{package}/lib/{name}", _LIBRARY_BYTES))
+            except ValueError as error:
+                raise MeasurementError(f"unexpected layout of a wheel: {error}") from None
 
 
 def _compile(compiler: str, sources: Path, versions: dict[str, str], out: Path, flags: Sequence[str] = _FLAGS) -> None:
@@ -267,7 +266,7 @@ def _compile(compiler: str, sources: Path, versions: dict[str, str], out: Path, 
 
 
 def _copy_stripped(library: Path, out: Path, triple: str) -> None:
-    """Copy without what only debuggers read, where there is a tool for that."""
+    """Copy a library without its debug information, where there is a tool to strip it."""
     local = machine.same_architecture(triple, machine.triple())
     strip = shutil.which("strip" if local else f"{triple}-strip")
     if strip is not None:
@@ -278,7 +277,7 @@ def _copy_stripped(library: Path, out: Path, triple: str) -> None:
 
 
 def _readme(triple: str, versions: dict[str, str], folder: Path) -> str:
-    # What a program asks of the C library is the newest version that it names.
+    # A program needs the newest version of the C library that it names.
     needed = max(
         (int(major), int(minor))
         for name in (RUNNER, *_LIBRARIES)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 
-from lts.errors import MeasurementError
+from lts.errors import MeasurementError, UsageError
 from lts.system import machine
+from lts.system.outside import sentence
 
 
 def cxx(triple: str) -> str:
@@ -14,9 +15,13 @@ def cxx(triple: str) -> str:
 
     Raises
     ------
+    UsageError
+        When it is not a triple.
     MeasurementError
         When there is none, with the command that installs it.
     """
+    if not machine.is_triple(triple):  # a program is called after it
+        raise UsageError(f"'{sentence(triple)}' is not a triple; expected one like aarch64-linux-gnu")
     local = machine.same_architecture(triple, machine.triple())
     name = os.environ.get("CXX", "g++") if local else f"{triple}-g++"
     if shutil.which(name) is None:

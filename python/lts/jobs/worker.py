@@ -1,12 +1,12 @@
-"""The process that runs jobs for `lts.devices.local.LocalDevice`.
+"""The process that runs jobs for `lts.jobs.pool.Workers`.
 
 In the mode ``serve`` it imports what the jobs need, once, and then forks a child for every job: milliseconds, where a
 new interpreter with its imports takes half a second. It must have a single thread when it forks, and so never runs a
 job itself. In the mode ``once`` it runs one job and ends.
 
-Over its socket (packets; an end of file means that the parent is gone, however it went, and ends everything here) come
-``run`` with two file descriptors, of the job and for the result, both JSON, and ``kill``. Back go ``ready`` and, in the
-mode ``serve``, ``ended`` with the wait status of a child.
+It talks to its parent in packets over a socket; an end of file means that the parent is gone, and ends everything here.
+The parent sends ``run`` with two file descriptors, one to read the job from and one to write the result to (both JSON),
+and ``kill``. The worker sends ``ready`` and, in the mode ``serve``, ``ended`` with the wait status of a child.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from lts.errors import LtsError
+from lts.errors import LtsError, MeasurementError
 
-# A job sets its own number of threads; meanwhile, libraries that start threads when they are imported must not.
-# ONNX Runtime 1.29 and later also starts one that sends usage data, which a worker has no business with.
+# A job sets its own number of threads; until then, libraries must not start threads when they are imported.
+# ONNX Runtime 1.29 and later also starts one that sends usage data; that is switched off.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "ORT_DISABLE_TELEMETRY": "1",
 }
+
+RESULT_BYTES = 64 << 20
+"""The most that the result of a job may have, as JSON."""
 
 _MESSAGE_LENGTH = 500
 _PR_SET_PDEATHSIG = 1
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _serve(channel: socket.socket, modules: Sequence[str]) -> None:
     for module in modules:
-        # A job that needs a module which cannot be imported will say so itself.
+        # A job that needs a module which cannot be imported reports that itself.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     if (n := _threads()) > 1:
@@ -100,7 +103,7 @@ def _fork(channel: socket.socket, files: Sequence[int]) -> int:
         finally:
             os._exit(1)
     with contextlib.suppress(OSError):
-        os.setpgid(child, child)  # the child does the same: whoever comes first
+        os.setpgid(child, child)  # the child does the same: it holds whichever of the two runs first
     for file in files:
         os.close(file)
     return child
@@ -133,6 +136,8 @@ def _run(job_file: int, result_file: int) -> NoReturn:
         with os.fdopen(job_file, encoding="utf-8") as file:
             result = {"value": _call(**json.load(file))}
         text = json.dumps(result)
+        if len(text) > RESULT_BYTES:
+            raise MeasurementError(f"the result of the job has more than {RESULT_BYTES >> 20} MiB")
     except BaseException as error:  # a job may raise anything; SystemExit, too, is only its failure
         text = json.dumps({"error": _reason(error)})
     with os.fdopen(result_file, "w", encoding="utf-8") as file:
@@ -142,10 +147,10 @@ def _run(job_file: int, result_file: int) -> NoReturn:
 
 def _call(function: str, arguments: dict[str, Any], cpus: Sequence[int], environment: dict[str, str]) -> Any:
     os.environ.update(environment)
-    # The processors may have been taken from us since they were chosen; then the job runs where it is allowed to.
+    # This process may have lost the chosen processors since; then the job runs on those that are allowed.
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, cpus)
-    # When memory runs out, the kernel shall take the job rather than somebody's editor.
+    # When memory runs out, the kernel is to kill the job rather than another program.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
         file.write("1000")
     return pkgutil.resolve_name(function)(**arguments)

@@ -1,4 +1,4 @@
-"""The parent's side of `lts.jobs.worker`: starts the process, hands it jobs, and gets rid of it."""
+"""The parent's side of `lts.jobs.worker`: starts the process, gives it jobs, and ends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lts.jobs.worker import ENVIRONMENT
+from lts.jobs.worker import ENVIRONMENT, RESULT_BYTES
 
 # Imports from a cold disk take long; they are not the job's time.
 _START_TIMEOUT = 120.0
@@ -29,12 +29,12 @@ _BOOT = (
 
 
 class WorkerError(Exception):
-    """The process could not be started, or has gone without a word about its job."""
+    """The process could not be started, or has ended without reporting on its job."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job went: the result it left, what it wrote last to its standard output or error, and its wait status."""
+    """How a job ended: its result, the end of its standard output and error, and its wait status."""
 
     result: str = ""
     output: str = ""
@@ -113,7 +113,7 @@ class WorkerProcess:
             if self.mode == "once":
                 try:
                     code = self._process.wait(max(0.0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:  # the job has closed the socket and goes on
+                except subprocess.TimeoutExpired:  # the job has closed the socket and still runs
                     self._kill_job()
                     return Ended(output=self._said(), timed_out=True)
                 status = -code if code < 0 else code << 8
@@ -123,7 +123,8 @@ class WorkerProcess:
                 self.close()
                 raise WorkerError("the server of workers has died")
             result_file.seek(0)
-            return Ended(result_file.read().decode("utf-8", "replace"), self._said(), status)
+            # A job can write there what it likes; what is too long is cut, and so no JSON.
+            return Ended(result_file.read(RESULT_BYTES).decode("utf-8", "replace"), self._said(), status)
 
     def close(self) -> None:
         """End the process, and a job that is running. Harmless when repeated."""
@@ -156,7 +157,7 @@ class WorkerProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _wait(self, timeout: float) -> bytes | None:
-        """The next message, empty when the process has ended, None when none comes; drains what it prints meanwhile."""
+        """The next message: empty when the process has ended, None when none comes in time. Drains its output."""
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
@@ -184,7 +185,7 @@ class WorkerProcess:
         return bool(data)
 
     def _said(self) -> str:
-        for _ in range(16):  # a pipe holds less than this; something that has outlived the job may go on printing
+        for _ in range(16):  # a pipe holds less than this; a process that has outlived the job may still print
             if not self._drain():
                 break
         return self._output.decode("utf-8", "replace")
@@ -192,7 +193,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def _memory_file(content: str) -> Iterator[BinaryIO]:
-    """A file without a name or a disk, to hand to another process."""
+    """An anonymous file in memory, to pass to another process."""
     with os.fdopen(os.memfd_create("lts"), "w+b") as file:
         file.write(content.encode())
         file.seek(0)

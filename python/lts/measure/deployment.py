@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture, family
-from lts.backends.backend import Backend, BuildError, Workload, load_backend
-from lts.backends.reference import Reference, difference
-from lts.devices.device import MANIFEST, Device, RunnerJob, open_device
+from lts.backends.backend import Backend, BuildError, load_backend
+from lts.backends.reference import Reference
+from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError, UsageError
 from lts.export import export
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
-from lts.measure.measured import INSTRUCTIONS, OUTPUT_ERROR, provenance_of
-from lts.measure.trial import COMPILED, CORRECT, Provenance
+from lts.measure.outcome import Outcome, Provenance
+from lts.measure.run import INSTRUCTIONS, OUTPUT_ERROR, build_model, provenance_of, run_built
+from lts.measure.trial import COMPILED, CORRECT
 from lts.system import machine
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 _CHECK_REPEATS = 1
 _STOPPED = "stopped before the end"
@@ -43,6 +46,15 @@ class Deployment:
     provenance: dict[str, Provenance] = field(default_factory=dict)
     checked: bool = False
     error: str | None = None
+
+    def take(self, outcome: Outcome) -> None:
+        """Keep what running one of the models gave; of two output errors the larger one."""
+        error = max(self.values.get(OUTPUT_ERROR, 0.0), outcome.values.get(OUTPUT_ERROR, 0.0))
+        self.values.update(outcome.values)
+        self.provenance.update(outcome.provenance)
+        if OUTPUT_ERROR in self.values:
+            self.values[OUTPUT_ERROR] = error
+        self.error = outcome.error
 
     @property
     def outcome(self) -> str:
@@ -120,16 +132,28 @@ def deploy(
             workload = Workload.of(architecture, phase, n_prompt)
             model = folder / f"{phase}.onnx"
             try:
-                built = backend.build(model, target, workload, _left(end))
-                result.files.append(_placed(built, folder / target.name / phase))
+                built = build_model(model, workload, target, backend, _left(end))
             except BuildError as error:
-                result.error = f"the {phase} model cannot be built: {error}"
+                result.error = str(error)
                 return result
-            job = backend.job(
-                result.files[-1], workload, threads=target.threads, min_time=0.0, min_repeats=_CHECK_REPEATS
-            )
-            if device is not None and reference is not None and isinstance(job, RunnerJob):
-                result.error = _check(result, job, model, workload, device, reference, end, stop)
+            result.files.append(_placed(built, folder / target.name / phase))
+            if device is not None and reference is not None:
+                if stop():
+                    result.error = _STOPPED
+                    return result
+                outcome = run_built(
+                    result.files[-1],
+                    workload,
+                    target,
+                    device,
+                    backend,
+                    costs=[cost for cost in device.costs if cost == INSTRUCTIONS[phase]],
+                    timeout=_left(end),
+                    repeats=_CHECK_REPEATS,
+                    reference=reference,
+                    model=model,
+                )
+                result.take(outcome)
                 if result.error is not None:
                     return result
         result.checked = device is not None and reference is not None
@@ -163,42 +187,6 @@ def _placed(built: Path, place: Path) -> Path:
 
 def _left(end: float) -> float:
     return max(0.1, end - time.monotonic())
-
-
-def _check(
-    result: Deployment,
-    job: RunnerJob,
-    model: Path,
-    workload: Workload,
-    device: Device,
-    reference: Reference,
-    end: float,
-    stop: Callable[[], bool],
-) -> str | None:
-    """Run a compiled model and keep what that gives. Returns what is wrong with it."""
-    phase = workload.phase
-    if stop():
-        return _STOPPED
-    try:
-        expected = reference.write(model, workload)
-    except BuildError as error:
-        return f"{phase}: {error}"
-    try:
-        if stop():
-            return _STOPPED
-        ended = device.run(reference.attach(job, expected), _left(end))
-    finally:
-        expected.unlink(missing_ok=True)
-    if ended.error is not None:
-        return f"{phase}: {ended.error}"
-    kind = provenance_of(device)
-    differs_by = float(ended.value[OUTPUT_ERROR])
-    result.values[OUTPUT_ERROR] = max(differs_by, result.values.get(OUTPUT_ERROR, 0.0))
-    result.provenance[OUTPUT_ERROR] = kind
-    if "instructions" in ended.value:
-        result.values[INSTRUCTIONS[phase]] = ended.value["instructions"]
-        result.provenance[INSTRUCTIONS[phase]] = kind
-    return None if ended.value["correct"] else f"{phase}: {difference(differs_by)}"
 
 
 class Deployer:

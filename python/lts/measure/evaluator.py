@@ -1,194 +1,135 @@
-"""From an architecture to its values: counted by the core, or measured on a device."""
+"""What gives candidates their values: the interface of all evaluators, and what those for a target have in common."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from abc import ABC, ABCMeta, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pkgutil import resolve_name
+from typing import Any, Self
 
-from lts._core import Architecture, SearchSpace, analytic_names, family
+from lts._core import Architecture, LayerCosts, SearchSpace, Surrogate, analytic_names, family
+from lts.devices.device import Device
 from lts.errors import UsageError
-from lts.measure.evaluation import Evaluation, counted, counted_provenance
-from lts.system import machine
+from lts.measure.outcome import Outcome, Provenance
+from lts.system.environment import fingerprint
+from lts.targets.target import Target
 
-if TYPE_CHECKING:
-    from lts.backends.backend import Backend
-    from lts.backends.reference import Reference
-    from lts.devices.device import Device
-    from lts.measure.table import TableDevice
-    from lts.system.workdir import WorkDirectory
-    from lts.targets.target import Target
-
-# Recorded with every trial, whatever is optimized: what a report compares the measurements with.
-_ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
-# Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
-_TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
+_MOST_TOKENS = 2**20  # what the core counts for
+DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 
 
-class Evaluator:
-    """Counts in the core, and measures on a device or, without one, estimates.
+class _Kinds(ABCMeta):
+    """Calling `Evaluator` itself opens the kind that the arguments ask for, see `lts.measure.opening`."""
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        if cls.__name__ == "Evaluator" and cls.__module__ == __name__:
+            return resolve_name("lts.measure.opening:open_evaluator")(*arguments, **options)
+        return super().__call__(*arguments, **options)
+
+
+class Evaluator(ABC, metaclass=_Kinds):
+    """What a `Study` evaluates candidates with.
+
+    A subclass needs `evaluate` and `describe`; everything else has a default. ``Evaluator(target, device=...)`` itself
+    measures on a device, replays a table or estimates: see `lts.measure.opening.open_evaluator` for the arguments.
+    """
+
+    parallel: int = 1
+    """Number of candidates that may be evaluated at the same time, each in a thread of its own."""
+
+    costs: tuple[str, ...] = ()
+    """The columns that come from this evaluator rather than from counting in the core."""
+
+    default_objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    """What a study optimizes unless it is told."""
+
+    surrogate: str = "none"
+    """The surrogate that a study predicts with unless it is told: "none" where evaluating is as cheap."""
+
+    provenance: Provenance = "measured"
+    """Where the values of `costs` come from."""
+
+    compiles: bool = False
+    """Whether the front of a search is compiled for the target and checked at the end."""
+
+    architectures: Sequence[Architecture] | None = None
+    """All that can be evaluated, where these are few; None when it is every architecture of a space."""
+
+    priors: Mapping[str, Mapping[str, float]] = {}
+    """Coefficients of costs by column and term, for surrogates to start from."""
+
+    @abstractmethod
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
+        """Values of the columns, and any others, in at most `timeout` seconds; a failure is an outcome's `error`."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What the values depend on, as JSON: a study resumes only with the same."""
+
+    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
+        """Raise `UsageError` naming the first column, or property of the space, that cannot be evaluated."""
+
+    def environment(self) -> dict[str, Any]:
+        """The machine and software that the values come from, as JSON; by default this machine."""
+        return fingerprint(threads=1)
+
+    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, Surrogate | LayerCosts] | None:
+        """Models by which the core itself computes the costs; None when candidates must be evaluated."""
+        return None
+
+    def stop(self) -> None:
+        """End the evaluations that other threads are waiting for; they come back as failures."""
+
+    def close(self) -> None:
+        """Release what is held. Harmless when repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class TargetEvaluator(Evaluator):
+    """An evaluator whose values hold for a target.
 
     Parameters
     ----------
-    target, device, backend
-        Names or objects: what is compiled for, where it runs, and by what. Without a device, this machine where it
-        can run the target, and estimates ("none") otherwise; without a backend, ONNX Runtime for this machine and TVM
-        for another.
+    target
+        What is compiled for, with its number of threads.
+    device_name, backend_name
+        Where values come from and by what, as in records.
     n_prompt
-        Tokens of the prompt pass; also the context of a decode step.
-    timeout
-        Seconds that one candidate may take: to be built, and on the device. By default a minute, ten minutes where it
-        is emulated, and ten seconds more for each trial of `tune`.
-    min_time
-        Seconds that each quantity is measured at least.
-    threads
-        Overrides the threads of the target.
-    tune
-        Trials of TVM's MetaSchedule per candidate.
-    workdir
-        Where candidate models are written; a temporary directory when absent.
-
-    Raises
-    ------
-    UsageError
-        For an unknown target, device or backend, an argument out of range, or what does not go together.
-    MeasurementError
-        When the device cannot be reached or the backend is not installed.
+        Number of tokens of the prompt pass; also the context of a decode step.
     """
 
-    def __init__(
-        self,
-        target: str | Path | Target = "host",
-        *,
-        device: str | Device | None = None,
-        backend: str | None = None,
-        n_prompt: int = 128,
-        timeout: float | None = None,
-        min_time: float = 0.3,
-        threads: int | None = None,
-        tune: int = 0,
-        workdir: Path | None = None,
-    ) -> None:
-        from dataclasses import replace
-
-        from lts.devices.device import open_device
-        from lts.devices.local import runs_here
-        from lts.targets.target import Target, load_target
-
-        if n_prompt < 1:
-            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
-        if timeout is not None and not timeout > 0:
-            raise UsageError(f"the timeout of a candidate is {timeout} s; it must be above 0")
-        if tune < 0:
-            raise UsageError(f"tune is {tune}; it must be at least 0")
-        self.target = target if isinstance(target, Target) else load_target(target)
-        if threads is not None:
-            if not 1 <= threads <= self.target.cores:
-                raise UsageError(f"threads is {threads}; {self.target.name} has {self.target.cores} cores")
-            self.target = replace(self.target, threads=threads)
-        if device is None:
-            device = "local" if runs_here(self.target) else "none"
-        self.device_name = device if isinstance(device, str) else type(device).__name__
+    def __init__(self, target: Target, device_name: str, backend_name: str, n_prompt: int) -> None:
+        if not 1 <= n_prompt <= _MOST_TOKENS:
+            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1 and at most {_MOST_TOKENS}")
+        self.target = target
+        self.device_name = device_name
+        self.backend_name = backend_name
         self.n_prompt = n_prompt
-        self.min_time = min_time
-        self._tune = tune
-        self._workdir = workdir
-        self._temporary: WorkDirectory | None = None
-        self._backend: Backend | None = None
-        self._reference: Reference | None = None
-        self._table: TableDevice | None = None
-        self._lock = threading.Lock()
-        self._device: Device | None = open_device(device) if isinstance(device, str) else device
-        try:
-            self.backend_name = self._choose_backend(backend)
-            emulated = self._reference is not None
-            self.timeout = timeout or (_EMULATED_TIMEOUT if emulated else _TIMEOUT) + _TUNE_TIMEOUT * tune
-        except BaseException:
-            self.close()
-            raise
 
-    def _choose_backend(self, name: str | None) -> str:
-        from lts.measure.table import TableDevice
+    @property
+    def workload(self) -> dict[str, Any]:
+        """What counted values are for."""
+        return {"n_prompt": self.n_prompt, "precision": self.target.precision}
 
-        assert self._device is not None
-        if isinstance(self._device, TableDevice):
-            if name is not None or self._tune:
-                raise UsageError("a table replays measurements: leave --backend and --tune out")
-            self._table = self._device
-            return "table"
-        if not self._device.runs:
-            from lts.targets.estimate.costs import check
-
-            self.device_name = "none"
-            check(self.target)
-            if name not in (None, "tvm"):
-                raise UsageError(
-                    f"the backend '{name}' needs a device to run on; without one, costs are those of compiled models, "
-                    "'tvm'"
-                )
-            if self._tune:
-                raise UsageError("tuning measures on the device, and there is none: attach one, or leave --tune out")
-            return "estimate"
-        from lts.backends.backend import load_backend
-        from lts.backends.reference import Reference
-        from lts.devices.local import LocalDevice, runs_here
-        from lts.jobs.bundle import make_bundle
-        from lts.measure.measured import check_together, provenance_of
-
-        if name is None:
-            name = "onnxruntime" if "python" in self._device.runs and runs_here(self.target) else "tvm"
-        self._backend = load_backend(name, **self.tuning())
-        check_together(self.target, self._device, self._backend)
-        if self._backend.needs == "runner" and isinstance(self._device, LocalDevice):
-            make_bundle(machine.triple())  # now, so that it is not in the time of the first candidate
-        if provenance_of(self._device) == "emulated":
-            self._reference = Reference()  # what emulation is for: is it right, and how many instructions does it take
-        return name
-
-    def tuning(self) -> dict[str, Any]:
-        """Options of the backend `tvm`: nothing, or how much to tune, and on which devices."""
-        if not self._tune:
-            return {}
-        tracker = self.device_name.removeprefix("rpc://")
-        return {"tune": self._tune, **({"tracker": tracker} if tracker != self.device_name else {})}
+    @property
+    def default_objectives(self) -> tuple[str, ...]:  # type: ignore[override]
+        costs = [name for name in ("latency_ms", "instructions", "peak_memory_mib") if name in self.costs]
+        return ("decoder_params:max", *(f"{name}:min" for name in costs))
 
     @property
     def device(self) -> Device | None:
-        """The open device; None after `close`."""
-        return self._device
+        """The open device; None where nothing is run."""
+        return None
 
-    @property
-    def costs(self) -> tuple[str, ...]:
-        """The columns that are measured, emulated or estimated rather than counted."""
-        if self._table is not None:
-            return self._table.costs
-        if self._backend is None:
-            from lts.targets.estimate.costs import columns
-
-            return columns(self.target)
-        assert self._device is not None, "the evaluator is closed"
-        return self._device.costs
-
-    @property
-    def architectures(self) -> list[Architecture] | None:
-        """All that can be evaluated, where these are few: the rows of a table."""
-        return self._table.architectures if self._table is not None else None
-
-    @property
-    def priors(self) -> dict[str, dict[str, float]]:
-        """Coefficients of costs that were measured on such a device, for surrogates to start from."""
-        known = self.target.calibration
-        return {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
-
-    @property
-    def parallel(self) -> int:
-        return self._device.parallel if self._device is not None else 1
-
-    @property
-    def default_objectives(self) -> tuple[str, ...]:
-        costs = [name for name in ("latency_ms", "instructions", "peak_memory_mib") if name in self.costs]
-        return ("decoder_params:max", *(f"{name}:min" for name in costs))
+    def tuning(self) -> dict[str, Any]:
+        """Options of the backend for tuning; none by default."""
+        return {}
 
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
         columns = list(columns)
@@ -216,94 +157,14 @@ class Evaluator:
             "device": self.device_name,
             "backend": self.backend_name,
             "n_prompt": self.n_prompt,
-            **({"tune": self._tune} if self._tune else {}),
             "profile": self.target.to_dict(),
-            **({"table": self._table.digest} if self._table is not None else {}),
         }
 
-    def environment(self) -> dict[str, Any]:
-        assert self._device is not None, "the evaluator is closed"
-        return self._device.environment(self.target.threads)
 
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
-        columns = list(columns)
-        names = [name for name in analytic_names() if name in columns or name in _ALWAYS]
-        values = {
-            name: counted(name, architecture, n_prompt=self.n_prompt, precision=self.target.precision) for name in names
-        }
-        provenance = {name: counted_provenance(name) for name in names}
-        if self._table is not None:
-            record = self._table.look_up(architecture)
-            if record is None:
-                return Evaluation(error=f"the table {self._table.path} does not have this architecture")
-            measured = {**dict.fromkeys(record["values"], "measured"), **record["provenance"]}
-            return Evaluation(
-                values={**values, **record["values"]},
-                provenance={**provenance, **measured},
-                interval={name: (low, high) for name, (low, high) in record["interval"].items()},
-            )
-        if self._backend is None:
-            from lts.targets.estimate.calibrated import predicted
-            from lts.targets.estimate.costs import estimate
-
-            found = estimate(architecture, self.target, self.n_prompt)
-            known = predicted(architecture, self.target, self.n_prompt)
-            return Evaluation(
-                values={**values, **found.values, **{name: value for name, (value, _, _) in known.items()}},
-                provenance={
-                    **provenance,
-                    **dict.fromkeys(found.values, "estimated"),
-                    **dict.fromkeys(known, "predicted"),
-                },
-                interval={**found.interval, **{name: (low, high) for name, (_, low, high) in known.items()}},
-            )
-        costs = tuple(name for name in self.costs if name in columns)
-        if not costs:
-            return Evaluation(values=values, provenance=provenance)
-        from lts.measure.measured import measure
-
-        assert self._device is not None, "the evaluator is closed"
-        measurement = measure(
-            architecture,
-            self.target,
-            self._device,
-            self._backend,
-            costs=costs,
-            n_prompt=self.n_prompt,
-            timeout=self.timeout if timeout is None else min(timeout, self.timeout),
-            min_time=self.min_time,
-            workdir=self._directory(),
-            reference=self._reference,
-        )
-        return Evaluation(
-            values={**values, **measurement.values},
-            provenance={**provenance, **measurement.provenance},
-            interval=measurement.interval,
-            mad=measurement.mad,
-            samples_ns=measurement.samples_ns,
-            warnings=measurement.warnings,
-            seconds=measurement.seconds,
-            environment=measurement.environment,
-            error=measurement.error,
-        )
-
-    def close(self) -> None:
-        for held in (self._device, self._backend, self._reference, self._temporary):
-            if held is not None:
-                held.close()
-        self._device = self._temporary = None
-
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _directory(self) -> Path:
-        with self._lock:
-            if self._workdir is None:
-                from lts.system.workdir import WorkDirectory
-
-                self._temporary = WorkDirectory()
-                self._workdir = self._temporary.path
-            return self._workdir
+def with_threads(target: Target, threads: int | None) -> Target:
+    """The target with that number of threads; unchanged for None. Raises `UsageError` when it has fewer cores."""
+    if threads is None:
+        return target
+    if not 1 <= threads <= target.cores:
+        raise UsageError(f"threads is {threads}; {target.name} has {target.cores} cores")
+    return replace(target, threads=threads)

@@ -1,19 +1,28 @@
-"""A function of one's own as an evaluator."""
+"""Candidates evaluated by a function of your own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lts._core import Architecture, SearchSpace, analytic_names
-from lts.measure.evaluation import Evaluation, counted, counted_provenance
+from lts._core import Architecture, analytic_names
+from lts.measure.counted import counted
+from lts.measure.evaluator import Evaluator
+from lts.measure.outcome import Outcome, Provenance
 
-if TYPE_CHECKING:
-    from lts.measure.trial import Provenance
 
+class FunctionEvaluator(Evaluator):
+    """Your own measurement: a function from an architecture to its values. An exception makes a failed trial.
 
-class FunctionEvaluator:
-    """One's own measurement: a function from an architecture to its values. An exception makes a failed trial."""
+    Parameters
+    ----------
+    function
+        Called with an `Architecture`; gives a number by column. Columns that it leaves out are counted by the core.
+    name
+        Its name in records; by default that of the function.
+    provenance
+        What its values are.
+    """
 
     def __init__(
         self,
@@ -24,37 +33,25 @@ class FunctionEvaluator:
     ) -> None:
         self._function = function
         self._name = name or getattr(function, "__qualname__", type(function).__name__)
-        self._provenance = provenance
-
-    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
-        """Which values the function gives is known once it is called."""
+        self.provenance = provenance
 
     def describe(self) -> dict[str, Any]:
         return {"target": "", "device": "function", "backend": self._name}
 
-    def environment(self) -> dict[str, Any]:
-        from lts.system.environment import fingerprint
-
-        return fingerprint(threads=1)
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         try:
             given = dict(self._function(architecture))
         except Exception as error:
-            return Evaluation(error=f"{self._name} raised {type(error).__name__}: {error}")
+            return Outcome(error=f"{self._name} raised {type(error).__name__}: {error}")
         values = {}
-        provenance: dict[str, Provenance] = {}
-        for name in dict.fromkeys((*columns, *given)):
-            if name in given:
-                try:
-                    values[name] = float(given[name])
-                except (TypeError, ValueError):
-                    return Evaluation(error=f"{self._name} gave {given[name]!r} for '{name}'; expected a number")
-                provenance[name] = self._provenance
-            elif name in analytic_names():
-                values[name] = counted(name, architecture)
-                provenance[name] = counted_provenance(name)
-        return Evaluation(values=values, provenance=provenance)
+        for name, value in given.items():
+            try:
+                values[name] = float(value)
+            except (TypeError, ValueError, OverflowError):
+                return Outcome(error=f"{self._name} gave {value!r} for '{name}'; expected a number")
+        return counted(architecture, (name for name in columns if name in _COUNTED and name not in given)) | Outcome(
+            values=values, provenance=dict.fromkeys(values, self.provenance)
+        )
 
-    def close(self) -> None:
-        """Nothing is held."""
+
+_COUNTED = frozenset(analytic_names())

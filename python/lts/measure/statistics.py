@@ -16,6 +16,11 @@ _UNSURE = 0.05
 _DRIFT = 0.1
 _OUTLYING = 0.05
 
+# A run whose sample is less than this share of its time on the wall waited for a core.
+_UNDISTURBED = 0.98
+# Share of runs that waited, from which on a measurement says so.
+_MANY_DISTURBED = 0.1
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -104,6 +109,23 @@ def advice(samples: Sequence[float]) -> list[str]:
     if found.median <= 0:
         return ["the median time is not above 0: the clock is too coarse"]
     return [sentence for sentence in (_unsure(found), _drift(samples), _outliers(samples, found)) if sentence]
+
+
+def waited(samples: Sequence[float], wall: Sequence[float]) -> list[bool]:
+    """Whether other programs had the core for a part of a run that matters, for every run."""
+    return [sample < _UNDISTURBED * time for sample, time in zip(samples, wall, strict=True)]
+
+
+def shared_core(samples: Sequence[float], wall: Sequence[float]) -> list[str]:
+    """A sentence when many runs waited for a core, which their samples leave out."""
+    n = sum(waited(samples, wall))
+    if n <= _MANY_DISTURBED * len(samples):
+        return []
+    share = 1 - sum(samples) / sum(wall)
+    return [
+        f"other programs had the processor during {n} of {len(samples)} samples, {share:.0%} of the time; "
+        "what the model waited for it is left out"
+    ]
 
 
 def _unsure(found: Summary) -> str:

@@ -1,21 +1,23 @@
-"""Published or earlier measurements as a device: nothing is run, and only what the table has can be evaluated."""
+"""Candidates whose values a table has: published or earlier measurements. Nothing is run."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
 from lts._core import Architecture
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
-from lts.errors import MeasurementError, UsageError
-from lts.measure.trial import Provenance
+from lts.errors import UsageError
+from lts.measure.counted import ALWAYS, counted
+from lts.measure.evaluator import TargetEvaluator
+from lts.measure.outcome import Outcome, Provenance
+from lts.system.outside import parse_json, read_bytes
 from lts.targets.target import Target
 
 
-class TableDevice:
+class TableEvaluator(TargetEvaluator):
     """Replays a file of JSON Lines, each with an ``architecture`` and its ``values`` by column.
 
     That is what `lts-engine front DIR -o jsonl` prints, and what `docs/formats.md` describes; an ``interval`` and
@@ -23,15 +25,19 @@ class TableDevice:
 
     Parameters
     ----------
+    target
+        What the table was measured on: its precision is that of counted values.
     path
         The file.
+    n_prompt
+        Number of tokens of the prompt pass that was measured.
 
     Attributes
     ----------
     architectures
         All that can be evaluated, in the order of the file.
     digest
-        Of the content of the file.
+        Hash of the content of the file.
 
     Raises
     ------
@@ -39,13 +45,13 @@ class TableDevice:
         When the file cannot be read, naming the line that is wrong and how.
     """
 
-    runs: tuple[Runs, ...] = ()
-    parallel = 1
+    surrogate = "additive"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, target: Target, path: Path, *, n_prompt: int = 128) -> None:
+        super().__init__(target, f"table:{path}", "table", n_prompt)
         self.path = path
         try:
-            content = path.read_bytes()
+            content = read_bytes(path)
         except OSError as error:
             raise UsageError(f"cannot read the table {path}: {error.strerror or error}") from None
         self.digest = hashlib.sha256(content).hexdigest()[:16]
@@ -61,33 +67,29 @@ class TableDevice:
             for name in next(iter(self._records.values()))["values"]
             if all(name in record["values"] for record in self._records.values())
         )
+        known = target.calibration
+        self.priors = {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
 
-    @classmethod
-    def from_uri(cls, uri: str) -> TableDevice:
-        """For `lts.devices.device.open_device`."""
-        return cls(Path(uri.partition(":")[2]))
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "table": self.digest}
 
-    def look_up(self, architecture: Architecture) -> dict[str, Any] | None:
-        """The record of an architecture; None when the table has none."""
-        return self._records.get(architecture.to_json())
-
-    def check(self, target: Target) -> None:
-        """The table belongs to whatever it was measured on."""
-
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Raise `MeasurementError`."""
-        raise MeasurementError("a table runs nothing; for measurements attach a device, see docs/devices.md")
-
-    def environment(self, threads: int) -> dict[str, Any]:
+    def environment(self) -> dict[str, Any]:
         """What the values come from: the file."""
-        return {"table": self.path.name, "sha256": self.digest, "threads": threads}
+        return {"table": self.path.name, "sha256": self.digest, "threads": self.target.threads}
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
+        record = self._records.get(architecture.to_json())
+        if record is None:
+            return Outcome(error=f"the table {self.path} does not have this architecture")
+        return counted(architecture, (*columns, *ALWAYS), **self.workload) | Outcome(
+            values=record["values"],
+            provenance={**dict.fromkeys(record["values"], "measured"), **record["provenance"]},
+            interval={name: (low, high) for name, (low, high) in record["interval"].items()},
+        )
 
     def _add(self, line: bytes, where: str) -> None:
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             architecture = Architecture.from_dict(record["architecture"])
             values = record["values"]
             if not values or any(isinstance(v, bool) or not math.isfinite(v) for v in values.values()):

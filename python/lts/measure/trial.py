@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lts._core import Architecture
+from lts.measure.outcome import Outcome
+from lts.measure.record import checked
 
 SCHEMA = 1
 
@@ -14,42 +16,51 @@ TrialState = Literal["waiting", "running", "complete", "failed"]
 """waiting: handed out by the search, not started. running: being evaluated, or cut off while it was.
 complete: has a value for every column. failed: could not be evaluated, for the reason in `error`."""
 
-Provenance = Literal["exact", "measured", "predicted", "estimated", "emulated"]
-
 CORRECT = "correct"
 COMPILED = "compiled, not run"
 
 
-@dataclass(frozen=True)
-class Trial:
-    """An architecture with what is known of it. Units are in the names of the values.
+@dataclass(frozen=True, repr=False)
+class Trial(Outcome):
+    """An architecture with what is known of it, and where that comes from.
 
-    `predicted` has what was predicted for a column before it was measured, with the ends of the interval. `deployed`
-    says what became of compiling it for the target: `CORRECT` when every model was run and was right, `COMPILED` when
-    nothing could run them, or else the reason; None when it was not tried.
+    Parameters
+    ----------
+    id
+        Its number in the study, in the order in which trials were handed out.
+    state
+        See `TrialState`.
+    architecture
+        What is evaluated.
+    predicted
+        By column what was predicted before it was measured, with the ends of the interval.
+    feasible
+        Whether it satisfies the constraints; None until it is complete.
+    deployed
+        `CORRECT` when it was compiled for the target and every model was run and right, `COMPILED` when nothing could
+        run them, else the reason why not; None when it was not compiled.
+    origin
+        The part of the sampler that proposed it, such as "design" or "algorithm".
     """
 
     id: int
     state: TrialState
     architecture: Architecture
-    values: dict[str, float] = field(default_factory=dict)
-    provenance: dict[str, Provenance] = field(default_factory=dict)
-    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    mad: dict[str, float] = field(default_factory=dict)
     predicted: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    samples_ns: dict[str, list[int]] = field(default_factory=dict, repr=False)
     feasible: bool | None = None
-    error: str | None = None
-    warnings: list[str] = field(default_factory=list)
     deployed: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    origin: str = ""
     target: str = ""
     device: str = ""
     backend: str = ""
-    environment: str = ""
     seed: int = 0
     time: str = ""
     lts_version: str = ""
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value:.6g}" for name, value in self.values.items())
+        about = values if self.error is None else f"error={self.error!r}"
+        return f"Trial(id={self.id}, state={self.state!r}, {about})"
 
     def record(self) -> dict[str, Any]:
         """The trial as one JSON object (schema 1)."""
@@ -67,7 +78,9 @@ class Trial:
             "feasible": self.feasible,
             "error": self.error,
             "warnings": self.warnings,
+            "disturbed": self.disturbed,
             "deployed": self.deployed,
+            "origin": self.origin,
             "seconds": self.seconds,
             "target": self.target,
             "device": self.device,
@@ -84,11 +97,15 @@ class Trial:
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> Trial:
-        """The inverse of `record`. Raises `KeyError`, `TypeError` or `ValueError` when it is not a record."""
+        """The inverse of `record`. Raises `KeyError`, `TypeError` or `ValueError` when it is not a record.
+
+        Every field is checked for its type, size and range: nothing else of a file that may come from anywhere is.
+        """
         if not isinstance(record, dict):
             raise TypeError(f"a record is an object, not {type(record).__name__}")
         if record.get("schema") != SCHEMA:
             raise ValueError(f"record schema is {record.get('schema')!r}; this version reads schema {SCHEMA}")
+        checked(record)
         fields = {key: value for key, value in record.items() if key not in ("schema", "trial")}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         fields["interval"] = {name: (low, high) for name, (low, high) in fields["interval"].items()}

@@ -1,4 +1,4 @@
-"""How the layers of FlexiBERT (Tuli et al. 2022) mix tokens, for `lts.networks.network`. They read both ways."""
+"""Token mixers of FlexiBERT (Tuli et al. 2022), for `lts.networks.network`. They are bidirectional."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lts.networks.parameters import Parameters
 
 
 def mix(network: Parameters, layer: int, x: Tensor) -> Tensor:
-    """What the mixer of a layer makes of [batch, T, d_model]."""
+    """Apply the mixer of a layer to [batch, T, d_model]."""
     kind = network.architecture.mixer[layer]
     name = f"layers.{layer}"
     if kind == "fourier":
@@ -45,7 +45,7 @@ def _attend(network: Parameters, name: str, query: Tensor, key: Tensor, value: T
 
 
 def _convolve(network: Parameters, name: str, query: Tensor, x: Tensor, width: int) -> Tensor:
-    """Span-based dynamic convolution (Jiang et al. 2020): kernels from the query and its neighborhood."""
+    """Span-based dynamic convolution (Jiang et al. 2020), with kernels from the query and its neighborhood."""
     taps = network.by_name[f"{name}.depthwise.weight"]
     depthwise = F.conv1d(x.transpose(1, 2), taps.T.unsqueeze(1), padding=len(taps) // 2, groups=x.shape[2])
     pointwise = network.by_name[f"{name}.pointwise.weight"]

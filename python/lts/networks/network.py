@@ -19,13 +19,13 @@ except ImportError:
 from lts.networks.mixers import mix
 from lts.networks.parameters import Parameters
 
-_HIDDEN = 7  # about the published 15 %
+_HIDDEN = 7  # an encoder's loss hides every 7th token, about the published 15 %
 
 
 class Network(Parameters):
     """A model with every weight of its inventory as a parameter; see `Parameters` for arguments and attributes.
 
-    An encoder, which has no output layer, gets the transposed embedding for one.
+    An encoder has no output layer; the transposed embedding takes its place.
     """
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -35,7 +35,8 @@ class Network(Parameters):
     def loss(self, ids: Tensor) -> Tensor:
         """Mean cross entropy, in nats, of each token but the first given those before it.
 
-        For an encoder, of every seventh token hidden behind the last one of the vocabulary (Devlin et al. 2019).
+        For an encoder, of every seventh token, which is replaced by the last token of the vocabulary in the input
+        (Devlin et al. 2019).
         """
         if self.architecture.traits.encoder:
             hidden = ids.clone()
@@ -46,7 +47,7 @@ class Network(Parameters):
         return F.cross_entropy(logits.flatten(0, 1), expected.flatten())
 
     def embed(self, ids: Tensor) -> Tensor:
-        """What the first layer gets: [batch, T, d_model]."""
+        """Input of the first layer, [batch, T, d_model]."""
         a = self.architecture
         x = self._embed_adaptive(ids) if a.adaptive else self._lookup("token_embedding.0.weight", ids)
         if a.traits.position == "learned":
@@ -131,7 +132,7 @@ class Network(Parameters):
         return self.linear(mixed.transpose(1, 2).flatten(2), f"{prefix}.attention_output")
 
     def _mix(self, prefix: str, scores: Tensor, value: Tensor) -> Tensor:
-        """Values [batch, n_head, T, width] by the softmax of the scores [batch, n_head, T, T] of what came before."""
+        """Values [batch, n_head, T, width] weighted by the causal softmax of scores [batch, n_head, T, T]."""
         length = scores.shape[-1]
         later = torch.ones(length, length, dtype=torch.bool, device=scores.device).triu(1)
         attention = scores.masked_fill(later, -math.inf).softmax(-1)
@@ -150,7 +151,7 @@ class Network(Parameters):
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
     def _relative_scores(self, layer: int, query: Tensor, key: Tensor) -> Tensor:
-        """Transformer-XL (Dai et al. 2019, section 3.3): by content and by distance; [batch, n_head, T, T]."""
+        """Scores of Transformer-XL (Dai et al. 2019, section 3.3), by content and distance: [batch, n_head, T, T]."""
         n_head, length, width = query.shape[1:]
         prefix, d_model = f"layers.{layer}", self.architecture.d_model
         frequencies = 10000 ** (-torch.arange(0, d_model, 2, device=key.device, dtype=torch.float32) / d_model)

@@ -28,19 +28,20 @@ class Parameters(nn.Module):
     source
         Where the weights come from, as for `lts.export.onnx_model`; by default ``RandomWeights(0)``.
     dtype
-        Of the weights.
+        Type of the weights.
 
     Attributes
     ----------
     by_name : dict
         The parameters by the names of the inventory.
     watch : callable, optional
-        Called with a kind, a name and a value on the way; what it returns goes on instead. Kinds: ``linear``, what a
-        projection gives [batch, T, out]; ``attention``, weights [batch, n_head, T, T]; ``head``, what heads give
-        [batch, n_head, T, width]. While it is set attention is computed step by step, so that second derivatives exist.
+        Called with a kind, a name and an intermediate value; what it returns is used in place of the value. Kinds:
+        ``linear``, output of a projection [batch, T, out]; ``attention``, weights [batch, n_head, T, T]; ``head``,
+        output of the heads [batch, n_head, T, width]. While it is set, attention is computed step by step, so that
+        second derivatives exist.
     linearized : bool
-        Without norms and activations, the gate added in place of multiplied, and every token attended to alike: for
-        SynFlow.
+        Whether to leave out norms and activations, add the gate instead of multiplying by it, and attend to all tokens
+        equally: for SynFlow.
     """
 
     def __init__(self, architecture: Architecture, source: Weights = None, dtype: torch.dtype = torch.float32) -> None:
@@ -56,7 +57,7 @@ class Parameters(nn.Module):
         self.linearized = False
 
     def _apply(self, function: Any, recurse: bool = True) -> Parameters:
-        """Moving to a device may replace parameters; `by_name` follows."""
+        """Move or convert the parameters; that may replace them, so `by_name` is updated."""
         super()._apply(function, recurse)  # type: ignore[no-untyped-call]
         self.by_name = {name: getattr(self, name.replace(".", "/")) for name in self.by_name}
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from lts._core import Architecture, weights
 from lts.errors import MeasurementError, UsageError, first_line
 from lts.export.weights import RandomWeights
 from lts.networks.network import Network
+from lts.system.files import replace_file
 
 import torch  # isort: skip  # after lts.networks.network, which says what to install where it is absent
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HELD_OUT = 0.05
-_LEAST_BLOCKS = 8  # of held-out text
+_LEAST_BLOCKS = 8  # blocks of held-out text
 _MOST_BLOCKS = 256
-_LEAST_TEXT = 64  # blocks in all
-_POINTS = 100  # of a curve
+_LEAST_TEXT = 64  # blocks of text in all
+_POINTS = 100  # points of a curve
 _LONG = 2.0  # seconds; a step that takes longer is timed once
-_FINAL_RATE = 0.1  # of the peak, at the end of the cosine
+_FINAL_RATE = 0.1  # learning rate at the end of the cosine, as a share of the peak
 
 CurvePoint = tuple[int, float, float, float | None]
-"""Step, seconds until then, mean training loss since the last point, validation loss where it was taken."""
+"""Step, seconds so far, mean training loss since the last point, validation loss where it was computed."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Recipe:
     lr
         Peak learning rate.
     warmup
-        Share of the steps.
+        Share of the steps over which the learning rate rises.
     weight_decay
-        Of matrices and tables; none of scales and biases.
+        Weight decay of matrices and tables; scales and biases have none.
     clip
         Largest norm of the gradient.
     seed
-        Of the batches and of the initial weights.
+        Seed of the batches and of the initial weights.
     """
 
     steps: int
@@ -68,7 +68,7 @@ class Recipe:
 
     @property
     def looks(self) -> int:
-        """How often the held-out text is looked at, the end included."""
+        """Number of times that the validation loss is computed, the end included."""
         return 1 + min(4, self.steps // 200)
 
     def rate(self, step: int) -> float:
@@ -91,7 +91,7 @@ class Corpus:
 
     @staticmethod
     def of(text: bytes, length: int) -> Corpus:
-        """Hold out the last 5 %, of which at most 256 blocks, evenly spread, are looked at.
+        """Split a text: the last 5 % are held out, of which at most 256 evenly spread blocks are used.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of a model. `paused`: the time was over, and its checkpoint goes on. Losses in nats per byte."""
+    """Result of training a model. `paused`: it was stopped, and its checkpoint resumes it. Losses in nats per byte."""
 
     state: Literal["complete", "failed", "paused"]
     steps: int
@@ -149,7 +149,7 @@ class Trainer:
         self.parameters = list(self.network.parameters())
 
     def step(self, step: int) -> torch.Tensor:
-        """Take a step; its loss, without waiting for the device."""
+        """Take a step and return its loss, without waiting for the device."""
         ids = torch.from_numpy(self.corpus.batch(self.recipe, step)).to(self.device)
         loss = self.network.loss(ids)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -193,18 +193,19 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, float], None] | None = None,
 ) -> Trained:
-    """Train one model, from its checkpoint when there is one: with as many threads to the same bits.
+    """Train one model, resuming its checkpoint when there is one; the same number of threads gives the same bits.
 
     Parameters
     ----------
     architecture, corpus, recipe, device
-        As of `Trainer`.
+        As for `Trainer`.
     checkpoint
-        File for what is needed to go on; one of another model, text or recipe is overwritten.
+        File with what is needed to resume; that of another model, text or recipe is overwritten.
     save_seconds
-        How often it is written; a kill loses no more than that.
+        Seconds between checkpoints; a kill loses no more than that.
     stop
-        Asked after every step; true writes the checkpoint and pauses. For Ctrl-C: `lts.system.uninterrupted`.
+        Called after every step; when it returns true, the checkpoint is written and training pauses. For Ctrl-C, see
+        `lts.system.uninterrupted`.
     progress
         Called at every point of the curve with the steps taken and the training loss.
 
@@ -213,7 +214,7 @@ def train(
     OSError
         When the checkpoint cannot be written.
     MeasurementError
-        When the device gives up, for want of memory for example: that says nothing of the model.
+        When the device fails, for example for lack of memory; that says nothing about the model.
     """
     key = hashlib.sha256(f"{architecture.to_json()} {asdict(recipe)} {corpus.digest}".encode()).hexdigest()
     try:
@@ -224,7 +225,7 @@ def train(
 
 
 def gave_up(error: Exception, device: str) -> MeasurementError:
-    """What PyTorch raises, memory that runs out included, in one sentence."""
+    """The exception for an error of PyTorch, such as running out of memory, in one sentence."""
     return MeasurementError(f"training on {device} stopped: {first_line(error)}")
 
 
@@ -318,13 +319,3 @@ class _Run:
         self.trainer.optimizer.load_state_dict(state["optimizer"])
         self.step, self.before, self.earlier = state["step"], state["seconds"], state["losses"]
         self.curve = [tuple(point) for point in state["curve"]]
-
-
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole or not at all, whatever happens meanwhile. Raises `OSError`."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""ZeroLM (arXiv 2503.18646) by its definition, on real weights, and its weight of attention against feed-forward."""
+"""ZeroLM (arXiv 2503.18646) by its definition, on real weights, and the choice of alpha, its weight of attention."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# The published search: from -1.5 to 1.5 in steps of 0.1, and the mean of the two best.
+# The values tried by the published search, which takes the mean of the two best.
 ALPHAS = tuple(round(-1.5 + 0.1 * i, 1) for i in range(31))
 _BEST = 2
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Sums over matrices of the mean of the squared singular values, apart for attention and feed-forward networks."""
+    """Sums over matrices of their mean squared singular value, separately for attention and feed-forward networks."""
 
     attention: float
     feed_forward: float
@@ -38,14 +38,14 @@ class Capacity:
 def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
     """Capacity of weights, by a singular value decomposition of every matrix of the layers.
 
-    What `lts.zerolm` gives is the expectation of this at initialization.
+    `lts.zerolm` is its expectation at initialization.
 
     Parameters
     ----------
     architecture
-        Whose weights.
+        The architecture that the weights belong to.
     source
-        As for `lts.export.onnx_model`; by default ``RandomWeights(0)``, from N(0, 0.02^2).
+        Where the weights come from, as for `lts.export.onnx_model`; by default ``RandomWeights(0)``, from N(0, 0.02^2).
 
     Raises
     ------
@@ -65,9 +65,10 @@ def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
 
 @dataclass(frozen=True)
 class AlphaChoice:
-    """The weight of attention that was chosen, and what was reached with each one of `ALPHAS`.
+    """The weight of attention that was chosen, and the agreement reached with each of `ALPHAS`.
 
-    `agreement` is the Spearman correlation with the quality; without labels, the lower one of those with the two parts.
+    The agreement is the Spearman correlation with the quality; without labels, the lower of the correlations with the
+    two parts of the score.
     """
 
     alpha: float
@@ -77,16 +78,16 @@ class AlphaChoice:
 def choose_alpha(architectures: Sequence[Architecture], quality: Sequence[float] | None = None) -> AlphaChoice:
     """The weight of attention in `lts.zerolm` for a search space, from a sample of it.
 
-    With the quality of the sample, the alphas of the grid are compared by Spearman's correlation with it. Without,
-    which is our own rule, by how well the score agrees with both of its parts: the lower one of its correlations with
-    the capacity of attention and with that of the feed-forward networks, so that neither drowns the other.
+    With the quality of the sample, the values in `ALPHAS` are compared by the Spearman correlation of the score with
+    it. Without (our own rule), by how well the score agrees with both of its parts: the lower of its correlations with
+    the capacity of attention and with that of the feed-forward networks, so that neither part dominates.
 
     Parameters
     ----------
     architectures
         The sample; 4 or more.
     quality
-        More is better; finite, and not all the same.
+        Quality of each; more is better; finite, and not all the same.
 
     Raises
     ------

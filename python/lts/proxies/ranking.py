@@ -38,7 +38,9 @@ PROXIES = (
     Proxy("ffn_params", "parameters of the feed-forward networks", "a part of decoder_params"),
     Proxy("geometric", "geometric mean of attention_params and ffn_params, as a logarithm", "lts-engine"),
     Proxy("zerolm", "capacity of the matrices at initialization, in closed form", "ZeroLM, arXiv 2503.18646"),
-    Proxy("depth_weighted", "experimental: parameters of layers, deeper ones counted less", "lts-engine"),
+    Proxy(
+        "depth_weighted", "experimental, for sub-networks of a super-network: deeper layers counted more", "lts-engine"
+    ),
     *(
         Proxy(name, what, source, needs="torch")
         for name, what, source in (
@@ -65,14 +67,17 @@ CLOSED_FORMS = tuple(proxy.name for proxy in PROXIES if not proxy.needs)
 
 SHARES = (1.0, 0.5, 0.2, 0.1)
 _LEAST = 4
+# Values drawn for the intervals of a correlation, at most: where percentiles would need more, standard errors do.
+_DRAWS = 200_000
+_LEAST_RESAMPLES = 50
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Rank correlations of a proxy with quality over the best share of the architectures.
 
-    `spearman` and `kendall` (tau-b) are NaN where one of the two is constant; the intervals have 95 %, from bootstrap
-    resampling (percentiles; Efron 1979).
+    `spearman` and `kendall` (tau-b) are NaN where score or quality is constant; the intervals are 95 % intervals from
+    bootstrap resampling (Efron 1979): percentiles, and for many architectures the standard error on Fisher's z scale.
     """
 
     share: float
@@ -85,7 +90,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Ranking:
-    """What `rank` gives for one proxy.
+    """Result of `rank` for one proxy.
 
     `ties` counts architectures that share their score with another one. `front_ratio` is the hypervolume that the front
     of score and cost has in quality and cost, over that of the true front; None without a cost. `seconds` is per
@@ -123,13 +128,13 @@ def score(
     architectures
         What to score.
     proxies
-        Of `PROXIES`.
+        Names from `PROXIES`.
     alpha
         Weight of attention in ``geometric`` and ``zerolm``.
     batch
-        Tokens and device of those that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
+        Tokens and device for proxies that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
     progress
-        Told how many architectures are done.
+        Called with the number of architectures done.
 
     Raises
     ------
@@ -181,17 +186,17 @@ def rank(
     Parameters
     ----------
     architectures
-        What was trained.
+        The architectures that were trained.
     quality
-        More is better; finite.
+        Quality of each; more is better; finite.
     proxy
-        One of `PROXIES`.
+        Name of one of `PROXIES`.
     cost
-        Less is better; for `Ranking.front_ratio`.
+        Cost of each, for `Ranking.front_ratio`; less is better.
     scored
-        What `score` gave for the proxy, when it was called before.
+        Result of `score` for the proxy, if it was called before.
     bootstrap, seed
-        Resamples for the intervals, and their seed.
+        Number of resamples for the intervals, and their seed.
 
     Raises
     ------
@@ -236,15 +241,28 @@ def check_quality(quality: Sequence[float]) -> None:
 
 def _agreement(share: float, scores: Array, truth: Array, bootstrap: int, random: np.random.Generator) -> Agreement:
     rho, tau = _correlations(scores, truth)
-    samples = np.array(
-        [_correlations(scores[i], truth[i]) for i in random.integers(len(truth), size=(bootstrap, len(truth)))]
-    ).reshape(-1, 2)
+    n = len(truth)
+    enough = max(_LEAST_RESAMPLES, _DRAWS // n)
+    resamples = random.integers(n, size=(min(bootstrap, enough), n))
+    samples = np.array([_correlations(scores[i], truth[i]) for i in resamples]).reshape(-1, 2)
     bounds = []
-    for column in samples.T:
+    for value, column in zip((rho, tau), samples.T, strict=True):
         known = column[np.isfinite(column)]
-        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (math.nan, math.nan)
-        bounds.append((float(low), float(high)))
-    return Agreement(share, len(truth), rho, tau, bounds[0], bounds[1])
+        if len(known) == 0:
+            bounds.append((math.nan, math.nan))
+        elif bootstrap <= enough:
+            low, high = np.percentile(known, [2.5, 97.5])
+            bounds.append((float(low), float(high)))
+        else:
+            bounds.append(_normal_interval(value, known))
+    return Agreement(share, n, rho, tau, bounds[0], bounds[1])
+
+
+def _normal_interval(value: float, resampled: Array) -> tuple[float, float]:
+    """95 % from the bootstrap standard error on Fisher's z scale, for which few resamples will do (Efron 1979)."""
+    z = np.arctanh(np.clip(np.append(resampled, value), -1 + 1e-12, 1 - 1e-12))
+    half = 1.96 * float(np.std(z[:-1], ddof=1))
+    return float(np.tanh(z[-1] - half)), float(np.tanh(z[-1] + half))
 
 
 def _correlations(scores: Array, truth: Array) -> tuple[float, float]:
@@ -254,7 +272,7 @@ def _correlations(scores: Array, truth: Array) -> tuple[float, float]:
 
 
 def _front_ratio(scores: Array, truth: Array, cost: Array) -> float:
-    """Judged by quality and cost up to the worst of both."""
+    """`Ranking.front_ratio`; the reference point is the worst quality and cost."""
     points = np.column_stack([-truth, cost])
     reference = points.max(axis=0)
     chosen = nondominated(np.column_stack([-scores, cost]))

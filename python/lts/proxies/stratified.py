@@ -8,7 +8,7 @@ from lts._core import Architecture, SearchSpace, decoder_params
 from lts.errors import UsageError
 from lts.system.text import grouped, plural
 
-VOCABULARY = 256  # bytes
+VOCABULARY = 256  # a token is a byte
 LEAST_MODELS = 4
 _PER_STRATUM = 3
 _ENUMERATED = 2000  # strata up to this size are drawn from completely
@@ -17,8 +17,8 @@ _ENUMERATED = 2000  # strata up to this size are drawn from completely
 def stratified(space: SearchSpace, models: int, max_params: int, length: int, seed: int = 0) -> list[Architecture]:
     """Distinct byte models of the space, equally many of every stratum of the logarithm of decoder parameters.
 
-    In a stratum depths and widths are drawn uniformly; where it has too few architectures its neighbours fill up. Fewer
-    than asked for are given when there are no more. By decoder parameters, ascending.
+    Depths and widths are drawn uniformly within a stratum; when it has too few architectures, neighboring strata supply
+    the rest. The result is shorter when there are no more architectures. It is sorted by decoder parameters.
 
     Raises
     ------
@@ -103,6 +103,6 @@ def _byte_model(architecture: Architecture, length: int) -> Architecture:
 
 
 def interleaved(n: int) -> list[int]:
-    """0 to n - 1 so that the first ones of any number are spread over all (van der Corput's order)."""
+    """0 to n - 1 in an order whose every beginning is spread over the range (van der Corput's)."""
     bits = max(1, (n - 1).bit_length())
     return sorted(range(n), key=lambda i: f"{i:0{bits}b}"[::-1])

@@ -1,8 +1,8 @@
-"""How proxies rank small models of one's own space that are trained on one's own text. Needs PyTorch.
+"""Tests how well proxies rank small models of your own space, trained on your own text. Needs PyTorch.
 
-The experiment of LiteTransformerSearch (Javaheripi et al. 2022, arXiv 2203.02094) at a size that is over in minutes.
-Models read bytes, so the vocabulary has 256 entries whatever the space says, and as many positions as the sequences are
-long: what is ranked is the decoder, the embedding is not.
+The experiment of LiteTransformerSearch (Javaheripi et al. 2022, arXiv 2203.02094), made small enough to take minutes.
+Models read bytes: whatever the space says, the vocabulary has 256 entries, and there is one position for each byte of a
+sequence. So the decoder is ranked, not the embedding.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from typing import Any
 
 from lts._core import Architecture, SearchSpace, __version__, decoder_params
 from lts.errors import UsageError
-from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, replace_file, train
+from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, train
 from lts.proxies.stratified import interleaved, stratified
 from lts.system.environment import fingerprint
+from lts.system.files import replace_file
 from lts.system.machine import allowed_cpus, cores
 from lts.system.uninterrupted import without_interrupts
 
@@ -34,17 +35,17 @@ import torch  # isort: skip  # after lts.networks.training, which says what to i
 
 SCHEMA = 1
 _LEAST_STEPS = 20
-_USED = 0.9  # of the budget
-_SHARED = 1.1  # times slower side by side
-_LOOK = 0.4  # of a step, for a batch of held-out text: forward only
+_USED = 0.9  # share of the budget that the plan uses
+_SHARED = 1.1  # factor by which models trained side by side are slower
+_LOOK = 0.4  # time of a batch of held-out text (forward only), in training steps
 _TABLE = ("architecture", "valid_loss", "train_loss", "decoder_params", "seconds")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Model `n` of `models` has taken `step` of `steps`; `left` are seconds until all are trained, expected.
+    """Model `n` of `models` has taken `step` of `steps`; `left` is the expected time until all are trained, in seconds.
 
-    `record` is what was stored of the model once it has finished.
+    `record` is what was stored about the model, once it has finished.
     """
 
     n: int
@@ -62,11 +63,11 @@ class Experiment:
     Parameters
     ----------
     directory
-        Where it is, or shall be.
+        Where it is; created if absent.
     space, text, models, max_params, recipe
         What is trained and how; the steps of the recipe are chosen by `run`.
     device
-        As PyTorch names it: cpu, cuda or cuda:1.
+        PyTorch's name of it: cpu, cuda or cuda:1.
     parallel
         Models trained at once, each with one thread: more threads make small models slower, not faster.
 
@@ -134,7 +135,7 @@ class Experiment:
         return [self.records[i] for i in sorted(self.records) if self.records[i]["state"] == "complete"]
 
     def run(self, budget: float, progress: Callable[[Progress], None] | None = None) -> bool:
-        """Train what is missing; true when nothing is any more. Sizes come interleaved.
+        """Train the models that are still missing, small and large ones interleaved; true when none is missing.
 
         Parameters
         ----------
@@ -185,7 +186,7 @@ class Experiment:
         tell: Callable[[int, int, float | None], None],
         lock: threading.Lock,
     ) -> None:
-        """Train a model in a thread of its own, and store what became of it unless the time was over before."""
+        """Train a model, in a thread of its own, and store the result unless time runs out first."""
         if over():
             return
         assert self.plan is not None
@@ -221,11 +222,11 @@ class Experiment:
         return float(missing * steps - (0 if now in self.records else times[now] * step)) / self._at_once()
 
     def _at_once(self) -> int:
-        """How many models have a core of their own."""
+        """Number of models that are trained at the same time with a core of their own."""
         return min(self.parallel, cores(allowed_cpus()), len(self.architectures))
 
     def _make_plan(self, budget: float, deadline: float) -> None:
-        """Choose as many steps as the budget allows for all models, from the time that a few take."""
+        """Choose the number of steps that the budget allows for all models, after timing a few steps."""
         times = []
         for architecture in self.architectures:
             try:
@@ -238,17 +239,17 @@ class Experiment:
                 break
         at_once = self._at_once()
         total = sum(times) * len(self.architectures) / len(times) / at_once
-        if at_once > 1:  # the last model is alone, and those side by side share memory
+        if at_once > 1:  # at the end a single model is left, and models trained side by side share memory
             total = _SHARED * (total + max(times) * (1 - 1 / at_once))
         left = _USED * (deadline - time.monotonic())
         steps = int(left / total) if total > 0 else _LEAST_STEPS
-        look = _LOOK * len(self.corpus.valid) / self._recipe.batch  # steps that one takes
+        look = _LOOK * len(self.corpus.valid) / self._recipe.batch  # time of a validation loss, in training steps
         steps = int(steps - look * replace(self._recipe, steps=max(1, steps)).looks)
         if steps < _LEAST_STEPS or len(times) < len(self.architectures):
             needed = budget - deadline + time.monotonic() + (_LEAST_STEPS + look) * total / _USED
             raise UsageError(
                 f"the budget is too short to train {len(self.architectures)} models for {_LEAST_STEPS} steps each, "
-                f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --budget, or fewer "
+                f"which takes about {math.ceil(max(needed, 1.2 * budget))} s; allow more with --timeout, or fewer "
                 "--models, or less with --max-params"
             )
         plan = {
@@ -280,9 +281,7 @@ class Experiment:
             architectures = [Architecture.from_dict(record) for record in plan["architectures"]]
             Recipe(**plan["recipe"])
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{path} is damaged or no plan of this version ({error}); give another directory"
-            ) from None
+            raise UsageError(f"{path} is damaged or of another version ({error}); give another directory") from None
         if differing:
             known = {"space": "space", "text": "text"}
             names = ", ".join(known.get(name, "--" + name.replace("_", "-")) for name in differing)
@@ -327,7 +326,7 @@ class Experiment:
 
 
 def _device_name(device: str) -> str:
-    """What the device is called. Raises `UsageError` for one that PyTorch does not have."""
+    """Name of the device's hardware. Raises `UsageError` for a device that PyTorch does not have."""
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
     if (f"{device}:0" if device == "cuda" else device) not in there:
         raise UsageError(f"PyTorch has no device '{device}' here; there is {', '.join(there)}")

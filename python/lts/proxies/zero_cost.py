@@ -22,21 +22,21 @@ from lts.errors import MeasurementError, UsageError, first_line
 from lts.export.weights import Weights
 from lts.networks.network import Network
 
-_STABILIZER = 1e-5  # of the eigenvalues in the Jacobian covariance, as published
+_STABILIZER = 1e-5  # added to the eigenvalues in the Jacobian covariance, as published
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a score is computed on.
+    """The tokens that scores are computed on, and the device.
 
     Parameters
     ----------
     tokens
-        [sequences, length], of every architecture's vocabulary; None for random ones.
+        Token ids [sequences, length] in the vocabulary of every architecture; None for random ones.
     sequences, length
-        Of random tokens.
+        Size of the random tokens.
     seed
-        Of random tokens.
+        Seed of the random tokens.
     device
         ``cpu`` or ``cuda``.
     """
@@ -102,7 +102,7 @@ class Model:
         return list(torch.autograd.grad(value, chosen, create_graph=again, materialize_grads=True))
 
     def watched(self, kind: str) -> tuple[Tensor, list[Tensor]]:
-        """The loss, and what the network gives of one kind on the way, each with its gradient kept."""
+        """The loss, and the network's intermediate values of one kind, which keep their gradients."""
         seen: list[Tensor] = []
 
         def watch(found: str, name: str, value: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class Model:
 
     def hessian_gradient(self) -> list[tuple[Tensor, Tensor]]:
         """Weights with the product of the Hessian of the loss and its gradient."""
-        self.network.watch = lambda kind, name, value: value  # attention that can be differentiated twice
+        self.network.watch = lambda kind, name, value: value  # makes attention twice differentiable
         try:
             first = self._differentiate(self.network.loss(self.ids), again=True)
         finally:
@@ -142,7 +142,7 @@ def _fisher(model: Model) -> float:
     return _total(
         0.5 * (value.detach() * gradient).flatten(1, -2).sum(1).square().mean(0).sum()
         for value, gradient in zip(outputs, gradients, strict=True)
-        if value.dim() > 2  # what depends on positions alone has no batch
+        if value.dim() > 2  # values that depend on positions alone have no batch
     )
 
 
@@ -151,7 +151,7 @@ def _grad_norm(model: Model) -> float:
 
 
 def _synflow(model: Model) -> float:
-    """As a logarithm: the flow grows exponentially with the depth."""
+    """The logarithm of the flow, which grows exponentially with the depth."""
     network = model.network
     linear = Network(
         network.architecture, {n: p.detach().cpu().abs().numpy() for n, p in network.by_name.items()}, torch.float64
@@ -161,7 +161,7 @@ def _synflow(model: Model) -> float:
     chosen = [linear.by_name[name] for name in model.matrices]
     gradients = torch.autograd.grad(linear.head(linear.decode(ones)).sum(), chosen, materialize_grads=True)
     flow = abs(_total((p.detach() * g).sum() for p, g in zip(chosen, gradients, strict=True)))
-    return math.log(flow) if 0 < flow < math.inf else math.nan  # too deep for float64, above all
+    return math.log(flow) if 0 < flow < math.inf else math.nan  # mostly networks too deep for float64
 
 
 def _jacobian_covariance(model: Model) -> float:
@@ -235,25 +235,25 @@ def zero_cost(
 ) -> dict[str, tuple[float, float]]:
     """Scores of an untrained model, and the seconds that each took.
 
-    The seconds of each hold building the model; gradients that two of them share are in those of the first.
+    The seconds of each include building the model; the time for gradients that scores share counts for the first.
 
     Parameters
     ----------
     architecture
         What to build.
     names
-        Of `SCORES`.
+        Names from `SCORES`.
     batch
         By default 8 sequences of 32 random tokens.
     source
-        Its weights, as for `lts.networks.network.Network`; by default random ones.
+        Where its weights come from, as for `lts.networks.network.Network`; by default random ones.
 
     Raises
     ------
     UsageError
         For an unknown name, tokens that do not fit, or a device that PyTorch does not have.
     MeasurementError
-        When a score cannot be computed, for want of memory for example.
+        When a score cannot be computed, for example for lack of memory.
     """
     start = time.perf_counter()
     try:

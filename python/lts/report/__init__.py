@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from lts.errors import UsageError
+from lts.system.files import replace_file
 
 __all__ = ["write_report"]
 
@@ -41,20 +41,9 @@ def _plotly_js() -> str:
 
 
 def _write(out: Path, text: str) -> None:
-    """Replace the file in one step; what is not a file, such as a pipe, is written to."""
-    target = out.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """Replace the file in one step, in a directory that is made; what is not a file, such as a pipe, is written to."""
     try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_text(text, encoding="utf-8")
-            return
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(out, text)
     except OSError as error:
         raise UsageError(f"cannot write the report {out}: {error.strerror or error}") from None

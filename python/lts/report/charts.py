@@ -77,7 +77,7 @@ def hypervolume_chart(contents: Contents) -> Figure:
         "line": {"shape": "hv", "width": 2, "color": "var(--accent)"},
         "hoverinfo": "text",
         "hovertext": [
-            f"after trial {trial.id}: {value:.4f}" for trial, value in zip(contents.trials, history, strict=True)
+            plain(f"after trial {trial.id}: {value:.4f}") for trial, value in zip(contents.trials, history, strict=True)
         ],
         "showlegend": False,
     }
@@ -166,7 +166,7 @@ def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, f
 def hover_text(contents: Contents, trial: Trial) -> str:
     """Everything about a trial, in plotly's markup."""
     marks = [word for word, yes in (("knee", trial is contents.knee), ("infeasible", trial.feasible is False)) if yes]
-    lines = [f"<b>trial {trial.id}</b>" + "".join(f" · {mark}" for mark in marks)]
+    lines = [f"<b>trial {plain(str(trial.id))}</b>" + "".join(f" · {mark}" for mark in marks)]
     for name in contents.columns:
         if name in trial.values:
             lines.append(plain(f"{name} {value_text(trial, name)}"))

@@ -66,7 +66,7 @@ class Contents(StoredStudy):
 
     @cached_property
     def hypervolume(self) -> list[float]:
-        """After each trial, as a fraction of the box of the observed values."""
+        """Hypervolume after each trial, as a fraction of the box of the observed values."""
         return hypervolume_history(self.trials, self.front.objectives)
 
     @cached_property
@@ -84,7 +84,7 @@ class Contents(StoredStudy):
         return {name: sorted(kinds) for name, kinds in found.items()}
 
     def provenances(self, name: str) -> list[str]:
-        """How the values of the column came about; more than one when trials differ."""
+        """Provenances of the column's values; more than one when trials differ."""
         return self._provenances.get(name, [])
 
     def label(self, name: str) -> str:

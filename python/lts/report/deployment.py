@@ -1,4 +1,4 @@
-"""The sections of a report about a target that models are compiled for, or that only estimates are known of."""
+"""The sections of a report about compiled models and about estimates, for a target that is not this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHECKS = ("output_error", "instructions", "decode_instructions")
 
 
 def estimates(contents: Contents) -> str:
-    """What estimated costs are, and how to measure instead; nothing when none was estimated."""
+    """A section on estimated costs, and how to measure instead; empty when none was estimated."""
     estimated = [name for name in _COSTS if contents.provenances(name) == ["estimated"]]
     if not estimated:
         return ""
@@ -19,8 +19,8 @@ def estimates(contents: Contents) -> str:
     published = ""
     if contents.has("latency_published_ms"):
         published = (
-            " <b>latency_published_ms</b> is what the software of the published measurements, which the profile was "
-            "fitted to, would take; <b>latency_ms</b> is for a compiled model."
+            " <b>latency_published_ms</b> is the time in the software of the published measurements that the profile "
+            "was fitted to; <b>latency_ms</b> is for a compiled model."
         )
     command = f"lts-engine search --target {target} --device ssh://USER@HOST"
     return (
@@ -31,7 +31,7 @@ def estimates(contents: Contents) -> str:
 
 
 def compiled(contents: Contents) -> str:
-    """Which members of the front were compiled for the target, and what running them gave."""
+    """A section on the members of the front that were compiled for the target, and the results of running them."""
     trials = [trial for trial in contents.front.trials if trial.deployed is not None]
     if not trials:
         return ""

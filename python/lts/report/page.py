@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,9 +15,10 @@ from lts.report.contents import Contents
 from lts.report.sections import escaped
 from lts.system.text import number
 
-# Nothing is fetched, whatever the page contains; images are the files that the charts can be saved as.
+# Nothing is fetched, whatever the page contains; images are allowed because charts can be saved as files.
+# Of scripts only our own are run: by their hashes, so that what slips in from a store is not.
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
 )
 
@@ -27,7 +30,7 @@ class Figures:
     known: dict[str, charts.Figure] = field(default_factory=dict)
 
     def place(self, key: str, figure: charts.Figure, alternative: str) -> str:
-        """The element that the figure is drawn in; `alternative` is for those who cannot see it."""
+        """The element that the figure is drawn in; `alternative` describes it to screen readers."""
         self.known[key] = figure
         height = figure["layout"]["height"]
         return (
@@ -36,7 +39,7 @@ class Figures:
         )
 
     def json(self) -> str:
-        """For a script element: no character that HTML could see as markup."""
+        """The figures for a script element, without any character that HTML could take for markup."""
         text = json.dumps(self.known, separators=(",", ":"))
         return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -65,17 +68,29 @@ def document(contents: Contents, plotly_js: str) -> str:
 
 def html_page(title: str, body: str, figures: Figures, plotly_js: str, source: Path) -> str:
     """A document that needs nothing else, around a body of HTML; the title and the source are text."""
+    scripts = [_lines(script) for script in (plotly_js, f"\n{_asset('page.js')}")]
+    policy = _POLICY.format(" ".join(map(_hashed, scripts)))
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escaped(title)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n"
         f"<main>{body}<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>"
         f"<footer>Written {written} from {escaped(source)}. This file needs no network.</footer></main>\n"
         f'<script type="application/json" id="figures">{figures.json()}</script>\n'
-        f"<script>{plotly_js}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+        f"<script>{scripts[0]}</script>\n<script>{scripts[1]}</script>\n</body>\n</html>\n"
     )
+
+
+def _lines(script: str) -> str:
+    """A script with the line breaks that a browser sees, which the hash is of."""
+    return script.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hashed(script: str) -> str:
+    """The source expression that allows this very script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _front(contents: Contents, figures: Figures) -> str:
@@ -94,7 +109,9 @@ def _front(contents: Contents, figures: Figures) -> str:
     if (knee := contents.knee) is not None:
         values = ", ".join(f"{name} {charts.value_text(knee, name)}" for name in names)
         lines = "; ".join(charts.wrapped(knee.architecture))
-        parts.append(f"<p>The knee, the best compromise by shape of the front, is trial {knee.id}: {escaped(values)}. ")
+        parts.append(
+            f"<p>The knee, the best compromise by shape of the front, is trial {escaped(knee.id)}: {escaped(values)}. "
+        )
         parts.append(f'<span class="muted">{escaped(lines)}</span></p>')
     parts.append(sections.front_table(contents))
     return "".join(parts)
@@ -114,11 +131,11 @@ def _hypervolume(contents: Contents, figures: Figures) -> str:
     chart = figures.place("hypervolume", charts.hypervolume_chart(contents), "Hypervolume over trials")
     kinds = sorted({kind for name in contents.objectives for kind in contents.provenances(name)})
     return (
-        "<h2>Hypervolume</h2><p>How much of the box between the best and the worst feasible values of all trials, "
-        "10 % longer at the worst end, the front dominates after each trial; "
-        f"from values that are {escaped(' and '.join(kinds) or 'not labelled')}. "
-        f"At the end {contents.hypervolume[-1]:.4f}. A curve that has been flat for long says that more trials would "
-        f"change little.</p>{chart}"
+        "<h2>Hypervolume</h2><p>The share that the front dominates, after each trial, of the box between the best and "
+        "the worst feasible values of all trials (extended by 10 % at the worst end); "
+        f"the values are {escaped(' and '.join(kinds) or 'not labelled')}. "
+        f"At the end {contents.hypervolume[-1]:.4f}. If the curve has been flat for long, more trials would change "
+        f"little.</p>{chart}"
     )
 
 

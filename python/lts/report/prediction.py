@@ -1,4 +1,4 @@
-"""What a surrogate predicted for trials before they were measured, and how right it was."""
+"""What a surrogate predicted for trials before they were measured, and how accurate that was."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def predictions(contents: Contents, place: Place) -> str:
         )
     head = ["column", "trials", "mean error", "largest error", "inside of the 90 % interval"]
     return (
-        f"<h2>Predictions</h2>{notes}<p>Chosen by predictions from the trials before, and then measured: "
-        f"{plural(len(trials), 'trial')}. The front is of measurements alone. A pattern in the errors is a sign that "
-        f"costs of layers do not just add on this device, or that it changed speed.</p>{simple_table(head, rows)}"
+        f"<h2>Predictions</h2>{notes}<p>Chosen by predictions from earlier trials, and then measured: "
+        f"{plural(len(trials), 'trial')}. The front has measured architectures only. A pattern in the errors suggests "
+        "that the costs of layers do not simply add up on this device, or that it changed speed.</p>"
+        f"{simple_table(head, rows)}"
         f"{''.join(figures)}"
     )

@@ -1,4 +1,4 @@
-"""What is compared when proxies rank the architectures of a table, and its figures as the JSON of plotly.js."""
+"""The data of a comparison of proxies on the architectures of a table, and its figures as the JSON of plotly.js."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lts.report.charts import Figure, axis, layout, plain, titled, wrapped
 from lts.system.text import number
 
 _MOST_POINTS = 2000
-# Shares of the best, told apart without color too.
+# Markers of the shares of the best, distinguishable without color, too.
 _MARKERS = (
     ("circle", "var(--accent)"),
     ("square", "var(--warn)"),
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Of the page."""
+        """Title of the page."""
         return f"Proxies on {self.table.name}"
 
     @cached_property
@@ -74,7 +74,7 @@ class Comparison:
         return self.front([-q for q in self.quality] if self.goal.direction == "min" else self.quality)
 
     def about(self, i: int, score: float) -> str:
-        """An architecture for hovering, in plotly's markup."""
+        """Hover text about an architecture, in plotly's markup."""
         values = [f"score {number(score)}", f"{self.goal.name} {number(self.quality[i])}"]
         if self.costs is not None:
             values.append(f"{self.cost} {number(self.costs[i])}")
@@ -91,7 +91,7 @@ def forest_chart(comparison: Comparison) -> Figure | None:
         found = [(row + offset, ranking.proxy, ranking.agreements[k]) for row, ranking in enumerate(ranked)]
         found = [(y, proxy, each) for y, proxy, each in found if math.isfinite(each.spearman)]
         group = {"type": "scatter", "name": over(share), "legendgroup": over(share)}
-        lines = {  # not error bars: a percentile interval need not hold the estimate
+        lines = {  # not error bars: a percentile interval need not contain the estimate
             "x": [_finite(x) for *_, each in found for x in (*each.spearman_interval, math.nan)],
             "y": [y for y, *_ in found for _ in range(3)],
         }
@@ -170,17 +170,17 @@ def _chart(comparison: Comparison, data: list[dict[str, Any]], title: str) -> Fi
 
 
 def better(direction: str) -> str:
-    """What the goal means."""
+    """Text about a direction: which values are better."""
     return f"{'less' if direction == 'min' else 'more'} is better"
 
 
 def over(agreement: Agreement) -> str:
-    """Of what share of the best the correlations are."""
+    """Share of the best over which the correlations are taken, as text."""
     return "over all" if agreement.share == 1 else f"best {100 * agreement.share:.0f} %"
 
 
 def interval(bounds: tuple[float, float]) -> str:
-    """The bounds as text; empty without."""
+    """The bounds as text; empty when there are none."""
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}" if all(map(math.isfinite, bounds)) else ""
 
 
@@ -191,7 +191,7 @@ def _hover(proxy: str, agreement: Agreement) -> str:
 
 
 def or_least(value: float) -> float:
-    """For sorting: what is not known comes last."""
+    """A key for sorting that puts unknown values last."""
     return value if math.isfinite(value) else -math.inf
 
 

@@ -19,7 +19,7 @@ _MEANINGS = {
     "estimated": "calculated from the architecture, not measured",
     "emulated": "run in an emulator: not the speed of the device",
 }
-_SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # told in words of their own
+_SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own
 _NUMERIC = ("n_layer", "d_model", "d_embed", "div_val")  # dimensions that are one number
 _MOST_ROWS = 200
 
@@ -30,7 +30,7 @@ def escaped(value: object) -> str:
 
 
 def title(contents: Contents) -> str:
-    """What was searched, for what."""
+    """The title: the space, and the target that it was searched for."""
     target = contents.configuration.get("target")
     return f"Pareto front of {contents.space.name}" + (f" for {target}" if target else "")
 
@@ -163,10 +163,11 @@ def front_table(contents: Contents) -> str:
         if name in names:
             head.append(f"<button>{escaped(name)}</button><small>{escaped(contents.label(name))}</small>")
         else:
-            head.append(f"<button>{name}</button>" if name in _NUMERIC else name)
+            head.append(f"<button>{escaped(name)}</button>" if name in _NUMERIC else escaped(name))
     rows = []
     for trial in front:
-        cells = [f'<td data-value="{trial.id}">{trial.id}{" knee" if trial is contents.knee else ""}</td>']
+        key = escaped(trial.id)
+        cells = [f'<td data-value="{key}">{key}{" knee" if trial is contents.knee else ""}</td>']
         for name in columns:
             text = escaped(shapes[trial.id].get(name, ""))
             if name in names:
@@ -176,7 +177,7 @@ def front_table(contents: Contents) -> str:
             else:
                 cells.append(f'<td class="layers">{text}</td>')
         rows.append("".join(cells))
-    marked = [" class='knee'" if trial is contents.knee else "" for trial in front]
+    marked = [" class='knee'" * (trial is contents.knee) for trial in front]
     right = [i for i, name in enumerate(columns, start=1) if name in names or name in _NUMERIC]
     note = "Values per layer from first to last; 3×512 is three layers of 512. A heading sorts the table."
     return f'{table(head, rows, right=right, marked=marked)}<p class="muted">{note}</p>'
@@ -264,7 +265,7 @@ def _value_cell(contents: Contents, trial: Trial, name: str) -> str:
     if len(contents.provenances(name)) > 1 and name in trial.provenance:
         notes.append(trial.provenance[name])
     small = f"<small>{escaped(', '.join(notes))}</small>" if notes else ""
-    return f'<td class="n" data-value="{value!r}">{escaped(number(value))}{small}</td>'
+    return f'<td class="n" data-value="{escaped(repr(value))}">{escaped(number(value))}{small}</td>'
 
 
 def _choices(values: Sequence[int]) -> str:
@@ -300,6 +301,5 @@ def simple_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> st
 def table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
     """A table from cells of headings and rows of cells that are HTML already."""
     headings = "".join(f"<th{' class=n' if i in right else ''}>{cell}</th>" for i, cell in enumerate(head))
-    attributes = marked or [""] * len(rows)
-    body = "".join(f"<tr{attribute}>{row}</tr>" for attribute, row in zip(attributes, rows, strict=True))
+    body = "".join(f"<tr{mark}>{row}</tr>" for mark, row in zip(marked or [""] * len(rows), rows, strict=True))
     return f'<div class="card table tall"><table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -9,6 +9,7 @@ from typing import Any
 
 from lts._core import SearchSpace, families
 from lts.errors import UsageError
+from lts.system.names import RULE, check_name, is_name
 from lts.system.toml_file import check_keys, integer, read_toml, table_at
 
 SCHEMA = 1
@@ -38,6 +39,11 @@ def space_file(name_or_path: str | Path) -> Path:
         When there is no space of that name and no such file.
     """
     path = Path(name_or_path)
+    if (path / "study.db").is_file() or path.suffix == ".db":
+        raise UsageError(
+            f"'{path}' is a study, and here a search space is needed: one of {_known()}, or a TOML file; to resume a "
+            "study, repeat its command"
+        )
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise UsageError(f"no space file {path}; expected the path of a TOML file or one of {_known()}")
@@ -82,12 +88,21 @@ def _options(document: Mapping[str, Any], where: str, default_name: str) -> dict
     if family not in [f.name for f in families()]:
         problem = "'family' is missing" if family is None else f"unknown family {family!r}"
         raise UsageError(f"{where}: {problem}; expected one of {', '.join(known)}")
-    options: dict[str, Any] = {"name": _string(document, "name", where, default_name), "family": family}
+    options: dict[str, Any] = {"name": _name(document, where, default_name), "family": family}
     _string(document, "description", where, "")
     options |= _fixed(table_at(document, "fixed", where), f"{where}, [fixed]")
     options |= _choices(table_at(document, "choices", where), f"{where}, [choices]")
     options |= _rules(table_at(document, "rules", where), f"{where}, [rules]")
     return options
+
+
+def _name(document: Mapping[str, Any], where: str, stem: str) -> str:
+    """The name that the file gives, or its own."""
+    if "name" in document:
+        return check_name(_string(document, "name", where, ""), f"{where}: 'name'")
+    if not is_name(stem):
+        raise UsageError(f"{where!r}: its file's name is {stem!r}; {RULE}, or give it a 'name'")
+    return stem
 
 
 def _string(table: Mapping[str, Any], key: str, where: str, default: str) -> str:

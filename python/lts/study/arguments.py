@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
+
+from lts.study.cost_model import SURROGATES
 
 
 def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
@@ -40,6 +43,23 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
         else:
             found.append(f"{key} is {_short(before)} there and {_short(now)} here")
     return found
+
+
+def options_of(stored: Mapping[str, Any]) -> list[str]:
+    """The arguments of `lts-engine search` for a stored study, quoted; none for a study that it cannot run."""
+    space, target = stored.get("space"), stored.get("target")
+    if not isinstance(space, Mapping) or not target or stored.get("algorithm_options"):
+        return []
+    words = [str(space.get("name")), "--target", str(target)]
+    for key in ("device", "backend", "threads", "n_prompt", "algorithm", "seed", "tune"):
+        if (value := stored.get(key)) is not None and not (key == "backend" and stored.get("device") == "none"):
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    surrogate = str(stored.get("surrogate", "none"))
+    words += ["--surrogate" if surrogate in SURROGATES else "--sampler", surrogate]
+    for key in ("objectives", "constraints"):
+        for value in stored.get(key, ()):
+            words += [f"--{key.removesuffix('s')}", str(value)]
+    return [quote(word) for word in words]
 
 
 def _is_other_profile(before: Any, now: Any) -> bool:

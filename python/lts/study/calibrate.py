@@ -15,8 +15,9 @@ from lts._core import Architecture, SearchSpace, Surrogate, cost_term_names, cos
 from lts.errors import MeasurementError
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive, outlier_notes
+from lts.study.loop import Progress
 from lts.study.proposals import noise_of
-from lts.study.study import Progress, Study
+from lts.study.study import Study
 from lts.targets.calibration import CalibratedCost, Calibration
 
 if TYPE_CHECKING:

@@ -7,38 +7,41 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from lts.measure.evaluation import Evaluation, EvaluatorLike
+from lts.measure.evaluator import Evaluator
+from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
+from lts.study.limits import Limits
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What came out for a trial, the seconds that it had, and those that it took."""
+    """What came out for a trial, its time limit in seconds, and the seconds that it took."""
 
     trial: Trial
-    evaluation: Evaluation
+    outcome: Outcome
     allowed: float | None
     seconds: float
 
 
 class Evaluations:
-    """Hands trials to an evaluator and gives their evaluations back, in the order in which they end.
+    """Hands trials to an evaluator and gives their outcomes back, in the order in which they end.
 
-    An evaluator whose attribute `parallel` is above one is called from so many threads; any other only when `next` is
-    called, in the calling thread.
+    An evaluator whose attribute `parallel` is above one is called from that many threads; any other in the calling
+    thread, inside `next`. What `limits` excludes fails without being evaluated.
     """
 
-    def __init__(self, evaluator: EvaluatorLike, columns: Iterable[str]) -> None:
-        self.parallel = max(1, int(getattr(evaluator, "parallel", 1)))
+    def __init__(self, evaluator: Evaluator, columns: Iterable[str], limits: Limits | None = None) -> None:
+        self.parallel = max(1, evaluator.parallel)
         self._evaluator = evaluator
         self._columns = tuple(columns)
+        self._limits = limits or Limits()
         self._waiting: list[tuple[Trial, float | None]] = []
         self._futures: set[Future[Evaluated]] = set()
         self._threads = ThreadPoolExecutor(self.parallel, "lts-evaluation") if self.parallel > 1 else None
         self.trials: set[int] = set()
 
     def start(self, trial: Trial, allowed: float | None) -> None:
-        """Begin a trial that may take so many seconds. There must be room: fewer than `parallel` in `trials`."""
+        """Start a trial with a time limit in seconds. There must be room: fewer than `parallel` in `trials`."""
         self.trials.add(trial.id)
         if self._threads is None:
             self._waiting.append((trial, allowed))
@@ -57,15 +60,17 @@ class Evaluations:
         return done
 
     def close(self) -> None:
-        """End what is still running by closing the evaluator, if anything is."""
+        """End what is still running, if anything is."""
         if self._threads is None:
             return
         if self._futures:
-            self._evaluator.close()
+            self._evaluator.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _evaluate(self, trial: Trial, allowed: float | None) -> Evaluated:
         begun = time.monotonic()
-        evaluation = self._evaluator.evaluate(trial.architecture, self._columns, allowed)
-        taken = max(time.monotonic() - begun, sum(evaluation.seconds.values()))
-        return Evaluated(trial, evaluation, allowed, taken)
+        if reason := self._limits.exclude(trial.architecture):  # of a sampler that does not know better
+            return Evaluated(trial, Outcome(error=reason), None, 0.0)
+        outcome = self._evaluator.evaluate(trial.architecture, self._columns, allowed)
+        taken = max(time.monotonic() - begun, sum(outcome.seconds.values()))
+        return Evaluated(trial, outcome, allowed, taken)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from lts._core import Constraint, Objective, hypervolume, nondominated, parse_constraint, parse_objective
+from lts._core import Constraint, Objective, ParetoArchive, hypervolume, nondominated, parse_constraint, parse_objective
 from lts.errors import InfeasibleError, UsageError
 from lts.measure.trial import Trial
 from lts.study.store import Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Front:
     """Feasible, non-dominated trials, ordered by the first objective, best first."""
 
@@ -29,6 +29,13 @@ class Front:
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.trials)
+
+    def __getitem__(self, place: int) -> Trial:
+        """The member at that place."""
+        return self.trials[place]
+
+    def __repr__(self) -> str:
+        return f"<Front of {len(self.trials)} for {', '.join(map(str, self.objectives))}>"
 
     def points(self) -> np.ndarray:
         """Values turned so that less is better: (n, n_objectives) float64."""
@@ -130,13 +137,17 @@ def hypervolume_history(trials: Sequence[Trial], objectives: Sequence[Objective]
     """
     points, scale, reference = _in_box(trials, objectives)
     history: list[float] = []
+    archive = ParetoArchive(len(objectives))
     n_seen, value = 0, 0.0
     for trial in trials:
         if _counts(trial):
-            # What a point adds is its own box less the part of that box that the points before it dominate.
-            point, before = points[n_seen], points[:n_seen]
-            covered = hypervolume(np.maximum(before, point), reference) if n_seen else 0.0
-            value += max(0.0, math.prod((reference - point).tolist()) - covered) * scale
+            # What a point adds is its own box less the part of that box that the front before it dominates.
+            point = points[n_seen]
+            if not archive.covers(point):
+                front = archive.points
+                covered = hypervolume(np.maximum(front, point), reference) if len(front) else 0.0
+                value += max(0.0, math.prod((reference - point).tolist()) - covered) * scale
+                archive.insert(point)
             n_seen += 1
         history.append(value)
     return history
@@ -183,15 +194,18 @@ def read_study(path: Path) -> StoredStudy:
     with Store(path) as store:
         configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
         notes = store.meta("notes") or []
+        about_file = store.notes
     if configuration is None:
         raise UsageError(f"{path} holds no study yet; run lts-engine search first")
     try:
         objectives = [parse_objective(text) for text in configuration["objectives"]]
         constraints = [parse_constraint(text) for text in configuration["constraints"]]
         front = front_of(trials, objectives, constraints)
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise TypeError("its notes are no texts")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    return StoredStudy(configuration, constraints, trials, front, environments, notes)
+    return StoredStudy(configuration, constraints, trials, front, environments, [*about_file, *notes])
 
 
 def stored_front(path: Path) -> Front:

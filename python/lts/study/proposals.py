@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,18 @@ from lts._core import (
     Architecture,
     Constraint,
     Objective,
-    Search,
     SearchSpace,
-    Surrogate,
-    analytic,
-    cost_terms,
     nondominated,
 )
-from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.study.cost_model import outlier_notes
+from lts.study.design import design_size, first_design
+from lts.study.evolution import Evolution
 from lts.study.expected_gain import expected_gains
 from lts.study.front import front_of, hypervolume_history, minimized
+from lts.study.limits import Limits
+from lts.study.predictions import Predictions
+from lts.study.sampler import Proposal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,35 +33,26 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# Measurements that a study is thought to have when nobody says.
+# Number of trials that a study is taken to have when nobody says.
 DEFAULT_BUDGET = 40
-# Of these, the share that the first design has, and its bounds.
-_DESIGN_SHARE, _LEAST_DESIGN, _MOST_DESIGN, _WARM_DESIGN = 0.3, 6, 16, 4
+# What is measured after the first design comes in so many batches, of at most so many candidates.
 _BATCHES, LARGEST_BATCH = 4, 8
 # Share of the first design that has to be measured before predictions begin, where several are measured at once.
 _ENOUGH_OF_DESIGN = 0.75
 _LEAST_FIT = 3
-# The costs that a surrogate is made for.
+# Smallest cost that a surrogate accepts.
 _SMALLEST = 1e-100
-# What the first design is chosen from; candidates that evolve on predictions for every batch, in the core and, for
-# models of one's own, in Python; members of the predicted front that are compared.
-_POOL = 2000
-_DESIGN_POOL = 500
-_EVOLVED, _EVOLVED_IN_PYTHON = 200_000, 5_000
+# Fronts behind the first one that are looked at; members of the predicted front that are compared.
 _PEELED = 3
 _COMPARED = 300
-_Z90 = 1.645
 # Settled: two batches in a row gave less than this share of the hypervolume, and were predicted as well as expected.
 _SETTLED_GAIN = 0.002
 _SETTLED_ERROR = 2.0
+# Relative standard error of what was disturbed: next to measurements that were not, it has no say.
+_DISTURBED = 1.0
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """An architecture to measure, and by column what is predicted for it: value, low and high."""
-
-    architecture: Architecture
-    predicted: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+DESIGN, GAIN = "design", "gain"
+"""Origins of proposals: the first design, and the largest expected gain."""
 
 
 @dataclass
@@ -89,6 +80,8 @@ class Proposer:
     n_design
         Measurements of the first design; by default a share of the budget, and few when the surrogate starts from
         what is known of another device.
+    limits
+        What is not run.
     """
 
     space: SearchSpace
@@ -102,6 +95,7 @@ class Proposer:
     pool: Sequence[Architecture] | None = None
     seed: int = 0
     n_design: int | None = None
+    limits: Limits = field(default_factory=Limits)
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
     waiting: bool = False
@@ -122,7 +116,7 @@ class Proposer:
         if len(trials) < n_design:
             rest = [a for a in self.design(n_design) if a.to_json() not in seen]
             if rest:
-                return [Proposal(a) for a in rest[: n_design - len(trials)]]
+                return [Proposal(a, origin=DESIGN) for a in rest[: n_design - len(trials)]]
         n = max(1, min(LARGEST_BATCH, math.ceil((budget - n_design) / _BATCHES)))
         complete = [trial for trial in trials if trial.state == "complete"]
         n_running = sum(trial.state == "running" for trial in trials)
@@ -144,45 +138,7 @@ class Proposer:
 
     def _design_size(self, budget: int) -> int:
         priors = getattr(self.surrogate, "priors", {})
-        if all(column in priors for column in self.columns):
-            return _WARM_DESIGN
-        return max(_LEAST_DESIGN, min(_MOST_DESIGN, round(_DESIGN_SHARE * budget)))
-
-    def design(self, n: int) -> list[Architecture]:
-        """The smallest and the largest architecture, then always the one that is farthest from those chosen.
-
-        Maximin distance (Johnson, Moore and Ylvisaker 1990) in the logarithms of the terms of the surrogate.
-        """
-        every = list(self.pool) if self.pool is not None else self._sampled()
-        sizes = [analytic("total_params", a) for a in every]
-        some = np.random.default_rng([self.seed, n]).permutation(len(every))[:_DESIGN_POOL]
-        pool = [every[i] for i in dict.fromkeys([int(np.argmin(sizes)), int(np.argmax(sizes)), *some.tolist()])]
-        terms = np.log(cost_terms(pool) + 1.0)
-        spread = terms.std(axis=0)
-        scaled = (terms - terms.mean(axis=0))[:, spread > 0] / spread[spread > 0]
-        chosen = list(range(min(2, len(pool))))
-        distance = np.min([((scaled - scaled[i]) ** 2).sum(axis=1) for i in chosen], axis=0)
-        while len(chosen) < min(n, len(pool)):
-            farthest = int(np.argmax(distance))
-            if distance[farthest] <= 0:
-                break
-            chosen.append(farthest)
-            distance = np.minimum(distance, ((scaled - scaled[farthest]) ** 2).sum(axis=1))
-        order = np.random.default_rng(self.seed).permutation(len(chosen))  # so that drift is not taken for size
-        return [pool[chosen[i]] for i in order]
-
-    def _sampled(self) -> list[Architecture]:
-        """Architectures of all depths and widths; half of them with all layers equal, which differ more in sum."""
-        pool = self.space.sample(_POOL, self.seed, method="choices")
-        for architecture in pool[::2]:
-            record = architecture.to_dict()
-            for key in ("n_head", "n_kv_head", "d_ff"):
-                if isinstance(record.get(key), list):
-                    record[key] = record[key][:1] * architecture.n_layer
-            equal = Architecture.from_dict(record)
-            if self.space.contains(equal):
-                pool.append(equal)
-        return list({a.to_json(): a for a in pool}.values())
+        return design_size(budget, warm=all(column in priors for column in self.columns))
 
     def _fit(self, trials: Sequence[Trial]) -> bool:
         """Fit all columns; false when one of them is better measured than predicted."""
@@ -225,27 +181,14 @@ class Proposer:
             for c in self.columns
         )
 
-    def values(self, architectures: Sequence[Architecture], columns: Iterable[str]) -> dict[str, Array]:
-        """Counted and predicted columns. Raises `UsageError` for predictions that are none."""
-        found = {}
-        for name in columns:
-            if name in self.models:
-                found[name] = self._checked(name, self.models[name].predict(architectures), (len(architectures),))
-            else:
-                found[name] = np.array([analytic(name, a, **self.workload) for a in architectures])
-        return found
+    @property
+    def predictions(self) -> Predictions:
+        """What the last models say."""
+        return Predictions(self.objectives, self.workload, self.models, self.surrogate.name)
 
-    def _checked(self, column: str, given: object, shape: tuple[int, ...]) -> Array:
-        array: Array = np.asarray(given, dtype=np.float64)
-        if array.shape != shape or not np.isfinite(array).all():
-            raise UsageError(
-                f"the surrogate '{self.surrogate.name}' gives {array.shape} numbers for '{column}', or some that are "
-                f"not finite; expected {shape} finite ones"
-            )
-        return array
-
-    def _interval(self, column: str, architectures: Sequence[Architecture]) -> Array:
-        return self._checked(column, self.models[column].interval(architectures), (len(architectures), 2))
+    def design(self, n: int) -> list[Architecture]:
+        """See `lts.study.design.first_design`."""
+        return first_design(self.space, n, self.seed, self.pool, self.limits)
 
     def _candidates(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """Architectures that were not measured, near the front of what was and of predictions."""
@@ -258,7 +201,7 @@ class Proposer:
         # Fronts behind the first one, where that has fewer members than a batch: an optimum is one point.
         for _ in range(_PEELED):
             before = len(found)
-            for architecture in self._evolved(trials, list(found.values())):
+            for architecture in self.limits.kept(self._evolved(trials, list(found.values()))):
                 if architecture.to_json() not in seen:
                     found[architecture.to_json()] = architecture
             if len(found) == before or len(found) >= n:
@@ -267,96 +210,59 @@ class Proposer:
 
     def _evolved(self, trials: Sequence[Trial], without: Sequence[Architecture]) -> list[Architecture]:
         """The front of what was measured and of candidates that evolve on predictions, without some."""
-        enumerable = self.algorithm != "exhaustive" or self.space.size <= _EVOLVED
-        search = Search(
+        evolution = Evolution(
             self.space,
             [str(o) for o in self.objectives],
             [str(c) for c in self.constraints],
-            self.algorithm if enumerable else "lts",  # the first of so many are no sample of them
+            self.algorithm,
+            self.algorithm_options,
             (self.seed + len(trials)) % 2**64,
-            **self.algorithm_options,
         )
         for trial in trials:  # as measured: what is known needs no prediction
-            if (key := search.add(trial.architecture)) is not None:
-                complete = trial.state == "complete"
-                search.tell(key, {name: trial.values[name] for name in search.columns} if complete else None)
+            evolution.add(trial.architecture, trial.values if trial.state == "complete" else None)
         for architecture in without:
-            if (key := search.add(architecture)) is not None:
-                search.tell(key, None)
-        compiled = {name: model for name, model in self.models.items() if isinstance(model, Surrogate)}
-        if len(compiled) == len(self.models):
-            search.run(_EVOLVED, **self.workload, surrogates=compiled)
-        else:
-            self._evolve_in_python(search)
-        members = [member.architecture for member in search.front()]
+            evolution.add(architecture, None)
+        evolution.run(self.predictions)
+        members = evolution.front()
         keep = np.unique(np.linspace(0, len(members) - 1, min(_COMPARED, len(members))).round().astype(int))
         return [members[i] for i in keep]
 
-    def _evolve_in_python(self, search: Search) -> None:
-        for _ in range(_EVOLVED_IN_PYTHON // 100):
-            candidates = search.ask(100)
-            if not candidates:
-                return
-            found = self.values([c.architecture for c in candidates], search.columns)
-            for i, candidate in enumerate(candidates):
-                search.tell(candidate.id, {name: float(value[i]) for name, value in found.items()})
-
     def _near_front(self, pool: list[Architecture]) -> list[Architecture]:
         """Those of a pool that may be on the front, given the intervals."""
-        found = self.values(pool, [*(o.name for o in self.objectives), *(c.name for c in self.constraints)])
+        found = self.predictions.values(pool, [*(o.name for o in self.objectives), *(c.name for c in self.constraints)])
         feasible = np.ones(len(pool), dtype=bool)
         for constraint in self.constraints:
             feasible &= np.array([constraint.holds(float(v)) for v in found[constraint.name]])
         pool = [a for a, keep in zip(pool, feasible, strict=True) if keep]
         if not pool:
             return []
-        points = self._points({name: value[feasible] for name, value in found.items()})
-        best = points - self._spread(pool)
+        points = self.predictions.points({name: value[feasible] for name, value in found.items()})
+        best = points - self.predictions.spread(pool)
         front = points[nondominated(points)]
         worse = np.array([bool((front < point).all(axis=1).any()) for point in best])
         return [a for a, out in zip(pool, worse, strict=True) if not out]
-
-    def _points(self, values: Mapping[str, Array]) -> Array:
-        return np.column_stack([values[o.name] * (-1.0 if o.direction == "max" else 1.0) for o in self.objectives])
-
-    def _spread(self, architectures: Sequence[Architecture]) -> Array:
-        """Standard deviations of the objectives of predictions; 0 of what is counted."""
-        columns = []
-        for objective in self.objectives:
-            if objective.name in self.models:
-                low, high = self._interval(objective.name, architectures).T
-                columns.append((high - low) / (2 * _Z90))
-            else:
-                columns.append(np.zeros(len(architectures)))
-        return np.column_stack(columns)
 
     def _best(self, trials: Sequence[Trial], candidates: list[Architecture], n: int) -> list[Proposal]:
         """Those with the largest expected gain of hypervolume, each given the ones before it as predicted."""
         if not candidates:
             return []
         names = [o.name for o in self.objectives]
-        points = self._points(self.values(candidates, names))
-        spread = self._spread(candidates)
+        points = self.predictions.points(self.predictions.values(candidates, names))
+        spread = self.predictions.spread(candidates)
         members = front_of(trials, self.objectives, self.constraints).trials
         measured = minimized(members, self.objectives)
         running = [trial.architecture for trial in trials if trial.state == "running"]
         if running:  # elsewhere at the same time: as predicted
-            measured = np.vstack([measured, self._points(self.values(running, names))])
+            measured = np.vstack([measured, self.predictions.points(self.predictions.values(running, names))])
         chosen = expected_gains(measured, points, spread, n)
         order = np.random.default_rng([self.seed, len(trials)]).permutation(len(chosen))
-        return [self._proposal(candidates[chosen[i]]) for i in order]
-
-    def _proposal(self, architecture: Architecture) -> Proposal:
-        predicted = {}
-        for name, model in self.models.items():
-            low, high = self._interval(name, [architecture])[0]
-            predicted[name] = (float(model.predict([architecture])[0]), float(low), float(high))
-        return Proposal(architecture, predicted)
+        return [Proposal(candidates[chosen[i]], self.predictions.of(candidates[chosen[i]]), GAIN) for i in order]
 
 
 def noise_of(trial: Trial, column: str) -> float:
-    """Relative standard error of a measured median, from its 95 % interval."""
+    """Relative standard error of a measured median, from its 95 % interval; a large one when the run was disturbed."""
+    least = _DISTURBED if trial.disturbed else 0.0
     if column not in trial.interval:
-        return 0.0
+        return least
     low, high = trial.interval[column]
-    return max(0.0, (high - low) / (2 * 1.96) / trial.values[column])
+    return max(least, (high - low) / (2 * 1.96) / trial.values[column])

@@ -6,22 +6,23 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
 from lts.measure.trial import Trial
+from lts.study import schema
+from lts.study.log import log_of, lost_commits
+from lts.study.rows import Stored, all_of, entry_of, row_of, texts_of
 
-SCHEMA = 1
-_APPLICATION_ID = 0x4C545345  # "LTSE"
-
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE trial (id INTEGER PRIMARY KEY, state TEXT NOT NULL, record TEXT NOT NULL);
-CREATE TABLE environment (hash TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
-"""
+# Seconds that a record may wait for others to be written together with it.
+_GROUP_SECONDS = 0.5
+# How often the lock of a store is tried.
+_TRIES = 3
 
 
 class Store:
@@ -43,6 +44,11 @@ class Store:
     def __init__(self, path: str | Path, *, writable: bool = False, create: bool = False) -> None:
         self.path = Path(path)
         self._lock: int | None = None
+        self._group: dict[int, Stored] = {}
+        self._timer: threading.Timer | None = None
+        self._guard = threading.RLock()
+        self.commit_seconds = 0.0
+        """How long the last commit took."""
         if create and not self.path.exists():
             self._make_directory()
         elif not self.path.is_file():
@@ -50,6 +56,7 @@ class Store:
         if writable:
             self._acquire()
         try:
+            self._cut = self._check_log()
             with self._explained():
                 self._connection = self._open(writable=writable, create=create)
             self._identity = self._file_identity()
@@ -60,8 +67,11 @@ class Store:
     def close(self) -> None:
         """Write everything out and release the file."""
         try:
-            with self._explained():
-                self._connection.close()
+            try:
+                self.flush()
+            finally:
+                with self._explained():
+                    self._connection.close()
         finally:
             self._release()
 
@@ -74,48 +84,100 @@ class Store:
     def meta(self, key: str) -> Any:
         """The JSON value stored under that key; None when there is none."""
         with self._explained():
-            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-            return None if row is None else json.loads(row[0])
+            # All of them: a key that is damaged is not found.
+            rows = self._connection.execute(f"SELECT key, value, {self._sum} FROM meta")
+            texts = dict(texts_of(rows, "the entry", summed=self._summed))
+            return json.loads(texts[key]) if key in texts else None
 
-    def write(self, *, trials: tuple[Trial, ...] = (), meta: dict[str, Any] | None = None) -> None:
-        """Store trials and meta values, all or none, durably."""
-        if self._file_identity() != self._identity:
-            raise UsageError(f"store {self.path}: it was moved or deleted while in use; what was found since is lost")
-        with self._explained(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for trial in trials:
-                self._connection.execute(
-                    "INSERT INTO trial VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
-                    "record = excluded.record",
-                    (trial.id, trial.state, trial.to_json()),
+    def put(self, stored: Stored) -> None:
+        """Take a record, which is written with others in at most half a second."""
+        with self._guard:
+            self._group[stored.trial.id] = stored
+            if self._timer is None:
+                self._timer = threading.Timer(_GROUP_SECONDS, self._flush_in_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def write(self, *, trials: Iterable[Trial] = (), meta: Mapping[str, Any] | None = None) -> None:
+        """Store trials and meta values at once."""
+        with self._guard:
+            added = {trial.id: Stored(trial) for trial in trials}
+            self._group.update(added)
+            try:
+                self.flush(meta)
+            except BaseException:
+                for key in added:
+                    self._group.pop(key, None)
+                raise
+
+    def flush(self, meta: Mapping[str, Any] | None = None) -> None:
+        """Store the records taken so far and meta values, all or none, durably."""
+        with self._guard:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not self._group and not meta:
+                return
+            if self._file_identity() != self._identity:
+                raise UsageError(
+                    f"store {self.path}: it was moved or deleted while in use; what was found since is lost"
                 )
-            for key, value in (meta or {}).items():
-                self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+            begun = time.monotonic()
+            with self._explained(), self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "INSERT INTO trial (id, state, record, begun, ended, checksum) VALUES (?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record, "
+                    "begun = excluded.begun, ended = excluded.ended, checksum = excluded.checksum",
+                    [row_of(stored) for stored in self._group.values()],
+                )
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+                    [entry_of(key, json.dumps(value)) for key, value in (meta or {}).items()],
+                )
+            self.commit_seconds = time.monotonic() - begun
+            self._group.clear()
+
+    def annotate(self, trial: Trial) -> None:
+        """Store what was added to a trial that is there, durably."""
+        with self._guard:
+            self.flush()
+            with self._explained(), self._connection:
+                self._connection.execute(
+                    "UPDATE trial SET record = ?1, checksum = lts_checksum(?1, id, state, begun, ended) WHERE id = ?2",
+                    (trial.to_json(), trial.id),
+                )
+
+    def _flush_in_time(self) -> None:
+        """In the thread of the timer: what goes wrong is said by the next `flush`, which has the same records."""
+        with suppress(UsageError, sqlite3.Error):
+            self.flush()
 
     def add_environment(self, key: str, description: dict[str, Any]) -> None:
         """Store what the environment hash of a trial stands for."""
-        with self._explained(), self._connection:
+        with self._guard, self._explained(), self._connection:
             self._connection.execute(
-                "INSERT OR IGNORE INTO environment VALUES (?, ?)", (key, json.dumps(description, sort_keys=True))
+                "INSERT OR IGNORE INTO environment (hash, description, checksum) VALUES (?, ?, ?)",
+                entry_of(key, json.dumps(description, sort_keys=True)),
             )
 
     def environments(self) -> dict[str, dict[str, Any]]:
         """All environments by hash."""
         with self._explained():
-            rows = self._connection.execute("SELECT hash, description FROM environment ORDER BY hash").fetchall()
-            return {key: json.loads(description) for key, description in rows}
+            rows = self._connection.execute(f"SELECT hash, description, {self._sum} FROM environment ORDER BY hash")
+            texts = texts_of(rows, "the environment", summed=self._summed)
+            return {key: json.loads(description) for key, description in texts}
 
     def trials(self) -> list[Trial]:
-        """All trials in the order they were handed out."""
-        with self._explained():
-            rows = self._connection.execute("SELECT record FROM trial ORDER BY id").fetchall()
-            return [Trial.from_record(json.loads(record)) for (record,) in rows]
+        """All trials in the order in which they were handed out."""
+        return [stored.trial for stored in self.records()]
 
-    def count(self, state: str) -> int:
-        """How many trials are in that state."""
+    def records(self) -> list[Stored]:
+        """All trials with their place among the others, in the order in which they were handed out."""
         with self._explained():
-            row = self._connection.execute("SELECT count(*) FROM trial WHERE state = ?", (state,)).fetchone()
-            return int(row[0])
+            places = "begun, ended" if self._summed else "NULL, NULL"
+            rows = self._connection.execute(f"SELECT id, state, record, {places}, {self._sum} FROM trial ORDER BY id")
+            return all_of(rows, summed=self._summed)
 
     def _open(self, *, writable: bool, create: bool) -> sqlite3.Connection:
         if writable:
@@ -125,7 +187,7 @@ class Store:
         except sqlite3.OperationalError as error:
             # Where no file can be made beside the store (a read-only disk), nobody writes it.
             denied = "unable to open" in str(error) or "readonly" in str(error)
-            log = self.path.with_name(self.path.name + "-wal")
+            log = log_of(self.path)
             if not denied or (log.exists() and log.stat().st_size):
                 raise
             return self._connect("mode=ro&immutable=1")
@@ -134,8 +196,11 @@ class Store:
         uri = f"{self.path.absolute().as_uri()}?{options}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
         try:
-            self._check(connection, create=create)
+            self._version = schema.check(connection, self.path, create=create)
             if options == "mode=rwc":
+                schema.upgrade(connection, self._version)
+                self._version = schema.SCHEMA
+                schema.prepare(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
@@ -143,22 +208,20 @@ class Store:
             raise
         return connection
 
-    def _check(self, connection: sqlite3.Connection, *, create: bool) -> None:
-        execute = connection.execute
-        if create and execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            with connection:
-                execute("BEGIN IMMEDIATE")
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    execute(statement)
-                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                execute(f"PRAGMA user_version = {SCHEMA}")
-        if execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
-            raise UsageError(f"{self.path} is a database, but not a study of lts-engine; use another --store")
-        if (version := execute("PRAGMA user_version").fetchone()[0]) != SCHEMA:
-            raise UsageError(f"{self.path} has store schema {version}; this version reads schema {SCHEMA}")
-        if (problem := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            problem = problem.removeprefix("*** in database main ***").strip().replace("\n", "; ")
-            raise UsageError(f"{self.path} is damaged ({problem}); restore a copy or use another --store")
+    def _check_log(self) -> bool:
+        """Whether the last write was cut off. Raises `UsageError` when more of the log beside the store is lost."""
+        try:
+            n = lost_commits(self.path)
+        except ValueError as error:
+            raise UsageError(f"store {self.path} is damaged ({error}); restore a copy or use another --store") from None
+        except OSError:
+            return False  # SQLite will say it
+        if n > 1:
+            raise UsageError(
+                f"store {self.path} is damaged ({n} writes in its log, {log_of(self.path).name}, cannot be read); "
+                "restore a copy or use another --store"
+            )
+        return n == 1
 
     def _make_directory(self) -> None:
         try:
@@ -177,6 +240,11 @@ class Store:
         lock = self.path.with_name(self.path.name + ".lock")
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            for _ in range(_TRIES - 1):  # a reader looks whether there is a writer, and holds it for a moment
+                with suppress(BlockingIOError):
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                time.sleep(0.01)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._release()
@@ -190,25 +258,32 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
+    @property
+    def _summed(self) -> bool:
+        return self._version > 1
+
+    @property
+    def _sum(self) -> str:
+        return "checksum" if self._summed else "NULL"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of the file itself to whoever reads it."""
+        notes = [] if self._summed else [schema.WITHOUT_CHECKSUMS]
+        if self._cut:
+            notes.append("the last write to the study was cut off, or is damaged: what it held is not there")
+        return notes
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn what SQLite reports into one sentence."""
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error)
-            if "disk is full" in text or "disk I/O" in text:
-                reason = "the disk is full or failing; free some space, then run the same command to resume"
-            elif "readonly" in text or "unable to open" in text:
-                reason = "no permission to write it, or its directory"
-            elif "not a database" in text or "malformed" in text or "no such table" in text:
-                reason = f"it is damaged or not a study of lts-engine ({text}); restore a copy or use another --store"
-            elif "decode to UTF-8" in text:
-                reason = "a record is damaged (not UTF-8 text); restore a copy or use another --store"
-            else:
-                reason = text
-            raise UsageError(f"store {self.path}: {reason}") from None
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"store {self.path}: {schema.reason(error)}") from None
+        except UsageError:
+            raise
+        except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
             raise UsageError(
                 f"store {self.path}: a record is damaged ({error}); restore a copy or use another --store"
             ) from None

@@ -1,74 +1,65 @@
-"""A study: a search, an evaluator and a store. It goes on where it was stopped, whatever stopped it."""
+"""A study: a sampler, an evaluator and a store. It resumes where it was stopped, whatever stopped it."""
 
 from __future__ import annotations
 
 import json
-import math
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lts import _core
-from lts._core import Architecture, Search, SearchSpace, analytic_names
-from lts.errors import MeasurementError, UsageError
-from lts.measure.evaluation import EvaluatorLike, problem_with
+from lts._core import Architecture, Constraint, Objective, Search, SearchSpace
+from lts.errors import UsageError
+from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
-from lts.measure.trial import Provenance, Trial
-from lts.study.arguments import differences, population_for
-from lts.study.cost_model import CostModel, SurrogateLike, surrogate_of
-from lts.study.evaluations import Evaluated, Evaluations
+from lts.measure.outcome import Provenance
+from lts.measure.trial import Trial
+from lts.study.cost_model import CostModel, SurrogateLike
 from lts.study.front import Front, front_of
-from lts.study.proposals import DEFAULT_BUDGET, LARGEST_BATCH, Proposal, Proposer
+from lts.study.kinds import sampler_for
+from lts.study.ledger import Ledger
+from lts.study.loop import Loop, Progress
+from lts.study.plan import algorithm_for, surrogate_for, trials_for
+from lts.study.problem import problem_of
+from lts.study.resume import opened, replay
+from lts.study.sampler import Sampler
 from lts.study.store import Store
-
-DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
+from lts.system.environment import environment_hash
 
 _LEAST_TIME = 1e-3  # seconds; no candidate is measured in it
 # A device that fails this often before its first success is not worth more trials.
 _MAX_FIRST_FAILURES = 10
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a progress callback gets after every trial."""
-
-    trial: Trial
-    n_finished: int
-    n_failed: int
-    trials: int | None
-    seconds: float
-    timeout: float | None
-
-
 class Study:
-    """Search a space with measured costs, keeping every trial on disk.
+    """Search a space for the Pareto front of its members' values, keeping every trial on disk.
 
     Parameters
     ----------
     space
         What is searched.
     evaluator
-        An `Evaluator`, anything like it, or a function from an `Architecture` to a dictionary of values.
+        An `Evaluator`, or a function from an `Architecture` to a dictionary of values. The study does not close it.
     objectives
         Columns with "min" or "max"; by default more decoder parameters, and less of the costs that the evaluator has:
         latency and peak memory, or executed instructions.
     constraints
         Bounds such as ``"peak_memory_mib<=512"``.
     algorithm, algorithm_options, seed
-        See `Search`.
+        See `Search`; by default "lts", and "nsga2" where the core itself computes the costs.
     store
         Path of the SQLite file; None keeps the study in memory. A study found there is resumed when everything above
         is the same.
-
     surrogate
         "additive" predicts costs from the first measurements on (`lts.study.cost_model.Additive`): candidates evolve on
         predictions, and only those that the front is expected to gain most from are measured. "none" measures every
-        candidate of the algorithm. Or a `lts.study.cost_model.SurrogateLike` of one's own.
+        candidate of the algorithm. Or a `lts.study.cost_model.SurrogateLike` of your own. By default what
+        `lts-engine search` does: "additive" for an evaluator that measures.
     design
-        Measurements before the first predictions; by default a share of the trials.
+        Number of measurements before the first predictions; by default a share of the trials.
+    sampler
+        Name in the entry point group ``lts.samplers`` of what decides instead of algorithm and surrogate; it gets
+        `algorithm_options`.
 
     Raises
     ------
@@ -79,114 +70,86 @@ class Study:
     def __init__(
         self,
         space: SearchSpace,
-        evaluator: EvaluatorLike | Callable[[Architecture], Mapping[str, float]],
+        evaluator: Evaluator | Callable[[Architecture], Mapping[str, float]],
         *,
         objectives: Mapping[str, str] | Sequence[str] | None = None,
         constraints: Iterable[str] = (),
-        algorithm: str = "lts",
+        algorithm: str | None = None,
         algorithm_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         store: str | Path | None = None,
-        surrogate: str | SurrogateLike = "none",
+        surrogate: str | SurrogateLike | None = None,
         design: int | None = None,
+        sampler: str | None = None,
     ) -> None:
-        self.evaluator: EvaluatorLike = (
-            evaluator if isinstance(evaluator, EvaluatorLike) else FunctionEvaluator(evaluator)
-        )
+        self.evaluator = evaluator if isinstance(evaluator, Evaluator) else FunctionEvaluator(evaluator)
         options = dict(algorithm_options or {})
+        algorithm = algorithm or algorithm_for(self.evaluator)
         try:
-            default: Sequence[str] = getattr(self.evaluator, "default_objectives", DEFAULT_OBJECTIVES)
-            fresh = Search(space, objectives or default, tuple(constraints), algorithm, seed, **options)
+            wanted = objectives or self.evaluator.default_objectives
+            search = Search(space, wanted, tuple(constraints), algorithm, seed, **({} if sampler else options))
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
-        self.evaluator.check(space, fresh.columns)
+        self._description = self.evaluator.describe()
+        self._problem = problem_of(search, self.evaluator)
+        self.evaluator.check(space, self._problem.columns)
+        self._sampler = sampler_for(
+            self._problem,
+            self.evaluator,
+            search,
+            options,
+            surrogate=surrogate_for(self.evaluator, algorithm) if surrogate is None else surrogate,
+            design=design,
+            name=sampler,
+        )
         self._configuration = {
             "space": json.loads(space.to_json()),
-            "objectives": [str(o) for o in fresh.objectives],
-            "constraints": [str(c) for c in fresh.constraints],
+            "objectives": [str(o) for o in self.objectives],
+            "constraints": [str(c) for c in self.constraints],
             "algorithm": algorithm,
             "algorithm_options": options,
             "seed": seed,
-            **self.evaluator.describe(),
+            **self._description,
+            "surrogate": self._sampler.name,
         }
-        self._proposer = self._make_proposer(fresh, surrogate, options, design)
-        self._configuration["surrogate"] = "none" if self._proposer is None else self._proposer.surrogate.name
-        self._proposals: list[Proposal] = []
-        self._seed = seed
-        self._environment_key: str | None = None
-        self._store = Store(store, writable=True, create=True) if store is not None else None
         self._closed = False
-        self._trials: dict[int, Trial] = {}
-        self._unsaved: dict[int, Trial] = {}
+        self._store = Store(store, writable=True, create=True) if store is not None else None
         try:
-            self.search = self._open(fresh)
-            self._resumed = bool(self._trials)
+            records = [] if self._store is None else opened(self._store, self._configuration)
+            if records and self._store is not None:
+                self._problem.limits.remember(self._store.meta("study"))
+            self._ledger = Ledger(self.objectives, self._store, records)
+            if self._store is not None:
+                replay(self._store, records, self._sampler)
         except BaseException:
             self.close()
             raise
+        self._resumed = bool(records)
 
-    def _make_proposer(
-        self, search: Search, given: str | SurrogateLike, options: Mapping[str, Any], design: int | None
-    ) -> Proposer | None:
-        """Nothing for a study that measures all candidates, or none."""
-        surrogate = surrogate_of(given, getattr(self.evaluator, "priors", {}))
-        measured = [name for name in search.columns if name not in analytic_names()]
-        if surrogate is None or not measured:
-            return None
-        about = self.evaluator.describe()
-        return Proposer(
-            search.space,
-            search.objectives,
-            search.constraints,
-            measured,
-            surrogate,
-            algorithm=search.algorithm,
-            algorithm_options=options,
-            workload={"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")},
-            pool=self._pool(search.space),
-            seed=search.seed,
-            n_design=design,
-        )
+    @property
+    def space(self) -> SearchSpace:
+        """What is searched."""
+        return self._problem.space
 
-    def _pool(self, space: SearchSpace) -> list[Architecture] | None:
-        """All that can be evaluated, where the evaluator knows; None when that is the whole space."""
-        known: Sequence[Architecture] | None = getattr(self.evaluator, "architectures", None)
-        if known is None:
-            return None
-        pool = [architecture for architecture in known if space.contains(architecture)]
-        if not pool:
-            raise UsageError("the evaluator has no architecture of the space; choose the space that they come from")
-        return pool
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """What is optimized."""
+        return self._problem.objectives
 
-    def _open(self, fresh: Search) -> Search:
-        if self._store is None:
-            return fresh
-        stored = self._store.meta("study")
-        trials = self._store.trials()
-        if stored is None and not trials:
-            self._store.write(meta={"study": self._configuration, "search": fresh.save()})
-            return fresh
-        if not isinstance(stored, dict):
-            raise self._damaged("its arguments are missing")
-        if differing := differences(stored, self._configuration):
-            raise UsageError(
-                f"{self._store.path} holds another study: {'; '.join(differing)}; "
-                "repeat its arguments to resume it, or use another --store"
-            )
-        try:
-            search = Search.load(str(self._store.meta("search")))
-        except (ValueError, TypeError) as error:
-            raise self._damaged(f"the state of the search: {error}") from None
-        n_finished = sum(trial.state in ("complete", "failed") for trial in trials)
-        if n_finished != search.n_told + search.n_failed:
-            told = search.n_told + search.n_failed
-            raise self._damaged(f"it has {n_finished} finished trials, and its search knows of {told}")
-        self._trials = {trial.id: trial for trial in trials}
-        return search
+    @property
+    def constraints(self) -> Sequence[Constraint]:
+        """The bounds."""
+        return self._problem.constraints
 
-    def _damaged(self, what: str) -> UsageError:
-        assert self._store is not None
-        return UsageError(f"store {self._store.path} is damaged ({what}); restore a copy or use another --store")
+    @property
+    def columns(self) -> Sequence[str]:
+        """What every complete trial has a value of: the objectives, and the columns that only constraints use."""
+        return self._problem.columns
+
+    @property
+    def sampler(self) -> Sampler:
+        """What decides which architecture is evaluated next."""
+        return self._sampler
 
     @property
     def resumed(self) -> bool:
@@ -195,43 +158,48 @@ class Study:
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials in the order they were handed out."""
-        return [self._trials[key] for key in sorted(self._trials)]
+        """All trials in the order in which they were handed out."""
+        return list(self._ledger.trials)
 
     @property
     def n_finished(self) -> int:
-        """How many trials are complete or failed."""
-        return sum(trial.state in ("complete", "failed") for trial in self._trials.values())
+        """Number of trials that are complete or failed."""
+        return self._ledger.n_finished
 
     @property
     def settled(self) -> bool:
-        """Whether the last run ended because further measurements were not expected to change the front."""
-        return self._proposer is not None and self._proposer.settled
+        """Whether the last run ended because further trials were not expected to change the front."""
+        return self._sampler.settled
+
+    @property
+    def hopeless(self) -> str:
+        """Why nothing that the last run has found may be run, in a phrase; empty where something may."""
+        return self._sampler.hopeless
 
     @property
     def predicted_columns(self) -> tuple[str, ...]:
         """The columns that a surrogate predicts; none when every candidate is measured or counted."""
-        return () if self._proposer is None else tuple(self._proposer.columns)
+        return tuple(self._sampler.predicts)
 
     @property
     def notes(self) -> list[str]:
-        """What predicting the costs has shown, in sentences for people."""
-        return [] if self._proposer is None else list(self._proposer.notes)
+        """What the sampler has found out, in sentences for people."""
+        return list(self._sampler.notes)
 
     @property
     def models(self) -> dict[str, CostModel]:
         """The models of the costs by column, as of the last batch."""
-        return {} if self._proposer is None else dict(self._proposer.models)
+        return dict(self._sampler.models)
 
     @property
     def environment_changed(self) -> bool:
         """Whether trials were evaluated on another machine, or with other software, than a trial now would be."""
-        known = {trial.environment for trial in self._trials.values() if trial.environment}
-        return bool(known - {self._environment()}) if known else False
+        known = {trial.environment for trial in self._ledger.trials if trial.environment}
+        return bool(known - {environment_hash(self.evaluator.environment())}) if known else False
 
     def front(self) -> Front:
         """The feasible, non-dominated trials, by the first objective."""
-        return front_of(self.trials, self.search.objectives, self.search.constraints)
+        return front_of(self._ledger.trials, self.objectives, self.constraints)
 
     def run(
         self,
@@ -241,8 +209,9 @@ class Study:
     ) -> Front:
         """Evaluate candidates until the study has `trials` finished ones, or `timeout` seconds have passed.
 
-        When the first run of a study is given fewer than 300 trials, and there are no `algorithm_options`, populations
-        are smaller than published: a budget that the first, random population used up would be no search.
+        Without both, `lts.study.plan` says how many trials: as `lts-engine search` has by default. Where the core
+        itself computes the costs, `trials` is the number of candidates that evolve on them, and the members of their
+        front become trials.
 
         A candidate is not begun when the time left is shorter than candidates have taken; one that the end of the
         time cuts off is taken up again by the next run. `KeyboardInterrupt` passes through, with every finished trial
@@ -251,69 +220,31 @@ class Study:
         Raises
         ------
         UsageError
-            Neither bound given, one that is not above 0, or a store that cannot be written.
+            A bound that is not above 0, or a store that cannot be written.
         MeasurementError
             When nothing can be measured: the first ten trials all failed.
         """
         if self._closed:
-            raise UsageError("the study is closed; open it again to go on")
+            raise UsageError("the study is closed; open it again to resume it")
         if trials is None and timeout is None:
-            raise UsageError("give a number of trials, a timeout, or both; a search has no other end")
+            trials = trials_for(self.evaluator, self.predicted_columns)
         if trials is not None and trials < 1:
             raise UsageError(f"trials is {trials}; it must be at least 1")
         if timeout is not None and not timeout > 0:
             raise UsageError(f"the timeout is {timeout} s; it must be above 0")
-        start = time.monotonic()
-        if self.search.n_asked == 0 and not self._configuration["algorithm_options"]:
-            new = self.search
-            sizes = population_for(new.algorithm, trials)
-            self.search = Search(new.space, new.objectives, new.constraints, new.algorithm, new.seed, **sizes)
-        evaluations = Evaluations(self.evaluator, self.search.columns)
+        self._sampler.start(trials, timeout)
+        if not self._ledger.trials:
+            self._ledger.snapshot(self._sampler.save())
+        loop = Loop(self._problem, self.evaluator, self._sampler, self._ledger, self._description)
         try:
-            self._loop(evaluations, trials, timeout, start, progress)
+            loop.run(trials, timeout, progress)
         finally:
-            # Only an exception leaves anything running, and ending that takes the evaluator with it.
-            self._closed = bool(evaluations.trials) and evaluations.parallel > 1
-            evaluations.close()
+            # Only an exception leaves anything running, and ending that takes the device with it.
+            self._closed = loop.cut_off
+            loop.close()
+            self._ledger.flush()
+        self._ledger.snapshot(self._sampler.save())
         return self.front()
-
-    def _loop(
-        self,
-        evaluations: Evaluations,
-        trials: int | None,
-        timeout: float | None,
-        start: float,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        durations: list[float] = []
-        n_failed = 0
-        more = True
-        while True:
-            while more and len(evaluations.trials) < evaluations.parallel:
-                left = None if timeout is None else timeout - (time.monotonic() - start)
-                n = self.n_finished + len(evaluations.trials)
-                enough = (trials is not None and n >= trials) or (
-                    left is not None and left < max(durations[-5:], default=0.0)
-                )
-                trial = None if enough else self._next(evaluations.trials, trials)
-                if trial is None:  # enough, or the space is used up
-                    break
-                # Choosing it takes its time as well, and may take all that was left: then it is cut off at once.
-                left = None if timeout is None else timeout - (time.monotonic() - start)
-                evaluations.start(trial, None if left is None else max(left, _LEAST_TIME))
-            if not evaluations.trials:
-                return
-            done = evaluations.next()
-            trial = self._finish(done)
-            if trial.state == "running":  # cut off by the end of the time
-                more = False
-                continue
-            durations.append(done.seconds)
-            n_failed += trial.state == "failed"
-            if progress is not None:
-                progress(Progress(trial, self.n_finished, n_failed, trials, time.monotonic() - start, timeout))
-            if n_failed == len(durations) == _MAX_FIRST_FAILURES:
-                raise MeasurementError(f"the first {n_failed} trials all failed, the last one because: {trial.error}")
 
     def annotate(
         self,
@@ -322,152 +253,44 @@ class Study:
         provenance: Mapping[str, Provenance],
         deployed: str | None = None,
     ) -> Trial:
-        """Add to a complete trial what was found out later, and store it. What the search was told does not change.
+        """Add to a complete trial what was found out later, and store it. What the sampler was told does not change.
 
         `deployed` as in `Trial`; None leaves it as it is.
 
         Raises
         ------
         UsageError
-            For a trial that is not complete, or a value of a column that the search was told.
+            For a trial that is not complete, or a value of a column that the sampler was told.
         """
-        trial = self._trials.get(key)
-        if trial is None or trial.state != "complete":
+        known = self._ledger.trials
+        if not 0 <= key < len(known) or known[key].state != "complete":
             raise UsageError(f"trial {key} is not a complete trial of this study")
-        if told := set(values) & set(self.search.columns):
+        trial = known[key]
+        if told := set(values) & set(self.columns):
             raise UsageError(f"trial {key} has its value of '{sorted(told)[0]}', which the search was told")
-        self._trials[key] = replace(
+        trial = replace(
             trial,
             values={**trial.values, **values},
             provenance={**trial.provenance, **provenance},
             deployed=deployed if deployed is not None else trial.deployed,
         )
-        if self._store is not None:
-            self._store.write(trials=(self._trials[key],))
-        return self._trials[key]
+        self._ledger.replace(trial)
+        return trial
 
     def close(self) -> None:
-        """Release the store and the device."""
+        """Release the store. The evaluator stays open: it may serve another study."""
         self._closed = True
         if self._store is not None:
             self._store.close()
             self._store = None
-        self.evaluator.close()
 
-    def __enter__(self) -> Study:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next(self, running: Collection[int], budget: int | None) -> Trial | None:
-        """A trial that an earlier run left unfinished, or a new one, stored as running."""
-        for candidate in self.search.pending():
-            if candidate.id in running:
-                continue
-            known = self._trials.get(candidate.id)
-            if known is not None and known.state in ("complete", "failed"):
-                self._tell(known)  # an interrupt came between its result and the search
-            else:
-                predicted = known.predicted if known is not None else {}
-                return self._keep(self._new_trial(candidate.id, candidate.architecture, predicted))
-        while proposal := self._propose(budget):
-            if (key := self.search.add(proposal.architecture)) is not None:
-                return self._keep(self._new_trial(key, proposal.architecture, proposal.predicted))
-        if self._proposer is not None:
-            if self._proposer.settled or self._proposer.waiting:
-                return None
-            if self._proposer.pool is not None:
-                return self._of_pool(self._proposer.pool)
-        candidates = self.search.ask(1)
-        if not candidates:
-            return None
-        return self._keep(self._new_trial(candidates[0].id, candidates[0].architecture))
-
-    def _of_pool(self, pool: Sequence[Architecture]) -> Trial | None:
-        """One that can be evaluated, and was not; nothing when all of them were."""
-        for architecture in pool:
-            if (key := self.search.add(architecture)) is not None:
-                return self._keep(self._new_trial(key, architecture))
-        return None
-
-    def _propose(self, budget: int | None) -> Proposal | None:
-        """What the surrogate would measure next; nothing without one, or when it has settled or is of no use."""
-        if self._proposer is None or self._proposer.useless:
-            return None
-        if not self._proposals:
-            self._proposals = self._proposer.propose(
-                self.trials, budget or max(DEFAULT_BUDGET, len(self._trials) + LARGEST_BATCH)
-            )
-            if self._store is not None:
-                self._store.write(meta={"notes": self.notes})
-        return self._proposals.pop(0) if self._proposals else None
-
-    def _new_trial(
-        self, key: int, architecture: Architecture, predicted: Mapping[str, tuple[float, float, float]] | None = None
-    ) -> Trial:
-        description = self.evaluator.describe()
-        return Trial(
-            id=key,
-            state="running",
-            architecture=architecture,
-            predicted=dict(predicted or {}),
-            target=description.get("target", ""),
-            device=description.get("device", ""),
-            backend=description.get("backend", ""),
-            seed=self._seed,
-            lts_version=_core.__version__,
-        )
-
-    def _finish(self, evaluated: Evaluated) -> Trial:
-        """The trial with what came out for it; unchanged when it failed for want of time."""
-        trial, evaluation = evaluated.trial, evaluated.evaluation
-        error = problem_with(evaluation, self.search.columns)
-        if error is not None and evaluated.allowed is not None and evaluated.seconds >= evaluated.allowed:
-            return trial
-        values = {name: _plain(value) for name, value in evaluation.values.items() if math.isfinite(value)}
-        done = replace(
-            trial,
-            state="complete" if error is None else "failed",
-            values=values,
-            provenance={name: p for name, p in evaluation.provenance.items() if name in values},
-            interval={name: bounds for name, bounds in evaluation.interval.items() if all(map(math.isfinite, bounds))},
-            samples_ns=evaluation.samples_ns,
-            mad=evaluation.mad,
-            feasible=all(c.holds(values[c.name]) for c in self.search.constraints) if error is None else None,
-            error=error,
-            warnings=evaluation.warnings,
-            seconds=evaluation.seconds,
-            environment=evaluation.environment or self._environment(),
-            time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        )
-        return self._keep(done)
-
-    def _tell(self, trial: Trial) -> None:
-        if trial.state == "complete":
-            self.search.tell(trial.id, {name: trial.values[name] for name in self.search.columns})
-        elif trial.state == "failed":
-            self.search.tell_failed(trial.id)
-
-    def _environment(self) -> str:
-        from lts.system.environment import environment_hash
-
-        return environment_hash(self.evaluator.environment())
-
-    def _keep(self, trial: Trial) -> Trial:
-        """Store the trial together with the state of the search that follows from it."""
-        # In memory first: whatever interrupts the rest, the result is there and the next write has it.
-        self._trials[trial.id] = self._unsaved[trial.id] = trial
-        self._tell(trial)
-        if self._store is not None:
-            if trial.environment and trial.environment != self._environment_key:
-                self._store.add_environment(trial.environment, self.evaluator.environment())
-                self._environment_key = trial.environment
-            self._store.write(trials=tuple(self._unsaved.values()), meta={"search": self.search.save()})
-        self._unsaved.clear()
-        return trial
-
-
-def _plain(value: float) -> float:
-    """The number as JSON knows it; an evaluator may give one of NumPy's."""
-    return value if isinstance(value, int | float) else float(value)
+    def __repr__(self) -> str:
+        objectives = ", ".join(map(str, self.objectives))
+        n, n_front = self.n_finished, len(self._ledger.archive)
+        return f"<Study of {self.space.name} for {objectives}: {n} trials, front {n_front}>"

@@ -14,7 +14,7 @@ from typing import Any
 from lts.system import machine
 
 _PACKAGES = {"lts": "lts-engine", "numpy": "numpy", "onnxruntime": "onnxruntime"}
-# Swap that stays in use after some past shortage hurts nobody; this much is worth a word.
+# Less swap than this is left over from a past shortage, and harmless; more is worth a warning.
 _SWAP_MIB = 64
 
 
@@ -26,7 +26,7 @@ def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
     threads
         Threads that run the model.
     root
-        Of the file system that /proc and /sys are read from.
+        Root of the file system that /proc and /sys are read from.
     """
     cpus = machine.allowed_cpus()
     return {
@@ -43,15 +43,32 @@ def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
 
 
 def environment_hash(environment: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that differ when the environment does: of SHA-256 of its canonical JSON."""
+    """The first eight hexadecimal digits of the SHA-256 of the environment's canonical JSON."""
     canonical = json.dumps(environment, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
 def fitness_warnings(root: Path = machine.ROOT) -> list[str]:
     """One plain sentence for every reason to doubt times measured on this machine now; usually none."""
-    found = (_busy(root), _governor(root), _throttled(root), _on_battery(root), _swapping(root))
+    found = (_busy(root), _governor(root), throttled(root), _on_battery(root), _swapping(root))
     return [sentence for sentence in found if sentence]
+
+
+def throttled(root: Path = machine.ROOT) -> str:
+    """A sentence when the processor is slowed down now, because of heat or its power supply; else empty."""
+    for folder in sorted((root / "sys/class/thermal").glob("cooling_device*")):
+        state = machine.read(folder / "cur_state")
+        if machine.read(folder / "type") == "Processor" and state.isdigit() and int(state) > 0:
+            return "the processor is slowed down because it is hot; let it cool before measuring"
+    # On a Raspberry Pi, bits 0 to 3 say what holds now: under-voltage, frequency cap, throttling, soft limit.
+    flags = machine.read(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    try:
+        now = int(flags, 16) & 0xF
+    except ValueError:
+        return ""
+    if now & 1:
+        return "the board reports under-voltage and slows its processor down; use a stronger power supply"
+    return "the board slows its processor down because it is hot; let it cool before measuring" if now else ""
 
 
 @functools.cache
@@ -86,22 +103,6 @@ def _governor(root: Path) -> str:
         f"the frequency governor is '{name}', so that the clock follows the load; for steadier times: "
         "sudo cpupower frequency-set -g performance"
     )
-
-
-def _throttled(root: Path) -> str:
-    for folder in sorted((root / "sys/class/thermal").glob("cooling_device*")):
-        state = machine.read(folder / "cur_state")
-        if machine.read(folder / "type") == "Processor" and state.isdigit() and int(state) > 0:
-            return "the processor is slowed down because it is hot; let it cool before measuring"
-    # On a Raspberry Pi, bits 0 to 3 say what holds now: under-voltage, frequency cap, throttling, soft limit.
-    flags = machine.read(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
-    try:
-        now = int(flags, 16) & 0xF
-    except ValueError:
-        return ""
-    if now & 1:
-        return "the board reports under-voltage and slows its processor down; use a stronger power supply"
-    return "the board slows its processor down because it is hot; let it cool before measuring" if now else ""
 
 
 def _on_battery(root: Path) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
 
-# What of the processor's flags a compiler has a use for, by how they begin.
+# As LLVM has them: architecture, vendor, system, environment, object format; all but two may be left out.
+_TRIPLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,31}(-[A-Za-z0-9_][A-Za-z0-9_.]{0,31}){1,4}")
+
+# Prefixes of the processor's flags that matter to a compiler.
 _ISA = re.compile("amx|asimd|avx|bf16|bmi|f16c|fma|fphp|i8mm|neon|sme(?!p)|sse|ssse3|sve|vfp")
 # Parts of Arm's own cores as /proc/cpuinfo numbers them (implementer 0x41), by the names that LLVM uses.
 _ARM_PARTS = {
@@ -36,7 +40,7 @@ _ARM_PARTS = {
     0xD4F: "neoverse-v2",
 }
 
-# Float32 operations per cycle of those with more than one 128-bit pipe that multiplies and adds.
+# Float32 operations per cycle of the cores that have more than one 128-bit multiply-add pipe.
 _ARM_FLOPS = {
     "cortex-a75": 16,
     "cortex-a76": 16,
@@ -68,11 +72,21 @@ def triple() -> str:
     return f"{machine}-linux-{library}{'eabihf' if machine.startswith('armv') else ''}"
 
 
+def is_triple(text: str) -> bool:
+    """Whether a text is a triple. Names of programs and folders are made from one, so nothing else may become one."""
+    return _TRIPLE.fullmatch(text) is not None
+
+
 def same_architecture(one: str, other: str) -> bool:
     """Whether two triples name the same processor architecture."""
-    aliases = {"amd64": "x86_64", "arm64": "aarch64"}
-    first, second = (text.split("-", 1)[0].lower() for text in (one, other))
-    return aliases.get(first, first) == aliases.get(second, second)
+    return _architecture(one) == _architecture(other)
+
+
+def _architecture(triple: str) -> str:
+    name = triple.split("-", 1)[0].lower()
+    if re.fullmatch(r"armv[5-8]\w*", name):
+        return "arm"
+    return {"amd64": "x86_64", "arm64": "aarch64", "i486": "i386", "i586": "i386", "i686": "i386"}.get(name, name)
 
 
 def cpu_model(root: Path = ROOT) -> str:
@@ -107,31 +121,40 @@ def cores(cpus: Sequence[int], root: Path = ROOT) -> int:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Processors' worth of time that the control group allows, None when unlimited."""
+    """CPU quota of the control group, in processors; None when unlimited."""
     limits = []
-    for folder in _cgroups("cpu", root):
+    for folder in cgroups("cpu", root):
         quota, _, period = (read(folder / "cpu.max") or "max").partition(" ")
         if quota == "max":
             quota, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
-        if quota.isdigit() and period.isdigit() and int(period) > 0:
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:
             limits.append(int(quota) / int(period))
     return min(limits, default=None)
 
 
 def memory_mib(root: Path = ROOT) -> int | None:
     """Memory of the machine, or of the control group where that is less; None when unknown."""
-    limits = [kib * 1024 for kib in [meminfo(root).get("MemTotal")] if kib]
-    for folder in _cgroups("memory", root):
+    total = meminfo(root).get("MemTotal", 0) // 1024 or None
+    return total if (limit := memory_limit_mib(root)) is None else limit
+
+
+def memory_limit_mib(root: Path = ROOT) -> int | None:
+    """The least memory limit of the control group and those around it; None when the machine has no more than that."""
+    limits = []
+    for folder in cgroups("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            if (text := read(folder / name)).isdigit():
+            if (text := read(folder / name)).isdecimal():
                 limits.append(int(text))
-    return min(limits) // 2**20 if limits else None
+    total = meminfo(root).get("MemTotal", 0) * 1024
+    return min(limits) // 2**20 if limits and (not total or min(limits) < total) else None
 
 
 def meminfo(root: Path = ROOT) -> dict[str, int]:
     """/proc/meminfo, in KiB."""
     entries = (line.partition(":") for line in read(root / "proc/meminfo").splitlines())
-    return {key: int(value.split()[0]) for key, _, value in entries if value.split()[:1] and value.split()[0].isdigit()}
+    return {
+        key: int(value.split()[0]) for key, _, value in entries if value.split()[:1] and value.split()[0].isdecimal()
+    }
 
 
 def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
@@ -139,7 +162,7 @@ def caches_kib(cpu: int, root: Path = ROOT) -> dict[int, int]:
     sizes = {}
     for folder in sorted((root / f"sys/devices/system/cpu/cpu{cpu}/cache").glob("index*")):
         level, size = read(folder / "level"), read(folder / "size")
-        if read(folder / "type") != "Instruction" and level.isdigit() and size[:-1].isdigit():
+        if read(folder / "type") != "Instruction" and level.isdecimal() and size[:-1].isdecimal():
             sizes[int(level)] = int(size[:-1]) * {"K": 1, "M": 1024}.get(size[-1], 1)
     return sizes
 
@@ -152,6 +175,12 @@ def governor(root: Path = ROOT, cpu: int = 0) -> str:
 def frequency_mhz(cpu: int, root: Path = ROOT) -> int | None:
     """The highest clock of a logical processor; None where the kernel controls no frequency (most virtual machines)."""
     khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq")
+    return int(khz) // 1000 or None if khz.isdecimal() else None
+
+
+def current_mhz(cpu: int, root: Path = ROOT) -> int | None:
+    """The clock of a logical processor now; None where the kernel controls no frequency."""
+    khz = read(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")
     return int(khz) // 1000 or None if khz.isdigit() else None
 
 
@@ -170,21 +199,38 @@ def flops_per_cycle(cpu: str, features: Sequence[str]) -> int | None:
     return None
 
 
-def pick_cpus(n: int, cpus: Sequence[int], busy: dict[int, float] | None = None, root: Path = ROOT) -> list[int]:
-    """`n` of the logical processors to pin to: one per physical core, of those the fast, then the idle, then the last.
+@dataclass(frozen=True)
+class Processor:
+    """What is known of a logical processor: its core, which it may share, and its speed, in any unit."""
 
-    The last, because interrupts mostly go to processor 0. `busy` is from `busy_share`.
+    core: tuple[str, str]
+    speed: int = 0
+
+
+def processors(cpus: Sequence[int], root: Path = ROOT) -> dict[int, Processor]:
+    """What the kernel says about these logical processors."""
+    found = {}
+    for cpu in cpus:
+        folder = root / f"sys/devices/system/cpu/cpu{cpu}"
+        speed = read(folder / "cpu_capacity") or read(folder / "cpufreq/cpuinfo_max_freq")
+        found[cpu] = Processor(_core_of(cpu, root), int(speed) if speed.isdecimal() else 0)
+    return found
+
+
+def pick_cpus(n: int, known: Mapping[int, Processor], busy: Mapping[int, float] | None = None) -> list[int]:
+    """The `n` logical processors to pin to, of those that are `known`.
+
+    One per physical core comes first, then the fastest, then the most idle, then the one with the highest number,
+    because interrupts mostly go to processor 0. `busy` is from `busy_share`.
     """
     seen: dict[tuple[str, str], int] = {}
     ranked = []
-    for cpu in sorted(cpus, reverse=True):
-        core = _core_of(cpu, root)
+    for cpu in sorted(known, reverse=True):
+        core = known[cpu].core
         sibling = seen[core] = seen.get(core, -1) + 1  # not 0: shares its core with one that comes before it
-        folder = root / f"sys/devices/system/cpu/cpu{cpu}"
-        speed = read(folder / "cpu_capacity") or read(folder / "cpufreq/cpuinfo_max_freq")
         # In steps of a quarter: cores differ by a few percent of background work all the time.
         load = round(4 * (busy or {}).get(cpu, 0.0))
-        ranked.append((sibling, -int(speed) if speed.isdigit() else 0, load, -cpu))
+        ranked.append((sibling, -known[cpu].speed, load, -cpu))
     return sorted(-cpu for *_, cpu in sorted(ranked)[:n])
 
 
@@ -193,7 +239,7 @@ def cpu_ticks(root: Path = ROOT) -> dict[int, tuple[int, int]]:
     ticks = {}
     for line in read(root / "proc/stat").splitlines():
         name, *fields = line.split()
-        if name.startswith("cpu") and name[3:].isdigit() and len(fields) >= 5:
+        if name.startswith("cpu") and name[3:].isdecimal() and len(fields) >= 5:
             counts = [int(field) for field in fields[:8]]
             ticks[int(name[3:])] = (sum(counts) - counts[3] - counts[4], sum(counts))
     return ticks
@@ -206,6 +252,23 @@ def busy_share(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, i
         busy, total = (b - a for a, b in zip(before[cpu], after[cpu], strict=True))
         shares[cpu] = busy / total if total > 0 else 0.0
     return shares
+
+
+def cgroups(controller: str, root: Path) -> Iterator[Path]:
+    """Folders of the control groups that this process is in, of both versions, from the innermost outwards."""
+    mount = root / "sys/fs/cgroup"
+    for line in read(root / "proc/self/cgroup").splitlines():
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if number == "0":
+            bases = [mount, mount / "unified"]
+        elif controller in controllers.split(","):
+            bases = [mount / controller, mount / controllers]
+        else:
+            continue
+        for base in bases:
+            # Inside a container the path is often that of the host; only the base folder is visible here then.
+            folder = base / path.strip("/")
+            yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)
 
 
 def _cpuinfo(root: Path) -> dict[str, str]:
@@ -223,20 +286,3 @@ def _core_of(cpu: int, root: Path) -> tuple[str, str]:
     folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
     core = read(folder / "core_id")
     return (read(folder / "physical_package_id"), core) if core else ("cpu", str(cpu))
-
-
-def _cgroups(controller: str, root: Path) -> Iterator[Path]:
-    """Folders of the control groups that this process is in, of both versions, from the innermost outwards."""
-    mount = root / "sys/fs/cgroup"
-    for line in read(root / "proc/self/cgroup").splitlines():
-        number, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if number == "0":
-            bases = [mount, mount / "unified"]
-        elif controller in controllers.split(","):
-            bases = [mount / controller, mount / controllers]
-        else:
-            continue
-        for base in bases:
-            # Inside a container the path is often the one outside; what is visible here is then the base alone.
-            folder = base / path.strip("/")
-            yield from (f for f in (folder, *folder.parents) if f == base or base in f.parents)

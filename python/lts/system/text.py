@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 _UNITS = {
@@ -58,7 +60,7 @@ def grouped(value: int) -> str:
 
 
 def magnitude(value: int) -> str:
-    """A size of any magnitude: exact below a million million, then as a power of ten."""
+    """A size as text: exact below 10^12, as a power of ten above."""
     if value < 10**12:
         return grouped(value)
     exponent = int(math.log10(value))
@@ -104,7 +106,7 @@ def plural(n: int, noun: str) -> str:
 
 
 def listed(values: Iterable[object], most: int = 12) -> str:
-    """The values with commas, the rest counted when there are more than `most`."""
+    """The values separated by commas: the first `most`, and how many more there are."""
     texts = [str(value) for value in values]
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
@@ -122,3 +124,31 @@ def flattened(description: Mapping[str, Any], prefix: str = "") -> list[tuple[st
         else:
             rows.append((prefix + key, "unknown" if value is None else str(value)))
     return rows
+
+
+_UNKNOWN = re.compile(
+    r"\b(?:unknown [a-z ]+|no column) ['\"]([^'\"]+)['\"].*?; (?:expected|allowed|the trials have)(.*)", re.S
+)
+_STRICT = re.compile(r"constraint '\s*(\w+)\s*([<>])\s*([^=\s'][^']*)': expected")
+_MOST_DIGITS = 40
+
+
+def hint(message: str) -> str:
+    """What a message about a wrong word, or a wrong sign, most likely should be answered with; empty for others."""
+    if found := _STRICT.search(message):
+        name, sign, bound = found.groups()
+        return f"; bounds are inclusive, use {sign}=: {name}{sign}={bound.strip()}"
+    if message.endswith("has no option tune"):
+        return "; MetaSchedule is of TVM: add --backend tvm"
+    if found := _UNKNOWN.search(message):
+        word = found[1]
+        known = re.findall(r"[A-Za-z]\w[\w.-]*", found[2])
+        begun = [each for each in known if len(word) > 2 and each.startswith(word)]
+        if close := begun or get_close_matches(word.lower(), known, n=1, cutoff=0.65):
+            return f"; did you mean '{close[0]}'?"
+    return ""
+
+
+def shortened(message: str) -> str:
+    """The message with numbers of more than 40 digits as their first ones and how many there are."""
+    return re.sub(rf"\d{{{_MOST_DIGITS + 1},}}", lambda m: f"{m[0][:10]}... ({len(m[0])} digits)", message)

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
+from lts.system.outside import read_bytes, sentence
+
+_MOST_BYTES = 4 << 20
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises `UsageError` when it cannot be read, or is not TOML (with line and column)."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        text = read_bytes(path, _MOST_BYTES).decode("utf-8")
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+    except UsageError:
+        raise
     except tomllib.TOMLDecodeError as error:
         message = str(error).replace("at end of document", f"at the end, line {max(1, len(text.splitlines()))}")
         raise UsageError(f"{path} is not valid TOML: {message}") from None
@@ -23,6 +28,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UsageError(f"{path} is not valid TOML: {sentence(error)}") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
 

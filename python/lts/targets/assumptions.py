@@ -1,4 +1,4 @@
-"""What estimates assume of compiled models on a target: the table [estimate] of its profile."""
+"""What estimates assume about compiled models on a target: the table [estimate] of its profile."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lts.system.toml_file import check_keys, integer, number, table_at
 
 @dataclass(frozen=True)
 class Published:
-    """What published measurements say of the time that a software takes on a target: the sum of five terms.
+    """The latency of published software on a target, as a sum of five terms fitted to published measurements.
 
     Parameters
     ----------
     software, source
         What was measured and how; where the measurements and the fit come from.
     family, n_prompt, threads, models
-        Of the models measured: their family, the tokens of their prompt, the threads, and how many models there are.
+        What was measured: the family of the models, the tokens of the prompt, the threads, and the number of models.
     error, error_max
         Mean and largest relative error of predicting each model from the others (leave-one-out).
     layer_ms_per_gflop, output_ms_per_gflop
-        For 10^9 operations of the matrix products in the layers, attention included, and outside of them.
+        Milliseconds per 10^9 operations of matrix products: in the layers, attention included, and outside of them.
     ns_per_logit, ns_per_activation, ns_per_score
-        For an element of the logits, of the activations of the feed-forward networks, of the attention scores.
+        Nanoseconds per element of the logits, of the feed-forward activations, and of the attention scores.
     """
 
     software: str
@@ -45,16 +45,16 @@ class Published:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What an estimate assumes of compiled models on a target; see docs/estimates.md.
+    """What an estimate assumes about compiled models on a target; see docs/estimates.md.
 
     Parameters
     ----------
     efficiency
-        Share of the peak that their matrix products reach, above 0 and at most 1; None for the default of the kind.
+        Share of the peak that matrix products reach, above 0 and at most 1; None for the default of the kind.
     operator_us
-        Microseconds that an operator takes besides; None for the default of the kind.
+        Overhead of an operator in microseconds; None for the default of the kind.
     published
-        What published measurements say, where there are any.
+        The fit to published measurements, where there are any.
     """
 
     efficiency: float | None = None
@@ -70,7 +70,7 @@ _ERRORS = ("error", "error_max")
 
 
 def read_assumptions(document: Mapping[str, Any], base: Assumptions, where: str) -> Assumptions:
-    """The table [estimate] of a profile, over what it starts from. Raises `UsageError` for a key that is not known."""
+    """The table [estimate] of a profile; `base` supplies what it leaves out. Raises `UsageError` for unknown keys."""
     table = table_at(document, "estimate", where)
     check_keys(table, _ASSUMPTIONS, f"{where}, [estimate]")
     inner = table_at(table, "published", f"{where}, [estimate]", "estimate.published")
@@ -89,7 +89,7 @@ def read_assumptions(document: Mapping[str, Any], base: Assumptions, where: str)
 
 
 def check_assumptions(assumptions: Any, where: str) -> None:
-    """Types and ranges. Raises `UsageError` for the first value that is wrong."""
+    """Check types and ranges. Raises `UsageError` for the first value that is wrong."""
     if not isinstance(assumptions, Assumptions):
         raise UsageError(f"{where}: 'estimate' must be lts.targets.assumptions.Assumptions, got {assumptions!r}")
     table = f"{where}, [estimate]"

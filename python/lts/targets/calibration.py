@@ -1,4 +1,4 @@
-"""What a device was measured to take for the terms of a cost: the table [calibration] of a target's profile."""
+"""Cost coefficients fitted to measurements on a device: the table [calibration] of a target's profile."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class CalibratedCost:
     Parameters
     ----------
     n
-        Measurements that it was fitted to.
+        Number of measurements that it was fitted to.
     error, error_max
         Mean and largest relative error of predicting each of them from the others.
     coefficients
-        In the unit of the cost per amount of each of `lts.cost_term_names`.
+        By the names of `lts.cost_term_names`, in the unit of the cost per unit of the term.
     """
 
     n: int
@@ -32,18 +32,18 @@ class CalibratedCost:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Measured on a device; `search` starts from it, and needs fewer measurements.
+    """The costs of a device as measured; a search that starts from them needs fewer measurements.
 
     Parameters
     ----------
     device, backend, n_prompt, threads, precision
         What was measured, and how.
     space
-        Where the architectures came from.
+        Search space that the architectures came from.
     environment
-        Hash of the fingerprint of the device.
+        Hash of the device's fingerprint.
     time, lts_version
-        When, and with what.
+        When it was measured, and with which version.
     costs
         By column, such as ``latency_ms``.
     """
@@ -61,7 +61,7 @@ class Calibration:
     costs: dict[str, CalibratedCost] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in a profile, for `read_calibration`."""
+        """The content of the table in a profile, for `read_calibration`."""
         return asdict(self)
 
 
@@ -71,7 +71,7 @@ _COUNTS = ("n_prompt", "threads")
 
 
 def read_calibration(document: Mapping[str, Any], base: Calibration | None, where: str) -> Calibration | None:
-    """The table [calibration] of a profile, or what it starts from. Raises `UsageError` for what is wrong."""
+    """The table [calibration] of a profile, or `base` where it has none. Raises `UsageError` for a wrong entry."""
     if document.get("calibration") is None:
         return base
     table = table_at(document, "calibration", where)

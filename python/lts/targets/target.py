@@ -1,4 +1,4 @@
-"""What candidates are compiled for and measured as: a processor, threads and a precision."""
+"""What candidates are compiled for and measured with: a processor, threads and a precision."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.system import machine
+from lts.system.names import check_name
+from lts.system.outside import sentence
 from lts.system.toml_file import check_keys, integer, number, read_toml
 from lts.targets.assumptions import Assumptions, check_assumptions, read_assumptions
 from lts.targets.calibration import Calibration, read_calibration
@@ -28,11 +30,11 @@ class Target:
     Parameters
     ----------
     name
-        How the profile is called in tables and records.
+        Name of the profile in tables and records.
     triple
         Architecture, system and C library, for example ``aarch64-linux-gnu``; of a gpu, those of its host.
     cpu
-        The processor, as LLVM calls it where a compiler has to know it; of a gpu, such as ``sm_80``.
+        Processor, by LLVM's name where a compiler needs it; of a gpu, for example ``sm_80``.
     cores
         Physical cores that may be used; of a gpu, its multiprocessors.
     threads
@@ -40,7 +42,7 @@ class Target:
     features
         Instruction set extensions.
     precision
-        Of weights and activations: one of `PRECISIONS`.
+        Precision of weights and activations: one of `PRECISIONS`.
     kind
         One of `KINDS`.
     memory_mib
@@ -54,13 +56,13 @@ class Target:
     bandwidth_gib_s
         Sustained bandwidth of the memory, in GiB/s; None when unknown.
     core_bandwidth_gib_s
-        What one core gets of it; None when that is all of it.
+        Bandwidth that one core can use, in GiB/s; None when that is all of it.
     source
         Where these facts come from.
     estimate
-        What estimates assume of compiled models.
+        What estimates assume about compiled models.
     calibration
-        What was measured on such a device, for predictions; None when nothing was.
+        Costs measured on such a device, for predictions; None when there are none.
 
     Raises
     ------
@@ -89,22 +91,36 @@ class Target:
     calibration: Calibration | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        _check({key: getattr(self, key) for key in _FIELDS}, f"target '{self.name}'")
+        _check({key: getattr(self, key) for key in _FIELDS}, f"target '{sentence(self.name, 100)}'")
 
     def to_toml(self) -> str:
         """The profile as a file for `load_target`."""
         return "\n".join(_toml_lines("", {"schema": SCHEMA, **asdict(self)})) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """The profile as JSON has it, for `from_dict`; what is not known is left out."""
+        """The profile as values for JSON, to be read by `from_dict`; unknown fields are left out."""
         return dict(_known(asdict(self)))
 
     @staticmethod
     def from_dict(record: Mapping[str, Any]) -> Target:
         """The inverse of `to_dict`. Raises `UsageError` for anything else."""
+        if not isinstance(record, Mapping):
+            raise UsageError(f"the stored target is {_shown(record)}; expected a table")
         return _target(record, None, "the stored target")
 
 
+# Programs are called after the triple; the cpu and the features are arguments of compilers.
+_TEXTS = {
+    "cpu": (
+        re.compile(r"[A-Za-z0-9(][A-Za-z0-9 ()@.,:+_-]{0,199}"),
+        "a name such as cortex-a72, of letters, digits and ()@.,:+_-",
+    ),
+    "source": (re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{0,4000}"), "up to 4000 characters of text"),
+}
+_FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+_MOST_FEATURES = 512
+_MOST_CORES = 1 << 20
+_MOST = 1 << 40
 _FIELDS = tuple(each.name for each in fields(Target))
 _TOP = ("schema", "detect", "like", *_FIELDS)
 _REQUIRED = ("triple", "cpu", "cores")
@@ -122,8 +138,8 @@ def target_names() -> list[str]:
 def load_target(name_or_path: str | Path) -> Target:
     """Load a target by name (see `target_names`) or from a TOML file.
 
-    A file with ``detect = true`` says only what is not as detected on this machine, and one with ``like = "NAME"`` only
-    what is not as in the target of that name.
+    A file with ``detect = true`` gives only what differs from this machine as detected, one with ``like = "NAME"`` only
+    what differs from the target of that name.
 
     Raises
     ------
@@ -141,7 +157,7 @@ def load_target(name_or_path: str | Path) -> Target:
 
 
 def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Target:
-    """A target from what a document says of it over what it starts from."""
+    """A target from a document; `base` supplies what the document leaves out."""
     given = {key: value for key, value in document.items() if key in _FIELDS}
     if base is None and (missing := [key for key in _REQUIRED if key not in given]):
         raise UsageError(
@@ -161,16 +177,16 @@ def _target(document: Mapping[str, Any], base: Target | None, where: str) -> Tar
 
 
 def detect_target(root: Path = machine.ROOT) -> Target:
-    """This machine as a target with one thread, as far as this process may use it."""
+    """This machine, as far as this process may use it, as a target with one thread."""
     cpus = machine.allowed_cpus()
     caches = machine.caches_kib(cpus[-1], root)
     cpu, features = machine.cpu_model(root), machine.cpu_features(root)
     return Target(
         name="host",
         triple=machine.triple(),
-        cpu=cpu,
+        cpu=" ".join(re.sub(r"[^A-Za-z0-9 ()@.,:+_-]", " ", cpu).split())[:200].lstrip(" @.,:+_-)") or "unknown",
         cores=machine.cores(cpus, root),
-        features=features,
+        features=tuple(feature for feature in features if _FEATURE.fullmatch(feature)),
         memory_mib=machine.memory_mib(root),
         l1d_kib=caches.get(1),
         l2_kib=caches.get(2),
@@ -231,29 +247,46 @@ def _toml_lines(path: str, table: Mapping[str, Any]) -> list[str]:
     return lines + tables
 
 
+def _shown(value: Any) -> str:
+    try:
+        return sentence(repr(value), 100)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def _check(values: Mapping[str, Any], where: str) -> None:
-    """Types and ranges of the fields. Raises `UsageError` for the first that is wrong."""
+    """Check types and ranges of the fields. Raises `UsageError` for the first that is wrong."""
     for key in ("name", "triple", "cpu", "precision", "kind", "source"):
         value = values.get(key, "")
         if not isinstance(value, str):
-            raise UsageError(f"{where}: '{key}' must be a string, got {value!r}")
+            raise UsageError(f"{where}: '{key}' must be a string, got {_shown(value)}")
         if not value and key in ("name", "triple", "cpu") and key in values:
             raise UsageError(f"{where}: '{key}' must not be empty")
-    name = values.get("name", "")
-    if name in (".", "..") or re.search(r"[/\x00-\x1f\x7f]", name):
-        raise UsageError(f"{where}: 'name' is {name!r}; folders are called after it, so it must have no '/'")
+    if "name" in values:
+        check_name(values["name"], f"{where}: 'name'")
+    for key, (pattern, expected) in _TEXTS.items():
+        if key in values and pattern.fullmatch(values[key]) is None:
+            raise UsageError(f"{where}: '{key}' is {_shown(values[key])}; expected {expected}")
+    if not machine.is_triple(values["triple"]):
+        raise UsageError(f"{where}: 'triple' is {_shown(values['triple'])}; expected one such as aarch64-linux-gnu")
     for key in ("cores", "threads", *_OPTIONAL_SIZES):
         value = values.get(key, 1)
         if value is None and key in _OPTIONAL_SIZES:
             continue
-        if integer(value, f"{where}, '{key}'") < 1:
-            raise UsageError(f"{where}: '{key}' is {value}; it must be at least 1")
+        most = _MOST if key in _OPTIONAL_SIZES else _MOST_CORES
+        if not 1 <= integer(value, f"{where}, '{key}'") <= most:
+            raise UsageError(f"{where}: '{key}' is {_shown(value)}; it must be at least 1 and at most {most}")
     for key in _BANDWIDTHS:
         if values.get(key) is not None:
             number(values[key], f"{where}: '{key}'", above=0)
     features = values.get("features", ())
     if not isinstance(features, tuple) or not all(isinstance(feature, str) for feature in features):
-        raise UsageError(f"{where}: 'features' must be a list of strings, got {features!r}")
+        raise UsageError(f"{where}: 'features' must be a list of strings, got {_shown(features)}")
+    if len(features) > _MOST_FEATURES:
+        raise UsageError(f"{where}: 'features' has {len(features)} entries; expected at most {_MOST_FEATURES}")
+    for feature in features:
+        if _FEATURE.fullmatch(feature) is None:
+            raise UsageError(f"{where}: 'features' has {_shown(feature)}; expected names such as avx512f or sve2")
     for key, known in (("precision", PRECISIONS), ("kind", KINDS)):
         if values.get(key, known[0]) not in known:
             raise UsageError(f"{where}: unknown {key} {values[key]!r}; expected one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Conformance suites for authors of devices and backends: subclass one in your tests, and pytest runs all of it.
+"""Conformance suites for authors of devices, backends and samplers: subclass one in your tests, and pytest runs it.
 
 from lts.testing import DeviceSuite
 
@@ -7,8 +7,27 @@ class TestBoard(DeviceSuite):
         return Board("board:/dev/ttyUSB0")
 """
 
-from lts.testing.backend import BackendSuite
-from lts.testing.device import DeviceSuite
-from lts.testing.runner_device import RunnerDeviceSuite
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BackendSuite", "DeviceSuite", "RunnerDeviceSuite"]
+if TYPE_CHECKING:
+    from lts.testing.backend import BackendSuite
+    from lts.testing.device import DeviceSuite
+    from lts.testing.runner_device import RunnerDeviceSuite
+    from lts.testing.sampler import SamplerSuite
+
+_WHERE = {
+    "BackendSuite": "backend",
+    "DeviceSuite": "device",
+    "RunnerDeviceSuite": "runner_device",
+    "SamplerSuite": "sampler",
+}
+
+__all__ = ["BackendSuite", "DeviceSuite", "RunnerDeviceSuite", "SamplerSuite"]
+
+
+def __getattr__(name: str) -> Any:
+    """A suite when it is asked for: `lts.testing.jobs` also runs on devices, which have no core."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'lts.testing' has no attribute '{name}'")
+    return getattr(import_module(f"lts.testing.{_WHERE[name]}"), name)

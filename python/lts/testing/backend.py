@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError, Workload
+from lts.backends.backend import Backend, BuildError
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
-# Nothing here takes a second; on a busy machine much takes many.
+# Seconds. Everything here takes less than one, but can take many on a busy machine.
 _TIMEOUT = 60.0
 
 
@@ -103,7 +104,7 @@ class BackendSuite:
         file.write_bytes(b"this is not a model " * 50)
         try:
             error = self.run(file).error
-        except (ValueError, RuntimeError, BuildError) as raised:  # by `build`, which is as good
+        except (ValueError, RuntimeError, BuildError) as raised:  # raising in `build` is as good
             error = str(raised)
         assert error
 

@@ -6,19 +6,20 @@ import json
 import signal
 from typing import Any
 
-from lts.devices.device import Device, Job
+from lts.devices.device import Device
 from lts.errors import UsageError
+from lts.jobs.job import Job
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
 
-# Nothing here takes a second; on a busy machine much takes many.
+# Seconds. Everything here takes less than one, but can take many on a busy machine.
 _TIMEOUT = 60.0
 
 
 class DeviceSuite:
     """What every device must do. Override `make_device`, and `target` when it is not this machine.
 
-    What is run are the functions of `lts.testing.jobs`: lts-engine has to be installed where the device runs jobs.
+    It runs the functions of `lts.testing.jobs`, so lts-engine must be installed where the device runs jobs.
     """
 
     device: Device

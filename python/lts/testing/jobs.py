@@ -1,4 +1,4 @@
-"""What the suite for devices runs: jobs that behave, and jobs that do their worst."""
+"""Jobs for the suite for devices: some that behave, and some that crash, hang or misbehave otherwise."""
 
 from __future__ import annotations
 

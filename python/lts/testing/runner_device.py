@@ -11,20 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Workload
 from lts.backends.reference import Reference
-from lts.devices.device import MANIFEST, Device, JobResult, RunnerJob
+from lts.devices.device import Device
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
-# A model runs in milliseconds; an emulator, a network or a busy machine takes its time.
+# Seconds. A model runs in milliseconds, but an emulator, a network or a busy machine can take much longer.
 _TIMEOUT = 120.0
 _HANG_TIMEOUT = 2.0
 _N_PROMPT = 6
 
-# What a library does to whoever loads it.
+# C code of libraries that crash, hang or end the process that loads them.
 _CRASHES = "int *volatile nowhere;\n__attribute__((constructor)) static void run(void) { *nowhere = 1; }"
 _HANGS = '__attribute__((constructor)) static void run(void) { for (;;) __asm__ volatile(""); }'
 _ENDS = "#include <unistd.h>\n__attribute__((constructor)) static void run(void) { _exit(3); }"
@@ -34,7 +35,7 @@ _DOES_NOTHING = "int nothing;"
 class RunnerDeviceSuite:
     """What every device that runs `RunnerJob` must do. Override `make_device`; `target` if it is not this one.
 
-    What is run is compiled by TVM, which has to be installed here, as has a compiler that links for the target.
+    The models are compiled by TVM, which must be installed here, and so must a compiler that links for the target.
     """
 
     device: Device
@@ -68,7 +69,7 @@ class RunnerDeviceSuite:
         return replace(made, model=model, files=files)
 
     def run(self, job: RunnerJob, timeout: float = _TIMEOUT) -> JobResult:
-        """What the device makes of it."""
+        """The result of a job on the device."""
         return self.device.run(job, timeout)
 
     def run_library(self, code: str, timeout: float = _TIMEOUT) -> JobResult:
@@ -200,7 +201,7 @@ class RunnerDeviceSuite:
 def _compiled(target: Target, phase: str) -> RunnerJob:
     """A model of the space gpt2-tiny, compiled for the target, that lasts until this process ends."""
     from lts.backends.backend import load_backend
-    from lts.measure.measured import export_pooled
+    from lts.measure.candidate import export_pooled
     from lts.spaces.space import load_space
 
     folder = _folder()
@@ -220,7 +221,7 @@ def _compiled(target: Target, phase: str) -> RunnerJob:
 
 @functools.cache
 def _folder() -> Path:
-    """Removed when this process ends."""
+    """A temporary folder, which is removed when this process ends."""
     import atexit
 
     folder = Path(tempfile.mkdtemp(prefix="lts-suite-"))

@@ -10,13 +10,14 @@ namespace {
 
 TEST(RunnerResponse, IsALineOfJson) {
   Result result;
-  result.timing = {.samples_ns = {1, 2}, .wall_ns = {3, 4}};
+  result.timing.samples_ns = {1, 2};
+  result.timing.wall_ns = {3, 4};
   result.peak_memory_mib = 1.5;
   result.checksum = "0badcafe";
   result.warnings = {"doubt"};
   EXPECT_EQ(value_line(result),
             R"({"value":{"samples_ns":[1,2],"wall_ns":[3,4],"peak_memory_mib":1.5,"checksum":"0badcafe","rms":0.0,)"
-            R"("load_seconds":0.0,"run_seconds":0.0,"warnings":["doubt"]}})"
+            R"("load_seconds":0.0,"run_seconds":0.0,"warnings":["doubt"],"disturbed":false}})"
             "\n");
   result.output_error = 0.25;
   result.correct = false;

@@ -1,5 +1,18 @@
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+#include <thread>
+#include <vector>
+
+#include "environment.hpp"
+#include "run_queue.hpp"
 #include "sampling.hpp"
 
 namespace lts::runner {
@@ -43,6 +56,62 @@ TEST(RunnerSampling, MarksExactlyTheSmallestNumber) {
   const Timing timing = time_runs([&] { ++calls; }, {.min_time = 100, .min_repeats = 3, .mark = true});
   EXPECT_EQ(calls, 3) << "there is no warm-up";
   EXPECT_EQ(timing.samples_ns.size(), 3U);
+}
+
+std::int64_t median(std::vector<std::int64_t> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Work of always the same amount, and a moment of waiting.
+void work() {
+  volatile int sum = 0;
+  for (int i = 0; i < 3'000'000; ++i) sum = i;
+  static_cast<void>(sum);
+  std::this_thread::sleep_for(std::chrono::microseconds(10));
+}
+
+void pin(std::size_t cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  ASSERT_EQ(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+TEST(RunnerSampling, LeavesOutWhatAnotherProgramHadOfTheCore) {
+  if (!RunQueue().counts()) GTEST_SKIP() << "this kernel does not count waits for a core";
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  pin(allowed_cpus().back());
+  bool found = false;
+  // A clock that changes in between is a reason to try again.
+  for (int i = 0; i < 3 && !found; ++i) {
+    const Sampling sampling{.min_time = 0, .max_time = 100, .min_repeats = 20};
+    const std::int64_t alone = median(time_runs(work, sampling).samples_ns);
+    const pid_t other = fork();
+    if (other == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (volatile bool forever = true; forever;) {
+      }
+    }
+    const Timing beside = time_runs(work, sampling);
+    kill(other, SIGKILL);
+    waitpid(other, nullptr, 0);
+    EXPECT_GT(*std::min_element(beside.samples_ns.begin(), beside.samples_ns.end()), alone / 2)
+        << "never is more subtracted than belongs to the call";
+    const double ratio = static_cast<double>(median(beside.samples_ns)) / static_cast<double>(alone);
+    const double wall = static_cast<double>(median(beside.wall_ns)) / static_cast<double>(alone);
+    found = ratio > 0.8 && ratio < 1.25 && wall > 1.5;
+    if (!found) std::cout << "time beside a competitor: " << ratio << ", on the wall " << wall << "\n";
+  }
+  EXPECT_TRUE(found);
+  sched_setaffinity(0, sizeof before, &before);
+}
+
+TEST(RunnerSampling, CountsPageFaultsOfEveryCall) {
+  const Timing timing = time_runs([] { spin(0.001); }, {.min_time = 0, .min_repeats = 7});
+  EXPECT_EQ(timing.major_faults.size(), 7U);
+  for (const auto faults : timing.major_faults) EXPECT_GE(faults, 0);
 }
 
 TEST(RunnerSampling, KnowsWhenACallWasDisturbed) {

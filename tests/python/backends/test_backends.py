@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +18,9 @@ from lts.backends import timing
 from lts.backends.backend import backend_names, load_backend
 from lts.backends.inputs import make_inputs
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.devices.device import Job, JobResult
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult
 from lts.targets.target import detect_target
 
 pytestmark = pytest.mark.alone
@@ -139,8 +136,8 @@ def test_it_samples_for_the_time_that_is_asked_for(monkeypatch: pytest.MonkeyPat
 
 def test_waiting_is_part_of_the_time() -> None:
     found = timing.time_runs(lambda: time.sleep(0.01), threads=1, min_time=0.0, min_repeats=5)
-    assert found.samples_ns == found.wall_ns
     assert min(found.samples_ns) >= 10_000_000
+    assert all(sample <= wall for sample, wall in zip(found.samples_ns, found.wall_ns, strict=True))
 
 
 def test_garbage_collection_rests_meanwhile_and_is_back_afterwards() -> None:
@@ -151,23 +148,6 @@ def test_garbage_collection_rests_meanwhile_and_is_back_afterwards() -> None:
     with pytest.raises(ZeroDivisionError):
         timing.time_runs(lambda: 1 / 0, threads=1)
     assert gc.isenabled()
-
-
-def test_time_that_another_program_had_the_core_does_not_count() -> None:
-    cpu = max(os.sched_getaffinity(0))
-    other = subprocess.Popen([sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{cpu}])\nwhile True: pass"])
-    try:
-        with LocalDevice(cpus=[cpu]) as local:
-            result = local.run(Job("device_jobs:time_a_busy_loop", {"n": 1_000_000, "repeats": 30}), TIMEOUT)
-    finally:
-        other.kill()
-        other.wait()
-    assert result.error is None
-    pairs = list(zip(result.value["samples_ns"], result.value["wall_ns"], strict=True))
-    assert all(sample <= wall for sample, wall in pairs)
-    assert any(sample < wall for sample, wall in pairs)
-    # The other program takes half of the time or more: none of that is in the samples.
-    assert sum(sample for sample, _ in pairs) < 0.8 * sum(wall for _, wall in pairs)
 
 
 def test_peak_memory_is_what_comes_on_top() -> None:
@@ -215,6 +195,7 @@ def test_a_run_says_what_it_took(tmp_path: Path) -> None:
     # The weight of 32 MiB was there, and maybe a packed copy, the file, and the runtime's own code.
     assert 32 < result.value["peak_memory_mib"] < 200
     assert result.value["warnings"] == []
+    assert result.value["disturbed"] is False
 
 
 def test_threads_compute_the_same(tmp_path: Path) -> None:
@@ -223,7 +204,7 @@ def test_threads_compute_the_same(tmp_path: Path) -> None:
     assert one.error is None
     assert two.error is None
     assert two.value["rms"] == pytest.approx(one.value["rms"], rel=1e-6)
-    assert two.value["samples_ns"] == two.value["wall_ns"]
+    assert len(two.value["samples_ns"]) == len(two.value["wall_ns"])
 
 
 def test_half_precision_is_fed(tmp_path: Path) -> None:

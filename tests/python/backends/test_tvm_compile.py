@@ -16,16 +16,17 @@ from onnx import TensorProto, helper
 from tvm_models import compiled_outputs, dims_of, error_of, expected_outputs
 
 import lts
-from lts.backends.backend import BuildError, Workload
+from lts.backends.backend import BuildError
 from lts.backends.tvm.backend import Tvm
-from lts.devices.device import Job, JobResult
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
+from lts.jobs.job import Job, JobResult
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 
 pytest.importorskip("tvm", reason="apache-tvm is not installed")
 

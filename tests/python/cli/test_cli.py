@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_and_version(tmp_path: Path) -> None:
     assert "search" in run("--help", cwd=tmp_path).stdout
     assert run("--version", cwd=tmp_path).stdout.startswith("lts-engine 0.")
-    for command in ("search", "front", "export", "report", "count", "space", "target"):
+    for command in ("search", "front", "export", "report", "count", "estimate", "space", "target"):
         assert run(command, "--help", cwd=tmp_path).returncode == 0
 
 
@@ -171,9 +171,46 @@ def test_count_of_a_file_and_of_a_trial(study: Path, tmp_path: Path) -> None:
 
 def test_report(study: Path, tmp_path: Path) -> None:
     pytest.importorskip("plotly")
-    result = run("report", study, "-o", tmp_path / "report.html", cwd=study)
+    result = run("report", study, "-f", tmp_path / "report.html", cwd=study)
     assert result.returncode == 0, result.stderr
     assert "Pareto" in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_renamed_still_works_with_a_sentence(study: Path, tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    result = run("report", study, "-o", tmp_path / "report.html", cwd=study)
+    assert result.returncode == 0, result.stderr
+    assert "note: --output is called --file now; the older name works until the next version" in result.stderr
+    assert (tmp_path / "report.html").is_file()
+    both = run("report", study, "-o", "a.html", "-f", "b.html", cwd=tmp_path)
+    assert both.returncode == 2
+    assert both.stderr == "error: --output is the older name of --file: give one of them\n"
+
+
+def test_estimate_of_one_architecture(study: Path, tmp_path: Path) -> None:
+    record = json.loads(run("front", study, "-o", "jsonl", cwd=tmp_path).stdout.splitlines()[0])
+    what = f"{study}#{record['trial']}"
+    result = run("estimate", what, "--target", "arm64", "-o", "json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (found,) = json.loads(result.stdout)
+    parts = found["parts"]
+    assert len(parts) == 2 * record["architecture"]["n_layer"] + 1
+    for name in ("latency_ms", "decode_ms_per_token"):
+        assert found["provenance"][name] == "estimated"
+        assert sum(part[name] for part in parts) == pytest.approx(found["values"][name])
+    shown = run("estimate", what, "--target", "arm64", cwd=tmp_path)
+    assert "layers.0.attention" in shown.stdout
+    assert "(estimated)" in shown.stdout
+    assert "roofline of arm64" in shown.stderr
+    for arguments, sentence in (
+        ((what, "--target", "nonsense"), "unknown target 'nonsense'"),
+        (("missing.json",), "cannot read missing.json"),
+        ((f"{study}#99999",), "has no trial 99999"),
+        ((what, "--target", "arm64", "--threads", "99"), "threads is 99; arm64 has 4 cores"),
+    ):
+        wrong = run("estimate", *arguments, cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert sentence in wrong.stderr
 
 
 def test_space_commands(tmp_path: Path) -> None:
@@ -204,6 +241,25 @@ def test_constraints_exclude_and_nothing_feasible_is_exit_1(tmp_path: Path) -> N
     nothing = run(*args, "--constraint", "decoder_params<=1", "--output-dir", "other", cwd=tmp_path)
     assert nothing.returncode == 1
     assert "no trial satisfies" in nothing.stderr
+    assert "decoder_params<=1 excludes it" in nothing.stderr
+
+
+def test_a_target_without_memory_is_told_once_and_exit_1(tmp_path: Path) -> None:
+    assert run("target", "detect", "-f", "mine.toml", cwd=tmp_path).returncode == 0
+    profile = (tmp_path / "mine.toml").read_text().splitlines()
+    profile = [line for line in profile if not line.startswith("memory_mib")]
+    (tmp_path / "mine.toml").write_text("\n".join(["memory_mib = 1", *profile]))
+    result = run("search", "gpt2-small", "--n-prompt", 8, "--target", "mine.toml", "--export", "none", cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.count("by peak_memory_estimate_mib was not run") == 1
+    assert "the 1 MiB of the target exclude it" in result.stderr
+
+
+def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
+    result = run(*SEARCH, "--trials", 1, "--candidate-timeout", "0.05s", cwd=tmp_path)
+    assert result.returncode == 3, result.stderr
+    assert "no trial was completed: the only trial failed: " in result.stderr
+    assert "--timeout" not in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

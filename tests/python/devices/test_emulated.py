@@ -22,11 +22,13 @@ import pytest
 from lts.backends.backend import load_backend
 from lts.backends.reference import Reference
 from lts.devices import qemu
-from lts.devices.device import Job, RunnerJob, open_device
+from lts.devices.device import open_device
 from lts.devices.emulated import EmulatedDevice
 from lts.errors import LtsError, MeasurementError, UsageError
+from lts.jobs.job import Job, RunnerJob
 from lts.jobs.toolchain import cxx
-from lts.measure.measured import Measurement, measure
+from lts.measure.candidate import measure
+from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import Target, detect_target
@@ -193,7 +195,7 @@ def reference() -> Iterator[Reference]:
     made.close()
 
 
-def measured(target: Target, workdir: Path, reference: Reference | None, space: str, seed: int = 3) -> Measurement:
+def measured(target: Target, workdir: Path, reference: Reference | None, space: str, seed: int = 3) -> Outcome:
     """Both phases of a tiny architecture, on a new device."""
     (architecture,) = load_space(space).sample(1, seed)
     compiler, emulated = load_backend("tvm"), open_device("emulated")

@@ -16,16 +16,17 @@ import pytest
 from rpc_farm import KEY, Farm, free_port
 
 import lts
-from lts.backends.backend import Workload
 from lts.devices import rpc_worker
-from lts.devices.device import Job, JobResult, RunnerJob, open_device
+from lts.devices.device import open_device
 from lts.devices.local import LocalDevice
 from lts.devices.rpc import RpcDevice
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob
 from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 
 pytestmark = pytest.mark.alone
 
@@ -55,7 +56,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunnerJob]:
     pytest.importorskip("tvm", reason="tvm is not installed")
     from lts.backends.reference import Reference
     from lts.backends.tvm.backend import Tvm
-    from lts.measure.measured import export_pooled
+    from lts.measure.candidate import export_pooled
 
     folder = tmp_path_factory.mktemp("models")
     (architecture,) = lts.SearchSpace.load("llama-tiny").sample(1, 5)

@@ -34,12 +34,12 @@ def test_a_model_runs_on_an_emulated_board(tmp_path: Path) -> None:
         pytest.skip(f"an arm64 Python with TVM cannot be had here: {prepared.stderr.strip().splitlines()[-1]}")
     assert prepared.returncode == 0, prepared.stderr
 
-    from lts.backends.backend import Workload
     from lts.backends.reference import Reference
     from lts.backends.tvm.backend import Tvm
     from lts.devices.rpc import RpcDevice
-    from lts.measure.measured import export_pooled
+    from lts.measure.candidate import export_pooled
     from lts.targets.target import load_target
+    from lts.targets.workload import Workload
 
     (architecture,) = lts.SearchSpace.load("gpt2-tiny").sample(1, 5)
     workload = Workload.of(architecture, "prefill", 8)

@@ -25,19 +25,23 @@ import pytest
 from sshd import Sshd
 
 from lts import SearchSpace, total_params
-from lts.backends.backend import Workload, load_backend
+from lts.backends.backend import load_backend
 from lts.backends.onnxruntime import OnnxRuntime
 from lts.backends.reference import Reference
-from lts.devices.device import Device, Job, RunnerJob, open_device
+from lts.devices.device import Device, open_device
 from lts.devices.ssh import connection as ssh_connection
 from lts.devices.ssh import remote_files, remote_runner
+from lts.devices.ssh.facts import processors_of
 from lts.devices.ssh.ssh import SshDevice
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.bundle import make_bundle
-from lts.measure.measured import export_pooled, measure
+from lts.jobs.job import Job, RunnerJob
+from lts.measure.candidate import export_pooled, measure
 from lts.study.store import Store
 from lts.system.environment import environment_hash
+from lts.system.machine import pick_cpus
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 from lts.testing import DeviceSuite
 
 pytestmark = pytest.mark.alone
@@ -280,9 +284,9 @@ def test_processors_are_picked_as_here() -> None:
     lines = ["0-3,6", *(f"cpu{i}/topology/core_id:{i // 2}" for i in range(8))]
     lines += [f"cpu{i}/topology/physical_package_id:0" for i in range(8)]
     lines += [f"cpu{i}/cpu_capacity:{446 if i < 2 else 1024}" for i in range(8)]
-    assert remote_runner._pick(1, "\t" + "\n".join(lines)) == [6]
-    assert remote_runner._pick(2, "\n".join(lines)) == [3, 6]
-    assert remote_runner._pick(2, "0-3") == [2, 3]
+    assert pick_cpus(1, processors_of("\t" + "\n".join(lines))) == [6]
+    assert pick_cpus(2, processors_of("\n".join(lines))) == [3, 6]
+    assert pick_cpus(2, processors_of("0-3")) == [2, 3]
 
 
 def test_targets_are_checked(ssh: SshDevice) -> None:
@@ -492,7 +496,7 @@ def test_a_lost_connection_fails_the_job_and_the_next_one_works(
 def test_a_device_that_falls_silent(
     ssh: SshDevice, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when its cable is pulled: nothing there learns that the connection has ended, and the job goes on."""
+    """As when its cable is pulled: nothing there learns that the connection has ended, and the job keeps running."""
     monkeypatch.setitem(ssh_connection._OPTIONS, "ServerAliveInterval", "1")
     marker = tmp_path / "marker"
     thread, results = in_background(
@@ -740,7 +744,7 @@ def client(server: Sshd, folder: Path) -> tuple[subprocess.Popen[str], Path]:
     code = f"""
 import sys
 sys.path[:] = {json.dumps(sys.path)}
-from lts.devices.device import Job
+from lts.jobs.job import Job
 from lts.devices.ssh.ssh import SshDevice
 with SshDevice.from_uri("{server.uri}?python={sys.executable}") as ssh:
     ssh.run(Job("subprocess:call", {{"args": ["sh", "-c", {script!r}]}}), 1000)
@@ -832,7 +836,7 @@ def test_a_compiled_model_ends_with_the_connection(server: Sshd, tmp_path: Path)
     endless = replace(job, options={**job.options, "min_time": 1000.0, "max_time": 1000.0, "max_repeats": 10**6})
     with SshDevice.from_uri(server.uri) as ssh:
         assert ssh.run(endless, 1.0).error == "no result within 1 s"
-        wait_until(lambda: not running(server), "the runner goes on after its timeout")
+        wait_until(lambda: not running(server), "the runner keeps running after its timeout")
         thread, results = in_background(lambda: ssh.run(endless, TIMEOUT))
         wait_until(lambda: len(running(server)) == 2, "the runner does not start")
         server.disconnect()

@@ -268,7 +268,7 @@ def test_interface() -> None:
 
 
 def test_memory_may_be_cut_as_transformer_xl_does() -> None:
-    """What lies farther back than the memory has no influence: with a memory of the last 4 inputs, decoding goes on."""
+    """What lies farther back than the memory has no influence: decoding needs a memory of the last 4 inputs only."""
     architecture = ARCHITECTURES["xl-div2"]
     weights = arrays(architecture)
     prefill, decode = (session(onnx_model(architecture, phase, weights=weights)) for phase in ("prefill", "decode"))

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 import lts
-from lts.backends.backend import BuildError, Workload
-from lts.devices.device import MANIFEST, Job, JobResult, RunnerJob
+from lts.backends.backend import BuildError
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
 from lts.measure.trial import COMPILED, CORRECT
 from lts.targets.target import Target, load_target
+from lts.targets.workload import Workload
 
 TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 FOREIGN = load_target("x86-64-v3" if platform.machine() == "aarch64" else "arm64")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import lts
-from lts.devices.none import NoDevice
 from lts.errors import UsageError
-from lts.measure.evaluation import Evaluation, counted_provenance, problem_with
+from lts.measure.counted import counted_provenance
 from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
+from lts.measure.outcome import Outcome
 from lts.targets.target import load_target
 
 GPT2 = lts.Architecture("gpt2", vocab_size=512, n_positions=64, d_model=32, n_head=[2, 4], d_ff=[64, 128])
@@ -87,11 +87,10 @@ def test_a_wrong_argument_is_told(options: dict[str, object], sentence: str) -> 
 
 
 def test_without_a_device_costs_are_estimated() -> None:
-    for given in ("none", NoDevice()):
-        with Evaluator("arm64", device=given, backend="tvm") as evaluator:
-            assert (evaluator.device_name, evaluator.backend_name) == ("none", "estimate")
-            found = evaluator.evaluate(GPT2, ["latency_ms"])
-            assert found.provenance["latency_ms"] == "estimated"
+    with Evaluator("arm64", device="none", backend="tvm") as evaluator:
+        assert (evaluator.device_name, evaluator.backend_name) == ("none", "estimate")
+        found = evaluator.evaluate(GPT2, ["latency_ms"])
+        assert found.provenance["latency_ms"] == "estimated"
 
 
 def test_what_a_target_says_belongs_to_the_description() -> None:
@@ -111,14 +110,55 @@ def test_a_function_is_an_evaluator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "problem"),
+    ("outcome", "problem"),
     [
-        (Evaluation(values={"a": 1.0}), None),
-        (Evaluation(values={"a": float("nan")}), "the value of 'a' is nan; it must be finite"),
-        (Evaluation(values={"a": float("inf")}), "the value of 'a' is inf; it must be finite"),
-        (Evaluation(), "no value for 'a'"),
-        (Evaluation(values={"a": 1.0}, error="it broke"), "it broke"),
+        (Outcome(values={"a": 1.0}), None),
+        (Outcome(values={"a": float("nan")}), "the value of 'a' is nan; it must be finite"),
+        (Outcome(values={"a": float("inf")}), "the value of 'a' is inf; it must be finite"),
+        (Outcome(), "no value for 'a'"),
+        (Outcome(values={"a": 1.0}, error="it broke"), "it broke"),
     ],
 )
-def test_what_counts_as_a_problem(evaluation: Evaluation, problem: str | None) -> None:
-    assert problem_with(evaluation, ["a"]) == problem
+def test_what_counts_as_a_problem(outcome: Outcome, problem: str | None) -> None:
+    assert outcome.problem(["a"]) == problem
+
+
+def test_eight_studies_share_an_evaluator(tmp_path: Path) -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with Evaluator(n_prompt=8, min_time=0.01, workdir=tmp_path) as evaluator:
+        for seed in range(8):
+            with lts.Study(space, evaluator, seed=seed, surrogate="none") as study:
+                study.run(trials=1)
+                assert [trial.state for trial in study.trials] == ["complete"]
+    with pytest.raises(UsageError, match="the evaluator is closed; open another one"):
+        evaluator.evaluate(GPT2, ["latency_ms"])
+
+
+def test_a_study_of_a_function_and_one_of_estimates() -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with lts.Study(space, lambda a: {"cost": a.d_model}, objectives=["decoder_params:max", "cost:min"]) as study:
+        assert len(study.run(trials=20)) >= 1
+        assert study.predicted_columns == (), "a function is asked, unless a surrogate is asked for"
+    with Evaluator("arm64", device="none") as evaluator, lts.Study(space, evaluator) as study:
+        front = study.run(trials=2000)
+        assert {trial.provenance["latency_ms"] for trial in front} == {"estimated"}
+        assert len(front) == len(study.trials) > 5, "only the front becomes trials"
+        best = max(lts.decoder_params(space.at(i)) for i in range(space.size))
+        assert front[0].values["decoder_params"] == best
+
+
+class Formula(lts.Evaluator):
+    def evaluate(self, architecture: lts.Architecture, columns: object, timeout: float | None = None) -> Outcome:
+        return Outcome(values={"cost": 2.0 * architecture.d_model, "decoder_params": lts.decoder_params(architecture)})
+
+    def describe(self) -> dict[str, str]:
+        return {"device": "formula"}
+
+
+def test_an_evaluator_of_ones_own_needs_two_methods() -> None:
+    space = lts.SearchSpace.load("gpt2-tiny")
+    with lts.Study(space, Formula(), objectives=["decoder_params:max", "cost:min"]) as study:
+        study.run(trials=5)
+        assert {trial.device for trial in study.trials} == {"formula"}
+    with pytest.raises(TypeError, match="abstract"):
+        type("Half", (lts.Evaluator,), {"describe": lambda self: {}})()

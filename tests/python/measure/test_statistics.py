@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lts.measure.statistics import advice, median_ranks, summary
+from lts.measure.statistics import advice, median_ranks, shared_core, summary, waited
 
 
 def binomial_tail(n: int, k: int) -> Fraction:
@@ -122,3 +122,14 @@ def test_outliers_give_advice() -> None:
 
 def test_a_clock_that_stands_still_gives_advice() -> None:
     assert advice([0] * 20) == ["the median time is not above 0: the clock is too coarse"]
+
+
+def test_runs_that_waited_for_a_core() -> None:
+    wall = [100.0] * 20
+    assert waited([100, 99, 97], wall[:3]) == [False, False, True]
+    assert shared_core(wall, wall) == []
+    assert shared_core([99.0] * 20, wall) == [], "that is what always happens"
+    assert shared_core([50.0, 50.0, *wall[2:]], wall) == [], "two of twenty leave the median alone"
+    (sentence,) = shared_core([25.0] * 10 + [75.0] * 10, wall)
+    assert sentence.startswith("other programs had the processor during 20 of 20 samples, 50% of the time")
+    assert shared_core([], []) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,7 @@ FULL = Trial(
     samples_ns={"latency": [8_300_000, 8_310_000]},
     feasible=True,
     warnings=["the clock is not steady"],
+    disturbed=True,
     seconds={"export": 0.1, "run": 1.5},
     target="host",
     device="local",
@@ -54,6 +56,12 @@ def test_a_trial_comes_back_from_its_record() -> None:
     assert Trial.from_record(json.loads(FULL.to_json())) == FULL
     bare = Trial(id=0, state="waiting", architecture=ARCHITECTURE)
     assert Trial.from_record(json.loads(bare.to_json())) == bare
+
+
+def test_records_of_earlier_versions_do_not_say_what_was_disturbed() -> None:
+    record = FULL.record()
+    del record["disturbed"]
+    assert Trial.from_record(record) == replace(FULL, disturbed=False)
 
 
 names = st.text(min_size=1, max_size=20)
@@ -100,6 +108,39 @@ def test_a_value_that_json_does_not_know_is_refused(value: float) -> None:
         {"interval": {"latency_ms": [1.0]}},
         {"interval": {"latency_ms": 3}},
         {"colour": "red"},
+        {"trial": True},
+        {"trial": "../x"},
+        {"trial": -1},
+        {"trial": 2**70},
+        {"state": ["complete"]},
+        {"values": {"latency_ms": True}},
+        {"values": {"latency_ms": "8.31"}},
+        {"values": {"latency_ms": None}},
+        {"values": {"latency_ms": float("inf")}},
+        {"values": {"latency_ms": 10**400}},
+        {"values": [8.31]},
+        {"values": {"x" * 200_000: 1.0}},
+        {"values": {str(i): 1.0 for i in range(20_000)}},
+        {"provenance": {"latency_ms": "guessed"}},
+        {"provenance": {"latency_ms": ["measured"]}},
+        {"interval": {"latency_ms": ["8.28", "8.35"]}},
+        {"interval": {"latency_ms": "ab"}},
+        {"predicted": {"latency_ms": [1.0, 2.0]}},
+        {"mad": {"latency_ms": False}},
+        {"samples_ns": {"latency": 3}},
+        {"samples_ns": {"latency": [1, True]}},
+        {"samples_ns": {"latency": [-1]}},
+        {"seconds": {"run": "1.5"}},
+        {"feasible": 1},
+        {"error": 3},
+        {"error": "x" * 200_000},
+        {"warnings": "a text"},
+        {"warnings": [3]},
+        {"deployed": True},
+        {"target": None},
+        {"environment": 3},
+        {"seed": 1.0},
+        {"time": 20261120},
     ],
 )
 def test_what_is_not_a_record_is_refused(change: dict[str, object]) -> None:

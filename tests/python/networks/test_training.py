@@ -109,11 +109,11 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, stops: tuple[int, ...]) -> No
     assert resumed.steps == whole.steps
     assert (resumed.valid_loss, resumed.train_loss) == (whole.valid_loss, whole.train_loss)
     assert [(p[0], *p[2:]) for p in resumed.curve] == [(p[0], *p[2:]) for p in whole.curve]
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_checkpoints_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that dies without a word goes on from the last one."""
+    """A run that is killed resumes from the last one."""
     checkpoint, corpus, step = tmp_path / "checkpoint.pt", Corpus.of(TEXT, LENGTH), Trainer.step
 
     def dies(self: Trainer, number: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The examples that embed the core: one seed gives one search everywhere, in little memory; killed, they go on."""
+"""The examples that embed the core: one seed gives one search everywhere, in little memory; killed, they resume."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     python = folder / "bin" / "python"
     (site,) = folder.glob("lib/python*/site-packages")
-    # Of the folders on this list no .pth file is read, so an editable lts in them is not found.
+    # The .pth files in the folders of this list are not read, so an editable lts in them is not found.
     ours = [path for path in sys.path if path.endswith("-packages")]
     (site / "dependencies.pth").write_text("\n".join(ours) + "\n", encoding="utf-8")
     pip("--python", python, "install", "--no-index", "--no-deps", "--ignore-installed", wheel, cwd=folder)

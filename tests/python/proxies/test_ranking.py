@@ -1,4 +1,4 @@
-"""Proxies against published quality, and the command that compares them on one's own tables."""
+"""Proxies against published quality, and the command that compares them on the user's own tables."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_evaluate_a_table(tmp_path: Path) -> None:
         ),
         ('{"architecture": {}}\n', ("--quality", "loss:min"), "line 1: no trial with 'architecture' and 'values'"),
         (None, ("--quality", "loss:min", "--alpha", "inf"), "--alpha is inf; it must be finite"),
-        (b"\x1f\x8bnot gzip", ("--quality", "loss:min"), "is no CSV file"),
+        (b"\x1f\x8bnot gzip", ("--quality", "loss:min"), "is no gzip file"),
     ],
 )
 def test_tables_that_are_wrong(

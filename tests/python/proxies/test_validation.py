@@ -1,4 +1,4 @@
-"""The experiment that ranks proxies on one's own text: its sample, its files, and its command, killed and resumed."""
+"""The experiment that ranks proxies on your own text: its sample, its files, and its command, killed and resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lts.proxies.validation import Experiment  # noqa: E402
 SPACE = lts.SearchSpace.load("gpt2-tiny")
 TEXT = b"it was the best of times, it was the worst of times, it was the age of wisdom; " * 60
 RECIPE = Recipe(0, batch=2, length=16)
-ARGUMENTS = ("gpt2-tiny", "--models", "6", "--batch", "2", "--length", "16", "--threads", "2")
+ARGUMENTS = ("gpt2-tiny", "--models", "6", "--batch", "2", "--length", "16", "--parallel", "2")
 COMMAND = """
 import sys, typer
 from lts.cli.validate import validate
@@ -248,7 +248,7 @@ def test_a_budget_that_is_too_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def interrupt(times: int) -> list[bool]:
-    """What is kept after every Ctrl-C of a block that then goes on."""
+    """Whether an interrupt is waiting, after each Ctrl-C in a block that continues."""
     found: list[bool] = []
     try:
         with without_interrupts() as kept:
@@ -354,10 +354,10 @@ def losses_of_whole_lines(directory: Path) -> dict[int, float]:
 
 def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     text, directory = planned
-    result = start(directory, text, "--budget", "0.001s")
+    result = start(directory, text, "--timeout", "0.001s")
     output, errors = result.communicate(timeout=60)
     assert result.returncode == 3, errors
-    assert "the budget is over with 0 of 6 models; the same command goes on" in errors
+    assert "the budget is over with 0 of 6 models; the same command resumes" in errors
     assert "a comparison needs 4" in errors
     assert output == ""
 
@@ -366,7 +366,7 @@ def test_fewer_than_four_trained(planned: tuple[Path, Path]) -> None:
     ("arguments", "sentence"),
     [
         (("nothing",), "unknown search space 'nothing'"),
-        (("gpt2-tiny", "--budget", "soon"), "'soon' is not a duration"),
+        (("gpt2-tiny", "--timeout", "soon"), "'soon' is not a duration"),
         (("gpt2-tiny", "--max-params", "many"), "--max-params is 'many'; expected a number of parameters"),
         (("gpt2-tiny", "--max-params", "1k"), "the smallest decoder of gpt2-tiny has 8\u202f608 parameters"),
         (("gpt2-tiny", "--lr", "nan"), "--lr is nan; it must be above 0"),

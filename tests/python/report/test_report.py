@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -23,8 +25,10 @@ from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.report import write_report
 from lts.report.charts import fitted_line
-from lts.report.page import axes
+from lts.report.contents import read
+from lts.report.page import axes, document
 from lts.spaces.space import load_space
+from lts.study.front import Front
 from lts.study.store import Store
 from lts.system.text import flattened, listed, magnitude, number, plural, runs, spelled_duration, unit
 
@@ -345,9 +349,7 @@ def test_predictions_are_compared_with_what_was_measured(space: SearchSpace, tmp
     with Store(store, writable=True) as writing:
         writing.write(meta={"notes": ["latency_ms: the device changed speed <twice>"]})
     page = page_of(store)
-    assert "Chosen by predictions from the trials before, and then measured: 12 trials" in " ".join(
-        page.visible.split()
-    )
+    assert "Chosen by predictions from earlier trials, and then measured: 12 trials" in " ".join(page.visible.split())
     assert "11 of 12" in page.visible
     assert "9.09%" in page.visible
     assert "the device changed speed <twice>" in page.visible
@@ -358,6 +360,30 @@ def test_predictions_are_compared_with_what_was_measured(space: SearchSpace, tmp
 
 
 # offline, and safe
+
+
+def test_only_our_own_scripts_may_run(text: str, page: Page) -> None:
+    (policy,) = (a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    sources = re.search(r"script-src ([^;]*);", policy)
+    assert sources is not None
+    scripts = [script.encode() for script in page.scripts[1:]]  # the first one is data
+    hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'" for script in scripts}
+    assert set(sources[1].split()) == hashes
+    assert len(hashes) == 2
+    assert "unsafe-eval" not in policy
+
+
+@pytest.mark.parametrize("field", ["id", "environment", "lts_version", "error", "deployed", "provenance"])
+def test_no_field_of_a_trial_is_markup(space: SearchSpace, tmp_path: Path, field: str) -> None:
+    store = store_of(tmp_path / "study.db", [trial_of(space, key) for key in range(8)], space=space)
+    contents = read(store)
+    nasty = dict.fromkeys(DEFAULT[1].split(":")[:1], NASTY) if field == "provenance" else NASTY
+    wrong = [replace(trial, **{field: nasty}) for trial in contents.trials]  # as no store of ours has it
+    by_id = {trial.id: changed for trial, changed in zip(contents.trials, wrong, strict=True)}
+    front = Front([by_id[trial.id] for trial in contents.front], contents.front.objectives)
+    text = document(replace(contents, trials=wrong, front=front), "")
+    assert "<script>alert" not in text
+    assert "<b x=" not in text
 
 
 def test_nothing_is_fetched(text: str, page: Page) -> None:
@@ -389,7 +415,7 @@ def test_strings_from_the_store_are_escaped(space: SearchSpace, tmp_path: Path) 
         replace(
             trial,
             values={**trial.values, NASTY_NAME: 1.0 + trial.id, NASTY: 2.0},
-            provenance={**trial.provenance, NASTY_NAME: NASTY},  # type: ignore[dict-item]
+            provenance={**trial.provenance, NASTY_NAME: "measured"},
             warnings=[NASTY],
             seconds={NASTY: 1.0},
             environment=NASTY,

@@ -12,12 +12,13 @@ import pytest
 import lts
 from lts import Architecture, SearchSpace, Study
 from lts.errors import MeasurementError, UsageError
-from lts.measure.evaluation import Evaluation
+from lts.measure.evaluator import Evaluator
+from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
 from lts.study.evaluations import Evaluations
 
 
-class Farm:
+class Farm(Evaluator):
     """An evaluator with room for several; counts how many it has at once."""
 
     def __init__(self, parallel: int, together: int | None = None) -> None:
@@ -37,7 +38,7 @@ class Farm:
     def environment(self) -> dict[str, Any]:
         return {"machine": "farm"}
 
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
@@ -46,9 +47,9 @@ class Farm:
         values = {"decoder_params": lts.decoder_params(architecture), "latency_ms": architecture.d_model * 1.5}
         with self._lock:
             self._now -= 1
-        return Evaluation(values=values)
+        return Outcome(values=values)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         self.closed.set()
 
 
@@ -88,16 +89,16 @@ def test_the_calling_thread_does_the_work_when_there_is_room_for_one() -> None:
 
 def test_an_interrupt_ends_what_runs_and_keeps_what_is_done(tmp_path: Any) -> None:
     class Stubborn(Farm):
-        def evaluate(self, *arguments: Any) -> Evaluation:
+        def evaluate(self, *arguments: Any) -> Outcome:
             assert self.closed.wait(60), "nobody has ended this"
-            return Evaluation(error="the device was closed")
+            return Outcome(error="the device was closed")
 
     class Interrupted(Farm):
         """Two candidates are done; then comes Ctrl-C, while the third and fourth run."""
 
         n = 0
 
-        def evaluate(self, *arguments: Any) -> Evaluation:
+        def evaluate(self, *arguments: Any) -> Outcome:
             with self._lock:
                 self.n += 1
                 first = self.n <= 2
@@ -123,14 +124,14 @@ def test_an_interrupt_ends_what_runs_and_keeps_what_is_done(tmp_path: Any) -> No
 
 def test_an_exception_of_one_ends_the_others() -> None:
     class Gone(Farm):
-        def evaluate(self, architecture: Architecture, *rest: Any) -> Evaluation:
+        def evaluate(self, architecture: Architecture, *rest: Any) -> Outcome:
             with self._lock:
                 self.most += 1
                 first = self.most == 1
             if first:
                 raise MeasurementError("the device is gone")
             assert self.closed.wait(60)
-            return Evaluation(error="closed")
+            return Outcome(error="closed")
 
     farm = Gone(2)
     with study_of(farm) as study, pytest.raises(MeasurementError, match="the device is gone"):
@@ -140,10 +141,10 @@ def test_an_exception_of_one_ends_the_others() -> None:
 
 def test_the_first_to_end_comes_first() -> None:
     class Uneven(Farm):
-        def evaluate(self, architecture: Architecture, *rest: Any) -> Evaluation:
+        def evaluate(self, architecture: Architecture, *rest: Any) -> Outcome:
             if architecture.d_model == 64:
                 assert self.closed.wait(60)
-            return Evaluation(values={"a": float(architecture.d_model)})
+            return Outcome(values={"a": float(architecture.d_model)})
 
     slow, fast = (
         lts.Architecture("gpt2", vocab_size=9, n_positions=9, d_model=d, n_head=[2], d_ff=[8]) for d in (64, 32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pytest
 import lts
 import lts.errors
 from lts.errors import MeasurementError
-from lts.measure.evaluation import Evaluation
 from lts.measure.function import FunctionEvaluator
+from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive
 from lts.study.front import front_of
-from lts.study.proposals import Proposer, expected_gains
+from lts.study.proposals import Proposer, expected_gains, noise_of
 from lts.study.study import Study
 
 SPACE = lts.SearchSpace.load("gpt2-small")
@@ -50,7 +51,7 @@ def proposer(**changes: Any) -> Proposer:
 
 def trial(key: int, architecture: lts.Architecture, **values: float) -> Trial:
     found = {"decoder_params": float(lts.decoder_params(architecture)), **measure(architecture), **values}
-    return Trial(key, "complete", architecture, found, feasible=True)
+    return Trial(key, "complete", architecture, values=found, feasible=True)
 
 
 def test_the_first_design_has_the_extremes_and_many_depths() -> None:
@@ -252,6 +253,24 @@ def test_a_table_smaller_than_the_budget_is_used_up(tmp_path: Path) -> None:
         assert {trial.state for trial in nothing.trials} == {"complete"}
 
 
+def test_disturbed_measurements_have_no_say() -> None:
+    ours = proposer()
+    architectures = ours.design(20)
+    clean = [trial(i, a) for i, a in enumerate(architectures)]
+    # A third took longer, and not so much longer that they are outliers.
+    slow = [i % 3 == 0 for i in range(20)]
+    mixed = [
+        replace(t, values={**t.values, "latency_ms": 1.3 * t.values["latency_ms"]}, disturbed=True) if s else t
+        for t, s in zip(clean, slow, strict=True)
+    ]
+    assert noise_of(mixed[0], "latency_ms") > 100 * noise_of(clean[0], "latency_ms")
+    tried = SPACE.sample(20, 3, method="choices")
+    for trials in (clean, mixed):
+        assert ours.propose([replace(t, id=i) for i, t in enumerate(trials)], 40)
+        predicted = ours.predictions.values(tried, ["latency_ms"])["latency_ms"]
+        assert predicted == pytest.approx([latency(a) for a in tried], rel=0.05)
+
+
 def test_notes_are_those_of_the_last_fit(tmp_path: Path) -> None:
     calls = itertools.count()
 
@@ -312,12 +331,12 @@ def test_it_stops_when_nothing_changes_any_more() -> None:
 @pytest.mark.parametrize("parallel", [4, 30])
 def test_several_devices_at_once(parallel: int) -> None:
     class Farm(FunctionEvaluator):
-        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Evaluation:
+        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Outcome:
             time.sleep(0.01)
             return super().evaluate(architecture, columns, timeout)
 
     farm = Farm(measure)
-    farm.parallel = parallel  # type: ignore[attr-defined]
+    farm.parallel = parallel
     with study(evaluator=farm) as many:
         many.run(trials=30)
         assert many.n_finished == 30
@@ -335,9 +354,9 @@ def test_any_algorithm_evolves_on_predictions(algorithm: str) -> None:
 
 def test_failures_are_survived() -> None:
     class Flaky(FunctionEvaluator):
-        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Evaluation:
+        def evaluate(self, architecture: lts.Architecture, columns: Any, timeout: float | None = None) -> Outcome:
             if lts.decoder_params(architecture) % 3 == 0:
-                return Evaluation(error="it broke")
+                return Outcome(error="it broke")
             return super().evaluate(architecture, columns, timeout)
 
     with study(evaluator=Flaky(measure)) as flaky:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import pytest
 import lts
 from lts.errors import UsageError
 from lts.measure.trial import Trial
+from lts.study.schema import checksum
 from lts.study.store import Store
 
 ARCHITECTURE = lts.Architecture("gpt2", 512, 256, 64, n_head=[2, 4], d_ff=[64, 256])
@@ -55,7 +58,6 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert store.meta("n") == 3
         assert store.meta("absent") is None
         assert store.environments() == {"c0ffee": {"cpu": "x"}}
-        assert (store.count("complete"), store.count("running"), store.count("failed")) == (1, 1, 0)
 
 
 def test_writing_again_replaces(path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_reader_cannot_write(path: Path) -> None:
 def test_a_reader_leaves_no_lock(path: Path) -> None:
     (path.parent / "study.db.lock").unlink(missing_ok=True)
     with Store(path) as store:
-        assert store.count("complete") == 50
+        assert len(store.trials()) == 50
         Store(path, writable=True).close()
 
 
@@ -167,15 +169,15 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path, path: Path, kind
     else:
         shutil.copy(path, file)
         with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute(f"PRAGMA user_version = {2 if kind == 'newer' else 0}")
+            connection.execute(f"PRAGMA user_version = {3 if kind == 'newer' else 0}")
     before = file.read_bytes()
     sentence = {
         "text": "not a study of lts-engine",
         "random": "not a study of lts-engine",
         "foreign": "is a database, but not a study of lts-engine; use another --store",
         "foreign wal": "is a database, but not a study of lts-engine; use another --store",
-        "newer": "has store schema 2; this version reads schema 1",
-        "older schema": "has store schema 0; this version reads schema 1",
+        "newer": "has store schema 3; this version reads schemas 1 and 2",
+        "older schema": "has store schema 0; this version reads schemas 1 and 2",
     }[kind]
     with pytest.raises(UsageError) as raised:
         Store(file, **options)
@@ -247,6 +249,124 @@ def test_a_store_without_a_table_is_told(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE trial")
     with pytest.raises(UsageError, match="damaged"):
+        read_everything(path)
+
+
+def content_of(file: Path) -> tuple[object, ...]:
+    """All that a store says: values, trials with their places, environments."""
+    with Store(file) as store:
+        return store.meta("study"), store.meta("sampler"), store.records(), store.environments(), store.notes
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A folder with a store of 60 trials whose writer was killed: about half of them are in its log alone."""
+    code = """
+import os, sys, lts
+sys.path.insert(0, sys.argv[2])
+from test_store import trial_of
+from lts.study.store import Store
+store = Store(sys.argv[1], writable=True, create=True)
+store.write(meta={"study": {"seed": 1, "objectives": ["x:min"]}})
+store.add_environment("c0ffee", {"cpu": "x", "threads": 2})
+for i in range(30):
+    store.write(trials=(trial_of(i),))
+store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+for i in range(30, 60):
+    store.write(trials=(trial_of(i),), meta={"sampler": {"n": i}})
+os._exit(9)
+"""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    here = str(Path(__file__).parent)
+    assert subprocess.run([sys.executable, "-c", code, str(folder / "study.db"), here]).returncode == 9
+    assert (folder / "study.db-wal").stat().st_size > 30 * 4096
+    return folder
+
+
+@pytest.mark.parametrize("of", ["study.db", "study.db-wal", "closed"])
+@pytest.mark.parametrize("n_bytes", [1, 4])
+def test_no_damage_changes_anything_in_silence(tmp_path: Path, killed: Path, of: str, n_bytes: int) -> None:
+    if of == "closed":
+        Store(killed / "study.db", writable=True).close()
+        of = "study.db"
+    copy = tmp_path / "copy"
+    shutil.copytree(killed, copy)
+    expected = content_of(copy / "study.db")
+    assert expected[-1] == []
+    assert len(expected[2]) == 60  # type: ignore[arg-type]
+    whole = (killed / of).read_bytes()
+    moments = random.Random(5)
+    told = 0
+    for _ in range(100):
+        shutil.rmtree(copy)
+        shutil.copytree(killed, copy)
+        damaged = bytearray(whole)
+        begin = moments.randrange(len(whole) - n_bytes)
+        for i in range(begin, begin + n_bytes):
+            damaged[i] ^= moments.randrange(1, 256)
+        (copy / of).write_bytes(damaged)
+        try:
+            found = content_of(copy / "study.db")
+        except UsageError as error:
+            told += "\n" not in str(error)
+            continue
+        if found != expected:
+            assert "cut off, or is damaged" in found[-1][0], (of, begin)  # type: ignore[index]
+            told += 1
+    assert told > 20
+
+
+CHANGES = {
+    "another number": ("UPDATE trial SET record = replace(record, '\"x\": 7.0', '\"x\": 8.0') WHERE id = 7", "trial 7"),
+    "another state": ("UPDATE trial SET state = 'failed' WHERE id = 7", "trial 7"),
+    "another place": ("UPDATE trial SET begun = 3 WHERE id = 7", "trial 7"),
+    "another id": ("UPDATE trial SET id = 70 WHERE id = 7", "trial 70"),
+    "no checksum": ("UPDATE trial SET checksum = NULL WHERE id = 7", "trial 7"),
+    "no text": ("UPDATE trial SET record = CAST(record AS BLOB) WHERE id = 7", "trial 7"),
+    "another argument": ("UPDATE meta SET value = replace(value, '1', '2')", "the entry 'study'"),
+    "another key": ("UPDATE meta SET key = 'studx'", "the entry 'studx'"),
+    "another machine": ("UPDATE environment SET description = replace(description, 'x', 'y')", "the environment 'c0f'"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_row_is_told_with_its_name(path: Path, change: str) -> None:
+    with Store(path, writable=True) as store:
+        store.add_environment("c0f", {"cpu": "x"})
+    statement, name = CHANGES[change]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement).rowcount == 1
+    with pytest.raises(UsageError, match="a record is damaged") as raised:
+        content_of(path)
+    assert f"({name}: " in str(raised.value)
+
+
+def test_what_is_annotated_has_its_checksum(path: Path) -> None:
+    with Store(path, writable=True) as store:
+        store.annotate(replace(trial_of(7), deployed="correct"))
+    assert read_everything(path)[7].deployed == "correct"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": {"x": True}},
+        {"values": {"x": "8"}},
+        {"values": {"x": float("nan")}},
+        {"values": {"x": 10**400}},
+        {"trial": "../7"},
+        {"trial": 7.0},
+        {"state": "done"},
+        {"samples_ns": {"latency": [1.5]}},
+    ],
+)
+def test_a_record_of_another_type_is_told_though_its_checksum_is_right(path: Path, change: dict[str, object]) -> None:
+    record = json.dumps({**trial_of(7).record(), **change})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        sum_ = checksum(record, 7, "complete", None, None)
+        connection.execute("UPDATE trial SET record = ?, checksum = ? WHERE id = 7", (record, sum_))
+    with pytest.raises(UsageError, match=r"a record is damaged \(trial 7: "):
         read_everything(path)
 
 

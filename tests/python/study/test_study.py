@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,12 +23,16 @@ import pytest
 
 import lts
 from lts.errors import InfeasibleError, MeasurementError, UsageError
-from lts.measure.evaluation import Evaluation
+from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
+from lts.measure.outcome import Outcome
 from lts.measure.trial import CORRECT
 from lts.spaces.space import load_space
+from lts.study.core import CoreSampler
+from lts.study.front import read_study
+from lts.study.loop import Progress
 from lts.study.store import Store
-from lts.study.study import Progress, Study
+from lts.study.study import Study
 
 OBJECTIVES = {"decoder_params": "max", "cost": "min"}
 N_KILLS = 20
@@ -84,7 +90,7 @@ def test_a_study_in_memory(space: lts.SearchSpace) -> None:
 def test_the_front_of_a_study_is_that_of_its_search(space: lts.SearchSpace) -> None:
     with study_of(space, constraints=["cost<=20000"]) as study:
         front = study.run(trials=60)
-        assert {trial.id for trial in front} == {member.id for member in study.search.front()}
+        assert {trial.id for trial in front} == {member.id for member in study.sampler.search.front()}
 
 
 def test_a_seed_gives_one_study(space: lts.SearchSpace) -> None:
@@ -125,7 +131,6 @@ def test_progress_is_told_after_every_trial(space: lts.SearchSpace) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "give a number of trials, a timeout, or both"),
         ({"trials": 0}, "trials is 0; it must be at least 1"),
         ({"trials": -1}, "trials is -1"),
         ({"timeout": 0}, "the timeout is 0 s; it must be above 0"),
@@ -137,12 +142,19 @@ def test_a_run_without_an_end_is_refused(space: lts.SearchSpace, options: dict[s
         study.run(**options)
 
 
+def test_a_run_without_bounds_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lts.study.plan.MEASURED", 7)
+    with study_of(load_space("gpt2-tiny")) as study:
+        study.run()
+        assert study.n_finished == 7
+
+
 class Clock:
     """Time that passes only when it is told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        for module in ("lts.study.study", "lts.study.evaluations"):
+        for module in ("lts.study.loop", "lts.study.evaluations"):
             monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def spend(self, seconds: float) -> Any:
@@ -166,7 +178,7 @@ def test_a_timeout_begins_nothing_that_it_would_cut_off(
         assert study.n_finished == 7, "how long one takes is not known at first"
 
 
-class CutOff:
+class CutOff(Evaluator):
     """An evaluator with a limit of its own, which stops at the end of the time."""
 
     def __init__(self) -> None:
@@ -177,12 +189,12 @@ class CutOff:
         if "nonsense" in columns:
             raise UsageError("unknown objective 'nonsense'")
 
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Evaluation:
+    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         self.limits.append(timeout)
         if timeout is not None and timeout < 5:
-            return Evaluation(error="took too long", seconds={"run": timeout})
+            return Outcome(error="took too long", seconds={"run": timeout})
         values = {"decoder_params": lts.decoder_params(architecture), **cost(architecture), "extra": np.float32(1.5)}
-        return Evaluation(
+        return Outcome(
             values=values,
             provenance=dict.fromkeys(values, "measured"),
             interval={"cost": (1.0, 2.0)},
@@ -213,7 +225,7 @@ def test_any_object_of_the_protocol_evaluates(space: lts.SearchSpace, tmp_path: 
         assert trial.warnings == ["only a test"]
         assert trial.seconds == {"run": 0.5}
         assert trial.values["extra"] == 1.5
-    assert evaluator.closed
+    assert not evaluator.closed, "a study closes only what it opened"
     assert all(limit is not None and 0 < limit <= 1000 for limit in evaluator.limits)
     with Store(tmp_path / "study.db") as store:
         assert store.trials()[0] == trial
@@ -240,13 +252,13 @@ def test_a_choice_that_takes_all_the_time_is_cut_off(space: lts.SearchSpace, mon
     clock = Clock(monkeypatch)
     evaluator = CutOff()
     with study_of(space, evaluator) as study:
-        ask = study._next
+        ask = study.sampler.ask
 
         def slow(*arguments: Any) -> Any:
             clock.now += 7.0
             return ask(*arguments)
 
-        monkeypatch.setattr(study, "_next", slow)
+        monkeypatch.setattr(study.sampler, "ask", slow)
         study.run(trials=10, timeout=3.0)
         assert [trial.state for trial in study.trials] == ["running"]
     (limit,) = evaluator.limits
@@ -325,7 +337,7 @@ def test_a_failed_trial_has_its_reason(space: lts.SearchSpace, tmp_path: Path, r
                 assert trial.error.startswith(reason)
                 assert trial.feasible is None
         assert all(trial.state == "complete" for trial in study.front())
-        assert study.search.n_failed == states["failed"]
+        assert study.sampler.search.n_failed == states["failed"]
         trials = study.trials
     with study_of(space, sometimes(result), store=store, algorithm="random") as study:
         assert study.trials == trials
@@ -431,13 +443,13 @@ def test_a_store_in_use_is_refused(space: lts.SearchSpace, tmp_path: Path) -> No
         study.run(trials=4)
 
 
-@pytest.mark.parametrize("state", ["", "no json", "{}", "3", None])
-def test_a_damaged_search_is_told(space: lts.SearchSpace, tmp_path: Path, state: str | None) -> None:
+@pytest.mark.parametrize("state", ["", "no json", "{}", "3"])
+def test_a_damaged_search_is_told(space: lts.SearchSpace, tmp_path: Path, state: str) -> None:
     store = tmp_path / "study.db"
     with study_of(space, store=store) as study:
         study.run(trials=2)
     with Store(store, writable=True) as opened:
-        opened.write(meta={"search": state})
+        opened.write(meta={"sampler": {"state": state, "begun": 2, "ended": 2}})
     with pytest.raises(UsageError, match="state of the search"):
         study_of(space, store=store)
 
@@ -475,40 +487,42 @@ def test_resuming_with_another_budget_is_the_same_study(space: lts.SearchSpace, 
     for n in (5, 20, 400):
         with study_of(space, store=tmp_path / "study.db") as study:
             study.run(trials=min(n, 30))
-            assert study.search.algorithm_options["population_size"] == 8, "as the first run was given"
+            assert study.sampler.search.algorithm_options["population_size"] == 8, "as the first run was given"
 
 
 def test_a_small_budget_is_not_all_random(space: lts.SearchSpace) -> None:
     with study_of(space) as study:
         study.run(trials=60)
-        assert study.search.algorithm_options["population_size"] == 20
+        assert study.sampler.search.algorithm_options["population_size"] == 20
     with study_of(space, algorithm_options={"population_size": 30}) as study:
         study.run(trials=60)
-        assert study.search.algorithm_options["population_size"] == 30
+        assert study.sampler.search.algorithm_options["population_size"] == 30
 
 
+@pytest.mark.parametrize("method", ["tell", "put"])
 def test_an_interrupt_between_result_and_store_loses_nothing(
-    space: lts.SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space: lts.SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    for name in ("_tell", "_keep"):
-        with study_of(space, store=tmp_path / f"{name}.db") as study:
-            study.run(trials=3)
-            whole = getattr(Study, name)
+    owner = CoreSampler if method == "tell" else Store
+    with study_of(space, store=tmp_path / "study.db") as study:
+        study.run(trials=3)
+        whole = getattr(owner, method)
 
-            def interrupted(self: Study, trial: Any, name: str = name, whole: Any = whole) -> Any:
-                if trial.state != "complete":
-                    return whole(self, trial)
+        def interrupted(self: Any, given: Any) -> None:
+            if getattr(given, "trial", given).state == "complete":
                 monkeypatch.undo()
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
+            whole(self, given)
 
-            monkeypatch.setattr(Study, name, interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                study.run(trials=6)
-            study.run(trials=8)
-            assert study.n_finished == 8 == study.search.n_told
-            assert [trial.state for trial in study.trials] == ["complete"] * 8
-        with study_of(space, store=tmp_path / f"{name}.db") as study:
-            assert study.n_finished == 8
+        monkeypatch.setattr(owner, method, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(trials=6)
+        assert study.n_finished == 4
+        study.run(trials=8)
+        assert study.n_finished == 8 == study.sampler.search.n_told  # type: ignore[attr-defined]
+        assert [trial.state for trial in study.trials] == ["complete"] * 8
+    with study_of(space, store=tmp_path / "study.db") as study:
+        assert study.n_finished == 8
 
 
 def test_a_closed_study_does_not_run(space: lts.SearchSpace) -> None:
@@ -524,7 +538,7 @@ def test_a_closed_study_does_not_run(space: lts.SearchSpace) -> None:
         "DELETE FROM meta",
         "DELETE FROM trial WHERE id = 1",
         "UPDATE meta SET value = '[1]' WHERE key = 'study'",
-        "UPDATE meta SET value = '{}' WHERE key = 'search'",
+        "UPDATE meta SET value = '{}' WHERE key = 'sampler'",
     ],
 )
 def test_a_store_that_contradicts_itself_is_refused(space: lts.SearchSpace, tmp_path: Path, damage: str) -> None:
@@ -593,7 +607,7 @@ from lts.study.study import Study
 def cost(a):
     with open(sys.argv[2], "a") as log:
         log.write(a.to_json() + "\\n")
-    time.sleep(0.001)
+    time.sleep(0.012)  # a result that took as long is stored at once
     return {"cost": float(sum(a.d_ff) * a.d_model + 7 * sum(a.n_head))}
 
 with Study(load_space("gpt2-tiny"), FunctionEvaluator(cost, name="cost"), seed=3, store=sys.argv[1],
@@ -640,16 +654,35 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(space: lts.SearchSpace,
     assert sum(counts.values()) - len(counts) <= N_KILLS, "more than the trials in flight were begun again"
 
 
+def test_a_study_of_an_earlier_version_resumes_as_it_would_have(
+    space: lts.SearchSpace, tmp_path: Path, golden: Path
+) -> None:
+    store = tmp_path / "study.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.executescript((golden / "study_schema_1.sql").read_text())
+    assert len(finished(store)) == 10, "it can be read as it is"
+    assert "without checksums" in read_study(store).notes[0]
+    with study_of(space, store=store) as study:
+        assert study.n_finished == 10
+        study.run(trials=14)
+        # What that version has proposed next.
+        proposed = [(t.architecture.n_head, t.architecture.d_ff) for t in study.trials[10:]]
+    assert read_study(store).notes == [], "it has its checksums now"
+    assert proposed == [([4, 4], [64, 128]), ([2, 4], [128, 64]), ([2], [64]), ([4, 2], [128, 64])]
+    with study_of(space, store=store) as study:
+        assert study.n_finished == 14
+
+
 def test_what_is_found_out_later_is_stored(space: lts.SearchSpace, tmp_path: Path) -> None:
     store = tmp_path / "study.db"
     with study_of(space, store=store) as study:
         study.run(trials=4)
-        state = study.search.save()
+        state = study.sampler.search.save()
         done = study.annotate(2, {"instructions": 12.0}, {"instructions": "emulated"}, "decode: it crashed")
         assert study.annotate(2, {}, {}).deployed == "decode: it crashed"
         done = study.annotate(2, {}, {}, CORRECT)
         assert done.values["instructions"] == 12.0
-        assert study.search.save() == state
+        assert study.sampler.search.save() == state
         with pytest.raises(UsageError, match="trial 2 has its value of 'cost'"):
             study.annotate(2, {"cost": 1.0}, {"cost": "measured"})
         with pytest.raises(UsageError, match="trial 9 is not a complete trial"):

@@ -169,19 +169,19 @@ def test_caches(tmp_path: Path) -> None:
 
 def test_pinning_takes_cores_before_threads_of_a_core(tmp_path: Path) -> None:
     root = write(tmp_path, processors((0, 0), (0, 1), (0, 0), (0, 1)))
-    assert machine.pick_cpus(2, [0, 1, 2, 3], root=root) == [2, 3]
-    assert machine.pick_cpus(3, [0, 1, 2, 3], root=root) == [1, 2, 3]
-    assert machine.pick_cpus(1, [0, 1, 2], root=root) == [2]
+    assert machine.pick_cpus(2, machine.processors([0, 1, 2, 3], root)) == [2, 3]
+    assert machine.pick_cpus(3, machine.processors([0, 1, 2, 3], root)) == [1, 2, 3]
+    assert machine.pick_cpus(1, machine.processors([0, 1, 2], root)) == [2]
 
 
 def test_pinning_takes_fast_cores_then_idle_ones(tmp_path: Path) -> None:
     capacity = {f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity": "1024\n" for cpu in (0, 1)}
     capacity |= {f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity": "400\n" for cpu in (2, 3)}
     root = write(tmp_path, processors((0, 0), (0, 1), (0, 2), (0, 3), **capacity))
-    assert machine.pick_cpus(1, [0, 1, 2, 3], root=root) == [1]
-    assert machine.pick_cpus(1, [0, 1, 2, 3], {1: 0.9}, root) == [0]
-    assert machine.pick_cpus(1, [0, 1, 2, 3], {1: 0.05}, root) == [1]
-    assert machine.pick_cpus(3, [0, 1, 2, 3], {0: 1.0, 1: 1.0}, root) == [0, 1, 3]
+    assert machine.pick_cpus(1, machine.processors([0, 1, 2, 3], root)) == [1]
+    assert machine.pick_cpus(1, machine.processors([0, 1, 2, 3], root), {1: 0.9}) == [0]
+    assert machine.pick_cpus(1, machine.processors([0, 1, 2, 3], root), {1: 0.05}) == [1]
+    assert machine.pick_cpus(3, machine.processors([0, 1, 2, 3], root), {0: 1.0, 1: 1.0}) == [0, 1, 3]
 
 
 def test_busy_share(tmp_path: Path) -> None:
@@ -198,4 +198,4 @@ def test_nothing_is_readable(tmp_path: Path) -> None:
     assert machine.cpu_ticks(tmp_path) == {}
     assert machine.governor(tmp_path) == ""
     assert machine.meminfo(tmp_path) == {}
-    assert machine.pick_cpus(1, [0, 1], root=tmp_path) == [1]
+    assert machine.pick_cpus(1, machine.processors([0, 1], tmp_path)) == [1]

@@ -58,7 +58,7 @@ def operations(a: Architecture, new: int, total: int) -> Iterator[Operation]:
 
 
 def ms(flops: float, elements: float) -> float:
-    """Of one operator on `SIMPLE`."""
+    """Time of one operator on `SIMPLE`."""
     return max(flops / 1e6, elements * 4 / (2**30 / 1e3)) + 1e-3
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import platform
 import re
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lts.errors import UsageError
+from lts.system.names import is_name
 from lts.targets.assumptions import Assumptions, Published
 from lts.targets.target import KINDS, PRECISIONS, Target, detect_target, load_target, target_names
 
@@ -136,7 +140,7 @@ def test_profiles_that_come_along(tmp_path: Path) -> None:
 
 
 text = st.text(st.characters(codec="utf-8"), min_size=1)
-size = st.none() | st.integers(1, 2**62)
+size = st.none() | st.integers(1, 2**40)
 amount = st.floats(0, 1e300)
 speed = st.none() | st.floats(1e-300, 1e300)
 share = st.floats(0, 1, exclude_max=True)
@@ -157,7 +161,9 @@ publications = st.builds(
     ns_per_activation=amount,
     ns_per_score=amount,
 )
-name = text.filter(lambda t: t not in (".", "..") and not re.search(r"[/\x00-\x1f\x7f]", t))
+name = st.text(st.characters(codec="utf-8", categories=["L", "Nd"]) | st.sampled_from(" ._-+,()"), max_size=100).filter(
+    is_name
+)
 assumptions = st.builds(
     Assumptions,
     efficiency=st.none() | st.floats(0, 1, exclude_min=True),
@@ -170,11 +176,11 @@ assumptions = st.builds(
     st.builds(
         Target,
         name=name,
-        triple=text,
-        cpu=text,
-        cores=st.integers(8, 2**62),
+        triple=st.from_regex(r"[a-z][a-z0-9_.]{0,9}(-[a-z0-9_]{1,9}){1,4}", fullmatch=True),
+        cpu=st.from_regex(r"[A-Za-z0-9(][A-Za-z0-9 ()@.,:+_-]{0,40}", fullmatch=True),
+        cores=st.integers(8, 2**20),
         threads=st.integers(1, 8),
-        features=st.lists(text).map(tuple),
+        features=st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.+-]{0,9}", fullmatch=True)).map(tuple),
         precision=st.sampled_from(PRECISIONS),
         kind=st.sampled_from(KINDS),
         memory_mib=size,
@@ -185,7 +191,7 @@ assumptions = st.builds(
         flops_per_cycle=size,
         bandwidth_gib_s=speed,
         core_bandwidth_gib_s=speed,
-        source=texts,
+        source=texts.filter(lambda t: not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", t)),
         estimate=assumptions,
     )
 )
@@ -225,7 +231,10 @@ def published(**wrong: object) -> str:
         (GOOD + 'kind = "npu"\n', "unknown kind 'npu'; expected one of cpu, gpu"),
         (GOOD + "name = 3\n", "'name' must be a string, got 3"),
         (GOOD + 'name = ""\n', "'name' must not be empty"),
-        (GOOD + 'name = "a/b"\n', "'name' is 'a/b'; folders are called after it, so it must have no '/'"),
+        (
+            GOOD + 'name = "a/b"\n',
+            "'name' is 'a/b'; files and folders are called after it, so it must have .* \\(so no '/'\\)",
+        ),
         (GOOD + 'name = ".."\n', "'name' is '..'"),
         ("detect = true\nthreads = 100000\n", "'threads' is 100000; the target has"),
         ("frequency_mhz = 1.5\n" + GOOD, "'frequency_mhz': expected an integer, got 1.5"),
@@ -281,9 +290,78 @@ def test_what_is_wrong_with_a_name(tmp_path: Path) -> None:
 
 def test_a_target_checks_itself() -> None:
     with pytest.raises(UsageError, match="target 'x': 'threads' is 2; the target has 1 cores"):
-        Target(name="x", triple="t", cpu="c", cores=1, threads=2)
+        Target(name="x", triple="t-u", cpu="c", cores=1, threads=2)
     with pytest.raises(UsageError, match="at least 1"):
         replace(detect_target(), threads=0)
     with pytest.raises(UsageError, match=r"'estimate' must be lts\.targets\.assumptions\.Assumptions, got \{\}"):
         replace(detect_target(), estimate={})  # type: ignore[arg-type]
     assert hash(load_target("arm64")) != hash(load_target("cortex-a72"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("triple", f"aarch64-linux-gnu{more}") for more in ("/evil", "\n", " ", ";id", "-" + "x" * 99, "-a-b-c")],
+        *[("triple", value) for value in ("aarch64", "/usr/bin/x-y", "../x-gnu", "-x-gnu", "a--b", "ä-linux", "x-..")],
+        *[("cpu", value) for value in ("cortex-a72/../x", "-mcpu=x", "a\nb", "a;b", "$(id)", "`id`", "ä", "x" * 300)],
+        *[("cpu", value) for value in ("\x1b[2J", "a,b\x00", "'a'", '"a"', " a", "")],
+        *[("features", [value]) for value in ("-fplugin=x", "a b", "a/b", "", "+x", "a,b\n", "x" * 99, "ä", "$x")],
+        ("features", ["neon"] * 1000),
+        ("features", "neon"),
+        ("features", [1]),
+        *[("name", value) for value in ("a/b", "..", ".", "a\\b", "a\nb", "\x00", "x" * 101)],
+        *[("source", value) for value in ("\x1b[31m", "x" * 5000, 1)],
+        *[(key, 10**30) for key in ("cores", "memory_mib", "frequency_mhz", "flops_per_cycle")],
+        ("cores", 10**4000),
+        ("precision", "float32; id"),
+        ("kind", "cpu/../gpu"),
+    ],
+)
+def test_no_field_becomes_a_program_or_an_option(key: str, value: Any, tmp_path: Path) -> None:
+    """Whether it comes from a file, from a stored study, or from code: one sentence."""
+    record = {"name": "board", "triple": "aarch64-linux-gnu", "cpu": "cortex-a72", "cores": 4, key: value}
+    path = tmp_path / "board.toml"
+    lines = [f"{name} = {json.dumps(given)}" for name, given in record.items()]
+    path.write_text("\n".join(line.replace("\x7f", "") for line in lines))
+    fields = {**record, "features": tuple(record["features"])} if isinstance(record.get("features"), list) else record
+    for make in (lambda: load_target(path), lambda: Target.from_dict(record), lambda: Target(**fields)):
+        with pytest.raises(UsageError) as raised:
+            make()
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("record", [[], "aarch64", None, 1, {"name": "x"}])
+def test_a_stored_target_that_is_none(record: Any) -> None:
+    with pytest.raises(UsageError, match="the stored target"):
+        Target.from_dict(record)
+
+
+@pytest.mark.parametrize(
+    ("triple", "cpu"),
+    [
+        ("aarch64-linux-gnu", "cortex-a72"),
+        ("x86_64-pc-linux-gnu", "Intel(R) Xeon(R) CPU @ 2.20GHz"),
+        ("thumbv7em-none-eabi", "Raspberry Pi 4 Model B Rev 1.4"),
+        ("aarch64-apple-darwin21.4.0", "apple-m1"),
+        ("arm64-darwin", "ARMv7 Processor rev 4 (v7l)"),
+        ("wasm32-unknown-unknown-wasm", "generic"),
+    ],
+)
+def test_what_triples_and_processors_are_really_called(triple: str, cpu: str) -> None:
+    assert Target(name="Board no. 1", triple=triple, cpu=cpu, cores=1, features=("sse4_1", "v8.2a")).triple == triple
+
+
+def test_no_program_beside_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "aarch64-linux-gnu"
+    folder.mkdir()
+    (folder / "evil-g++").write_text("#!/bin/sh\ntouch ../ran\n")
+    (folder / "evil-g++").chmod(0o755)
+    (tmp_path / "evil.toml").write_text('triple = "aarch64-linux-gnu/evil"\ncpu = "cortex-a72"\ncores = 1\n')
+    command = [sys.executable, "-m", "lts", "target", "bundle", "evil.toml", "-O", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "'triple' is 'aarch64-linux-gnu/evil'; expected one such as aarch64-linux-gnu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "ran").exists()

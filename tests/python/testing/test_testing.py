@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.devices.device import JobResult
 from lts.devices.local import LocalDevice
+from lts.jobs.job import JobResult
 from lts.testing import BackendSuite, DeviceSuite, RunnerDeviceSuite
 
 pytestmark = pytest.mark.alone

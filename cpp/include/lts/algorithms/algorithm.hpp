@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "lts/archive.hpp"
@@ -52,17 +53,50 @@ struct SearchContext {
   [[nodiscard]] bool claim(const Genotype& genotype) const { return seen.insert(hash_of(genotype)); }
 };
 
-/// Everything an algorithm remembers between calls; which fields it uses is its own affair.
+/// What an algorithm remembers, in the form in which searches of all algorithms are saved (schema 1). At work each has
+/// a structure of its own, such as `Nsga2State`.
 struct AlgorithmState {
   std::uint64_t counter = 0;
-  std::vector<Genotype> queue;  ///< claimed, to be handed out from the back
-  std::vector<Evaluation> population;
-  std::vector<Evaluation> offspring;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses;  ///< front id, times drawn as a parent; ascending ids
+  std::vector<Genotype> queue = {};  ///< claimed, and not handed out yet
+  std::vector<Evaluation> population = {};
+  std::vector<Evaluation> offspring = {};
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> uses = {};  ///< ids of candidates, ascending, with counts
   friend bool operator==(const AlgorithmState&, const AlgorithmState&) = default;
 };
 
-/// One way to search. Proposals depend on the context and the state alone.
+/// The members of an algorithm's own structure, each under the name that it has in `AlgorithmState`. What is null is
+/// empty there.
+struct AlgorithmStateMembers {
+  std::uint64_t* counter = nullptr;
+  std::vector<Genotype>* queue = nullptr;
+  std::vector<Evaluation>* population = nullptr;
+  std::vector<Evaluation>* offspring = nullptr;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>>* uses = nullptr;
+  std::vector<std::uint64_t>* ids = nullptr;  ///< instead of `uses`, where the counts are 0
+};
+
+/// An option of an algorithm: a member of the structure that has its options, and what it may be.
+struct AlgorithmOption {
+  std::string_view name;
+  std::variant<std::uint32_t*, double*> value;
+  double minimum = 0.0;
+  double maximum = 0.0;
+  std::string_view doc;  ///< one sentence
+};
+
+/// What an algorithm says of itself, given its options.
+struct AlgorithmDescription {
+  std::string_view doc;                       ///< one sentence
+  std::vector<AlgorithmOption> options = {};  ///< all of them, in the order of their structure, into which they point
+  std::uint64_t n_children = 0;               ///< candidates that are bred at once; 0 where none are
+};
+
+/// @throws std::invalid_argument naming the first option that is out of range, and the range.
+void check_options(std::string_view algorithm, const AlgorithmDescription& description);
+
+/// One way to search. Proposals depend on the context and the state alone. A class `A` of which `table.hpp` has a row
+/// also has `A::Options` with a default for each, `A::name`, `A::describe(Options&)`, and a constructor that takes
+/// `Options`.
 class Algorithm {
  public:
   virtual ~Algorithm() = default;
@@ -77,11 +111,14 @@ class Algorithm {
   /// Takes the result of an earlier proposal; the front is already up to date.
   virtual void observe(const SearchContext& context, const Evaluation& evaluation) = 0;
 
-  [[nodiscard]] const AlgorithmState& state() const noexcept { return state_; }
-  void restore(AlgorithmState state) { state_ = std::move(state); }
+  /// Everything that it remembers between calls.
+  [[nodiscard]] AlgorithmState save();
+  /// Goes on from what `save` gave. @throws std::invalid_argument for what this algorithm does not remember.
+  void restore(AlgorithmState saved);
 
- protected:
-  AlgorithmState state_;
+ private:
+  /// By default it remembers nothing.
+  [[nodiscard]] virtual AlgorithmStateMembers members() noexcept { return {}; }
 };
 
 /// A random unclaimed member of the space, claimed; nothing when the space is used up.

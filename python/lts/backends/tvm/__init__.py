@@ -1,1 +1,0 @@
-"""Apache TVM: models compiled ahead of time for any processor that LLVM knows."""

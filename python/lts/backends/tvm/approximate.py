@@ -1,13 +1,13 @@
-"""Exponential and trigonometric functions as polynomials: float32 in vector registers, where a library has scalars.
+"""Exponential and trigonometric functions as float32 polynomials that run in vector registers, unlike a library's.
 
-The errors are a few units in the last place. What is not a number stays that.
+The errors are a few units in the last place. NaN stays NaN.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Cephes' expf, and Eigen's tanh, as ratios of polynomials; the highest power first.
+# Coefficients, the highest power first, of Cephes' expf, and of Eigen's tanh, a ratio of polynomials.
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 _TANH_OVER = (
     -2.76076847742355e-16,
@@ -21,7 +21,7 @@ _TANH_OVER = (
 _TANH_UNDER = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
-# Exponentials beyond are no normal numbers.
+# Beyond these, exponentials are not normal numbers.
 _LEAST = -87.33654
 _GREATEST = 88.72283
 # Half of pi in three parts, of which the first two have few bits, so that their multiples are exact.
@@ -45,9 +45,9 @@ def exp(x: Any) -> Any:
     """The exponential; results below 1.2e-38 are 1.2e-38, those above 3.4e38 are infinite."""
     from tvm import te, tirx
 
-    # A comparison with what is no number is false, which picks the second argument.
+    # A comparison with NaN is false, which picks the second argument.
     value, power = _exp_parts(te.max(_number(_LEAST), te.min(_number(_GREATEST), x)))
-    # Half of the power of two at a time: all of the largest would not fit into the exponent of one number.
+    # Multiplied by the power of two in two halves, because the largest does not fit into the exponent of one number.
     half = power >> 1
     return tirx.Select(x > _number(_GREATEST), _number(float("inf")), value * _two_to(half) * _two_to(power - half))
 
@@ -64,7 +64,7 @@ def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``."""
     from tvm import te
 
-    # Beyond, the result is 0 or 1 to all digits.
+    # Beyond these bounds the result is 0 or 1 to all digits.
     value, power = _exp_parts(te.max(_number(-87.0), te.min(_number(87.0), _number(0.0) - x)))
     return _number(1.0) / (_number(1.0) + value * _two_to(power))
 
@@ -80,7 +80,7 @@ def _exp_parts(x: Any) -> tuple[Any, Any]:
 
 
 def _two_to(power: Any) -> Any:
-    """Two to an integer power from -126 to 127: its bits."""
+    """Two to an integer power from -126 to 127, made from its bits."""
     from tvm import tirx
 
     return tirx.reinterpret("float32", (power + 127) << 23)
@@ -90,7 +90,7 @@ def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
     from tvm import te
 
-    # Beyond, the result is 1 to all digits.
+    # Beyond these bounds the result is 1 to all digits.
     bounded = te.max(_number(-7.90531110763549805), te.min(_number(7.90531110763549805), x))
     square = bounded * bounded
     return bounded * _polynomial(square, _TANH_OVER) / _polynomial(square, _TANH_UNDER)
@@ -107,7 +107,7 @@ def cos(x: Any) -> Any:
 
 
 def _sine(x: Any, quarters: int) -> Any:
-    """Sine of x plus so many quarters of a full turn."""
+    """Sine of x plus `quarters` quarters of a full turn."""
     from tvm import te, tirx
 
     turns = te.floor(x * _number(0.63661977236758134) + _number(0.5))

@@ -13,28 +13,30 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from lts.backends.backend import BuildError, Workload
-from lts.devices.device import MANIFEST, Job, RunnerJob, Runs
-from lts.devices.local import LocalDevice, runs_here
+from lts.backends.backend import BuildError
+from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.jobs.bundle import data_folder
+from lts.jobs.job import MANIFEST, Job, RunnerJob, Runs
+from lts.jobs.pool import Workers
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 _PRELOAD = ("numpy", "onnx", "tvm")
 
 
 class Tvm:
-    """ONNX through Relax to a library for the target, with schedules of our own.
+    """Compiles ONNX through Relax to a library for the target, with schedules of our own.
 
     Parameters
     ----------
     tune
         Trials of MetaSchedule for each model, 0 for the built-in schedules alone.
     database
-        Folder of the schedules that tuning has found, which a build with `tune` uses again; by default one for each
-        processor, in lts-engine's data.
+        Folder for the schedules that tuning finds, which later builds with `tune` reuse; by default one for each
+        processor, in lts-engine's data folder.
     tracker
         ``host:port/key`` of a TVM RPC tracker on whose devices tuning measures; by default this machine does.
     """
@@ -48,9 +50,9 @@ class Tvm:
         self.tune = tune
         self.database = database
         self.tracker = tracker
-        # One for every thread that compiles at the same time.
-        self._workers: list[LocalDevice] = []
-        self._idle: SimpleQueue[LocalDevice] = SimpleQueue()
+        # One for each thread that compiles at the same time.
+        self._workers: list[Workers] = []
+        self._idle: SimpleQueue[Workers] = SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -86,7 +88,7 @@ class Tvm:
             "database": str(self._database(target)) if self.tune > 0 else None,
             "tracker": self.tracker,
         }
-        # What tuning measures here has the threads of the target; a compiler goes wherever there is room.
+        # Tuning that measures on this machine gets the threads of the target; a compiler may use any processor.
         tunes_here = self.tune > 0 and self.tracker is None
         threads = target.threads if tunes_here else len(machine.allowed_cpus())
         job = Job("lts.backends.tvm.compile:build", arguments, threads, preload=_PRELOAD)
@@ -101,7 +103,7 @@ class Tvm:
         return folder
 
     def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> RunnerJob:
-        """The folder for lts-runner, with the weights that its manifest names."""
+        """The job for lts-runner: the folder, and the weights that its manifest names."""
         manifest = json.loads((built / MANIFEST).read_text(encoding="utf-8"))
         files = {}
         for name in sorted({weight["file"] for weight in manifest["weights"]}):
@@ -123,13 +125,13 @@ class Tvm:
         return self.database or data_folder() / "tuning" / name
 
     @contextmanager
-    def _worker(self) -> Iterator[LocalDevice]:
-        """A worker process that nobody else uses meanwhile."""
+    def _worker(self) -> Iterator[Workers]:
+        """A worker process, for the block alone."""
         with self._lock:
             try:
                 worker = self._idle.get_nowait()
             except Empty:
-                worker = LocalDevice()
+                worker = Workers()
                 self._workers.append(worker)
         try:
             if self._closed:

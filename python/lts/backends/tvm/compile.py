@@ -15,8 +15,8 @@ from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
 from lts.backends.tvm.rewrite import rewrite
 from lts.backends.tvm.schedule import schedule_module
 from lts.backends.tvm.tiles import tiles_of
-from lts.devices.device import MANIFEST
 from lts.errors import LtsError, MeasurementError, UsageError
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.targets.target import Target
 
@@ -24,7 +24,7 @@ SCHEMA = 1
 LIBRARY = "model.so"
 INPUTS_FILE = "inputs.bin"
 _ALIGNMENT = 64
-# Of a target, those that say what code to make.
+# Fields of a target that the code depends on.
 _FIELDS = ("name", "triple", "cpu", "cores", "threads", "features", "kind")
 
 
@@ -46,7 +46,7 @@ def build(
     model
         Path of an ONNX file.
     directory
-        Where to write the library, the inputs and the manifest; made if absent.
+        Where to write the library, the inputs and the manifest; created if absent.
     target
         The fields of an `lts.targets.target.Target`.
     phase
@@ -58,7 +58,7 @@ def build(
     tune
         Schedules to try for the heaviest functions; 0 for none.
     database
-        Folder with schedules that were found by tuning, which replace ours. Tuning adds to it.
+        Folder with schedules that tuning has found, which replace ours. Tuning adds to it.
     tracker
         ``host:port/key`` of a TVM RPC tracker whose devices measure schedules; by default this machine does.
 
@@ -97,7 +97,7 @@ def _tuple(value: Any) -> Any:
 def compile_model(
     fixed: FixedModel, target: Target, tune: int = 0, database: str | None = None, tracker: str | None = None
 ) -> tuple[Any, bool]:
-    """The Relax executable, and whether it has a function that prepares the weights; arguments as of `build`."""
+    """The Relax executable, and whether it has a function that prepares the weights; arguments as for `build`."""
     import tvm
     from tvm import relax
 

@@ -1,4 +1,4 @@
-"""Loops over elements: inlined into each other, in vectors, the outer ones on all threads."""
+"""Schedules of loops over elements: inlined into each other, vectorized, the outer ones on all threads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from lts.backends.tvm.tiles import Tiles
 
-# Shorter loops are not worth waking threads up for.
+# For shorter loops, waking up threads takes longer than it saves.
 _PARALLEL_ELEMENTS = 16384
 
 
 def vectorize(sch: Any, block: Any, loop: Any, tiles: Tiles) -> None:
-    """Make vectors of an innermost loop of a block; what is left behind the last one becomes a loop of its own.
+    """Vectorize an innermost loop of a block; the elements after the last whole vector become a loop of their own.
 
-    TVM cannot part a loop safely when its index has 64 bits, or when what it computes depends on other conditions.
-    Such a loop gets vectors that fit, however short.
+    TVM cannot split a loop safely when its index has 64 bits, or when the value depends on other conditions. Such a
+    loop gets vectors that divide its length, however short.
     """
     extent = int(sch.get(loop).extent)
     lanes = min(tiles.lanes, 1 << (extent.bit_length() - 1))

@@ -1,7 +1,8 @@
-"""A target of ours as TVM's: names of processors and features as LLVM has them."""
+"""Converts a `Target` to TVM's, with LLVM's names of processors and features."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lts.errors import UsageError
@@ -31,8 +32,8 @@ _ARM_FEATURES = {
 def tvm_target(target: Target) -> Any:
     """The `tvm.target.Target` to compile for.
 
-    A processor that LLVM does not know, such as the name that ``/proc/cpuinfo`` gives, stands for the features that the
-    target lists.
+    For a processor that LLVM does not know, such as a name from ``/proc/cpuinfo``, the features that the target lists
+    say what to compile for.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def tvm_target(target: Target) -> Any:
 
     if target.kind == "gpu":
         arch = target.cpu
-        if not arch.startswith("sm_"):
+        if re.fullmatch(r"sm_[0-9]{2,3}[a-z]?", arch) is None:
             raise UsageError(
                 f"target '{target.name}': cpu is '{arch}'; TVM compiles for NVIDIA gpus such as sm_80 or sm_90"
             )

@@ -1,4 +1,4 @@
-"""Products in register tiles: the sums of a tile stay in registers while they run over the inner dimension."""
+"""Schedules of products in register tiles: the sums of a tile stay in registers over the whole inner dimension."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lts.backends.tvm.tiles import Tiles
 def schedule_tiles(sch: Any, sums: Any, last: Any, packs: list[Any], lefts: list[Any], tiles: Tiles) -> None:
     """Schedule a product of `lts.backends.tvm.products`.
 
-    Panels of the right side are the outer loop, so that one stays in the cache while all rows pass by.
+    Panels of the right side are the outer loop, so that one panel stays in the cache while all rows use it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An ONNX model made ready for a compiler: all sizes fixed, what follows from them folded, and weights as inputs."""
+"""Prepares an ONNX model for a compiler: all sizes fixed, what follows from them folded, and weights as inputs."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class FixedModel:
     inputs
         Names, shapes and types of the model's own inputs.
     weights
-        Of the inputs that are weights, in their order.
+        The inputs of the graph that are weights, in order.
     constants
         Content of the file ``constants.bin``: weights that the model file holds itself.
     outputs
-        Names.
+        Names of the outputs.
     """
 
     proto: Any
@@ -72,7 +72,7 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
     Raises
     ------
     MeasurementError
-        When the file is no ONNX model, or has a dimension that `dims` does not have.
+        When the file is not an ONNX model, or has a dimension that `dims` does not have.
     """
     import onnx
 
@@ -97,7 +97,7 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
 
 
 def _fix(graph: Any, dims: Mapping[str, int]) -> None:
-    """Give every dimension of inputs its size. Outputs lose their shapes: they follow."""
+    """Give every dimension of inputs its size. Outputs lose their shapes, which follow from the inputs."""
     weights = {tensor.name for tensor in graph.initializer}
     for value in [value for value in graph.input if value.name in weights]:  # allowed up to IR version 3
         graph.input.remove(value)

@@ -11,15 +11,10 @@ from typing import Any
 
 from lts.backends.tvm.tiles import Tiles
 
-# Annotations of blocks by which the schedule knows what they are.
+# Annotation by which the schedule recognizes blocks.
 RULE = "lts.rule"
-# How many of a product's rows are dot products with the rows of the right side, rather than sums of its rows.
+# Largest number of rows of the right side whose dot products with a row of the left side are computed together.
 _DOT_ROWS = 8
-
-
-def columns_of(shape: tuple[int, int], rows: int, tiles: Tiles) -> int:
-    """Columns of a panel, in which weights of that shape are packed for a product with that many rows."""
-    return tiles.of_product(rows, shape[1])[1]
 
 
 def pack(weight: Any, columns: int, transposed: bool) -> Any:
@@ -146,7 +141,7 @@ def _halved(te: Any, stage: Any, shape: tuple[int, ...], lanes: int) -> Any:
 
 
 def _left(x: Any, height: int, tiles: Tiles) -> Callable[..., Any]:
-    """Reads an element of x by the leading indices, a tile, a row of it, and a column."""
+    """A function that reads an element of x by the leading indices, a tile, a row of the tile, and a column."""
     from tvm import te
 
     *batch, m, inner = (int(size) for size in x.shape)
@@ -163,14 +158,14 @@ def _left(x: Any, height: int, tiles: Tiles) -> Callable[..., Any]:
 
 
 def _row(tile: Any, i: Any, height: int, rows: int) -> Any:
-    """Row of a tile; behind the last row of all, the last one again."""
+    """Index of a row of a tile; the last row is repeated where a tile ends after it."""
     from tvm import te
 
     return tile * height + i if rows % height == 0 else te.min(tile * height + i, rows - 1)
 
 
 def _broadcast(y: Any, dims: int) -> Callable[..., Any]:
-    """Reads an element of y by the leading indices of an operand with `dims` of them."""
+    """A function that reads an element of y by the leading indices of an operand with `dims` of them."""
     lead = [int(size) for size in y.shape[:-2]]
 
     def element(index: tuple[Any, ...], row: Any, column: Any) -> Any:

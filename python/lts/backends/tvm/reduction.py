@@ -1,4 +1,4 @@
-"""Softmax and norms: everything about a row before the next one, in vectors."""
+"""Schedules of softmax and norms, in vectors: each row is finished before the next one begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def schedule_rows(sch: Any, stages: list[Any], last: Any, tiles: Tiles) -> None:
     sch
         A `tvm.s_tir.Schedule`.
     stages
-        All blocks but the last, in their order; each computes something of a row.
+        All blocks but the last, in order; each computes something from a row.
     last
         The block that writes the rows.
     """

@@ -11,7 +11,7 @@ from lts.backends.tvm.tiles import Tiles
 # TVM's numbers for kinds of operators, which say what may be fused with what.
 _FUSES_ELEMENTS = 4
 _OPAQUE = 8
-# With more rows than this, the right side is packed, so that vectors run along the columns.
+# Up to this many rows, a product is dot products; with more, the right side is packed, and vectors run along columns.
 _MOST_DOT_ROWS = 4
 _UNARY: dict[str, Callable[[Any], Any]] = {
     "relax.exp": approximate.exp,
@@ -31,7 +31,7 @@ def rewrite(module: Any, tiles: Tiles) -> Any:
         A `tvm.IRModule` as the importer makes it; the attribute ``num_input`` of ``main`` says how many parameters are
         inputs. The others are weights, which may be packed beforehand.
     tiles
-        Of the target.
+        Register tiles of the target.
     """
     from tvm import relax
 
@@ -71,7 +71,7 @@ def _with_rms_norm(relax: Any, module: Any) -> Any:
 
 
 def _mutator(relax: Any) -> Any:
-    """The class that rewrites; made here because its base is TVM's."""
+    """The class that rewrites; defined here because its base class is TVM's, which is imported late."""
     from tvm.relax.expr_functor import PyExprMutator, mutator
 
     @mutator
@@ -85,7 +85,7 @@ def _mutator(relax: Any) -> Any:
             call = self.visit_expr_post_order(call)
             name = getattr(call.op, "name", "")
             if name in _UNARY and call.ty.dtype == "float32":
-                # What is as long as a sine stays by itself: fused, it would be repeated wherever it is used.
+                # An expression as long as a sine is not fused: it would be computed again wherever it is used.
                 pattern = _OPAQUE if name in ("relax.sin", "relax.cos") else None
                 return self._te(_elementwise(_UNARY[name]), call.args[0], hint=name.split(".")[-1], pattern=pattern)
             method = getattr(self, name.replace("relax.", "").replace(".", "_"), None) if name else None
@@ -96,7 +96,7 @@ def _mutator(relax: Any) -> Any:
             return self.builder_.call_te(function, *args, primfunc_name_hint=hint, primfunc_attrs=attributes)
 
         def _transposed(self, expr: Any) -> Any:
-            """What `expr` is with its last two dimensions exchanged, if it is made so."""
+            """The expression whose last two dimensions `expr` exchanges; None if it is not such a transpose."""
             value = self.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
             if isinstance(value, relax.Call) and getattr(value.op, "name", "") == "relax.permute_dims":
                 rank = len(value.args[0].ty.shape)
@@ -179,7 +179,7 @@ def _mutator(relax: Any) -> Any:
             return self._te(_gather, table, indices, hint="gather")
 
         def cumsum(self, call: Any) -> Any:
-            # TVM's own starts threads, however short the sums are.
+            # TVM's own version starts threads, however short the sums are.
             last = len(call.ty.shape) - 1
             if int(call.attrs.axis) not in (-1, last) or call.attrs.exclusive or call.ty.dtype != call.args[0].ty.dtype:
                 return call

@@ -1,7 +1,7 @@
 """Softmax and norms over the last dimension as tensor expressions in vectors, which `reduction` schedules row by row.
 
-Sums and maxima are taken lane by lane; what is left at the end of a row that is no multiple of the lanes is added one
-by one. All stages but the last hold a row, or less.
+Sums and maxima are taken lane by lane; where a row is not a multiple of the lanes, the elements at its end are added
+one by one. All stages but the last hold a row, or less.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def rms_norm(x: Any, scale: Any, epsilon: float, lanes: int) -> Any:
 
 
 def running_sum(x: Any) -> Any:
-    """Sums of the elements up to each, along the last dimension; every sum by itself, so that sums are lanes."""
+    """Cumulative sums along the last dimension; each is computed by itself, so that the sums are lanes of vectors."""
     from tvm import te, tirx
 
     k = te.reduce_axis((0, x.shape[-1]), "k")

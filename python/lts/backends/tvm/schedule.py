@@ -30,7 +30,7 @@ def schedule_module(module: Any, tiles: Tiles, known: Callable[[Any], Any] | Non
 
 
 def schedule_function(function: Any, tiles: Tiles) -> Any:
-    """A TensorIR function with the schedule of what it computes; as it is, where no rule fits."""
+    """A TensorIR function, scheduled by the rule for what it computes; unchanged where no rule fits."""
     import tvm
     from tvm.s_tir import Schedule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# In a row of a tile.
+# Largest number of vectors in a row of a tile.
 _MOST_VECTORS = 8
 
 
@@ -13,8 +13,8 @@ _MOST_VECTORS = 8
 class Tiles:
     """Register tiles for float32.
 
-    A product of matrices is computed in tiles, whose sums stay in registers while they run over the inner dimension:
-    for each step a row of the right side is loaded in vectors, and a column of the left, every number to all lanes.
+    A product of matrices is computed in tiles, whose sums stay in registers over the whole inner dimension. Each step
+    loads a row of the right side in vectors, and a column of the left side, every number broadcast to all lanes.
 
     Parameters
     ----------
@@ -25,10 +25,10 @@ class Tiles:
     rows
         Rows of a tile, at most.
     steps
-        Of the inner dimension that are taken at a time, with the numbers of the left side loaded as one vector: where
-        an instruction can multiply by one lane of a vector.
+        Steps of the inner dimension taken at a time, with the numbers of the left side loaded as one vector; above 1
+        where an instruction can multiply by one lane of a vector.
     threads
-        That share the outermost loop.
+        Threads that share the outermost loop.
     """
 
     lanes: int
@@ -53,7 +53,7 @@ class Tiles:
             loads = height + vectors if self.steps == 1 else height / self.steps + vectors / 2 + 0.5
             return -(-rows // height) * -(-needed // vectors) * (height * vectors + loads), -vectors
 
-        # A single row has no other way than independent columns to keep the pipelines busy.
+        # With a single row, only independent columns keep the pipelines busy.
         sizes = (
             (height, vectors)
             for height in heights

@@ -21,12 +21,12 @@ _TIMEOUT = 10  # seconds for one trial on a device
 
 
 def open_database(folder: str | Path) -> Any:
-    """The schedules of a folder, which is made if absent.
+    """The schedules in a folder, which is created if absent.
 
     Raises
     ------
     UsageError
-        When the folder cannot be made or holds something else.
+        When the folder cannot be created or holds something else.
     """
     from tvm.s_tir.meta_schedule.database import JSONDatabase
 
@@ -54,7 +54,7 @@ def tune(module: Any, target: Any, tiles: Tiles, trials: int, database: Any, tra
     target
         The `tvm.target.Target`.
     tiles
-        Of the target, for our own schedules.
+        Register tiles of the target, for our own schedules.
     trials
         Schedules to measure in all.
     database
@@ -65,12 +65,12 @@ def tune(module: Any, target: Any, tiles: Tiles, trials: int, database: Any, tra
     Raises
     ------
     UsageError
-        When this machine cannot run the code and there is no tracker, or the tracker's address is none.
+        When this machine cannot run the code and there is no tracker, or the tracker's address is malformed.
     """
 
     runner = _runner(target, tracker)
     functions = _heaviest(module, max(1, trials // _LEAST_TRIALS), target, database)
-    logging.disable(logging.ERROR)  # it says what it does line by line
+    logging.disable(logging.ERROR)  # it logs every step
     try:
         for function in functions:
             _tune_one(function, target, tiles, max(1, trials // len(functions)), database, runner)
@@ -115,7 +115,7 @@ def _module(function: Any) -> Any:
 
 
 def _heaviest(module: Any, count: int, target: Any, database: Any) -> list[Any]:
-    """Different products with the most operations over all calls, without those that have been tuned before."""
+    """The distinct products with the most operations over all calls, without those tuned before."""
     import tvm
     from tvm import relax
     from tvm.s_tir.analysis import estimate_tir_flops
@@ -138,7 +138,7 @@ def _heaviest(module: Any, count: int, target: Any, database: Any) -> list[Any]:
 
 
 def _is_product(function: Any) -> bool:
-    """Whether it is a product of matrices: MetaSchedule makes nothing of rows that are reduced in several stages."""
+    """Whether it is a product of matrices: MetaSchedule cannot improve rows that are reduced in several stages."""
     text = function.script()
     return any(f'"{RULE}": "{rule}"' in text for rule in ("tile", "dot"))
 

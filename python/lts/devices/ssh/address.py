@@ -1,4 +1,4 @@
-"""Where a device is that is reached over ssh."""
+"""The address of a device that is reached over ssh."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _URI = re.compile(r"ssh://(?:([^@/?#:]+)@)?(\[[0-9A-Fa-f:.%]+\]|[^@/?#:\[\]]+)(?
 
 @dataclass(frozen=True)
 class Address:
-    """What follows ``ssh://``, without the options.
+    """A user, host and port: what follows ``ssh://``, without the options.
 
     Raises
     ------
     UsageError
-        For what no ssh client would take.
+        For an address that no ssh client would accept.
     """
 
     host: str
@@ -38,17 +38,17 @@ class Address:
 
     @property
     def by_hand(self) -> str:
-        """The command that a person connects with."""
+        """The command for connecting by hand."""
         port = f"-p {self.port} " if self.port else ""
         return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
 
     @property
     def known_as(self) -> str:
-        """How ``known_hosts`` calls it."""
+        """Its name in ``known_hosts``."""
         return f"[{self.host}]:{self.port}" if self.port not in (None, 22) else self.host
 
     def arguments(self) -> list[str]:
-        """As arguments of the ssh client."""
+        """The address as arguments of the ssh client."""
         user = ["-l", self.user] if self.user else []
         return [*user, *(["-p", str(self.port)] if self.port else []), "--", self.host]
 
@@ -59,7 +59,7 @@ def parse(uri: str) -> tuple[Address, str | None]:
     Raises
     ------
     UsageError
-        For another form, or an option that there is not.
+        For a malformed URI, or an unknown option.
     """
     match = _URI.fullmatch(uri)
     if match is None:

@@ -1,7 +1,7 @@
-"""Runs Python jobs on a device that is reached from elsewhere: they come in as lines of JSON, and results go out.
+"""Runs Python jobs on a remote device: it reads jobs as lines of JSON on stdin, and writes their results to stdout.
 
-Before a result goes the line ``begun``. It needs Python 3.11 with what the jobs import, and of lts-engine only the
-modules that are copied with this one. When its input ends, the one who sent the jobs is gone, and everything here ends.
+The line ``begun`` precedes each result. The agent needs Python 3.11, what the jobs import, and the modules of
+lts-engine that are copied with it. The end of its input means that the sender is gone, and ends all jobs.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-from lts.devices.device import Job
-from lts.devices.local import LocalDevice
+from lts.jobs.job import Job
+from lts.jobs.pool import Workers
 
 
 def main() -> None:
-    """Run the jobs of standard input: the fields of a `Job`, a ``timeout``, and a ``folder`` to remove."""
+    """Run the jobs from standard input: each has the fields of a `Job`, a ``timeout``, and a ``folder`` to remove."""
     requests: list[dict[str, Any]] = []
     arrived = threading.Semaphore(0)
     threading.Thread(target=_listen, args=(requests, arrived), daemon=True).start()
-    with LocalDevice() as device:
+    with Workers() as workers:
         while True:
             arrived.acquire()
             request = requests[0]
             print("begun", flush=True)
             job = {key: request[key] for key in ("function", "arguments", "threads")}
-            result = device.run(Job(**job, preload=tuple(request["preload"])), request["timeout"])
+            result = workers.run(Job(**job, preload=tuple(request["preload"])), request["timeout"])
             requests.pop(0)
             _remove(request)
             print(json.dumps(asdict(result)), flush=True)
 
 
 def importable(modules: list[str]) -> None:
-    """Import modules, which fails where they cannot be imported. For a worker process."""
+    """Import modules; raises when one cannot be imported. For a worker process."""
     for module in modules:
         import_module(module)
 
@@ -48,7 +48,7 @@ def _listen(requests: list[dict[str, Any]], arrived: threading.Semaphore) -> Non
         arrived.release()
     for request in list(requests):
         _remove(request)
-    os._exit(0)  # the server of workers notices, and kills what runs
+    os._exit(0)  # the server of workers notices, and kills the running job
 
 
 def _remove(request: dict[str, Any]) -> None:

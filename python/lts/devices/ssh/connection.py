@@ -7,17 +7,20 @@ import re
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lts.devices.ssh.address import Address
+from lts.devices.ssh.facts import Machine, machine_of
 from lts.devices.ssh.session import Session, last_line
 from lts.errors import MeasurementError, UsageError
+from lts.system.outside import sentence
 from lts.system.workdir import WorkDirectory
 
-# A device that says nothing for 30 s is gone. Whoever it is, and which keys are trusted, is for the user's own
-# configuration to say. Nothing is forwarded, and nothing listens.
+# A device that is silent for 30 s counts as gone. Users and trusted keys are those of the user's own configuration of
+# ssh. Nothing is forwarded, and nothing listens.
 _OPTIONS = {
     "BatchMode": "yes",
     "ConnectTimeout": "10",
@@ -32,19 +35,22 @@ _OPTIONS = {
     "PermitLocalCommand": "no",
 }
 _GREETING_TIMEOUT = 60.0
-# A transfer or a command of ours that moves nothing for this long is stuck.
+# Seconds without any data after which a transfer or a command of ours counts as stuck.
 _STALL = 120.0
-# A master whose connection has broken needs this long to notice, once a command over it has.
+# Seconds that a master needs to notice a broken connection after a command over it has noticed.
 _NOTICE_TIMEOUT = 1.0
-# What the path of a socket may have (107 bytes), less the suffix of 17 that OpenSSH makes it with.
+# Longest path of a socket (107 bytes), less the suffix of 17 bytes that OpenSSH adds while it makes the socket.
 _SOCKET_LENGTH = 90
+
+# The end of what a login shell prints before the script that is kept for a message.
+_READ_LENGTH = 1 << 13
 
 _NO_SPACE = re.compile("no space left|quota exceeded", re.IGNORECASE)
 _FOLDER = 73  # exit code of a script that cannot write in our folder
-_MARK = "lts-engine:"  # what a login shell prints before it is none of our business
+_MARK = "lts-engine:"  # the output of a script begins after this line; a login shell may print something before it
 
-# Our folder on the device is $0. What was not used for a week goes, and what exceeds 4 GiB, the oldest first, but for
-# the newest and what somebody has used within the hour. Jobs remove their folders, unless the device is switched off.
+# Our folder on the device is $0. Content unused for a week is removed. Beyond 4 GiB the oldest is removed, too, except
+# the newest and any that was used within the hour. Jobs remove their folders unless the device is switched off.
 _ENTER = 'umask 077; mkdir -p "$0/content" "$0/jobs" && cd "$0" || exit 73; '
 _FIND = 'exec sh -c "$1" "${XDG_CACHE_HOME:-$HOME/.cache}/lts-engine"'
 _GREETING = """
@@ -66,7 +72,7 @@ getconf GNU_LIBC_VERSION >&2 || for file in /lib/ld-musl-*; do [ ! -e "$file" ] 
 echo "$(uname -s) $(uname -m) $(getconf LONG_BIT || echo 64) $library $(nproc || echo 1) $0"
 exec cat
 """
-# It may have ended long ago, and its number be another's; it is given two seconds to end by itself.
+# The process may have ended long ago, and its number been reused. It gets two seconds to end by itself.
 _END = """
 ours() { grep -q "$2" "/proc/$1/cmdline" 2>/dev/null; }
 for i in 1 2 3 4 5 6 7 8 9 10; do ours "$@" || break; sleep 0.2; done
@@ -77,7 +83,7 @@ if ours "$@"; then kill -9 "-$1" || kill -9 "$1"; fi
 
 @dataclass(frozen=True)
 class Left:
-    """What may still run on a device that is out of reach: a process, what its command line has, and its folder."""
+    """What may still run on an unreachable device: a process, a part of its command line, and its folder."""
 
     process: str
     mark: str
@@ -87,7 +93,7 @@ class Left:
 class ConnectionLost(Exception):  # noqa: N818
     """The connection has ended; the message says why, as part of a sentence.
 
-    `left` is what may run on there, and `begun` says whether a job had begun.
+    `left` is what may still run there, and `begun` tells whether the job had begun.
     """
 
     def __init__(self, reason: str, left: Left | None = None, *, begun: bool = False) -> None:
@@ -97,32 +103,12 @@ class ConnectionLost(Exception):  # noqa: N818
 
 
 class RefusedError(MeasurementError):
-    """A device that will not let us in until somebody has changed something."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a device says of itself: ``uname``, the bits and C library of its programs, its processors, our folder."""
-
-    system: str
-    machine: str
-    bits: str
-    library: str
-    processors: int
-    folder: str
-
-    @property
-    def triple(self) -> str:
-        """As compilers call it, for example ``aarch64-linux-gnu``."""
-        arm32 = self.machine.startswith(("armv7", "armv8")) or (self.machine == "aarch64" and self.bits == "32")
-        if arm32:
-            return f"arm-linux-{self.library}eabihf"
-        return f"{self.machine}-{self.system.lower()}-{self.library}"
+    """The device refuses the connection until the user changes something."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command on the device has printed, and its exit code."""
+    """Output and exit code of a command on the device."""
 
     output: str
     said: str
@@ -130,12 +116,12 @@ class Answer:
 
 
 class Connection:
-    """An open connection. Its master is a child of this process that ends with it, however that goes.
+    """An open connection. Its master is a child process that ends whenever this process does.
 
     Raises
     ------
     MeasurementError
-        When there is no connection, or the device lets us write nowhere, with the reason.
+        When the connection fails, or nothing can be written on the device, with the reason.
     """
 
     def __init__(self, address: Address) -> None:
@@ -158,11 +144,11 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection stands, as far as is known."""
+        """Whether the connection is up, as far as is known."""
         return self._master.alive
 
     def start(self, script: str, *arguments: str) -> Session:
-        """Start a shell script in our folder on the device. Skip its output up to `mark`."""
+        """Start a shell script in our folder on the device; `begin` skips what a login shell prints before it."""
         if not self.alive:
             raise self.lost()
         quoted = " ".join(shlex.quote(argument) for argument in (self.machine.folder, *arguments))
@@ -170,7 +156,7 @@ class Connection:
         return Session([*self._command, "-o", "ControlMaster=no", *self.address.arguments(), line])
 
     def call(self, script: str, *arguments: str, feed: Iterable[bytes] = ()) -> Answer:
-        """Run a shell script in our folder on the device to its end, with `feed` as its input.
+        """Run a shell script in our folder on the device and wait for its end; `feed` is its input.
 
         Raises
         ------
@@ -190,23 +176,24 @@ class Connection:
             session.kill()
             raise
         text = output.decode("utf-8", "replace")
-        if _MARK not in text or session.code == 255:
+        if f"{_MARK}\n" not in text or session.code == 255:
             raise self.lost(session.said)
         if session.code == _FOLDER:
             raise self.unwritable(session.said)
         return Answer(text.split(f"{_MARK}\n", 1)[1], session.said, session.code or 0)
 
     def begin(self, session: Session, timeout: float) -> str | None:
-        """Read the output of a session up to where the script begins. None when it did, or else what was read."""
+        """Read the output of a session up to the start of its script. None when it has begun, else what was read."""
         read = b""
-        while line := session.line(timeout):
+        end = time.monotonic() + timeout
+        while line := session.line(max(0.0, end - time.monotonic())):
             if line.strip() == _MARK.encode():
                 return None
-            read += line
+            read = (read + line)[-_READ_LENGTH:]
         return read.decode("utf-8", "replace")
 
     def end(self, left: Left) -> None:
-        """Kill what an earlier connection has left, should it still be there; see `call` for what this raises."""
+        """Kill what an earlier connection has left, if it still runs. Raises as `call` does."""
         self.call(_END, left.process, left.mark, left.folder)
 
     def lost(self, said: str = "", left: Left | None = None, *, begun: bool = False) -> ConnectionLost:
@@ -216,7 +203,7 @@ class Connection:
         return ConnectionLost(reason, left, begun=begun)
 
     def unwritable(self, said: str, needed: int | None = None) -> MeasurementError:
-        """The exception that says why nothing can be written on the device, where `needed` bytes were to be."""
+        """The exception that says why nothing (or not `needed` bytes) can be written on the device."""
         if _NO_SPACE.search(said):
             need = "" if needed is None else f": need {(needed >> 20) + 1} MiB"
             return MeasurementError(
@@ -235,10 +222,10 @@ class Connection:
     def _greeted(self) -> Machine:
         read = self.begin(self._master, _GREETING_TIMEOUT)
         if read is None and (line := self._master.line(_GREETING_TIMEOUT)):
-            fields = line.decode("utf-8", "replace").rstrip("\n").split(" ", 5)
-            if len(fields) == 6 and fields[4].isdigit():
-                return Machine(fields[0], fields[1], fields[2], fields[3], int(fields[4]), fields[5])
-            raise MeasurementError(f"{self.address} is no machine with Linux and a shell: it says '{' '.join(fields)}'")
+            if (found := machine_of(line)) is not None:
+                return found
+            says = sentence(line.decode("utf-8", "replace"))
+            raise MeasurementError(f"{self.address} is no machine with Linux and a shell: it says '{says}'")
         if self._master.alive and self._master.line(_NOTICE_TIMEOUT) is None:
             raise MeasurementError(f"{self.address} accepts connections, but does not answer")
         said = last_line(self._master.said) or last_line(read or "") or "the ssh client ended without a word"
@@ -257,7 +244,7 @@ def _client() -> list[str]:
 
 
 def _failure(address: Address, said: str, reason: str) -> MeasurementError:
-    """The exception for a connection that did not come to be."""
+    """The exception for a connection that could not be made."""
     if "IDENTIFICATION HAS CHANGED" in said:
         return RefusedError(
             f"the host key of {address} is not the one that ssh knows; if the device was set up anew, forget the old "
@@ -274,7 +261,7 @@ def _failure(address: Address, said: str, reason: str) -> MeasurementError:
 
 
 class _Directory:
-    """A private directory for the control socket, with a path that is short enough for one."""
+    """A private directory for the control socket, with a path that is short enough."""
 
     def __init__(self) -> None:
         self._work: WorkDirectory | None = WorkDirectory()

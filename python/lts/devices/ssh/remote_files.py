@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tarfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,33 +13,35 @@ from pathlib import Path
 
 from lts.devices.ssh.connection import Answer, Connection
 from lts.errors import MeasurementError
+from lts.system.outside import sentence
 
 _MIB = 1 << 20
-# How a pool of `lts.export.pool` begins. Its content depends on the position only, and it grows.
+# First bytes of a pool of `lts.export.pool`, whose content depends on the position only, and which can grow.
 _POOL = b"lts-engine weight pool"
 _POOL_STEP = 4 * _MIB
-_FULL = 74  # exit code of a script that could not write what it was to
+_FULL = 74  # exit code of a script that could not write its data
 
-# Of the device's own tools; sizes alone where it has no sha256sum.
+# Checksums by the device's own tools; where it has no sha256sum, only sizes are checked.
 _SUM = """
 sum() { if command -v sha256sum >/dev/null; then sha256sum | cut -d " " -f 1; else cat >/dev/null; echo none; fi; }
 part() { tail -c "+$(($2 + 1))" "content/$1" | head -c "$3" | sum; }
 """
-# Name; whether it is there (a folder: 0), its bytes, and the KiB that are free.
+# Argument: name. Prints whether it exists, its size in bytes (of a folder: 0), and the free space in KiB.
 _LOOK = """
 touch -c "content/$1"
 [ -e "content/$1" ] && echo yes || echo no
 [ -f "content/$1" ] && wc -c <"content/$1" || echo 0
 df -Pk content | tail -n 1 | while read -r a b c free rest; do echo "$free"; done
 """
-# Name: a tar file comes in; its folder counts only once it is complete.
+_LOOKED = re.compile(r"\s*(yes|no)\s+([0-9]{1,18})(?:\s+(?:([0-9]{1,18})|\S{1,20}))?\s*")
+# Argument: name. Input: a tar file, which becomes a folder of that name once it is complete.
 _FOLDER = """
 new="content/.new-$1-$$"
 mkdir "$new" && tar -xf - -C "$new" || { rm -rf "$new"; exit 74; }
 if command -v sha256sum >/dev/null; then (cd "$new" && sha256sum -c SHA256SUMS >&2) || { rm -rf "$new"; exit 75; }; fi
 if [ -e "content/$1" ]; then rm -rf "$new"; else mv "$new" "content/$1"; fi
 """
-# Name, bytes: a whole file comes in.
+# Arguments: name, bytes. Input: a whole file.
 _FILE = """
 new="content/.new-$1-$$"
 cat >"$new" || { rm -f "$new"; exit 74; }
@@ -46,12 +49,12 @@ cat >"$new" || { rm -f "$new"; exit 74; }
 sum <"$new"
 mv "$new" "content/$1"
 """
-# Name, MiB to begin at, bytes: a part of a pool comes in.
+# Arguments: name, MiB to begin at, bytes. Input: a part of a pool.
 _PART = """
 dd of="content/$1" bs=1048576 seek="$2" conv=notrunc || exit 74
 part "$1" $(($2 * 1048576)) "$3"
 """
-# Folder, then pairs of a name in it, or nothing, and a name of content: a tar file comes in.
+# Arguments: folder, then pairs of a name in it, which may be empty, and a name of content. Input: a tar file.
 _JOB = """
 job="jobs/$1"
 shift
@@ -67,13 +70,13 @@ echo ready
 
 
 class Hashes:
-    """SHA-256 of files of this machine, remembered while they stay what they are."""
+    """SHA-256 of files of this machine, cached while the files do not change."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int, int, int], str] = {}
 
     def of(self, path: Path, offset: int = 0, n: int | None = None) -> str:
-        """Of `n` bytes from `offset` on, by default of all."""
+        """The hash of `n` bytes from `offset` on, by default of the whole file."""
         facts = path.stat()
         n = facts.st_size - offset if n is None else n
         key = (str(path), facts.st_size, facts.st_mtime_ns, offset, n)
@@ -91,9 +94,9 @@ class RemoteFiles:
     Parameters
     ----------
     connection
-        To the device.
+        Connection to the device.
     hashes
-        Of files here; keep it over connections.
+        Hashes of files on this machine; keep them for later connections.
     """
 
     def __init__(self, connection: Connection, hashes: Hashes) -> None:
@@ -101,18 +104,18 @@ class RemoteFiles:
         """Bytes of content that were copied, without the folders of jobs."""
         self._connection = connection
         self._hashes = hashes
-        self._there: dict[str, int] = {}  # bytes that are known to be right, by name
+        self._there: dict[str, int] = {}  # by name, how many bytes are known to be correct
 
     def path(self, name: str) -> str:
-        """Where content of that name is on the device."""
+        """The path on the device of the content of that name."""
         return f"{self._connection.machine.folder}/content/{name}"
 
     def forget(self) -> None:
-        """Look again whether things are there."""
+        """Forget what is known to be on the device, so that it is checked again."""
         self._there.clear()
 
     def folder(self, kind: str, entries: Mapping[str, Path | bytes]) -> str:
-        """The name of the content that is a folder with these entries."""
+        """Copy a folder with these entries if it is missing, and return its name."""
         sums = {name: self._sum(entry) for name, entry in sorted(entries.items())}
         listing = "".join(f"{value}  {name}\n" for name, value in sums.items()).encode()
         name = f"{kind}-{hashlib.sha256(listing).hexdigest()[:32]}"
@@ -124,7 +127,7 @@ class RemoteFiles:
         return name
 
     def file(self, path: Path, end: int | None = None) -> str:
-        """The name of the content that is this file, up to at least byte `end` where it is a pool of weights."""
+        """Copy a file (of a pool of weights, at least the first `end` bytes) if it is missing, and return its name."""
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(_MIB)
@@ -145,9 +148,9 @@ class RemoteFiles:
         return name
 
     def job(self, entries: Mapping[str, Path | bytes], content: Mapping[str, str], needed: list[str]) -> str | None:
-        """A new folder for a job with these entries, and with `content` under other names. It removes it itself.
+        """Make the folder of a job, with these entries and links to `content`. The job removes it.
 
-        None when one of the names of content, or those needed besides, is not there any more.
+        None when a name in `content` or in `needed` is no longer on the device.
         """
         name = uuid.uuid4().hex
         pairs = [part for pair in content.items() for part in pair]
@@ -161,7 +164,7 @@ class RemoteFiles:
         return f"{self._connection.machine.folder}/jobs/{name}"
 
     def _grow(self, name: str, path: Path, needed: int) -> None:
-        """Make the pool on the device at least that long, copying what it lacks."""
+        """Make the pool on the device at least that long by copying what it lacks."""
         have = self._there.get(name, 0) // _MIB * _MIB
         _, present, free = self._look(name)
         same = min(present, needed) // _MIB * _MIB
@@ -178,9 +181,14 @@ class RemoteFiles:
         self._there[name] = needed
 
     def _look(self, name: str, needed: int = 0) -> tuple[bool, int, int]:
-        """Whether content is there, its bytes, and those free; checked to be enough when it is not there."""
-        lines = self._connection.call(_LOOK, name).output.split()
-        there, present, free = lines[0] == "yes", int(lines[1]), int(lines[2]) << 10 if len(lines) > 2 else 1 << 62
+        """Whether content exists, its size, and the free bytes; raises when it is missing and there is no room."""
+        output = self._connection.call(_LOOK, name).output
+        match = _LOOKED.fullmatch(output)
+        if match is None:
+            raise MeasurementError(
+                f"the answer of {self._connection.address} is wrong: asked for a file, it says '{sentence(output, 60)}'"
+            )
+        there, present, free = match[1] == "yes", int(match[2]), int(match[3]) << 10 if match[3] else 1 << 62
         if not there:
             self._check_space(needed, free)
         return there, present, free
@@ -195,9 +203,9 @@ class RemoteFiles:
         return answer
 
     def _written(self, answer: Answer, n: int, expected: str | None = None) -> None:
-        """Raise `MeasurementError` unless `n` bytes were written, and are what they should be."""
+        """Raise `MeasurementError` unless `n` bytes were written and have the expected hash."""
         if answer.code == _FULL:
-            self._look(".new", n)  # tools do not always say that it was the space
+            self._look(".new", n)  # tools do not always say that the disk is full
             raise self._connection.unwritable(answer.said, n)
         if answer.code != 0 or (expected is not None and answer.output.split() not in ([expected], ["none"])):
             raise MeasurementError(
@@ -218,7 +226,7 @@ def _chunks(path: Path, offset: int, n: int) -> Iterator[bytes]:
 
 
 def _tar(entries: Mapping[str, Path | bytes]) -> bytes:
-    """A tar file of files; a folder stands for all that is in it."""
+    """A tar file of the entries; a folder is included with all that is in it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, entry in sorted(entries.items()):

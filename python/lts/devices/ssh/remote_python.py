@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import Job, JobResult
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
+from lts.devices.ssh.facts import process_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
+from lts.jobs.job import Job, JobResult, result_of_line
 
 _PACKAGE = Path(__file__).parents[2]
-# What runs on a device needs none of these, and the package itself would load the core, which is compiled.
-_LEFT_OUT = ("__init__.py", "cli", "export", "report")
+# Code that runs on a device needs none of these, and the package's __init__ would load the core, which is compiled.
+_LEFT_OUT = ("__init__.py", "cli", "export", "measure", "networks", "proxies", "report", "spaces", "study")
 _PACKAGE_THERE = b'"""The modules of lts-engine that run jobs on a device."""\n'
 
-# The folder of the modules; ours come first, even where lts-engine is installed.
+# Argument: the folder of the modules, which come before those of an installed lts-engine.
 _BOOT = """
 import sys
 if sys.version_info < (3, 11):
@@ -30,7 +32,7 @@ sys.path.insert(0, sys.argv[1])
 from lts.devices.ssh.agent import main
 main()
 """
-# Python, the code, the folder of the modules. A path may begin with ~/.
+# Arguments: Python, the code, the folder of the modules. A path may begin with ~/.
 _START = """
 python=$1
 case "$python" in "~/"*) python="$HOME/${python#??}" ;; esac
@@ -38,13 +40,13 @@ echo "$$"
 exec "$python" -c "$2" "$0/content/$3"
 """
 _START_TIMEOUT = 120.0
-# A file of a job that is as large is kept on the device.
+# Files of a job that have at least this size are kept on the device.
 _KEPT_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job with its paths as they are on the device, and the folder there that has its files, if any."""
+    """A job with its paths on the device, and the folder there with its files, if any."""
 
     job: Job
     folder: str = ""
@@ -56,7 +58,7 @@ class RemotePython:
     Parameters
     ----------
     connection, files
-        To the device, and what is copied over it.
+        Connection to the device, and the files on it.
     python
         Path of an interpreter there.
 
@@ -75,7 +77,7 @@ class RemotePython:
         self._session: Session = connection.start(_START, python, _BOOT, self._content)
         try:
             connection.begin(self._session, _START_TIMEOUT)
-            self._process = (self._session.line(_START_TIMEOUT) or b"").decode().strip()
+            self._process = process_of(self._session.line(_START_TIMEOUT))
             result = self._ask(Prepared(Job("lts.system.environment:fingerprint")), _START_TIMEOUT)
         except BaseException:
             self.close()
@@ -83,7 +85,11 @@ class RemotePython:
         if result.error is not None:
             self.close()
             raise MeasurementError(f"Python at {python} on {connection.address} runs no jobs: {result.error}")
-        self.environment: dict[str, Any] = result.value
+        try:
+            self.environment = environment_of(result.value, str(connection.address))
+        except BaseException:
+            self.close()
+            raise
         """The fingerprint of the device."""
 
     @property
@@ -92,12 +98,12 @@ class RemotePython:
         return self._session.alive
 
     def prepare(self, job: Job) -> Prepared | None:
-        """Copy the files of a job that are not there yet. None when something else has gone from the device.
+        """Copy the files of a job that the device lacks. None when other content has disappeared from it.
 
         Raises
         ------
         MeasurementError
-            When something that the job wants imported beforehand cannot be, or the device has no space left.
+            When a module in `preload` cannot be imported there, or the device has no space left.
         """
         if missing := [module for module in job.preload if module not in self._imported]:
             self._import(missing)
@@ -137,7 +143,7 @@ class RemotePython:
         self._imported.update(modules)
 
     def _ask(self, prepared: Prepared, timeout: float) -> JobResult:
-        """The result that the agent gives, or an error and the end of the agent when it gives none."""
+        """The agent's result; when it gives none, an error, and the agent is ended."""
         job = prepared.job
         request: dict[str, Any] = {
             "function": job.function,
@@ -149,15 +155,17 @@ class RemotePython:
         }
         try:
             self._session.send([json.dumps(request).encode() + b"\n"], close=False)
-            # The agent keeps to the timeout; starting its workers is not the job's time.
+            # The agent enforces the timeout; starting its workers does not count.
             begun = bool(self._session.line(_START_TIMEOUT))
             line = self._session.line(timeout + _START_TIMEOUT) if begun else b""
+        except TooMuchError as error:
+            self._session.kill()
+            return JobResult(error=str(error))
         except BaseException:
             self._session.kill()
             raise
         if line:
-            found = json.loads(line)
-            return JobResult(value=found["value"], error=found["error"])
+            return result_of_line(line)
         self._session.close()
         left = Left(self._process, self._content, prepared.folder) if self._process else None
         if self._session.code == 255 or not self._connection.alive:
@@ -170,12 +178,12 @@ class RemotePython:
 
 
 def _is_kept(path: Path) -> bool:
-    """Whether a file is content, kept on the device, rather than a part of one job."""
+    """Whether a file is kept on the device as content, rather than copied for one job."""
     return path.suffix == ".bin" or path.stat().st_size >= _KEPT_BYTES
 
 
 def _renamed(value: Any, paths: Mapping[str, str]) -> Any:
-    """JSON with other paths in it."""
+    """JSON with its paths replaced."""
     if isinstance(value, Mapping):
         return {key: _renamed(inner, paths) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -184,7 +192,7 @@ def _renamed(value: Any, paths: Mapping[str, str]) -> Any:
 
 
 def _modules() -> Mapping[str, Path | bytes]:
-    """The modules of this package that run anywhere, by their paths in it."""
+    """The modules of this package that run without its compiled core, by their paths in the package."""
     modules: dict[str, Path | bytes] = {"__init__.py": _PACKAGE_THERE}
     for path in sorted(_PACKAGE.rglob("*.py")):
         inside = path.relative_to(_PACKAGE)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import JobResult, RunnerJob
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
+from lts.devices.ssh.facts import process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
-from lts.devices.ssh.session import Session, last_line
+from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
+from lts.jobs.cause_of_death import cause_of_death
+from lts.jobs.job import JobResult, RunnerJob, result_of
 from lts.system import machine
+from lts.system.outside import parse_json
 
 _START_TIMEOUT = 60.0
-# lts-runner keeps to the timeout itself; what does not answer for this much longer hangs.
+# lts-runner enforces the timeout itself; without an answer for this many seconds more, it hangs.
 _GRACE = 10.0
 _BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4, "bool": 1}
 
-# Folder of the job, lts-runner. Its input stays open as long as somebody waits for the answer.
+# Arguments: folder of the job, lts-runner. Its input stays open as long as the answer is awaited.
 _RUN = """
 echo "$$"
 "$2"
@@ -32,7 +34,7 @@ code=$?
 rm -rf "$1"
 exit $code
 """
-# What `lts.system.machine.pick_cpus` reads, as lines of a path and a value, after the processors that we may use.
+# Prints the processors that we may use, then what `lts.devices.ssh.facts.processors_of` reads.
 _PROCESSORS = """
 sed -n "s/^Cpus_allowed_list://p" /proc/self/status
 cd /sys/devices/system/cpu
@@ -56,7 +58,7 @@ class RemoteRunner:
     Parameters
     ----------
     connection, files
-        To the device, and what is copied over it.
+        Connection to the device, and the files on it.
 
     Raises
     ------
@@ -79,17 +81,17 @@ class RemoteRunner:
         result = self.run(Prepared("", {"environment": True}), _START_TIMEOUT)
         if result.error is not None:
             raise MeasurementError(f"lts-runner does not run on {connection.address}: {result.error}")
-        self.environment: dict[str, Any] = result.value
+        self.environment = environment_of(result.value, str(connection.address))
         """The fingerprint of the device."""
-        self._processors = connection.call(_PROCESSORS).output
+        self._processors = processors_of(connection.call(_PROCESSORS).output)
 
     def prepare(self, job: RunnerJob) -> Prepared | None:
-        """Copy what is not there yet. None when something else has gone from the device.
+        """Copy the files of a job that the device lacks. None when other content has disappeared from it.
 
         Raises
         ------
         MeasurementError
-            When the device has no space left for it.
+            When the device has no space left.
         """
         ends = _ends(job.model / "model.json")
         entries: dict[str, Path | bytes] = {".": job.model}
@@ -104,7 +106,10 @@ class RemoteRunner:
             return None
         paths = {name: self._files.path(kept) for name, kept in content.items()}
         paths |= {name: f"{folder}/files/{name}" for name in job.files if name not in content}
-        request = {"cpus": _pick(job.threads, self._processors), **job.request(f"{folder}/model.json", paths)}
+        request = {
+            "cpus": machine.pick_cpus(job.threads, self._processors),
+            **job.request(f"{folder}/model.json", paths),
+        }
         return Prepared(folder, request)
 
     def run(self, job: Prepared, timeout: float) -> JobResult:
@@ -122,15 +127,18 @@ class RemoteRunner:
             session.send([json.dumps({**job.request, **limit}).encode() + b"\n"], close=False)
             deadline = time.monotonic() + timeout + _GRACE
             if self._connection.begin(session, _START_TIMEOUT) is None:
-                process = (session.line(_START_TIMEOUT) or b"").decode().strip()
+                process = process_of(session.line(_START_TIMEOUT))
             answer = _answer(session, deadline) if process else None
             if answer is not None:
                 session.close()
-                return JobResult(value=answer.get("value"), error=answer.get("error"))
-            hangs = session.line(0.0) is None
+                return result_of(answer)
+            hangs = session.line(0.0) != b""
             session.close(0.0 if hangs else 2.0)
+        except TooMuchError as error:
+            session.kill()
+            return JobResult(error=str(error))
         except BaseException:
-            session.kill()  # which closes the input there, so that lts-runner kills the model and ends
+            session.kill()  # closes the input there, so that lts-runner kills the model and ends
             raise
         left = Left(process, job.folder, job.folder) if process and job.folder else None
         if session.code == 255 or not self._connection.alive:
@@ -143,10 +151,10 @@ class RemoteRunner:
 
 
 def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
-    """The answer of lts-runner among what it prints; None when it ends, or the time is over."""
+    """The answer of lts-runner in its output; None when it ends without one, or time runs out."""
     while line := session.line(max(0.0, deadline - time.monotonic())):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError:
             continue
         if isinstance(found, dict) and found.keys() & {"value", "error"}:
@@ -155,38 +163,15 @@ def _answer(session: Session, deadline: float) -> dict[str, Any] | None:
 
 
 def _cause(session: Session) -> str:
-    """Why lts-runner has ended without an answer."""
-    said = last_line(session.said)
-    code = session.code or 0
-    if 128 < code < 255:
-        try:
-            name = signal.Signals(code - 128).name
-        except ValueError:
-            name = "unknown"
-        return f"killed by signal {code - 128} ({name})" + (f"; its last words: {said}" if said else "")
+    """The reason why lts-runner has ended without an answer. Shells add 128 to the number of a signal that kills."""
+    said, code = last_line(session.said), session.code or 0
     if code in (126, 127):
         return said or "it cannot be executed"
-    return f"it ended with code {code} and no result" + (f"; its last words: {said}" if said else "")
-
-
-def _pick(n: int, text: str) -> list[int]:
-    """The processors to pin `n` threads to: the same for every job."""
-    first, *lines = text.splitlines() or [""]
-    cpus: list[int] = []
-    for part in filter(None, first.strip().split(",")):
-        low, _, high = part.partition("-")
-        cpus += range(int(low), int(high or low) + 1)
-    with tempfile.TemporaryDirectory() as name:
-        for line in lines:
-            path, _, value = line.partition(":")
-            file = Path(name) / "sys/devices/system/cpu" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(value, encoding="ascii")
-        return machine.pick_cpus(n, cpus, root=Path(name))
+    return cause_of_death("it", 128 - code if 128 < code < 255 else code, said)
 
 
 def _ends(manifest: Path) -> dict[str, int | None]:
-    """Where what a model uses of every file that holds its weights ends, in bytes; None when that is unknown."""
+    """Number of bytes that a model uses of each file with its weights, from the beginning; None when unknown."""
     ends: dict[str, int | None] = {}
     for tensor in json.loads(manifest.read_text(encoding="utf-8")).get("weights", ()):
         size = _BYTES.get(tensor["dtype"])

@@ -1,4 +1,4 @@
-"""One run of the ssh client: bytes in, lines out, and what it said on its standard error."""
+"""One run of the ssh client: bytes in, lines out, and its standard error."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lts.errors import MeasurementError
+from lts.system.outside import ANSWER_BYTES, sentence
 
 _PIECE = 1 << 16
 _SAID_LENGTH = 1 << 13
-# Of a client whose pipes are closed: it has nothing left to do.
+# Seconds that a client gets to end once its pipes are closed: it has nothing left to do.
 _END_TIMEOUT = 2.0
 
-# What clients and servers say without anything being wrong, by how it begins.
+# Beginnings of messages of clients and servers that are not errors.
 _CHATTER = ("warning: permanently added", "debug", "**", "mux_client", "shared connection", "pseudo-terminal", "@@@")
 
 
+class TooMuchError(MeasurementError):
+    """A device says more than any answer has."""
+
+
 class Session:
-    """A running ssh client, out of reach of the terminal's Ctrl-C.
+    """A running ssh client, which does not receive the terminal's Ctrl-C.
 
     Raises
     ------
@@ -54,6 +59,8 @@ class Session:
         self._pending = memoryview(b"")
         self._closing = False
         self._moved = time.monotonic()
+        self._sent = 0
+        self._discards = False
         self._selector = selectors.PollSelector()  # which holds no descriptor itself
         for file in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(file, False)
@@ -67,26 +74,32 @@ class Session:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, None while it runs; that of the command on the device, or 255 for its own failures."""
+        """Exit code of the command on the device, or 255 for failures of ssh itself; None while the client runs."""
         return self._process.poll()
 
     @property
     def said(self) -> str:
-        """What came on standard error, the end of it."""
-        for _ in range(16):  # a pipe holds less than this, and somebody may go on writing
+        """The end of its standard error."""
+        for _ in range(16):  # a pipe holds less than this, and a process may still be writing
             if self._stderr not in self._selector.get_map() or not self._read(self._stderr):
                 break
         return self._said.decode("utf-8", "replace")
 
     def send(self, chunks: Iterable[bytes], *, close: bool) -> None:
-        """Have this written while waiting for output; afterwards, the input may be closed."""
+        """Queue input, to be written while waiting for output; `close` ends the input after it."""
         self._feed = iter(chunks)
         self._closing = close
         if self._stdin >= 0 and self._stdin not in self._selector.get_map():
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
     def line(self, timeout: float) -> bytes | None:
-        """The next line of output with its end, empty when there is none any more, None when none comes in time."""
+        """The next line of output with its line end; empty at the end of the output, None when none comes in time.
+
+        Raises
+        ------
+        TooMuchError
+            When it is longer than any answer.
+        """
         if not self._move(lambda: b"\n" in self._output or self._ended(), timeout):
             return None
         n = self._output.find(b"\n") + 1
@@ -95,7 +108,13 @@ class Session:
         return found
 
     def rest(self, stall: float) -> bytes | None:
-        """All other output until the end, None when nothing has moved for `stall` seconds."""
+        """The rest of the output up to its end; None when it takes no input for `stall` seconds and has not ended.
+
+        Raises
+        ------
+        TooMuchError
+            When it is longer than any answer.
+        """
         if not self._move(self._ended, stall, restart=True):
             return None
         found = bytes(self._output)
@@ -103,8 +122,10 @@ class Session:
         return found
 
     def close(self, timeout: float = _END_TIMEOUT) -> None:
-        """Close the input, wait for the end, and kill what does not come to one. Harmless when repeated."""
+        """Close the input, wait for the client to end, and kill it when it does not. Harmless when repeated."""
         self._close_input()
+        self._discards = True
+        self._output.clear()
         try:
             if self._move(self._ended, timeout):
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,7 +139,7 @@ class Session:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        _ = self.said  # so that it can still be asked for
+        _ = self.said  # reads it, so that it is available later
         self._close_input()
         for number, file in ((self._stdout, self._process.stdout), (self._stderr, self._process.stderr)):
             if number in self._selector.get_map():
@@ -130,15 +151,14 @@ class Session:
         return self._stdout not in self._selector.get_map() and self._stderr not in self._selector.get_map()
 
     def _move(self, until: Callable[[], bool], timeout: float, *, restart: bool = False) -> bool:
-        """Read and write until the condition holds. False when the time is over, counted from the last byte moved if
-        `restart`."""
+        """Read and write until the condition holds. False when time runs out, with `restart` counted from the last
+        piece that was written: what a device says gives it no more time."""
         begun = self._moved = time.monotonic()
         while not until():
             left = (self._moved if restart else begun) + timeout - time.monotonic()
             if left <= 0:
                 return False
             for key, _ in self._selector.select(left):
-                self._moved = time.monotonic()
                 if key.fd == self._stdin:
                     self._write()
                 else:
@@ -150,11 +170,15 @@ class Session:
             if not self._pending:
                 self._pending = memoryview(next(self._feed, b""))
             if self._pending:
-                self._pending = self._pending[os.write(self._stdin, self._pending[:_PIECE]) :]
+                n = os.write(self._stdin, self._pending[:_PIECE])
+                self._pending = self._pending[n:]
+                self._sent += n
+                if self._sent >= _PIECE:
+                    self._sent, self._moved = 0, time.monotonic()
                 return
         except BlockingIOError:
             return
-        except BrokenPipeError:  # nobody reads any more: what was printed says why
+        except BrokenPipeError:  # the client no longer reads; its output says why
             self._closing = True
         if self._closing:
             self._close_input()
@@ -170,7 +194,12 @@ class Session:
         if not data:
             self._selector.unregister(file)
         elif file == self._stdout:
+            if self._discards:
+                return True
             self._output += data
+            if len(self._output) > ANSWER_BYTES:
+                self._output.clear()
+                raise TooMuchError(f"the device's answer is wrong: it has more than {ANSWER_BYTES >> 20} MiB")
         else:
             self._said = (self._said + data)[-_SAID_LENGTH:]
         return bool(data)
@@ -185,9 +214,9 @@ class Session:
 
 
 def last_line(said: str) -> str:
-    """The last line that says something, without an end, cut to a length for a sentence; empty when there is none."""
+    """The last meaningful line, without its line end and cut to a readable length; empty when there is none."""
     for line in reversed(said.splitlines()):
-        text = " ".join(line.split()).removeprefix("ssh: ").rstrip(".")
+        text = sentence(line).removeprefix("ssh: ").rstrip(".")
         if text and not text.lower().startswith(_CHATTER):
-            return text[:300]
+            return text
     return ""

@@ -8,30 +8,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from lts.devices.device import Job, JobResult, RunnerJob, Runs
+from lts.devices.device import Device
 from lts.devices.ssh.address import FORM, Address, parse
 from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
 from lts.devices.ssh.remote_files import Hashes, RemoteFiles
 from lts.devices.ssh.remote_python import RemotePython
 from lts.devices.ssh.remote_runner import RemoteRunner
 from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.system import machine
 from lts.system.environment import fingerprint
 from lts.targets.target import Target
 
-# Reconnecting begins after a second, then waits twice as long each time, up to this.
+# Longest pause between attempts to reconnect; the first is a second, and each is twice as long as the one before.
 _LONGEST_PAUSE = 10.0
-# How often a job is begun again whose files did not get there.
+# Attempts to begin a job whose files did not arrive.
 _ATTEMPTS = 3
 
 T = TypeVar("T")
 
 
 class _ClosedError(MeasurementError):
-    """Somebody has closed the device meanwhile."""
+    """The device was closed meanwhile."""
 
 
-class SshDevice:
+class SshDevice(Device):
     """A machine with an ssh server, Linux and glibc; see ``docs/devices.md`` for what is copied there.
 
     Compiled models are run by lts-runner. Jobs in Python are run by an interpreter there, which needs Python 3.11 with
@@ -46,7 +47,7 @@ class SshDevice:
     python
         Path of an interpreter on the device, for jobs in Python.
     reconnect
-        Seconds for which a lost connection is tried to be made again.
+        Seconds for which it tries to restore a lost connection.
 
     Raises
     ------
@@ -80,12 +81,12 @@ class SshDevice:
         self._left: list[Left] = []
         self._copied = 0
         self._lock = threading.RLock()
-        self._closed = 0  # how many times; what began before the last one shall not connect again
+        self._closed = 0  # number of times that it was closed; what began before the last must not connect again
         self._begun = 0
 
     @classmethod
     def from_uri(cls, uri: str) -> SshDevice:
-        """For `lts.devices.device.open_device`: ``ssh://[USER@]HOST[:PORT][?python=PATH]``."""
+        """Make the device of a URI, ``ssh://[USER@]HOST[:PORT][?python=PATH]``, for `open_device`."""
         address, python = parse(uri)
         return cls(address.host, user=address.user, port=address.port, python=python)
 
@@ -117,8 +118,8 @@ class SshDevice:
             )
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job for at most `timeout` seconds, copying not counted. Whatever it does to itself is an error in the
-        result, and so is a connection that breaks meanwhile.
+        """Run a job for at most `timeout` seconds, not counting copies. If it fails, crashes or hangs, or the
+        connection breaks, that is an error in the result.
 
         Raises
         ------
@@ -139,7 +140,7 @@ class SshDevice:
             return replace(result, seconds=time.monotonic() - start)
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """The fingerprint of the device: what the interpreter there says, or lts-runner where there is none."""
+        """The fingerprint of the device: from the interpreter there, or from lts-runner where there is none."""
         with self._lock:
             self._begun = self._closed
             if self._environment is None:
@@ -154,7 +155,7 @@ class SshDevice:
         }
 
     def close(self) -> None:
-        """End the connection, and the jobs of other threads, which run or wait. The next job would connect again."""
+        """End the connection and the jobs of other threads, running or waiting. The next job connects again."""
         self._closed += 1
         self._disconnect()
 
@@ -175,7 +176,7 @@ class SshDevice:
         self.close()
 
     def _run(self, there: Callable[[Connection, RemoteFiles], Any], job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job by what `there` gives: the agent, or lts-runner."""
+        """Run a job with what `there` returns: the agent, or lts-runner."""
 
         def prepare(connection: Connection, files: RemoteFiles) -> tuple[Any, Any]:
             runner = there(connection, files)
@@ -248,13 +249,13 @@ class SshDevice:
         return connection
 
     def _lost(self, lost: ConnectionLost) -> None:
-        """Give a connection up, and remember what it may have left."""
+        """Give up a connection, and remember what may still run on the device."""
         if lost.left is not None:
             self._left.append(lost.left)
         self._disconnect()
 
     def _prepared(self, prepare: Callable[[Connection, RemoteFiles], T]) -> T:
-        """What a function that copies to the device gives, which is called again when the connection breaks."""
+        """The result of a function that copies to the device; it is called again when the connection breaks."""
         for _ in range(_ATTEMPTS):
             connection = self._connected()
             assert self._files is not None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from lts._core import Architecture, Family, families
 from lts._core import family as family_of
 from lts.errors import UsageError
+from lts.system.outside import parse_json, read_bytes, unpacked
 
 Row = Mapping[str, str]
 
@@ -51,9 +50,8 @@ def read_table(path: Path, family: str | None = None) -> Table:
         When the file cannot be read, naming the line and column that are wrong.
     """
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        text = unpacked(read_bytes(path), path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no CSV file: {error}") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
@@ -99,7 +97,7 @@ def _trials(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str,
     rows = []
     for line, record in enumerate(text.splitlines(), 1):
         try:
-            trial = json.loads(record)
+            trial = parse_json(record)
             values = {str(name): str(value) for name, value in trial["values"].items()}
             rows.append((line, {"architecture": json.dumps(trial["architecture"]), **values}))
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -141,12 +139,12 @@ def _of_lts(row: Row, family: str) -> Architecture:
         vocab_size=int(row["n_token"]),
         n_positions=int(row["tgt_len"]),
         d_model=int(row["d_model"]),
-        n_head=json.loads(row["n_head"]),
-        d_ff=json.loads(row["d_inner"]),
+        n_head=parse_json(row["n_head"]),
+        d_ff=parse_json(row["d_inner"]),
         d_embed=int(row["d_embed"]),
         div_val=int(row["div_val"]),
-        cutoffs=json.loads(row["cutoffs"]),
-        tie_projs=json.loads(row["tie_projs"]),
+        cutoffs=parse_json(row["cutoffs"]),
+        tie_projs=parse_json(row["tie_projs"]),
     )
 
 
@@ -165,9 +163,15 @@ def _of_hwgpt(row: Row, gated: bool) -> Architecture:
         n_positions=1024,
         d_model=d_model,
         head_dim=64,
-        n_head=json.loads(row["n_head"]),
-        d_ff=[ratio * d_model for ratio in json.loads(row["mlp_ratio"])],
+        n_head=parse_json(row["n_head"]),
+        d_ff=[_ratio(ratio) * d_model for ratio in parse_json(row["mlp_ratio"])],
     )
+
+
+def _ratio(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):  # a text or a list would be repeated
+        raise ValueError(f"mlp_ratio must be a list of integers, got {value!r}")
+    return value
 
 
 _LAYER = {
@@ -186,7 +190,7 @@ _MIXERS = {
 
 def _of_flexibert(row: Row, traits: Family) -> Architecture:
     """With the vocabulary and positions of ELECTRA, on which the models are built (Serianni and Kalita 2023)."""
-    layers = json.loads(row["encoder_layers"])
+    layers = parse_json(row["encoder_layers"])
     if not isinstance(layers, list) or not all(isinstance(layer, dict) and layer.keys() >= _LAYER for layer in layers):
         raise ValueError(f"encoder_layers must be a list of objects with {', '.join(sorted(_LAYER))}")
     mixers = []

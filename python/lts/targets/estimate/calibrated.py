@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from lts._core import Architecture, cost_term_names, cost_terms
+import json
+
+from lts._core import Architecture, Surrogate, cost_term_names, cost_terms
+from lts.targets.calibration import Calibration
 from lts.targets.target import Target
 
 
-def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict[str, tuple[float, float, float]]:
-    """Costs of a calibrated target with the ends of their intervals; nothing for what was measured otherwise.
-
-    The interval is the largest error that was seen when every measurement was predicted from the others.
-    """
+def calibration_for(target: Target, n_prompt: int) -> Calibration | None:
+    """What the target was measured to cost; None when it was measured otherwise than it is used."""
     known = target.calibration
     if known is None or (known.n_prompt, known.threads, known.precision) != (
         n_prompt,
         target.threads,
         target.precision,
     ):
+        return None
+    return known
+
+
+def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict[str, tuple[float, float, float]]:
+    """Costs on a calibrated target: by name, the value and the low and high ends of its interval.
+
+    Empty when the calibration was measured with another prompt length, precision or number of threads. The interval is
+    as wide as the largest error of predicting a measurement from the others.
+    """
+    known = calibration_for(target, n_prompt)
+    if known is None:
         return {}
     amounts = dict(zip(cost_term_names(), cost_terms([architecture])[0].tolist(), strict=True))
     found = {}
@@ -24,3 +36,29 @@ def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict
         value = sum(cost.coefficients[term] * amount for term, amount in amounts.items())
         found[name] = (value, value / (1 + cost.error_max), value * (1 + cost.error_max))
     return found
+
+
+def calibrated_models(target: Target, n_prompt: int) -> dict[str, Surrogate]:
+    """What `predicted` computes, as models for the core."""
+    known = calibration_for(target, n_prompt)
+    if known is None:
+        return {}
+    n = len(cost_term_names())
+    return {
+        name: Surrogate.from_json(
+            json.dumps(
+                {
+                    "schema": 1,
+                    "pairwise": False,
+                    "level": 0.9,
+                    "n_samples": cost.n,
+                    "error": cost.error,
+                    "error_max": cost.error_max,
+                    "quantile": 0.0,
+                    "coefficients": cost.coefficients,
+                    "covariance": [0.0] * n * n,
+                }
+            )
+        )
+        for name, cost in known.costs.items()
+    }

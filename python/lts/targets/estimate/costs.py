@@ -11,11 +11,11 @@ from lts.targets.assumptions import Published
 from lts.targets.estimate.model import EFFICIENCY, OPERATOR_US, Cost, Model, rates
 from lts.targets.target import Target
 
-__all__ = ["ESTIMATED_COLUMNS", "Estimate", "Part", "check", "columns", "estimate", "parts", "published"]
-
 ESTIMATED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib", "latency_published_ms")
 _NEEDED = ("frequency_mhz", "flops_per_cycle", "bandwidth_gib_s")
 _MIB = 2**20
+# What is added to the sum over the parts, counted by the core.
+PLUS = {"peak_memory_mib": "peak_memory_estimate_mib"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Estimate:
     values
         By column, in the unit that its name ends with; see `ESTIMATED_COLUMNS`.
     interval
-        Low and high of the columns that have them.
+        Low and high ends by column, for the columns that have an interval.
     source
         What the estimates are made from, in one sentence.
     """
@@ -66,7 +66,7 @@ def columns(target: Target) -> tuple[str, ...]:
 
 
 def published(target: Target) -> Published | None:
-    """The published measurements of a target where they were made as it is used: same threads, in float32."""
+    """The published measurements of a target, None unless they match its threads and precision (float32)."""
     p = target.estimate.published
     return p if p is not None and target.threads == p.threads and target.precision == "float32" else None
 
@@ -126,7 +126,7 @@ def parts(architecture: Architecture, target: Target, n_prompt: int = 128) -> li
 
 @dataclass(frozen=True)
 class _Setting:
-    """What depends on the target and the prompt only."""
+    """Values that depend on the target and the prompt only."""
 
     published: Published | None
     near: bool  # whether the prompt is about as long as those of the published measurements
@@ -154,19 +154,35 @@ def _setting(target: Target, n_prompt: int) -> _Setting:
 
 
 @lru_cache(maxsize=256)
-def _model(target: Target, n_prompt: int, family_name: str, d_model: int) -> Model:
+def model_for(target: Target, n_prompt: int, family_name: str, d_model: int) -> Model:
+    """The parts of architectures of a family and width, on a target and for a prompt."""
     traits: Family = family(family_name)
     return Model(target, published(target), traits, d_model, n_prompt)
 
 
 def _costs(a: Architecture, target: Target, n_prompt: int) -> list[Cost]:
     """Attention and feed-forward network of every layer in turn, then what is outside of them."""
-    model = _model(target, n_prompt, a.family, a.d_model)
+    model = model_for(target, n_prompt, a.family, a.d_model)
     found = []
     for n_head, n_kv_head, head_dim, d_ff in zip(a.n_head, a.n_kv_head, a.head_dims, a.d_ff, strict=True):
         found.append(model.attention(n_head, n_kv_head, head_dim))
         found.append(model.feed_forward(d_ff))
-    adaptive = a.adaptive
-    clusters = tuple(a.clean_cutoffs) if adaptive else ()
-    found.append(model.around_layers(a.vocab_size, a.embedding_width, adaptive, a.div_val, clusters))
-    return found
+    return [*found, costs_outside(a, target, n_prompt)]
+
+
+def costs_outside(a: Architecture, target: Target, n_prompt: int) -> Cost:
+    """What is outside of the layers: embedding, final norm and logits."""
+    clusters = tuple(a.clean_cutoffs) if a.adaptive else ()
+    model = model_for(target, n_prompt, a.family, a.d_model)
+    return model.around_layers(a.vocab_size, a.embedding_width, a.adaptive, a.div_val, clusters)
+
+
+def column_of(cost: Cost, column: str, target: Target) -> float:
+    """What a part adds to a column."""
+    if column == "peak_memory_mib":
+        return cost.matrix_elements * rates(target).element_bytes / _MIB
+    return {
+        "latency_ms": cost.prompt_ms,
+        "decode_ms_per_token": cost.decode_ms,
+        "latency_published_ms": cost.published_ms,
+    }[column]

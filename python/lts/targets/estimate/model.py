@@ -1,4 +1,4 @@
-"""What the parts of architectures cost on a target, each computed once."""
+"""Costs of the parts of architectures on a target, each computed once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lts.targets.assumptions import Published
 from lts.targets.estimate.operations import Operation, Shape, around_layers, attention, feed_forward
 from lts.targets.target import Target
 
-# Of compiled models, where a profile does not say.
+# Defaults for compiled models, where a profile does not say otherwise.
 EFFICIENCY = {"cpu": 0.7, "gpu": 0.4}
 OPERATOR_US = {"cpu": 2.0, "gpu": 5.0}
 
@@ -19,7 +19,7 @@ _BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
 
 
 class Cost(NamedTuple):
-    """Of one part of a model: milliseconds, and elements of its weight matrices."""
+    """Cost of one part of a model: milliseconds, and elements of its weight matrices."""
 
     prompt_ms: float
     decode_ms: float
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What a target does: operations and bytes per millisecond, and milliseconds per operator."""
+    """Speed of a target: operations and bytes per millisecond, and milliseconds per operator."""
 
     flops: float
     bytes: float
@@ -36,7 +36,7 @@ class Rates(NamedTuple):
     element_bytes: float
 
     def ms(self, operations: Iterable[Operation]) -> float:
-        """Each operator takes its arithmetic or its memory traffic, whichever is longer, and its overhead."""
+        """Milliseconds of operators: the longer of arithmetic and memory traffic of each, plus its overhead."""
         total = 0.0
         for _, flops, other, elements in operations:
             total += max((flops + other) / self.flops, elements * self.element_bytes / self.bytes) + self.operator_ms
@@ -44,7 +44,7 @@ class Rates(NamedTuple):
 
 
 def rates(target: Target) -> Rates:
-    """Of a target that has what `lts.targets.estimate.costs.check` asks for."""
+    """Speed of a target that passes `lts.targets.estimate.costs.check`."""
     assert target.frequency_mhz is not None
     assert target.flops_per_cycle is not None
     assert target.bandwidth_gib_s is not None
@@ -64,7 +64,7 @@ def rates(target: Target) -> Rates:
 class Model:
     """Parts of the architectures of one family and width, on one target and for one prompt.
 
-    A search sees the same layers again and again: what a part costs is kept.
+    A search sees the same layers again and again, so the cost of each part is cached.
     """
 
     def __init__(self, target: Target, published: Published | None, traits: Family, d: int, n_prompt: int) -> None:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from lts._core import Family
 
-# What an exponential, a tanh or a sigmoid counts as: a polynomial of about that many operations.
+# Operations of an exponential, a tanh or a sigmoid: a polynomial of about that length.
 _EXP = 16
-# What a norm counts as, per element: mean, variance, scale and shift.
+# Operations of a norm per element: mean, variance, scale and shift.
 _NORM = 8
 
 

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import typer
-
-if TYPE_CHECKING:
-    from lts.measure.deployment import Deployer, Deployment
-    from lts.measure.trial import Trial
-    from lts.study.study import Study
+from lts.jobs.job import MANIFEST
+from lts.measure.deployment import Deployer, Deployment, phases_of
+from lts.measure.trial import COMPILED, CORRECT, Trial
+from lts.study.study import Study
+from lts.system.text import number
 
 # What is kept back for the end of the command, of the time that is left, in seconds.
 _RESERVE = 3.0
 
 
-def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], directory: Path, end: float) -> int:
+def deploy_front(
+    study: Study,
+    deployer: Deployer,
+    members: Sequence[Trial],
+    directory: Path,
+    end: float,
+    say: Callable[[str], None] = lambda text: None,
+) -> int:
     """Compile the members of a front, the first ones first, check them, and keep what that gives in the study.
 
-    What the time is not enough for, until `end` by the monotonic clock, is named on stderr, as is every model that is
-    not right; of these the number is returned.
+    Parameters
+    ----------
+    study, deployer
+        Where the members come from, and what compiles and checks them.
+    members
+        In the order in which they are compiled.
+    directory
+        Results of a member go to the folder ``models/ID`` there.
+    end
+        Time by the monotonic clock at which it must be done.
+    say
+        Called with a sentence about every member, those that the time is not enough for among them.
+
+    Returns
+    -------
+    int
+        Number of members that could not be compiled, or are not right.
     """
     end -= _RESERVE
     if deployer.unchecked is not None:
-        typer.echo(f"models are compiled and not run: {deployer.unchecked}", err=True)
+        say(f"models are compiled and not run: {deployer.unchecked}")
     done = n_wrong = 0
     members = [trial for trial in members if not _is_deployed(trial, deployer, directory)]
     pool = ThreadPoolExecutor(deployer.parallel, "lts-deploy")
@@ -42,29 +62,25 @@ def deploy_front(study: Study, deployer: Deployer, members: Sequence[Trial], dir
             n_wrong += result.error is not None
             trial = futures[future]
             # What the search was told stands, such as the instructions on an emulated device.
-            values = {name: value for name, value in result.values.items() if name not in study.search.columns}
+            values = {name: value for name, value in result.values.items() if name not in study.columns}
             study.annotate(trial.id, values, {name: result.provenance[name] for name in values}, result.outcome)
-            typer.echo(f"[{done}/{len(members)}] trial {trial.id}: {_outcome(result, deployer)}", err=True)
+            say(f"[{done}/{len(members)}] trial {trial.id}: {_outcome(result, deployer)}")
     except BaseException:
         deployer.close()
-        study.evaluator.close()  # its device may be where a model runs
+        study.evaluator.stop()  # its device may be where a model runs
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     if done < len(members):
-        typer.echo(
+        say(
             f"the time was not enough for {len(members) - done} of {len(members)} members of the front; the same "
             "command goes on, or: lts-engine export --format tvm",
-            err=True,
         )
     return n_wrong
 
 
 def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
     """Whether an earlier run has done it."""
-    from lts.devices.device import MANIFEST
-    from lts.measure.deployment import phases_of
-    from lts.measure.trial import COMPILED, CORRECT
 
     folder = directory / "models" / str(trial.id) / deployer.target.name
     done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
@@ -87,7 +103,6 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float) -> De
 
 
 def _outcome(result: Deployment, deployer: Deployer) -> str:
-    from lts.system.text import number
 
     if result.error is not None:
         return result.error

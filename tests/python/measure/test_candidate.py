@@ -14,10 +14,11 @@ import pytest
 
 from lts import Architecture
 from lts.backends.onnxruntime import OnnxRuntime
-from lts.devices.device import Job, JobResult
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
-from lts.measure.measured import Measurement, export_pooled, measure
+from lts.jobs.job import Job, JobResult
+from lts.measure.candidate import export_pooled, measure
+from lts.measure.outcome import Outcome
 from lts.measure.statistics import summary
 from lts.spaces.space import load_space, space_names
 from lts.system.environment import environment_hash, fingerprint
@@ -74,7 +75,7 @@ def export(_: Architecture, phase: str, directory: Path) -> Path:
     return file
 
 
-def fake(device: FakeDevice, **options: Any) -> Measurement:
+def fake(device: FakeDevice, **options: Any) -> Outcome:
     return measure(architecture(), TARGET, device, OnnxRuntime(), **{"export": export, **options})
 
 
@@ -152,7 +153,9 @@ def test_a_failed_job_is_a_failed_measurement() -> None:
 
 @pytest.mark.parametrize("samples", [[], [0, 1], None])
 def test_a_runner_without_times(samples: list[int] | None) -> None:
-    assert "gave no times" in (fake(FakeDevice(JobResult(good(samples_ns=samples)))).error or "")
+    assert "prefill: the device's answer is wrong: " in (
+        fake(FakeDevice(JobResult(good(samples_ns=samples)))).error or ""
+    )
 
 
 def test_a_device_that_is_gone_is_an_exception() -> None:
@@ -196,6 +199,21 @@ def test_disturbance_is_reported_and_the_wall_time_kept() -> None:
     assert found.values["latency_ms"] == 2.01
     (warning,) = found.warnings
     assert warning.startswith("latency_ms: other programs had the processor during 3 of 21 samples")
+
+
+def test_a_little_waiting_is_no_disturbance() -> None:
+    found = fake(FakeDevice(JobResult(good(wall_ns=[x + 1000 for x in good()["samples_ns"]]))), costs=("latency_ms",))
+    assert found.warnings == []
+    assert "latency_wall" not in found.samples_ns
+
+
+def test_what_was_disturbed_is_marked() -> None:
+    costs = ("latency_ms", "decode_ms_per_token")
+    assert not fake(FakeDevice(), costs=costs).disturbed
+    found = fake(FakeDevice(JobResult(good(disturbed=True, warnings=["no memory"])), JobResult(good())), costs=costs)
+    assert found.error is None
+    assert found.disturbed
+    assert found.warnings == ["prefill: no memory"]
 
 
 def test_warnings_say_what_they_are_about() -> None:

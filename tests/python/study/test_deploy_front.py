@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 
 import lts
-from lts.cli.deploy_front import deploy_front
-from lts.devices.device import MANIFEST
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST
 from lts.measure.deployment import Deployment
 from lts.measure.trial import COMPILED, CORRECT
+from lts.study.deploy_front import deploy_front
 from lts.study.study import Study
 from lts.targets.target import Target
 
@@ -64,7 +65,8 @@ def study() -> Study:
 
 
 def deployed(study: Study, maker: Maker, folder: Path, seconds: float = 60.0) -> int:
-    return deploy_front(study, maker, study.trials, folder, time.monotonic() + seconds)  # type: ignore[arg-type]
+    end = time.monotonic() + seconds
+    return deploy_front(study, maker, study.trials, folder, end, lambda text: print(text, file=sys.stderr))  # type: ignore[arg-type]
 
 
 def test_what_is_right_is_not_done_again(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +117,7 @@ def test_what_ends_it_ends_everything(study: Study, tmp_path: Path, monkeypatch:
         raise UsageError("no space left")
 
     closed = []
-    monkeypatch.setattr(study.evaluator, "close", lambda: closed.append(True))
+    monkeypatch.setattr(study.evaluator, "stop", lambda: closed.append(True))
     maker = Maker(full)
     with pytest.raises(UsageError, match="no space left"):
         deployed(study, maker, tmp_path)

@@ -1,0 +1,91 @@
+"""How a search ends: models, a report, and what is said where there is no result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lts.cli.arguments import STORE_NAME
+from lts.cli.log import say
+
+if TYPE_CHECKING:
+    from lts.errors import LtsError
+    from lts.measure.evaluator import TargetEvaluator
+    from lts.measure.trial import Trial
+    from lts.study.study import Study
+
+
+def export_members(trials: Iterable[Trial], directory: Path, *, knee: bool) -> None:
+    """Write the models of trials below the directory."""
+    from lts.export import export as export_architecture
+
+    for trial in trials:
+        folder = directory / "models" / str(trial.id)
+        export_architecture(trial.architecture, folder)
+        label = "knee of the front" if knee else "front"
+        say(f"{label}: trial {trial.id} exported to {folder}")
+
+
+def compile_members(
+    study: Study, evaluator: TargetEvaluator, members: Sequence[Trial], directory: Path, end: float
+) -> None:
+    """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
+    from lts.errors import LtsError, MeasurementError
+    from lts.measure.deployment import Deployer
+    from lts.study.deploy_front import deploy_front
+
+    try:
+        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
+    except LtsError as error:
+        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
+    try:
+        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: say(text))
+    finally:
+        deployer.close()
+    if n_wrong:
+        raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
+
+
+def say_what_lacks_weights(members: Iterable[Trial], path: Path, directory: Path) -> None:
+    """Say how the weights of compiled members are written that are not there."""
+    models = directory / "models"
+    n = sum(not (models / str(trial.id) / "weights.bin").is_file() for trial in members)
+    if n:
+        say(
+            f"{n} compiled members lack their weights; to write them: lts-engine export {path} --pick ID "
+            f"--format onnx -O {models}"
+        )
+
+
+def finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
+    """The report, where it can be written, and where everything is."""
+    from importlib.util import find_spec
+
+    from lts.report import write_report
+
+    if find_spec("plotly") is not None and study.trials:
+        report = directory / f"report{suffix}.html"
+        write_report(path, report)
+        say(f"report: {report}")
+    named = directory if path == directory / STORE_NAME else path
+    say(f"study: {path}  (lts-engine front|export|report {named})")
+
+
+def why_nothing(study: Study) -> LtsError | None:
+    """What to raise for a search in which no trial was completed; None where one was."""
+    from lts.errors import InfeasibleError, MeasurementError
+    from lts.system.text import plural
+
+    if any(trial.state == "complete" for trial in study.trials):
+        return None
+    reasons = Counter(trial.error for trial in study.trials if trial.state == "failed" and trial.error)
+    if reasons:
+        (reason, n), n_failed = reasons.most_common(1)[0], reasons.total()
+        which = "the only trial" if n_failed == 1 else f"all {plural(n_failed, 'trial')}"
+        share = "" if n == n_failed else f", {n} of them because"
+        return MeasurementError(f"no trial was completed: {which} failed{share}: {reason}")
+    if study.hopeless:
+        return InfeasibleError(f"no trial satisfies the constraints: {study.hopeless}")
+    return MeasurementError("no trial was completed; allow more time (--timeout)")

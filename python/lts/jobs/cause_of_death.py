@@ -1,0 +1,42 @@
+"""The reason why a process has ended without a result, in one phrase."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+
+from lts.system.outside import sentence
+
+_WORDS = 300
+
+
+def last_words(output: str | bytes) -> str:
+    """The last line that a process printed, cut to a readable length."""
+    text = output.decode(errors="replace") if isinstance(output, bytes) else output
+    return sentence(text.strip().rpartition("\n")[2][-_WORDS:])
+
+
+def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:
+    """Why there is no result, from the exit code (as in `subprocess`, negative for a signal) and the last output."""
+    said = last_words(output)
+    words = f"; its last words: {said}" if said else ""
+    if code >= 0:
+        return f"{who} ended with code {code} and no result{words}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "unknown"
+    if -code == signal.SIGKILL:
+        return f"killed by signal {-code} ({name}): probably out of memory"
+    return f"killed by signal {-code} ({name}){words}"
+
+
+def explained(reason: str) -> str:
+    """The reason, with its cause where the loader's words do not name it: a folder from which nothing may be run."""
+    if "failed to map segment from shared object" not in reason:
+        return reason
+    folder = tempfile.gettempdir()
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return f"{reason}: {folder}, where temporary files go, is mounted noexec; set TMPDIR to another folder"
+    return f"{reason}: it lies in a folder that is mounted noexec; set TMPDIR to another one where it runs"

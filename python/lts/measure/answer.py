@@ -1,0 +1,160 @@
+"""What a device says of a run, checked by type, number, range and plausibility: one place for all devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from lts.system.outside import sentence
+
+# By the rules of sampling, a run has fewer samples than this only when fewer were asked for.
+_FEWEST = 6
+_MOST_SAMPLES = 100_000
+# A day. Nothing that is measured here takes as long.
+_LONGEST_NS = 86_400 * 10**9
+# A call of a model through a runtime takes longer, whatever the model and the processor.
+_SHORTEST_NS = 100
+_MOST_MIB = 1 << 40
+_MOST_INSTRUCTIONS = 1 << 62
+_MOST_SECONDS = 1e7
+_LARGEST_ERROR = 1e30
+_MOST_WARNINGS = 100
+
+
+class WrongAnswerError(Exception):
+    """An answer that cannot be right; the message says what is wrong with it, as one sentence."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the device's answer is wrong: {what}")
+
+
+class Answer(TypedDict, total=False):
+    """What a run gives, after the check; what it does not give is left out.
+
+    `samples_ns` and `wall_ns` are equally long, `correct` comes with `output_error`, and `disturbed` says whether other
+    programs disturbed the run.
+    """
+
+    samples_ns: list[int]
+    wall_ns: list[int]
+    peak_memory_mib: float
+    instructions: int
+    output_error: float
+    correct: bool
+    disturbed: bool
+    warnings: list[str]
+    load_seconds: float
+    run_seconds: float
+
+
+def checked(
+    said: Any,
+    costs: Iterable[str] = (),
+    *,
+    repeats: int = 1,
+    tolerance: float | None = None,
+) -> Answer:
+    """The answer of a device, without what nobody asked for.
+
+    Parameters
+    ----------
+    said
+        Whatever the device has given as the value of a run.
+    costs
+        Those that were asked for: see `lts.measure.run.COSTS`.
+    repeats
+        The least number of samples that was asked for.
+    tolerance
+        The largest error of the output that is right; None when it was not to be compared.
+
+    Raises
+    ------
+    WrongAnswerError
+        When it is not what was asked for, or cannot be true.
+    """
+    if not isinstance(said, Mapping):
+        raise WrongAnswerError(f"it is {_shown(said)}; expected an object")
+    costs = set(costs)
+    answer: Answer = {"warnings": _warnings(said.get("warnings"))}
+    samples, wall = _times(said, "samples_ns"), _times(said, "wall_ns")
+    if costs & {"latency_ms", "decode_ms_per_token"}:
+        _check_samples(samples, min(_FEWEST, repeats))
+    if samples:
+        if wall and len(wall) != len(samples):
+            raise WrongAnswerError(f"it has {len(samples)} samples, but {len(wall)} times on the wall")
+        answer["samples_ns"], answer["wall_ns"] = samples, wall or samples
+    if "peak_memory_mib" in costs or said.get("peak_memory_mib") is not None:
+        answer["peak_memory_mib"] = _number(said, "peak_memory_mib", _MOST_MIB)
+    if costs & {"instructions", "decode_instructions"} or said.get("instructions") is not None:
+        answer["instructions"] = _integer(said.get("instructions"), "'instructions'", _MOST_INSTRUCTIONS)
+    if tolerance is not None or said.get("output_error") is not None:
+        error, correct = _number(said, "output_error", _LARGEST_ERROR), said.get("correct")
+        if not isinstance(correct, bool):
+            raise WrongAnswerError(f"'correct' is {_shown(correct)}; expected true or false")
+        answer["output_error"] = error
+        answer["correct"] = correct and (tolerance is None or error <= tolerance)
+    if (disturbed := said.get("disturbed", False)) not in (False, True) or not isinstance(disturbed, bool):
+        raise WrongAnswerError(f"'disturbed' is {_shown(disturbed)}; expected true or false")
+    answer["disturbed"] = disturbed
+    answer["load_seconds"] = _seconds(said, "load_seconds")
+    answer["run_seconds"] = _seconds(said, "run_seconds")
+    return answer
+
+
+def _times(said: Mapping[Any, Any], name: str) -> list[int]:
+    times = said.get(name)
+    if times is None:
+        return []
+    if not isinstance(times, list):
+        raise WrongAnswerError(f"'{name}' is {_shown(times)}; expected a list")
+    if len(times) > _MOST_SAMPLES:
+        raise WrongAnswerError(f"'{name}' has {len(times)} entries; expected at most {_MOST_SAMPLES}")
+    return [_integer(time, f"an entry of '{name}'", _LONGEST_NS) for time in times]
+
+
+def _check_samples(samples: list[int], fewest: int) -> None:
+    if len(samples) < max(1, fewest):
+        raise WrongAnswerError(f"it has {len(samples)} samples; expected at least {max(1, fewest)}")
+    if max(samples) < _SHORTEST_NS:
+        raise WrongAnswerError(f"no sample is longer than {max(samples)} ns, which is no time for a model")
+
+
+def _warnings(said: Any) -> list[str]:
+    """Sentences of the device, cut to a readable length."""
+    if said is None:
+        return []
+    if not isinstance(said, list) or not all(isinstance(warning, str) for warning in said):
+        raise WrongAnswerError(f"'warnings' is {_shown(said)}; expected a list of sentences")
+    if len(said) > _MOST_WARNINGS:
+        raise WrongAnswerError(f"it has {len(said)} warnings; expected at most {_MOST_WARNINGS}")
+    return [text for text in map(sentence, said) if text]
+
+
+def _seconds(said: Mapping[Any, Any], name: str) -> float:
+    return _number(said, name, _MOST_SECONDS) if said.get(name) is not None else 0.0
+
+
+def _number(said: Mapping[Any, Any], name: str, most: float) -> float:
+    value = said.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise WrongAnswerError(f"'{name}' is {_shown(value)}; expected a number from 0 to {most:g}")
+    return float(value)
+
+
+def _integer(value: Any, what: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise WrongAnswerError(f"{what} is {_shown(value)}; expected an integer from 1 to {most:g}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, whatever it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value}, which is no number"
+    if isinstance(value, list | tuple | dict) and len(value) > 8:
+        return f"a {type(value).__name__} of {len(value)}"
+    try:
+        return "missing" if value is None else sentence(repr(value), 60)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists
+        return f"a {type(value).__name__} without an end"

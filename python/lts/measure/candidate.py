@@ -1,0 +1,169 @@
+"""One architecture on one device: export each phase that a cost needs, and run it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+from lts._core import Architecture, weight_bytes
+from lts.backends.backend import Backend
+from lts.backends.reference import Reference
+from lts.devices.device import Device
+from lts.errors import LtsError, UsageError
+from lts.measure.outcome import Outcome
+from lts.measure.run import OUTPUT_ERROR, PHASE_OF, check_costs, check_together, remove, run_model
+from lts.system.environment import environment_hash
+from lts.system.workdir import WorkDirectory
+from lts.targets.target import Target
+from lts.targets.workload import Workload
+
+# What a model file takes besides its weights: the graph and the small tensors.
+_MODEL_BYTES = 2 << 20
+
+_SLOW = "exporting and building it took longer"
+
+Export = Callable[[Architecture, str, Path], Path]
+"""Writes the model of an architecture and a phase into a directory, and returns its path."""
+
+
+def measure(
+    architecture: Architecture,
+    target: Target,
+    device: Device,
+    backend: Backend,
+    *,
+    costs: Iterable[str] | None = None,
+    n_prompt: int = 128,
+    timeout: float = 60.0,
+    min_time: float = 0.3,
+    workdir: Path | None = None,
+    export: Export | None = None,
+    reference: Reference | None = None,
+) -> Outcome:
+    """Measure the costs of an architecture; nothing is run for costs that are not asked for.
+
+    ``latency_ms`` is the median time of the prompt pass over `n_prompt` tokens, ``decode_ms_per_token`` that of one
+    decode step with `n_prompt` tokens before it, and ``peak_memory_mib`` the most that loading and running the prompt
+    pass adds to the resident memory of a process. Prefill and decode run in a process each, at batch 1.
+    ``instructions`` and ``decode_instructions`` are those that an emulated processor executes in one such run.
+
+    Parameters
+    ----------
+    architecture
+        What to measure. Its weights are random, which changes neither time nor memory.
+    target
+        Threads and precision to run with.
+    device, backend
+        Where, and by what.
+    costs
+        Of `lts.measure.run.COSTS`; by default all that the device gives.
+    n_prompt
+        Number of tokens.
+    timeout
+        Seconds for the candidate in all.
+    min_time
+        Seconds of samples to take for each time.
+    workdir
+        Where the models are written, and the random weights that all of them share: keep it for a whole study. By
+        default a temporary directory for this measurement alone.
+    export
+        Writes a model; for tests and for other formats.
+    reference
+        As in `lts.measure.run.run_model`.
+
+    Raises
+    ------
+    UsageError
+        For an argument that is wrong or a combination that cannot be measured, and when the disk is full.
+    MeasurementError
+        When the device runs nothing at all. A candidate that fails is an `Outcome` with an `error`.
+    """
+    asked = list(device.costs if costs is None else costs)
+    check_costs(device, asked)
+    if n_prompt < 1:
+        raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
+    if not timeout > 0:
+        raise UsageError(f"the timeout is {timeout} s; it must be above 0")
+    check_together(target, device, backend)
+    start = time.monotonic()
+    outcome = Outcome(
+        seconds={"export": 0.0, "load": 0.0, "run": 0.0},
+        environment=environment_hash(device.environment(target.threads)),
+    )
+    with ExitStack() as stack:
+        if workdir is None:
+            workdir = stack.enter_context(closing(WorkDirectory())).path
+        for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
+            begun = time.monotonic()
+            model = _exported(export or export_pooled, architecture, phase, workdir)
+            try:
+                if isinstance(model, str):
+                    outcome |= Outcome(error=f"the {phase} model cannot be built: {model}")
+                    break
+                outcome |= Outcome(seconds={"export": time.monotonic() - begun})
+                if (left := timeout - (time.monotonic() - start)) <= 0:
+                    outcome |= Outcome(error=f"no result within {timeout:.3g} s: {_SLOW}")
+                    break
+                before = outcome.values.get(OUTPUT_ERROR, 0.0)
+                outcome |= run_model(
+                    model,
+                    Workload.of(architecture, phase, n_prompt),
+                    target,
+                    device,
+                    backend,
+                    costs=asked,
+                    timeout=left,
+                    min_time=min_time,
+                    reference=reference,
+                )
+                if OUTPUT_ERROR in outcome.values:
+                    outcome.values[OUTPUT_ERROR] = max(before, outcome.values[OUTPUT_ERROR])
+            finally:
+                if isinstance(model, Path):
+                    remove(model)
+            if outcome.error is not None:
+                break
+    # What is left is the worker: starting it, its imports, its end, or all of its time when it gave no result.
+    worker = max(0.0, time.monotonic() - start - sum(outcome.seconds.values()))
+    return replace(outcome, seconds={**outcome.seconds, "worker": worker})
+
+
+def export_pooled(architecture: Architecture, phase: str, directory: Path) -> Path:
+    """Write a model whose weights lie in ``weights.bin`` there, random numbers that all candidates share."""
+    from lts.export import PooledWeights, onnx_model
+
+    model = onnx_model(architecture, phase, weights=PooledWeights(directory / "weights.bin"))
+    handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".onnx", dir=directory)
+    with os.fdopen(handle, "wb") as file:
+        file.write(model.SerializeToString())
+    return Path(name)
+
+
+def _exported(export: Export, architecture: Architecture, phase: str, directory: Path) -> Path | str:
+    """The model file, or why this candidate cannot be exported. Raises `UsageError` when none could be."""
+    try:
+        return export(architecture, phase, directory)
+    except (OSError, UsageError) as error:
+        if not directory.is_dir():
+            raise UsageError(f"cannot write in {directory}: there is no such directory") from None
+        needed = weight_bytes(architecture) + _MODEL_BYTES
+        free = shutil.disk_usage(directory).free
+        if free < needed or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+            raise UsageError(
+                f"no space left in {directory}: need {needed >> 20} MiB, {free >> 20} MiB are free; "
+                "set TMPDIR to a directory with more"
+            ) from None
+        if isinstance(error, OSError):
+            raise UsageError(f"cannot write in {directory}: {error.strerror or error}") from None
+        raise
+    except LtsError:
+        raise
+    except Exception as error:  # whatever an exporter raises, it is this candidate that failed
+        return f"{type(error).__name__}: {error}"

@@ -1,0 +1,83 @@
+"""The kind of evaluator that a target and a device ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lts.devices.device import Device
+from lts.devices.local import runs_here
+from lts.errors import UsageError
+from lts.measure.estimated import EstimatedEvaluator
+from lts.measure.evaluator import TargetEvaluator, with_threads
+from lts.measure.measured import MeasuredEvaluator
+from lts.measure.table import TableEvaluator
+from lts.targets.target import Target, load_target
+
+_TABLE = "table:"
+NO_DEVICE = "none"
+
+
+def open_evaluator(
+    target: str | Path | Target = "host",
+    *,
+    device: str | Device | None = None,
+    backend: str | None = None,
+    n_prompt: int = 128,
+    timeout: float | None = None,
+    min_time: float = 0.3,
+    threads: int | None = None,
+    tune: int = 0,
+    workdir: Path | None = None,
+) -> TargetEvaluator:
+    """Open an evaluator that counts in the core, and measures on a device, replays a table or estimates.
+
+    Parameters
+    ----------
+    target, device, backend
+        Names or objects: what is compiled for, where it runs, and by what. Without a device, this machine where it
+        can run the target, and estimates ("none") otherwise; "table:FILE" replays a table. Without a backend, ONNX
+        Runtime for this machine and TVM for another.
+    n_prompt
+        Number of tokens of the prompt pass; also the context of a decode step.
+    timeout
+        Seconds for one candidate: to be built, and on the device. By default a minute, ten minutes where it is
+        emulated, and ten seconds more for each trial of `tune`.
+    min_time
+        Least number of seconds that each quantity is measured.
+    threads
+        Overrides the threads of the target.
+    tune
+        Trials of TVM's MetaSchedule per candidate.
+    workdir
+        Where candidate models are written; a temporary directory when absent.
+
+    Raises
+    ------
+    UsageError
+        For an unknown target, device or backend, an argument out of range, or what does not go together.
+    MeasurementError
+        When the device cannot be reached or the backend is not installed.
+    """
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"the timeout of a candidate is {timeout} s; it must be above 0")
+    if tune < 0:
+        raise UsageError(f"tune is {tune}; it must be at least 0")
+    known = with_threads(target if isinstance(target, Target) else load_target(target), threads)
+    if device is None:
+        device = "local" if runs_here(known) else NO_DEVICE
+    if device == NO_DEVICE:
+        return EstimatedEvaluator(known, backend=backend, n_prompt=n_prompt, tune=tune)
+    if isinstance(device, str) and device.startswith(_TABLE):
+        if backend is not None or tune:
+            raise UsageError("a table replays measurements: leave --backend and --tune out")
+        return TableEvaluator(known, Path(device.removeprefix(_TABLE)), n_prompt=n_prompt)
+    return MeasuredEvaluator(
+        known,
+        device,
+        backend=backend,
+        n_prompt=n_prompt,
+        timeout=timeout,
+        min_time=min_time,
+        tune=tune,
+        workdir=workdir,
+    )

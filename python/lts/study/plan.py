@@ -1,0 +1,82 @@
+"""What a search does unless it is told: budgets, surrogates, names, and the time that each part of it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lts.measure.evaluator import Evaluator
+from lts.measure.trial import Trial
+from lts.study.evolution import EVOLVED
+from lts.study.front import Front
+from lts.system.names import check_name
+
+# Trials: with a surrogate, with one that starts from a calibrated target, and without.
+PREDICTED, CALIBRATED, MEASURED = 40, 24, 100
+# Candidates where the core itself computes the costs.
+CANDIDATES = EVOLVED
+# Kept back from the time of a command for exporting the knee and for the summary, in seconds.
+_RESERVE = 10.0
+# The share of the time that is kept back for compiling and checking the front: estimates need next to none of it, and
+# measurements most.
+_COMPILE_SHARE = {"estimated": 0.85}
+_COMPILE_SHARE_MEASURED = 0.25
+_SUFFIXES = {"estimated": "-estimated", "emulated": "-emulated"}
+
+
+def algorithm_for(evaluator: Evaluator) -> str:
+    """The algorithm of a study that is not told: the published one for measurements; on estimates, of which it gets
+    hundreds of thousands, the one that spreads over the front (benchmarks/estimates.py)."""
+    return "nsga2" if evaluator.provenance == "estimated" else "lts"
+
+
+def surrogate_for(evaluator: Evaluator, algorithm: str) -> str:
+    """The surrogate of a study that is not told: the evaluator's, none for an enumeration."""
+    return "none" if algorithm == "exhaustive" else evaluator.surrogate
+
+
+def trials_for(evaluator: Evaluator, predicts: Collection[str]) -> int:
+    """The number of trials of a study that is not told, given the columns that are predicted; of candidates, where the
+    core computes the costs."""
+    if evaluator.provenance == "estimated":
+        return CANDIDATES
+    if not predicts:
+        return MEASURED
+    return CALIBRATED if set(predicts) <= set(evaluator.priors) else PREDICTED
+
+
+def seconds_for_search(seconds: float, evaluator: Evaluator, *, compiles: bool) -> float:
+    """How much of the time of a command the search itself gets."""
+    if compiles:
+        reserve = seconds * _COMPILE_SHARE.get(evaluator.provenance, _COMPILE_SHARE_MEASURED)
+    else:
+        reserve = min(_RESERVE, seconds / 10)
+    return max(0.001, seconds - reserve)
+
+
+def suffix(evaluator: Evaluator) -> str:
+    """What names of files say when costs are not measured."""
+    return _SUFFIXES.get(evaluator.provenance, "")
+
+
+def directory_name(space: str, target: str, evaluator: Evaluator) -> str:
+    """The directory of a search that is not told where its results go.
+
+    Raises
+    ------
+    UsageError
+        For a name that is no name of a folder.
+    """
+    check_name(space, "the name of the space")
+    check_name(target, "the name of the target")
+    return f"{space}-{target}{suffix(evaluator)}"
+
+
+def shown(front: Front, evaluator: Evaluator, size: int) -> Front:
+    """The members that stand for all of a front: every one of it, or at most `size` where costs are estimates."""
+    return front.spread(size) if evaluator.provenance == "estimated" else front
+
+
+def compile_order(front: Front) -> list[Trial]:
+    """The members of a front in the order in which they are compiled: the knee first."""
+    knee = front.knee()
+    return [knee, *(trial for trial in front if trial is not knee)]

@@ -1,0 +1,80 @@
+"""What a sampler has to solve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lts._core import Architecture, Constraint, Objective, Search, SearchSpace, analytic_names
+from lts.errors import UsageError
+from lts.measure.evaluator import Evaluator
+from lts.study.limits import Limits, limits_of
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The space, what is optimized in it, and what is known of evaluating.
+
+    Parameters
+    ----------
+    space
+        What is searched.
+    objectives, constraints
+        What is optimized, and the bounds.
+    columns
+        What every trial has a value of: the objectives, then the columns that only constraints use.
+    measured
+        Those of the columns that the core does not count.
+    seed
+        Seed of everything random.
+    workload
+        ``n_prompt`` and ``precision`` that counted columns are for.
+    architectures
+        The only members of the space that can be evaluated; None when all of them can.
+    limits
+        What is known not to fit, and is not run.
+    """
+
+    space: SearchSpace
+    objectives: Sequence[Objective]
+    constraints: Sequence[Constraint]
+    columns: Sequence[str]
+    measured: Sequence[str]
+    seed: int = 0
+    workload: Mapping[str, Any] = field(default_factory=dict)
+    architectures: Sequence[Architecture] | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+def problem_of(search: Search, evaluator: Evaluator) -> Problem:
+    """The problem that a search of the core is for, with an evaluator.
+
+    Raises
+    ------
+    UsageError
+        When the evaluator has no architecture of the space.
+    """
+    about = evaluator.describe()
+    workload = {"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")}
+    return Problem(
+        space=search.space,
+        objectives=tuple(search.objectives),
+        constraints=tuple(search.constraints),
+        columns=tuple(search.columns),
+        measured=tuple(name for name in search.columns if name not in analytic_names()),
+        seed=search.seed,
+        workload=workload,
+        architectures=_pool(search.space, evaluator),
+        limits=limits_of(search.constraints, workload, evaluator),
+    )
+
+
+def _pool(space: SearchSpace, evaluator: Evaluator) -> list[Architecture] | None:
+    known = evaluator.architectures
+    if known is None:
+        return None
+    pool = [architecture for architecture in known if space.contains(architecture)]
+    if not pool:
+        raise UsageError("the evaluator has no architecture of the space; choose the space that they come from")
+    return pool

@@ -1,0 +1,76 @@
+"""Estimates as sums over layers, which the core computes itself; a search without a device evolves on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from lts._core import Architecture, LayerCosts, SearchSpace
+from lts.targets.estimate.costs import PLUS, column_of, costs_outside, model_for
+from lts.targets.target import Target
+
+
+def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iterable[str]) -> dict[str, LayerCosts]:
+    """Cost models by column that give the same as `estimate`, for every architecture of a space.
+
+    O(choices of d_model times those of heads and of feed-forward widths).
+
+    Raises
+    ------
+    UsageError
+        As `lts.targets.estimate.costs.check`.
+    """
+    options = space.options
+    family = options["family"]
+    attention, feed_forward, rest = {}, {}, {}
+    for d_model in options["d_model"]:
+        model = model_for(target, n_prompt, family, d_model)
+        for n_head, n_kv_head in _heads(options["n_head"], options["n_kv_head"]):
+            head_dim = options["head_dim"] or d_model // n_head
+            if head_dim:
+                attention[d_model, n_head, n_kv_head] = model.attention(n_head, n_kv_head, head_dim)
+        for d_ff in options["d_ff"]:
+            feed_forward[d_model, d_ff] = model.feed_forward(d_ff)
+    for architecture in _shallow(space):
+        own_width = architecture.embedding_width == architecture.d_model
+        key = (architecture.d_model, -1 if own_width else architecture.d_embed, architecture.div_val)
+        rest[key] = costs_outside(architecture, target, n_prompt)
+    return {
+        column: LayerCosts(
+            {key: column_of(cost, column, target) for key, cost in attention.items()},
+            {key: column_of(cost, column, target) for key, cost in feed_forward.items()},
+            {key: column_of(cost, column, target) for key, cost in rest.items()},
+            plus=PLUS.get(column),
+        )
+        for column in columns
+    }
+
+
+def _heads(n_head: Iterable[int], n_kv_head: Iterable[int]) -> Iterator[tuple[int, int]]:
+    shared = list(n_kv_head)
+    for heads in n_head:
+        yield from ((heads, kv) for kv in shared or [heads] if heads % kv == 0)
+
+
+def _shallow(space: SearchSpace) -> Iterator[Architecture]:
+    """One architecture of a layer for every width and embedding of the space."""
+    options = space.options
+    for d_model, d_embed, div_val, n_head in product(
+        options["d_model"], options["d_embed"], options["div_val"], options["n_head"]
+    ):
+        try:
+            yield Architecture(
+                options["family"],
+                vocab_size=options["vocab_size"],
+                n_positions=options["n_positions"],
+                d_model=d_model,
+                head_dim=options["head_dim"],
+                n_head=[n_head],
+                d_ff=[options["d_ff"][0]],
+                d_embed=d_embed,
+                div_val=div_val,
+                cutoffs=options["cutoffs"],
+                tie_projs=options["tie_projs"],
+            )
+        except ValueError:  # heads that do not go with the width
+            continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -65,13 +66,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 @functools.cache
 def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> Path:
-    """The build folder for a platform with those targets built, which nothing changes from then on."""
+    """The build folder for a platform with those targets built, which nothing changes from then on.
+
+    Static or not, the objects are the same: where ccache is installed, they are compiled once.
+    """
     need("cmake", "ninja", packages="cmake ninja-build")
     if platform.emulator:
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
     at = ROOT / "build" / f"{platform.preset}{'-static' if static_libstdcxx else ''}"
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
+    launcher = {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
     with locked(at):
-        command("cmake", "--preset", platform.preset, "-B", at, static)
+        command("cmake", "--preset", platform.preset, "-B", at, static, env={**os.environ, **launcher})
         command("cmake", "--build", at, "--target", *targets)
     return at

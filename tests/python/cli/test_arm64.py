@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from lts.errors import MeasurementError
+from emulation import emulation_is_missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
 ARGUMENTS = ["search", "gpt2-tiny", "--target", "arm64", "--n-prompt", "8", "--trials", "60", "--front-size", "2"]
-NEEDED = ("aarch64-linux-gnu-g++", "qemu-aarch64", "file")
-
-
-def emulation_is_missing() -> str:
-    """What is not here to run arm64 code; empty when everything is."""
-    if platform.machine() == "aarch64":
-        return "this is an arm64 machine"
-    if find_spec("tvm") is None:
-        return "tvm is not installed"
-    missing = [name for name in NEEDED if shutil.which(name) is None]
-    if missing:
-        return f"{missing[0]} is not installed"
-    from lts.jobs.bundle import make_bundle
-
-    try:
-        make_bundle("aarch64-linux-gnu")
-    except MeasurementError as error:
-        return str(error)
-    return ""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -18,8 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.alone
-
 COMMAND = Path(sys.executable).with_name("lts-engine")
 SEARCH = ("search", "gpt2-tiny", "--n-prompt", "8", "--export", "none")
 
@@ -384,6 +382,7 @@ def wait_for_trials(store: Path, n: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.alone
 def test_interrupt_is_clean_and_resumable(tmp_path: Path, how: signal.Signals) -> None:
     store = tmp_path / "gpt2-tiny-host" / "study.db"
     process = start(*SEARCH, "--trials", 500, cwd=tmp_path)
@@ -400,6 +399,7 @@ def test_interrupt_is_clean_and_resumable(tmp_path: Path, how: signal.Signals) -
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_sigkill_at_20_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
     store = tmp_path / "gpt2-tiny-host" / "study.db"
     moments = random.Random(1)
@@ -422,6 +422,7 @@ def test_sigkill_at_20_random_moments_loses_and_repeats_nothing(tmp_path: Path) 
     assert len({json.dumps(t["architecture"]) for t in final}) == len(final)
 
 
+@pytest.mark.alone
 def test_too_little_time_for_one_candidate_is_exit_3(tmp_path: Path) -> None:
     result = run("search", "gpt2-small", "--timeout", "0.01s", cwd=tmp_path)
     assert result.returncode == 3, result.stderr
@@ -435,6 +436,7 @@ def test_an_old_terminal_loses_no_result(study: Path, encoding: str) -> None:
     assert "latency_ms" in result.stdout
 
 
+@pytest.mark.alone
 def test_second_search_on_the_same_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "gpt2-tiny-host" / "study.db"
     process = start(*SEARCH, "--trials", 500, cwd=tmp_path)
@@ -457,6 +459,7 @@ def test_a_closed_pipe_is_no_error(study: Path) -> None:
     process.wait(timeout=60)
 
 
+@pytest.mark.alone
 def test_live_table_on_a_terminal(tmp_path: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(

@@ -168,6 +168,7 @@ class TestPlugin:
             assert "cannot write" in done.stderr
 
 
+@pytest.mark.slow
 class TestEmulatedArm(RunnerDeviceSuite):
     def setup_method(self) -> None:
         if reason := installed(self.target()):
@@ -209,6 +210,7 @@ def measured(target: Target, workdir: Path, reference: Reference | None, space: 
 
 class TestModels:
     @pytest.mark.parametrize("space", ["gpt2-tiny", "llama-tiny"])
+    @pytest.mark.slow
     def test_a_model_is_right_and_its_instructions_are_the_same_twice(
         self, cortex: Target, workdir: Path, reference: Reference, space: str
     ) -> None:
@@ -224,6 +226,7 @@ class TestModels:
         assert second.values == first.values
         assert second.environment == first.environment
 
+    @pytest.mark.slow
     def test_another_process_and_environment_count_the_same(
         self, cortex: Target, workdir: Path, reference: Reference, tmp_path: Path
     ) -> None:
@@ -231,7 +234,7 @@ class TestModels:
         script = textwrap.dedent(
             f"""
             import sys, pathlib
-            sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
             from test_emulated import CORTEX, Reference, measured
             reference = Reference()
             values = measured(CORTEX, pathlib.Path(sys.argv[1]), reference, "gpt2-tiny").values
@@ -250,6 +253,7 @@ class TestModels:
         )
         assert done.stdout.split() == [str(here.values["instructions"]), str(here.values["decode_instructions"])]
 
+    @pytest.mark.slow
     def test_a_wrong_output_fails_the_candidate(
         self, cortex: Target, workdir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -266,6 +270,7 @@ class TestModels:
         reference.close()
         assert "differs from ONNX Runtime's" in (found.error or "")
 
+    @pytest.mark.slow
     def test_more_work_takes_more_instructions(self, cortex: Target, workdir: Path) -> None:
         from lts import Architecture
 
@@ -433,7 +438,7 @@ def test_ctrl_c_leaves_nothing_behind(cortex: Target, tmp_path: Path) -> None:
     script = textwrap.dedent(
         f"""
         import sys
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
         from lts.testing import runner_device
         from test_emulated import TestEmulatedArm
         suite = TestEmulatedArm()

@@ -104,6 +104,7 @@ def test_models_are_run_checked_and_timed(steady: Farm, jobs: dict[str, RunnerJo
     opened.close()
 
 
+@pytest.mark.slow
 def test_clients_are_not_pinned_to_one_processor(
     steady: Farm, jobs: dict[str, RunnerJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +212,7 @@ def test_an_error_of_the_model_is_not_tried_elsewhere(steady: Farm, jobs: dict[s
         assert good(opened.run(jobs["prefill"], TIMEOUT))
 
 
+@pytest.mark.slow
 def test_a_wrong_output_is_told(steady: Farm, jobs: dict[str, RunnerJob], tmp_path: Path) -> None:
     import numpy as np
 
@@ -224,6 +226,7 @@ def test_a_wrong_output_is_told(steady: Farm, jobs: dict[str, RunnerJob], tmp_pa
     assert value["output_error"] > 0.5
 
 
+@pytest.mark.slow
 def test_close_ends_a_job(steady: Farm, jobs: dict[str, RunnerJob]) -> None:
     opened = RpcDevice.from_uri(steady.uri)
     results: list[JobResult] = []
@@ -251,6 +254,7 @@ def test_jobs_in_python_and_gpus_are_refused(steady: Farm) -> None:
                 opened.check(load_target(name))
 
 
+@pytest.mark.slow
 def test_a_key_that_is_not_there(steady: Farm) -> None:
     with pytest.raises(MeasurementError, match="lists no device 'toaster'; it lists host"):
         open_device(steady.uri.replace(KEY, "toaster"))

@@ -825,6 +825,7 @@ def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
 
 
 @needs_tvm
+@pytest.mark.slow
 def test_a_compiled_model_ends_with_the_connection(server: Sshd, tmp_path: Path) -> None:
     architecture = SearchSpace.load("gpt2-tiny").sample(1)[0]
     workload = Workload.of(architecture, "prefill", 8)

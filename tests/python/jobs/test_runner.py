@@ -580,6 +580,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]
     return [qemu, "-L", f"/usr/{ARM}", str(compiled)], make_model(tmp_path_factory.mktemp("arm-model"), ARM)
 
 
+@pytest.mark.slow
 def test_aarch64(emulated: tuple[list[str], Path]) -> None:
     command, model = emulated
     asked = request(model, expected={"file": str(model / "expected.bin")}, mark=True)
@@ -589,6 +590,7 @@ def test_aarch64(emulated: tuple[list[str], Path]) -> None:
     assert run_process([*command, "--once"], {"environment": True}, TIMEOUT)["triple"] == ARM
 
 
+@pytest.mark.slow
 def test_aarch64_supervised(emulated: tuple[list[str], Path]) -> None:
     command, model = emulated
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_arm64 import emulation_is_missing
+from emulation import emulation_is_missing
 
 import lts
 from lts.jobs.toolchain import cxx

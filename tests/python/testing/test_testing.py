@@ -26,6 +26,7 @@ class TestSpawnedWorkers(DeviceSuite):
 
 
 @pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed: pip install 'lts-engine[tvm]'")
+@pytest.mark.slow
 class TestLocalRunner(RunnerDeviceSuite):
     def make_device(self) -> LocalDevice:
         return LocalDevice()

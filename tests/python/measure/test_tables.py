@@ -83,5 +83,5 @@ def test_a_compressed_table_is_the_same_device(tmp_path: Path, capsys: pytest.Ca
     assert packed.evaluate(trials[3].architecture, ["latency_ms"]).values["latency_ms"] == 4.5
     for damaged in (gzip.compress(content)[:-20], gzip.compress(content)[:30] + b"x" * 50, b"\x1f\x8b"):
         (tmp_path / "bad.gz").write_bytes(damaged)
-        with pytest.raises(UsageError, match="bad.gz is no gzip file"):
+        with pytest.raises(UsageError, match=r"bad\.gz is no gzip file"):
             TableEvaluator(host, tmp_path / "bad.gz")

@@ -16,8 +16,6 @@ from lts.jobs.cause_of_death import explained
 from lts.study.arguments import options_of
 from lts.system.text import hint, shortened
 
-pytestmark = pytest.mark.alone
-
 COMMAND = str(Path(sys.executable).with_name("lts-engine"))
 
 

@@ -16,8 +16,6 @@ from lts.cli.output import Spread, cell, emit, front_results
 from lts.measure.trial import Trial
 from lts.study.front import Front
 
-pytestmark = pytest.mark.alone
-
 SPACE = lts.SearchSpace.load("gpt2-lts")
 LONG = 593_950_419
 INSTRUCTIONS = {"instructions": LONG, "decode_instructions": 4_593_950_41, "peak_memory_mib": 123.456}

@@ -289,6 +289,7 @@ class TestModels:
         # The layers are equal, so what each adds is equal, but for the first and the last.
         assert (counts[2] - counts[1]) / (counts[1] - counts[0]) == pytest.approx(2, rel=0.1)
 
+    @pytest.mark.slow
     def test_threads_of_ours_count_at_the_same_time(self, cortex: Target) -> None:
         suite = TestEmulatedArm()
         suite.setup_method()

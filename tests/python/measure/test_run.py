@@ -35,6 +35,7 @@ def own_model(path: Path, *, op: str = "MatMul") -> Path:
     return path
 
 
+@pytest.mark.alone
 def test_a_model_file_of_ones_own_is_timed(tmp_path: Path) -> None:
     model = own_model(tmp_path / "own.onnx")
     with LocalDevice() as device:

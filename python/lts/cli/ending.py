@@ -64,9 +64,11 @@ def finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
     from importlib.util import find_spec
 
     from lts.report import write_report
+    from lts.system.files import make_directory
 
     if find_spec("plotly") is not None and study.trials:
         report = directory / f"report{suffix}.html"
+        make_directory(directory)
         write_report(path, report)
         say(f"report: {report}")
     named = directory if path == directory / STORE_NAME else path

@@ -41,9 +41,8 @@ def _plotly_js() -> str:
 
 
 def _write(out: Path, text: str) -> None:
-    """Replace the file in one step, in a directory that is made; what is not a file, such as a pipe, is written to."""
+    """Replace the file in one step; what is not a file, such as a pipe, is written to."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, text)
     except OSError as error:
         raise UsageError(f"cannot write the report {out}: {error.strerror or error}") from None

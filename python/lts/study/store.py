@@ -18,6 +18,7 @@ from lts.measure.trial import Trial
 from lts.study import schema
 from lts.study.log import log_of, lost_commits
 from lts.study.rows import Stored, all_of, entry_of, row_of, texts_of
+from lts.system.files import make_directory
 
 # Seconds that a record may wait for others to be written together with it.
 _GROUP_SECONDS = 0.5
@@ -50,7 +51,7 @@ class Store:
         self.commit_seconds = 0.0
         """How long the last commit took."""
         if create and not self.path.exists():
-            self._make_directory()
+            make_directory(self.path.parent)
         elif not self.path.is_file():
             raise UsageError(f"no study at {self.path}; expected the store (a .db file) or directory of a search")
         if writable:
@@ -222,12 +223,6 @@ class Store:
                 "restore a copy or use another --store"
             )
         return n == 1
-
-    def _make_directory(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot create the directory {self.path.parent}: {error.strerror}") from None
 
     def _file_identity(self) -> tuple[int, int] | None:
         try:

@@ -10,6 +10,8 @@ import re
 import stat
 from pathlib import Path
 
+from lts.errors import UsageError
+
 _NUMBERS = itertools.count()
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -55,6 +57,14 @@ class Draft:
             self._temporary.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a full disk: what cannot be flushed is not wanted either
                 self.file.close()
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory with all above it, where it is not there yet. Raises `UsageError` when that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create the directory {path}: {error.strerror}") from None
 
 
 def remove_abandoned(path: Path) -> None:

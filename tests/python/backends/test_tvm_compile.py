@@ -18,11 +18,11 @@ from tvm_models import compiled_outputs, dims_of, error_of, expected_outputs
 import lts
 from lts.backends.backend import BuildError
 from lts.backends.tvm.backend import Tvm
-from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
 from lts.jobs.job import Job, JobResult
+from lts.jobs.pool import Workers
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import detect_target
@@ -217,9 +217,7 @@ def test_a_model_without_weights(tmp_path: Path) -> None:
 def test_compilers_are_not_pinned_to_one_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tune: int) -> None:
     """But what tuning measures here runs with the threads of the target."""
     jobs: list[Job] = []
-    monkeypatch.setattr(
-        LocalDevice, "run", lambda self, job, timeout: jobs.append(job) or JobResult(error="it is not run")
-    )
+    monkeypatch.setattr(Workers, "run", lambda self, job, timeout: jobs.append(job) or JobResult(error="it is not run"))
     backend = Tvm(tune=tune, database=tmp_path)
     with pytest.raises(BuildError, match="it is not run"):
         backend.build(tmp_path / "prefill.onnx", detect_target(), Workload("prefill", {}, 8), 1.0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lts.study.store import Store
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,12 +63,11 @@ def sentence_of(done: subprocess.CompletedProcess[str]) -> str:
 )
 def test_a_foreign_study(study: Path, tmp_path: Path, profile: Any, expected: str) -> None:
     shutil.copytree(study, tmp_path / "made")
-    with closing(sqlite3.connect(tmp_path / "made" / "study.db")) as store, store:
-        ((text,),) = store.execute("SELECT value FROM meta WHERE key = 'study'")
-        configuration = json.loads(text)
+    with Store(tmp_path / "made" / "study.db", writable=True) as store:
+        configuration = store.meta("study")
         before = configuration["profile"]
         configuration["profile"] = {**before, **profile} if isinstance(profile, Mapping) else profile
-        store.execute("UPDATE meta SET value = ? WHERE key = 'study'", [json.dumps(configuration)])
+        store.write(meta={"study": configuration})
     trap(tmp_path)
     assert expected in sentence_of(run(tmp_path, "export", "made", "--format", "tvm", "--output-dir", "out"))
     assert not (tmp_path / "ran").exists()

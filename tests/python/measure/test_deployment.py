@@ -88,6 +88,8 @@ class Board:
 class Expected:
     """Stands for `lts.backends.reference.Reference`."""
 
+    tolerance = 1e-4
+
     def write(self, model: Path, workload: Workload) -> Path:
         path = model.parent / "expected.f32"
         path.write_text("expected")

@@ -55,7 +55,7 @@ def sentence_of(done: subprocess.CompletedProcess[str]) -> str:
         ({"name": "../../out"}, "'name' is '../../out'"),
         ({"cpu": "x -fplugin=evil.so\n"}, "'cpu' is "),
         ({"features": ["+neon;touch ran"]}, "'features' has '+neon;touch ran'"),
-        ({"cores": 10**20}, "'cores' is "),
+        ({"cores": 10**20}, "'cores': the integer has too many digits"),
         ({"triple": None}, "'triple' "),
         ([], "the stored target is []; expected a table"),
         ("arm64", "the stored target is 'arm64'; expected a table"),

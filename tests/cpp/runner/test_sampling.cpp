@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -84,9 +85,9 @@ TEST(RunnerSampling, LeavesOutWhatAnotherProgramHadOfTheCore) {
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
   pin(allowed_cpus().back());
   bool found = false;
-  // A clock that changes in between is a reason to try again.
-  for (int i = 0; i < 3 && !found; ++i) {
-    const Sampling sampling{.min_time = 0, .max_time = 100, .min_repeats = 20};
+  // Another machine's share of the processor, or a clock that changes in between, is a reason to try again.
+  for (int i = 0; i < 10 && !found; ++i) {
+    const Sampling sampling{.min_time = 0, .max_time = 100, .min_repeats = 60};
     const std::int64_t alone = median(time_runs(work, sampling).samples_ns);
     const pid_t other = fork();
     if (other == 0) {
@@ -100,7 +101,9 @@ TEST(RunnerSampling, LeavesOutWhatAnotherProgramHadOfTheCore) {
     EXPECT_GT(*std::min_element(beside.samples_ns.begin(), beside.samples_ns.end()), alone / 2)
         << "never is more subtracted than belongs to the call";
     const double ratio = static_cast<double>(median(beside.samples_ns)) / static_cast<double>(alone);
-    const double wall = static_cast<double>(median(beside.wall_ns)) / static_cast<double>(alone);
+    // Short calls are disturbed now and then, so that their mean shows it.
+    const double total = static_cast<double>(std::accumulate(beside.wall_ns.begin(), beside.wall_ns.end(), 0LL));
+    const double wall = total / static_cast<double>(beside.wall_ns.size()) / static_cast<double>(alone);
     found = ratio > 0.8 && ratio < 1.25 && wall > 1.5;
     if (!found) std::cout << "time beside a competitor: " << ratio << ", on the wall " << wall << "\n";
   }

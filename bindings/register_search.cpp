@@ -85,7 +85,7 @@ void register_search(py::module_& m) {
            "Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.")
       .def(
           "add", [](PySearch& s, const Architecture& a) { return s.idle().add(a); }, py::arg("architecture"),
-          R"(An architecture of one's own choice as a candidate, to be told like any other.
+          R"(An architecture of your own choice as a candidate, to be told like any other.
 
 Returns
 -------
@@ -101,7 +101,7 @@ ValueError
 Parameters
 ----------
 id
-    Of the candidate.
+    Id of the candidate.
 values
     One finite number per column of `columns`, in its own direction; None when the candidate could not be evaluated.
 
@@ -170,7 +170,7 @@ ValueError
           "n_told", [](PySearch& s) { return s.idle().n_told(); }, "Candidates with results.")
       .def_property_readonly(
           "n_failed", [](PySearch& s) { return s.idle().n_failed(); }, "Candidates that failed.")
-      .def("save", &PySearch::save, "The whole state as one line of JSON; `load` goes on exactly there.")
+      .def("save", &PySearch::save, "The whole state as one line of JSON; `load` resumes exactly there.")
       .def_static("load", &PySearch::load, py::arg("text"), R"(The search that `save` saved.
 
 Raises

@@ -1026,7 +1026,7 @@ class Search:
         ...
     def add(self, architecture: Architecture) -> int | None:
         """
-        An architecture of one's own choice as a candidate, to be told like any other.
+        An architecture of your own choice as a candidate, to be told like any other.
 
         Returns
         -------
@@ -1079,7 +1079,7 @@ class Search:
         """
     def save(self) -> str:
         """
-        The whole state as one line of JSON; `load` goes on exactly there.
+        The whole state as one line of JSON; `load` resumes exactly there.
         """
     def tell(self, id: typing.SupportsIndex, values: collections.abc.Mapping[str, typing.SupportsFloat] | None) -> None:
         """
@@ -1088,7 +1088,7 @@ class Search:
         Parameters
         ----------
         id
-            Of the candidate.
+            Id of the candidate.
         values
             One finite number per column of `columns`, in its own direction; None when the candidate could not be evaluated.
 

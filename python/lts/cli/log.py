@@ -1,7 +1,7 @@
 """What a command says beside its results, and streams that cannot end a command.
 
 Progress is not the result: where stderr cannot be written (its reader is gone, its disk is full, its terminal was
-closed), the command goes on, and its exit code says how its work went.
+closed), the command continues, and its exit code says how its work went.
 """
 
 from __future__ import annotations

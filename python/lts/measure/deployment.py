@@ -102,7 +102,7 @@ def deploy(
     formats
         What else to write, see `lts.export.export`.
     seed
-        Of the random weights.
+        Seed of the random weights.
     weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.

@@ -24,7 +24,7 @@ _MANY_DISTURBED = 0.1
 
 @dataclass(frozen=True)
 class Summary:
-    """Of a sample, in its unit.
+    """Summary of a sample, in its unit.
 
     `low` and `high` bound the median with the probability `coverage`, which is at least the one asked for unless
     there are too few samples.

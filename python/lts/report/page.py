@@ -16,7 +16,7 @@ from lts.report.sections import escaped
 from lts.system.text import number
 
 # Nothing is fetched, whatever the page contains; images are allowed because charts can be saved as files.
-# Of scripts only our own are run: by their hashes, so that what slips in from a store is not.
+# Only our own scripts run, known by their hashes: what slips in from a store does not.
 _POLICY = (
     "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"

@@ -28,8 +28,8 @@ _LEAST = 8
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What `calibrate` gives: the coefficients for a profile, the models, the trials that they come from, and sentences
-    about what is to be doubted."""
+    """What `calibrate` gives: the coefficients for a profile, the models, the trials that they come from, and warnings
+    for the user."""
 
     calibration: Calibration
     models: dict[str, Surrogate]
@@ -58,7 +58,7 @@ def calibrate_target(
     trials, timeout
         How many architectures, and seconds for all of them.
     seed
-        Of the design.
+        Seed of the design.
     store
         As in `Study`: what is there already is not measured again.
     progress

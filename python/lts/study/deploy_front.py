@@ -74,7 +74,7 @@ def deploy_front(
     if done < len(members):
         say(
             f"the time was not enough for {len(members) - done} of {len(members)} members of the front; the same "
-            "command goes on, or: lts-engine export --format tvm",
+            "command continues, or: lts-engine export --format tvm",
         )
     return n_wrong
 

@@ -91,7 +91,7 @@ class Limits:
 def limits_of(constraints: Iterable[Constraint], workload: Mapping[str, Any], evaluator: Evaluator) -> Limits:
     """The limits of a study with that evaluator."""
     about_target = isinstance(evaluator, TargetEvaluator)
-    # A function of one's own may give other columns that are called like ours.
+    # A user's function may give other columns that are called like ours.
     known = {n for n in analytic_names() if n not in evaluator.costs and (about_target or n.endswith("_params"))}
     runs = isinstance(evaluator, TargetEvaluator) and evaluator.device is not None
     target = evaluator.target if isinstance(evaluator, TargetEvaluator) else None

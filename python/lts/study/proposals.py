@@ -64,7 +64,7 @@ class Proposer:
     space
         What is searched.
     objectives, constraints
-        Of the study.
+        Objectives and constraints of the study.
     columns
         Those that are measured, which the surrogate predicts. All others are counted.
     surrogate
@@ -76,7 +76,7 @@ class Proposer:
     pool
         The only architectures that can be measured, where that is so.
     seed
-        Of everything.
+        Seed of everything random.
     n_design
         Measurements of the first design; by default a share of the budget, and few when the surrogate starts from
         what is known of another device.

@@ -13,7 +13,7 @@ import pytest
 import lts
 from lts.errors import UsageError
 from lts.export import export
-from lts.system.files import Draft, check_writable, remove_abandoned, replace_file
+from lts.system.files import Draft, check_writable, make_directory, remove_abandoned, replace_file
 
 ARCHITECTURE = lts.Architecture("gpt2", 512, 256, 64, n_head=[2, 4], d_ff=[64, 256])
 
@@ -135,10 +135,11 @@ def test_a_profile_that_cannot_be_written_is_printed(tmp_path: Path) -> None:
     assert "files and folders are called after it" in done.stderr
 
 
-def test_a_report_makes_its_directory(tmp_path: Path) -> None:
-    from lts.report import _write
-
-    _write(tmp_path / "new" / "er" / "report.html", "x")
-    assert (tmp_path / "new" / "er" / "report.html").read_text() == "x"
-    with pytest.raises(UsageError, match="cannot write the report"):
-        _write(tmp_path / "new" / "er" / "report.html" / "x.html", "x")
+def test_directories_are_made_or_told(tmp_path: Path) -> None:
+    make_directory(tmp_path / "new" / "er")
+    make_directory(tmp_path / "new" / "er")
+    assert (tmp_path / "new" / "er").is_dir()
+    (tmp_path / "file").write_text("kept")
+    for place in (tmp_path / "file", tmp_path / "file" / "er"):
+        with pytest.raises(UsageError, match="cannot create the directory .*file"):
+            make_directory(place)

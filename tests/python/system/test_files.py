@@ -141,5 +141,5 @@ def test_directories_are_made_or_told(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "er").is_dir()
     (tmp_path / "file").write_text("kept")
     for place in (tmp_path / "file", tmp_path / "file" / "er"):
-        with pytest.raises(UsageError, match="cannot create the directory .*file"):
+        with pytest.raises(UsageError, match=r"cannot create the directory .*file"):
             make_directory(place)

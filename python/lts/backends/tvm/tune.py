@@ -91,6 +91,7 @@ def _tune_one(function: Any, target: Any, tiles: Tiles, trials: int, database: A
                 folder,
                 max_trials_global=trials,
                 num_trials_per_iter=_LEAST_TRIALS,
+                builder=_builder(),
                 runner=runner,
                 database=found,
                 # Which schedules are worth measuring: learned where XGBoost is installed (the extra `tune`).
@@ -143,6 +144,20 @@ def _is_product(function: Any) -> bool:
     return any(f'"{RULE}": "{rule}"' in text for rule in ("tile", "dot"))
 
 
+def _build(module: Any, target: Any, _params: Any) -> Any:
+    """As MetaSchedule's own, which first spends half a minute of each new process on parsing intrinsics for GPUs."""
+    from tvm.driver import build
+    from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
+
+    return build(RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module), target)
+
+
+def _builder() -> Any:
+    from tvm.s_tir.meta_schedule.builder import LocalBuilder
+
+    return LocalBuilder(f_build=_build)
+
+
 def _runner(target: Any, tracker: str | None) -> Any:
     from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, LocalRunner, RPCConfig, RPCRunner
 
@@ -163,11 +178,11 @@ def _runner(target: Any, tracker: str | None) -> Any:
 def _measure(function: Any, target: Any, runner: Any) -> float:
     """Seconds that a scheduled function takes; 0, which nothing beats, where it cannot be measured."""
     from tvm.s_tir.meta_schedule.arg_info import ArgInfo
-    from tvm.s_tir.meta_schedule.builder import BuilderInput, LocalBuilder
+    from tvm.s_tir.meta_schedule.builder import BuilderInput
     from tvm.s_tir.meta_schedule.runner import RunnerInput
 
     module = _module(function)
-    (built,) = LocalBuilder().build([BuilderInput(module, target)])
+    (built,) = _builder().build([BuilderInput(module, target)])
     if built.artifact_path is None:
         return 0.0
     arguments = ArgInfo.from_entry_func(module, remove_preproc=False)

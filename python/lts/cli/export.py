@@ -42,7 +42,7 @@ def command(
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export import export
-    from lts.study.front import read_study
+    from lts.study.stored import read_study
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:

@@ -22,7 +22,8 @@ def command(
     """Show the Pareto front of a study."""
     from lts.cli.output import emit, trial_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.study.front import filtered, read_study
+    from lts.study.front import filtered
+    from lts.study.stored import read_study
 
     stored = read_study(store_path(study))
     for note in stored.notes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lts.cli.log import say
 
 if TYPE_CHECKING:
+    from lts.measure.trial import Trial
     from lts.study.loop import Progress
     from lts.study.study import Study
 
@@ -88,6 +89,8 @@ class Live(Display):
         from lts.system.text import number
 
         trial = progress.trial
+        if progress.again:
+            return f"[{progress.n_finished}] {_again(trial)}"
         total = "" if progress.trials is None else f"/{progress.trials}"
         if trial.state == "failed":
             outcome = f"failed: {trial.error}"
@@ -140,6 +143,17 @@ class Live(Display):
         if progress.trials is not None and progress.n_finished:
             bounds.append(progress.seconds / progress.n_finished * (progress.trials - progress.n_finished))
         return max(0.0, min(bounds)) if bounds else None
+
+
+def _again(trial: Trial) -> str:
+    """What the last process says of a trial that was measured before."""
+    from lts.study.spread import n_processes
+    from lts.system.text import number
+
+    if not trial.rounds:
+        return f"trial {trial.id} again: " + (f"failed: {trial.error}" if trial.error else "disturbed, left out")
+    costs = "  ".join(f"{name} {number(rounds[-1])}" for name, rounds in trial.rounds.items())
+    return f"trial {trial.id} again, process {n_processes(trial)}: {costs}"
 
 
 def _clock(seconds: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,6 +107,13 @@ def command(
     front_size: Annotated[
         int, typer.Option(help="Members of the front, at most, that are shown and compiled when costs are estimates.")
     ] = 6,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            help="Measure again, in further processes, a few architectures throughout and at the end what is in doubt, "
+            "so that intervals hold from run to run: at most half as many as trials."
+        ),
+    ] = True,
     output: FormatOption = Format.table,
 ) -> None:
     """Search a space for the Pareto front of a device.
@@ -123,7 +131,6 @@ def command(
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
-    from lts.study.front import Front
     from lts.study.study import Study
     from lts.system.uninterrupted import end_like_ctrl_c
 
@@ -169,7 +176,7 @@ def command(
         compiles = export is not Export.none and evaluator.compiles
         left = seconds - (time.monotonic() - started)
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
-        interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles))
+        interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles), confirm)
         for note in study.notes:
             say(f"note: {note}")
         if study.settled:
@@ -192,7 +199,7 @@ def command(
                 interrupted = True
             except Exception as error:  # results first
                 problem = error
-            front = Front([study.trials[trial.id] for trial in front], front.objectives)
+            front = replace(front, trials=[study.trials[trial.id] for trial in front])
         if interrupted:
             say(f"interrupted after {study.n_finished} trials; the same command resumes")
     emit(front_results(front), output)
@@ -232,14 +239,14 @@ def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
         say(f"warning: {warning}")
 
 
-def _run(study: Study, trials: int, timeout: float) -> bool:
+def _run(study: Study, trials: int, timeout: float, confirm: bool) -> bool:
     """Run the search; true when it was interrupted."""
     from lts.cli.live import Live
 
     first = "evolving candidates on estimates" if study.evaluator.provenance == "estimated" else None
     try:
         with Live(study, _INTERVAL, first) as live:
-            study.run(trials=trials, timeout=timeout, progress=live)
+            study.run(trials=trials, timeout=timeout, progress=live, confirm=confirm)
     except KeyboardInterrupt:
         return True
     return False

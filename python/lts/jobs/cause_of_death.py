@@ -8,6 +8,7 @@ import tempfile
 
 from lts.system.outside import sentence
 
+OUT_OF_MEMORY = "probably out of memory"
 _WORDS = 300
 
 
@@ -28,7 +29,7 @@ def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:
     except ValueError:
         name = "unknown"
     if -code == signal.SIGKILL:
-        return f"killed by signal {-code} ({name}): probably out of memory"
+        return f"killed by signal {-code} ({name}): {OUT_OF_MEMORY}"
     return f"killed by signal {-code} ({name}){words}"
 
 

@@ -50,6 +50,9 @@ class Evaluator(ABC, metaclass=_Kinds):
     provenance: Provenance = "measured"
     """Where the values of `costs` come from."""
 
+    varies: bool = False
+    """Whether measuring an architecture again, in another process, gives another value."""
+
     compiles: bool = False
     """Whether the front of a search is compiled for the target and checked at the end."""
 

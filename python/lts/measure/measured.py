@@ -64,6 +64,7 @@ class MeasuredEvaluator(TargetEvaluator):
             self.costs = tuple(self._device.costs)
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
+            self.varies = self.provenance == "measured"
             if self.provenance == "emulated":
                 self._reference = Reference()  # emulation says whether a model is right, and counts its instructions
             emulated = self._reference is not None

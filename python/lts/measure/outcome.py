@@ -39,7 +39,8 @@ class Outcome:
     values, provenance
         By column: the number, and where it comes from.
     interval
-        Bounds of the median with 95 % for what was timed, of the estimate or prediction for other columns.
+        Bounds that hold with 95 %: for what was timed of the median in one process, until `lts.study.spread` knows how
+        much processes differ; of the estimate or prediction for other columns.
     mad
         Median absolute deviation of what was timed.
     samples_ns

@@ -88,6 +88,12 @@ def _whole_numbers(values: object) -> bool:
     return not values or (set(map(type, values)) == {int} and min(values) >= 0 and max(values) < _MOST_INTEGER)
 
 
+def _rounds(value: Any) -> bool:
+    return _names(value) and all(
+        type(each) is list and 0 < len(each) <= _MOST_ENTRIES and _all_numbers(each) for each in value.values()
+    )
+
+
 def _texts(value: object) -> bool:
     return type(value) is list and len(value) <= _MOST_ENTRIES and all(map(_text, value))
 
@@ -106,6 +112,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "interval": _bounds(2),
     "mad": _numbers,
     "predicted": _bounds(3),
+    "rounds": _rounds,
     "samples_ns": _samples,
     "feasible": lambda value: value is None or type(value) is bool,
     "error": lambda value: value is None or _text(value),

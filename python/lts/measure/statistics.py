@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -99,6 +100,43 @@ def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int, float]:
         rank += 1
         tail += ways
     return rank, n - 1 - rank, 1 - tail / (1 << (n - 1))
+
+
+def student_quantile(confidence: float, freedom: int) -> float:
+    """How many standard errors to both sides hold Student's t with that probability.
+
+    Bisection of the finite sums for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+
+    Raises
+    ------
+    ValueError
+        When `confidence` is not between 0 and 1, or `freedom` is below 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; it must be between 0 and 1")
+    if freedom < 1:
+        raise ValueError(f"freedom is {freedom}; it must be at least 1")
+    low, high = 0.0, 1.0
+    while _student_within(high, freedom) < confidence:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_within(middle, freedom) < confidence else (low, middle)
+    return (low + high) / 2
+
+
+def _student_within(t: float, freedom: int) -> float:
+    """The probability that Student's t is between -t and t."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cosine, sine = math.cos(angle), math.sin(angle)
+    odd = freedom % 2
+    term = total = cosine if odd else 1.0
+    for k in range(2 + odd, freedom, 2):
+        term *= cosine**2 * (k - 1) / k
+        total += term
+    if not odd:
+        return sine * total
+    return 2 / math.pi * (angle + sine * total) if freedom > 1 else 2 / math.pi * angle
 
 
 def advice(samples: Sequence[float]) -> list[str]:

@@ -34,6 +34,8 @@ class Trial(Outcome):
         What is evaluated.
     predicted
         By column what was predicted before it was measured, with the ends of the interval.
+    rounds
+        By column what every process measured, in the order of time, where there were several: see `lts.study.spread`.
     feasible
         Whether it satisfies the constraints; None until it is complete.
     deployed
@@ -47,6 +49,7 @@ class Trial(Outcome):
     state: TrialState
     architecture: Architecture
     predicted: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    rounds: dict[str, list[float]] = field(default_factory=dict)
     feasible: bool | None = None
     deployed: str | None = None
     origin: str = ""
@@ -74,6 +77,7 @@ class Trial(Outcome):
             "interval": {name: list(bounds) for name, bounds in self.interval.items()},
             "mad": self.mad,
             "predicted": {name: list(values) for name, values in self.predicted.items()},
+            "rounds": self.rounds,
             "samples_ns": self.samples_ns,
             "feasible": self.feasible,
             "error": self.error,

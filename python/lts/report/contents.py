@@ -11,7 +11,8 @@ from pathlib import Path
 from lts._core import SearchSpace
 from lts.errors import UsageError
 from lts.measure.trial import Trial
-from lts.study.front import StoredStudy, hypervolume_history, read_study
+from lts.study.front import hypervolume_history
+from lts.study.stored import StoredStudy, read_study
 from lts.system.text import unit
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -81,7 +81,7 @@ def calibrate_target(
         surrogate="additive",
         design=trials,
     ) as study:
-        study.run(trials=trials, timeout=timeout, progress=progress)
+        study.run(trials=trials, timeout=timeout, progress=progress, confirm=False)
         measured = [trial for trial in study.trials if trial.state == "complete"]
         about = evaluator.describe()
     if len(measured) < _LEAST:

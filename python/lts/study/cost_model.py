@@ -108,6 +108,11 @@ class Additive:
         return model, notes
 
 
+def outliers_of(model: CostModel) -> list[int]:
+    """Places of the measurements that a fit leaves out."""
+    return np.flatnonzero(model.outlier).tolist() if isinstance(model, Surrogate) else []
+
+
 def outlier_notes(column: str, model: CostModel, ids: Sequence[int], values: Array) -> list[str]:
     """A sentence for every measurement that a fit leaves out; `ids` are the numbers of the trials."""
     if not isinstance(model, Surrogate):
@@ -115,7 +120,7 @@ def outlier_notes(column: str, model: CostModel, ids: Sequence[int], values: Arr
     return [
         f"{column}: trial {ids[i]} took {values[i] / model.left_out[i]:.2g} times what the others predict; predictions "
         "leave it out"
-        for i in np.flatnonzero(model.outlier).tolist()
+        for i in outliers_of(model)
     ]
 
 

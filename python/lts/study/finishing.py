@@ -46,6 +46,31 @@ def finished(
     )
 
 
+def measured_again(
+    evaluated: Evaluated, columns: Iterable[str], constraints: Sequence[Constraint], environment: str
+) -> Trial:
+    """A finished trial with what another process has measured: as further rounds, or in place of a failure.
+
+    Unchanged when that process has failed, or was disturbed. What the trial's own process measured stays the value
+    that the sampler was told.
+    """
+    trial, outcome = evaluated.trial, evaluated.outcome
+    if outcome.problem(columns) is not None or outcome.disturbed:
+        return trial
+    if trial.state == "failed":
+        again = finished(replace(evaluated, trial=replace(trial, state="running")), columns, constraints, environment)
+        return replace(again, warnings=[*again.warnings, _cut(f"an earlier process failed: {trial.error}")])
+    measured = [name for name, kind in outcome.provenance.items() if kind == "measured" and name in trial.values]
+    rounds = {name: [*trial.rounds.get(name, [trial.values[name]]), _plain(outcome.values[name])] for name in measured}
+    n = max(map(len, rounds.values()), default=1)
+    return replace(
+        trial,
+        rounds={**trial.rounds, **rounds},
+        samples_ns={**trial.samples_ns, **{f"{name}_{n}": samples for name, samples in outcome.samples_ns.items()}},
+        warnings=[*trial.warnings, *(_cut(f"process {n}: {warning}") for warning in outcome.warnings)][:_MOST_WARNINGS],
+    )
+
+
 def _cut(text: str) -> str:
     """A sentence for the store: what a compiler or a function of the user's says may be very long."""
     return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - len(_MORE)]}{_MORE}"

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lts._core import Constraint, Objective, ParetoArchive, hypervolume, nondominated, parse_constraint, parse_objective
+from lts._core import Constraint, Objective, ParetoArchive, hypervolume, nondominated, parse_constraint
 from lts.errors import InfeasibleError, UsageError
 from lts.measure.trial import Trial
-from lts.study.store import Store
 
 
 @dataclass(frozen=True, repr=False)
 class Front:
-    """Feasible, non-dominated trials, ordered by the first objective, best first."""
+    """Feasible, non-dominated trials, ordered by the first objective, best first.
+
+    `indistinguishable` has by its id every trial that the intervals of what was measured cannot tell from a better
+    member, and the id of that member.
+    """
 
     trials: list[Trial]
     objectives: list[Objective]
+    indistinguishable: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -91,7 +93,7 @@ class Front:
         while len(chosen) < n:
             rest = [i for i in range(len(self.trials)) if i not in chosen]
             chosen.append(max(rest, key=lambda i: (hypervolume(scaled[[*chosen, i]], reference), -i)))
-        return Front([self.trials[i] for i in sorted(chosen)], self.objectives)
+        return replace(self, trials=[self.trials[i] for i in sorted(chosen)])
 
 
 def minimized(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:
@@ -175,39 +177,3 @@ def _in_box(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[n
     low, high = points.min(axis=0), points.max(axis=0)
     side = 1.1 * np.where(high > low, high - low, 1.0)
     return points, 1.0 / math.prod(side.tolist()), low + side
-
-
-@dataclass(frozen=True)
-class StoredStudy:
-    """What the store of a study holds."""
-
-    configuration: dict[str, Any]
-    constraints: list[Constraint]
-    trials: list[Trial]
-    front: Front
-    environments: dict[str, dict[str, Any]]
-    notes: list[str]
-
-
-def read_study(path: Path) -> StoredStudy:
-    """Read a store. Raises `UsageError` when it is not a study, or a damaged one."""
-    with Store(path) as store:
-        configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
-        notes = store.meta("notes") or []
-        about_file = store.notes
-    if configuration is None:
-        raise UsageError(f"{path} holds no study yet; run lts-engine search first")
-    try:
-        objectives = [parse_objective(text) for text in configuration["objectives"]]
-        constraints = [parse_constraint(text) for text in configuration["constraints"]]
-        front = front_of(trials, objectives, constraints)
-        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-            raise TypeError("its notes are no texts")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    return StoredStudy(configuration, constraints, trials, front, environments, [*about_file, *notes])
-
-
-def stored_front(path: Path) -> Front:
-    """The front of the study in that store. Raises `UsageError` as `read_study`."""
-    return read_study(path).front

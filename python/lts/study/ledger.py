@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lts._core import Objective, ParetoArchive
+from lts._core import Constraint, Objective, ParetoArchive
 from lts.measure.trial import Trial
 from lts.study.front import minimized
 from lts.study.rows import Stored
+from lts.study.spread import restated
 from lts.study.store import Store
 
 # Seconds of evaluating from which on a result is stored at once, even where storing takes longer.
@@ -43,11 +44,13 @@ class Ledger:
         self.archive = ParetoArchive(len(objectives))
         self._objectives = objectives
         self._store = store
+        self._several = False
         self._begun: list[int | None] = []
         self._environments: set[str] = set()
         for stored in records:
             self.trials.append(stored.trial)
             self._begun.append(stored.begun)
+            self._several |= bool(stored.trial.rounds)
             self._count(stored.trial)
 
     def unfinished(self) -> list[int]:
@@ -78,9 +81,14 @@ class Ledger:
         if seconds >= min(self._store.commit_seconds, _CHEAP):
             self._store.flush()
 
+    def restated(self, constraints: Sequence[Constraint]) -> list[Trial]:
+        """The trials as all processes together have measured them: see `lts.study.spread.restated`."""
+        return restated(self.trials, constraints) if self._several else self.trials
+
     def replace(self, trial: Trial) -> None:
         """Change what is known of a finished trial, durably."""
         self.trials[trial.id] = trial
+        self._several |= bool(trial.rounds)
         if self._store is not None:
             self._store.annotate(trial)
 

@@ -17,7 +17,7 @@ from lts._core import (
     nondominated,
 )
 from lts.measure.trial import Trial
-from lts.study.cost_model import outlier_notes
+from lts.study.cost_model import outlier_notes, outliers_of
 from lts.study.design import design_size, first_design
 from lts.study.evolution import Evolution
 from lts.study.expected_gain import expected_gains
@@ -160,6 +160,13 @@ class Proposer:
                 return False
             self.models[column] = model
         return True
+
+    def outliers(self, trials: Sequence[Trial]) -> list[int]:
+        """Ids of the trials that a fit to all of them leaves out."""
+        complete = [trial for trial in trials if trial.state == "complete"]
+        if self.useless or len(complete) < _LEAST_FIT or not self._fit(complete):
+            return []
+        return sorted({complete[i].id for model in self.models.values() for i in outliers_of(model)})
 
     def _is_settled(self, trials: Sequence[Trial], n: int) -> bool:
         """Whether the last two batches changed neither the front nor what is known of the error."""

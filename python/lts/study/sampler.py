@@ -88,6 +88,10 @@ class Sampler(ABC):
     def repeat(self, trial: Trial) -> None:
         """Hand out a trial of an earlier run again, which was proposed after the state was saved."""
 
+    def outliers(self, trials: Sequence[Trial]) -> Collection[int]:
+        """Ids of complete trials that are so far from what it predicts that they are measured again."""
+        return ()
+
     @property
     def notes(self) -> list[str]:
         """What it has found out, in sentences for people."""

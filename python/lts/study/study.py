@@ -15,7 +15,8 @@ from lts.measure.function import FunctionEvaluator
 from lts.measure.outcome import Provenance
 from lts.measure.trial import Trial
 from lts.study.cost_model import CostModel, SurrogateLike
-from lts.study.front import Front, front_of
+from lts.study.distinct import distinct_front, front_notes
+from lts.study.front import Front
 from lts.study.kinds import sampler_for
 from lts.study.ledger import Ledger
 from lts.study.loop import Loop, Progress
@@ -23,12 +24,9 @@ from lts.study.plan import algorithm_for, surrogate_for, trials_for
 from lts.study.problem import problem_of
 from lts.study.resume import opened, replay
 from lts.study.sampler import Sampler
+from lts.study.spread import drift_notes
 from lts.study.store import Store
 from lts.system.environment import environment_hash
-
-_LEAST_TIME = 1e-3  # seconds; no candidate is measured in it
-# A device that fails this often before its first success is not worth more trials.
-_MAX_FIRST_FAILURES = 10
 
 
 class Study:
@@ -158,8 +156,8 @@ class Study:
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials in the order in which they were handed out."""
-        return list(self._ledger.trials)
+        """All trials in the order in which they were handed out, as all processes together have measured them."""
+        return [*self._ledger.restated(self.constraints)]
 
     @property
     def n_finished(self) -> int:
@@ -183,8 +181,9 @@ class Study:
 
     @property
     def notes(self) -> list[str]:
-        """What the sampler has found out, in sentences for people."""
-        return list(self._sampler.notes)
+        """What the sampler has found out and what measuring again has shown, in sentences for people."""
+        found = [*self._sampler.notes, *drift_notes(self._ledger.trials, self._problem.measured)]
+        return [*found, *front_notes(self.front(), self._ledger.trials)]
 
     @property
     def models(self) -> dict[str, CostModel]:
@@ -198,14 +197,16 @@ class Study:
         return bool(known - {environment_hash(self.evaluator.environment())}) if known else False
 
     def front(self) -> Front:
-        """The feasible, non-dominated trials, by the first objective."""
-        return front_of(self._ledger.trials, self.objectives, self.constraints)
+        """The feasible, non-dominated trials, by the first objective, as far as their intervals tell them apart."""
+        return distinct_front(self._ledger.trials, self.objectives, self.constraints)
 
     def run(
         self,
         trials: int | None = None,
         timeout: float | None = None,
         progress: Callable[[Progress], None] | None = None,
+        *,
+        confirm: bool = True,
     ) -> Front:
         """Evaluate candidates until the study has `trials` finished ones, or `timeout` seconds have passed.
 
@@ -216,6 +217,9 @@ class Study:
         A candidate is not begun when the time left is shorter than candidates have taken; one that the end of the
         time cuts off is taken up again by the next run. `KeyboardInterrupt` passes through, with every finished trial
         stored.
+
+        Where what an evaluator measures varies, `confirm` adds further processes, at most half as many as trials, so
+        that intervals hold from run to run: see `lts.study.confirm`.
 
         Raises
         ------
@@ -237,7 +241,7 @@ class Study:
             self._ledger.snapshot(self._sampler.save())
         loop = Loop(self._problem, self.evaluator, self._sampler, self._ledger, self._description)
         try:
-            loop.run(trials, timeout, progress)
+            loop.run(trials, timeout, progress, confirm and self.evaluator.varies)
         finally:
             # Only an exception leaves anything running, and ending that takes the device with it.
             self._closed = loop.cut_off

@@ -114,6 +114,9 @@ class SurrogateSampler(Sampler):
             return "the limits exclude all architectures that can be evaluated"
         return self._core.hopeless
 
+    def outliers(self, trials: Sequence[Trial]) -> Collection[int]:
+        return self._proposer.outliers(trials)
+
     @property
     def notes(self) -> list[str]:
         return [*self._proposer.notes, *self._core.notes]

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -92,14 +93,19 @@ def test_search_exports_the_knee_that_runs(study: Path) -> None:
 
 def test_same_command_resumes_and_a_different_one_says_what_differs(study: Path) -> None:
     args = ("search", "gpt2-tiny", "--n-prompt", 16, "--export", "none", "-o", "jsonl")
-    before = trials_of(study / "study.db")
+
+    def first_processes() -> list[tuple[object, object]]:
+        """Further ones may be measured by each run, as long as there is doubt."""
+        return [(record["architecture"], record["values"]) for record in trials_of(study / "study.db")]
+
+    before = first_processes()
     again = run(*args, "--trials", 12, cwd=study.parent)
     assert again.returncode == 0, again.stderr
     assert "resuming" in again.stderr
-    assert trials_of(study / "study.db") == before
+    assert first_processes() == before
     more = run(*args, "--trials", 14, cwd=study.parent)
     assert more.returncode == 0, more.stderr
-    assert trials_of(study / "study.db")[:12] == before
+    assert first_processes()[:12] == before
     assert len(trials_of(study / "study.db")) == 14
     other = run(
         *args, "--trials", 14, "--seed", 9, "--threads", 1, "--objective", "decoder_params:max", cwd=study.parent
@@ -342,7 +348,7 @@ def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
         assert "Traceback" not in result.stderr
         assert "the disk is full" in result.stderr
         complete = [t for t in trials_of(small / "study.db") if t["state"] == "complete"]
-        assert len(complete) == result.stderr.count("] trial ")
+        assert len(complete) == len(re.findall(r"\] trial \d+:", result.stderr))
     finally:
         subprocess.run(["umount", small], check=True)
 

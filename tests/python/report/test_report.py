@@ -226,7 +226,7 @@ def test_every_trial_is_shown_once(page: Page) -> None:
 
 
 def test_every_member_of_the_front_is_in_the_table_with_its_values(page: Page, study: Path) -> None:
-    from lts.study.front import stored_front
+    from lts.study.stored import stored_front
 
     rows = [attributes.get("data-value") for tag, attributes in page.elements if tag == "td"]
     for trial in stored_front(study):

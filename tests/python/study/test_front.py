@@ -23,9 +23,9 @@ from lts.study.front import (
     hypervolume_history,
     minimized,
     observed_hypervolume,
-    stored_front,
 )
 from lts.study.store import Store
+from lts.study.stored import stored_front
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ARCHITECTURE = lts.Architecture("gpt2", 512, 256, 32, n_head=2, d_ff=64, n_layer=1)

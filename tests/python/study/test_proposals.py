@@ -281,7 +281,7 @@ def test_notes_are_those_of_the_last_fit(tmp_path: Path) -> None:
         odd.run(trials=40)
         (note,) = odd.notes
         assert note.startswith("latency_ms: trial 4 took 2")
-    from lts.study.front import read_study
+    from lts.study.stored import read_study
 
     assert read_study(tmp_path / "study.db").notes == [note]
 

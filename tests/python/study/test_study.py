@@ -29,9 +29,9 @@ from lts.measure.outcome import Outcome
 from lts.measure.trial import CORRECT
 from lts.spaces.space import load_space
 from lts.study.core import CoreSampler
-from lts.study.front import read_study
 from lts.study.loop import Progress
 from lts.study.store import Store
+from lts.study.stored import read_study
 from lts.study.study import Study
 
 OBJECTIVES = {"decoder_params": "max", "cost": "min"}

@@ -1,0 +1,54 @@
+"""A study as its store holds it, for whoever reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts._core import Constraint, parse_constraint, parse_objective
+from lts.errors import UsageError
+from lts.measure.trial import Trial
+from lts.study.distinct import distinct_front, front_notes
+from lts.study.front import Front
+from lts.study.spread import restated
+from lts.study.store import Store
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What the store of a study holds."""
+
+    configuration: dict[str, Any]
+    constraints: list[Constraint]
+    trials: list[Trial]
+    front: Front
+    environments: dict[str, dict[str, Any]]
+    notes: list[str]
+
+
+def read_study(path: Path) -> StoredStudy:
+    """Read a store. Raises `UsageError` when it is not a study, or a damaged one."""
+    with Store(path) as store:
+        configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
+        notes = store.meta("notes") or []
+        about_file = store.notes
+    if configuration is None:
+        raise UsageError(f"{path} holds no study yet; run lts-engine search first")
+    try:
+        objectives = [parse_objective(text) for text in configuration["objectives"]]
+        constraints = [parse_constraint(text) for text in configuration["constraints"]]
+        trials = restated(trials, constraints)
+        front = distinct_front(trials, objectives, constraints)
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise TypeError("its notes are no texts")
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
+    return StoredStudy(
+        configuration, constraints, trials, front, environments, [*about_file, *notes, *front_notes(front, trials)]
+    )
+
+
+def stored_front(path: Path) -> Front:
+    """The front of the study in that store. Raises `UsageError` as `read_study`."""
+    return read_study(path).front

@@ -95,10 +95,11 @@ void PySearch::tell(const Int& id, const ValuesArgument& values) {
 }
 
 std::uint64_t PySearch::run(const Int& n, const Int& n_prompt, const Int& batch, const std::string& precision,
-                            const CostModelsArgument& cost_models, const CostModelsArgument& surrogates) {
+                            const std::string& logits, const CostModelsArgument& cost_models,
+                            const CostModelsArgument& surrogates) {
   constexpr std::uint64_t chunk = 10'000;
   const std::uint64_t total = to_uint64(n, "n");
-  const Workload load = workload(n_prompt, batch, precision);
+  const Workload load = workload(n_prompt, batch, precision, logits);
   if (!cost_models.is_none() && !surrogates.is_none()) {
     throw py::value_error("surrogates is the older name of cost_models: give one of them");
   }

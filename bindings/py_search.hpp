@@ -42,7 +42,8 @@ class PySearch {
   std::vector<Candidate> ask(const Int& n);
   void tell(const Int& id, const ValuesArgument& values);
   std::uint64_t run(const Int& n, const Int& n_prompt, const Int& batch, const std::string& precision,
-                    const CostModelsArgument& cost_models, const CostModelsArgument& surrogates);
+                    const std::string& logits, const CostModelsArgument& cost_models,
+                    const CostModelsArgument& surrogates);
   std::vector<PyFrontMember> front();
   ArchiveResult archive();
   std::string save();

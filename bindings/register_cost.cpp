@@ -53,11 +53,12 @@ void register_cost(py::module_& m) {
 
   m.def(
       "flops_prefill",
-      [](const Architecture& a, const Int& n_prompt, const Int& batch) {
-        return lts::flops_prefill(a, workload(n_prompt, batch, "float32"));
+      [](const Architecture& a, const Int& n_prompt, const Int& batch, const std::string& logits) {
+        return lts::flops_prefill(a, workload(n_prompt, batch, "float32", logits));
       },
       py::arg("architecture"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-      R"(Floating-point operations of one prompt pass with logits at every position.
+      py::arg("logits") = "all",
+      R"(Floating-point operations of one prompt pass.
 
 A multiply-add is two; the full n x n attention is counted; norms, softmax and activations are left out.
 
@@ -68,21 +69,26 @@ architecture
 n_prompt
     Tokens of the prompt.
 batch
-    Sequences at a time.)");
+    Sequences at a time.
+logits
+    Positions that get logits: ``all``, or ``last`` for the last one alone.)");
   m.def(
       "flops_decode",
       [](const Architecture& a, const Int& n_prompt, const Int& batch) {
-        return lts::flops_decode(a, workload(n_prompt, batch, "float32"));
+        return lts::flops_decode(a, workload(n_prompt, batch, "float32", "all"));
       },
       py::arg("architecture"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
       "Floating-point operations of one generated token with `n_prompt` tokens of context; see `flops_prefill`.");
   m.def(
       "weight_bytes",
       [](const Architecture& a, const std::string& precision) {
-        return lts::weight_bytes(a, workload(py::int_(1), py::int_(1), precision));
+        return lts::weight_bytes(a, workload(py::int_(1), py::int_(1), precision, "all"));
       },
       py::arg("architecture"), py::kw_only(), py::arg("precision") = "float32",
-      R"(Bytes of all weights, rounded up per weight.
+      R"(Bytes of all weights as they are exported.
+
+In int8 and int4, matrices and token tables have float32 scales, and all other weights are float32. An int8 table that the
+output multiplies with as well is there twice.
 
 Parameters
 ----------
@@ -93,18 +99,17 @@ precision
   m.def(
       "kv_cache_bytes",
       [](const Architecture& a, const Int& n_prompt, const Int& batch, const std::string& precision) {
-        return lts::kv_cache_bytes(a, workload(n_prompt, batch, precision));
+        return lts::kv_cache_bytes(a, workload(n_prompt, batch, precision, "all"));
       },
       py::arg("architecture"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
       py::arg("precision") = "float32",
       "Bytes of keys and values of `n_prompt` tokens (Transformer-XL: of its memory of layer inputs).");
   m.def(
       "peak_memory_bytes",
-      [](const Architecture& a, const Int& n_prompt, const Int& batch, const std::string& precision) {
-        return lts::peak_memory_bytes(a, workload(n_prompt, batch, precision));
-      },
+      [](const Architecture& a, const Int& n_prompt, const Int& batch, const std::string& precision,
+         const std::string& logits) { return lts::peak_memory_bytes(a, workload(n_prompt, batch, precision, logits)); },
       py::arg("architecture"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-      py::arg("precision") = "float32",
+      py::arg("precision") = "float32", py::arg("logits") = "all",
       "Estimated peak bytes of a prompt pass: weights, cache, logits and the largest activations alive at once.");
   m.def(
       "analytic_names",
@@ -116,9 +121,11 @@ precision
   m.def(
       "analytic",
       [](const std::string& name, const Architecture& a, const Int& n_prompt, const Int& batch,
-         const std::string& precision) { return lts::analytic(name)(a, workload(n_prompt, batch, precision)); },
+         const std::string& precision,
+         const std::string& logits) { return lts::analytic(name)(a, workload(n_prompt, batch, precision, logits)); },
       py::arg("name"), py::arg("architecture"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-      py::arg("precision") = "float32", R"(An analytic quantity by the name it has as an objective.
+      py::arg("precision") = "float32", py::arg("logits") = "all",
+      R"(An analytic quantity by the name it has as an objective.
 
 Parameters
 ----------
@@ -131,10 +138,13 @@ n_prompt
 batch
     Sequences at a time.
 precision
-    Precision of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
+    Precision of the weights: ``float32``, ``float16``, ``int8`` or ``int4``. Activations are float32, with ``float16``
+    that.
+logits
+    Positions of the prompt that get logits: ``all``, or ``last`` for the last one alone.
 
 Raises
 ------
 ValueError
-    For an unknown name or precision, or a number that is not positive.)");
+    For an unknown name, precision or logits, or a number that is not positive.)");
 }

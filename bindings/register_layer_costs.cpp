@@ -55,8 +55,8 @@ LayerCosts make(const ByThree& attention, const ByTwo& feed_forward, const ByThr
 }
 
 py::array_t<double> predict(const LayerCosts& self, const std::vector<Architecture>& architectures, const Int& n_prompt,
-                            const Int& batch, const std::string& precision) {
-  const lts::Workload load = workload(n_prompt, batch, precision);
+                            const Int& batch, const std::string& precision, const std::string& logits) {
+  const lts::Workload load = workload(n_prompt, batch, precision, logits);
   py::array_t<double> result(static_cast<py::ssize_t>(architectures.size()));
   double* out = result.mutable_data();
   const py::gil_scoped_release release;
@@ -110,13 +110,14 @@ array([11.5, 13.5])
       .def(py::init(&make), py::arg("attention"), py::arg("feed_forward"), py::arg("rest"), py::kw_only(),
            py::arg("plus") = py::none())
       .def("predict", &predict, py::arg("architectures"), py::kw_only(), py::arg("n_prompt") = 128,
-           py::arg("batch") = 1, py::arg("precision") = "float32", R"(Costs in the unit of the amounts: float64, (n,).
+           py::arg("batch") = 1, py::arg("precision") = "float32", py::arg("logits") = "all",
+           R"(Costs in the unit of the amounts: float64, (n,).
 
 Parameters
 ----------
 architectures
     The architectures to predict.
-n_prompt, batch, precision
+n_prompt, batch, precision, logits
     Workload of the quantity `plus`; see `analytic`.
 
 Raises

@@ -118,7 +118,8 @@ Raises
 ValueError
     An unknown or already told id.)")
       .def("run", &PySearch::run, py::arg("n"), py::kw_only(), py::arg("n_prompt") = 128, py::arg("batch") = 1,
-           py::arg("precision") = "float32", py::arg("cost_models") = py::none(), py::arg("surrogates") = py::none(),
+           py::arg("precision") = "float32", py::arg("logits") = "all", py::arg("cost_models") = py::none(),
+           py::arg("surrogates") = py::none(),
            R"(Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
 Ctrl-C stops between candidates, with everything told so far kept.
@@ -127,7 +128,7 @@ Parameters
 ----------
 n
     How many.
-n_prompt, batch, precision
+n_prompt, batch, precision, logits
     See `analytic`.
 cost_models
     `Surrogate` or `LayerCosts` by column, for those that are predicted.

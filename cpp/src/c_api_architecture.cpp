@@ -32,10 +32,12 @@ lts::Precision precision_of(std::int32_t bits, const char* name) {
 lts::Workload workload_of(const lts_workload* workload) {
   if (workload == nullptr) return {};
   checked_size(workload, "workload");
-  const lts::Workload result{.batch = workload->batch,
-                             .n_prompt = workload->n_prompt,
-                             .weights = precision_of(workload->weight_bits, "workload: weight_bits"),
-                             .activations = precision_of(workload->activation_bits, "workload: activation_bits")};
+  const lts::Workload result{
+      .batch = workload->batch,
+      .n_prompt = workload->n_prompt,
+      .weights = precision_of(workload->weight_bits, "workload: weight_bits"),
+      .activations = precision_of(workload->activation_bits, "workload: activation_bits"),
+      .logits = flag(workload->last_logits, "workload: last_logits") ? lts::Logits::last : lts::Logits::all};
   validate(result);
   return result;
 }

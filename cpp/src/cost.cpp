@@ -25,6 +25,29 @@ std::int64_t bytes(double elements, Precision precision) {
   return whole + (static_cast<double>(whole) < exact ? 1 : 0);
 }
 
+/// Bytes of a matrix or table in int8 or int4, by its outputs (or rows) and the numbers of each.
+std::int64_t quantized_bytes(std::int64_t outputs, std::int64_t inputs, Precision precision) {
+  constexpr std::int64_t block = 32;  // numbers with one scale in int4
+  constexpr std::int64_t scale = 4;
+  if (precision == Precision::int8) return outputs * (inputs + scale);
+  return outputs * ((inputs + block - 1) / block) * (block / 2 + scale);
+}
+
+std::int64_t quantized_bytes(const Architecture& a, const Weight& w, Precision precision) {
+  const bool table = w.kind == WeightKind::table;
+  if (!(w.kind == WeightKind::matrix || (table && (w.role == Role::token_embedding || w.role == Role::head)))) {
+    return bytes(static_cast<double>(w.size()), Precision::float32);
+  }
+  const std::int64_t stored =
+      table ? quantized_bytes(w.rows, w.cols, precision) : quantized_bytes(w.cols, w.rows, precision);
+  const bool again = w.role == Role::token_embedding && (a.adaptive() || a.tie_embedding);
+  if (again && precision == Precision::int8) return stored + w.size();  // the other way round, with the same scales
+  if (w.role == Role::embedding_projection && projection_tied(a, w.index)) {
+    return stored + quantized_bytes(w.rows, w.cols, precision);
+  }
+  return stored;
+}
+
 std::int64_t kv_width(const Architecture& a, const Layer& layer) {
   return (a.family->attention == Attention::grouped_query ? layer.n_kv_head : layer.n_head) * a.width_of_head(layer);
 }
@@ -45,6 +68,15 @@ double tied_multiply_adds(const Architecture& a) {
 /// tokens: one projection per token in all.
 bool multiplies(const Weight& w) {
   return w.kind == WeightKind::matrix && !(w.role == Role::embedding_projection && w.index > 0);
+}
+
+/// Multiply-adds of a position that gets logits: with the output and, of an adaptive one, its clusters.
+double head_multiply_adds(const Architecture& a) {
+  double sum = tied_multiply_adds(a);
+  visit_softmax_weights(a, [&sum](const Weight& w) {
+    if (multiplies(w)) sum += static_cast<double>(w.size());
+  });
+  return sum;
 }
 
 /// Multiply-adds of `n_new` tokens that attend to `n_all` positions, themselves included.
@@ -76,6 +108,12 @@ Precision precision(std::string_view name) {
     if (key == name) return value;
   }
   throw_invalid({"unknown precision '", name, "'; expected float32, float16, int8 or int4"});
+}
+
+Logits logits(std::string_view name) {
+  if (name == "all") return Logits::all;
+  if (name == "last") return Logits::last;
+  throw_invalid({"unknown logits '", name, "'; expected all or last"});
 }
 
 ParameterCounts count_parameters(const Architecture& a) {
@@ -139,7 +177,9 @@ void validate(const Workload& workload) {
 
 double flops_prefill(const Architecture& a, const Workload& workload) {
   const auto n = static_cast<double>(workload.n_prompt);
-  return 2 * static_cast<double>(workload.batch) * multiply_adds(a, n, n);
+  double sum = multiply_adds(a, n, n);
+  if (workload.logits == Logits::last) sum -= (n - 1) * head_multiply_adds(a);
+  return 2 * static_cast<double>(workload.batch) * sum;
 }
 
 double flops_decode(const Architecture& a, const Workload& workload) {
@@ -148,7 +188,10 @@ double flops_decode(const Architecture& a, const Workload& workload) {
 
 std::int64_t weight_bytes(const Architecture& a, const Workload& workload) {
   std::int64_t sum = 0;
-  visit_weights(a, [&](const Weight& w) { sum += bytes(static_cast<double>(w.size()), workload.weights); });
+  const bool plain = workload.weights == Precision::float32 || workload.weights == Precision::float16;
+  visit_weights(a, [&](const Weight& w) {
+    sum += plain ? bytes(static_cast<double>(w.size()), workload.weights) : quantized_bytes(a, w, workload.weights);
+  });
   return sum;
 }
 
@@ -174,7 +217,8 @@ std::int64_t peak_memory_bytes(const Architecture& a, const Workload& workload) 
     alive = std::max({alive, tokens * (width + scores), gated * tokens * static_cast<double>(layer.d_ff)});
   }
   const double residual = 2 * tokens * static_cast<double>(a.d_model);
-  const double logits = tokens * static_cast<double>(a.vocab_size + a.d_model);
+  const double positions = workload.logits == Logits::last ? static_cast<double>(workload.batch) : tokens;
+  const double logits = positions * static_cast<double>(a.vocab_size) + tokens * static_cast<double>(a.d_model);
   return weight_bytes(a, workload) + kv_cache_bytes(a, workload) +
          bytes(std::max(alive + residual, logits), workload.activations);
 }

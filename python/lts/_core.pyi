@@ -878,7 +878,7 @@ class LayerCosts:
         ...
     def __repr__(self) -> str:
         ...
-    def predict(self, architectures: collections.abc.Sequence[Architecture], *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> numpy.typing.NDArray[numpy.float64]:
+    def predict(self, architectures: collections.abc.Sequence[Architecture], *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all') -> numpy.typing.NDArray[numpy.float64]:
         """
         Costs in the unit of the amounts: float64, (n,).
 
@@ -886,7 +886,7 @@ class LayerCosts:
         ----------
         architectures
             The architectures to predict.
-        n_prompt, batch, precision
+        n_prompt, batch, precision, logits
             Workload of the quantity `plus`; see `analytic`.
 
         Raises
@@ -1050,7 +1050,7 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None) -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None) -> int:
         """
         Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
@@ -1060,7 +1060,7 @@ class Search:
         ----------
         n
             How many.
-        n_prompt, batch, precision
+        n_prompt, batch, precision, logits
             See `analytic`.
         cost_models
             `Surrogate` or `LayerCosts` by column, for those that are predicted.
@@ -1189,7 +1189,7 @@ def algorithm_options(name: str) -> list[AlgorithmOption]:
     >>> _core.algorithm_options("local")
     [<AlgorithmOption n_initial: 20, from 1 to 4294967295>]
     """
-def analytic(name: str, architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> float:
+def analytic(name: str, architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all') -> float:
     """
     An analytic quantity by the name it has as an objective.
 
@@ -1204,12 +1204,15 @@ def analytic(name: str, architecture: Architecture, *, n_prompt: typing.Supports
     batch
         Sequences at a time.
     precision
-        Precision of weights and activations: ``float32``, ``float16``, ``int8`` or ``int4``.
+        Precision of the weights: ``float32``, ``float16``, ``int8`` or ``int4``. Activations are float32, with ``float16``
+        that.
+    logits
+        Positions of the prompt that get logits: ``all``, or ``last`` for the last one alone.
 
     Raises
     ------
     ValueError
-        For an unknown name or precision, or a number that is not positive.
+        For an unknown name, precision or logits, or a number that is not positive.
     """
 def analytic_names() -> list[str]:
     """
@@ -1283,9 +1286,9 @@ def flops_decode(architecture: Architecture, *, n_prompt: typing.SupportsIndex =
     """
     Floating-point operations of one generated token with `n_prompt` tokens of context; see `flops_prefill`.
     """
-def flops_prefill(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1) -> float:
+def flops_prefill(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, logits: str = 'all') -> float:
     """
-    Floating-point operations of one prompt pass with logits at every position.
+    Floating-point operations of one prompt pass.
 
     A multiply-add is two; the full n x n attention is counted; norms, softmax and activations are left out.
 
@@ -1297,6 +1300,8 @@ def flops_prefill(architecture: Architecture, *, n_prompt: typing.SupportsIndex 
         Tokens of the prompt.
     batch
         Sequences at a time.
+    logits
+        Positions that get logits: ``all``, or ``last`` for the last one alone.
     """
 def geometric(architecture: Architecture, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> float:
     """
@@ -1401,7 +1406,7 @@ def parse_objective(text: str) -> Objective:
     """
     The `Objective` that ``NAME:min`` or ``NAME:max`` means; ValueError showing the form for anything else.
     """
-def peak_memory_bytes(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> int:
+def peak_memory_bytes(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all') -> int:
     """
     Estimated peak bytes of a prompt pass: weights, cache, logits and the largest activations alive at once.
     """
@@ -1420,7 +1425,10 @@ def total_params(architecture: Architecture) -> int:
     """
 def weight_bytes(architecture: Architecture, *, precision: str = 'float32') -> int:
     """
-    Bytes of all weights, rounded up per weight.
+    Bytes of all weights as they are exported.
+
+    In int8 and int4, matrices and token tables have float32 scales, and all other weights are float32. An int8 table that the
+    output multiplies with as well is there twice.
 
     Parameters
     ----------

@@ -16,6 +16,12 @@ enum class Precision : std::uint8_t { float32 = 32, float16 = 16, int8 = 8, int4
 /// The precision of that name. @throws std::invalid_argument naming the known precisions.
 Precision precision(std::string_view name);
 
+/// Positions of a prompt that get logits: all of them, as for training and scoring, or the last one, as for generating.
+enum class Logits : std::uint8_t { all, last };
+
+/// The positions of that name. @throws std::invalid_argument naming the known ones.
+Logits logits(std::string_view name);
+
 /// Parameters by role and in sum. "Decoder" is what LiteTransformerSearch calls non-embedding.
 struct ParameterCounts {
   std::array<std::int64_t, n_roles> by_role{};
@@ -44,6 +50,7 @@ struct Workload {
   std::int64_t n_prompt = 128;  ///< tokens of the prompt pass; also the context of a decode step
   Precision weights = Precision::float32;
   Precision activations = Precision::float32;
+  Logits logits = Logits::all;
 };
 
 /// Checks the ranges of a workload. @throws std::invalid_argument naming the number that is out of range.
@@ -52,8 +59,8 @@ void validate(const Workload& workload);
 // Operations and memory are defined for decoders: except for weight_bytes, the functions below throw
 // std::invalid_argument for an encoder.
 
-/// Floating-point operations of one prompt pass of `n_prompt` tokens with logits at every position.
-/// A multiply-add is two; the full n x n attention is counted; norms, softmax and activations are left out.
+/// Floating-point operations of one prompt pass of `n_prompt` tokens. A multiply-add is two; the full n x n attention
+/// is counted; norms, softmax and activations are left out.
 double flops_prefill(const Architecture& architecture, const Workload& workload = {});
 
 /// Floating-point operations of one generated token with `n_prompt` tokens of context before it.
@@ -62,7 +69,9 @@ double flops_decode(const Architecture& architecture, const Workload& workload =
 /// Multiply-adds of one token outside of the layers: projections of the embedding, and logits.
 double output_multiply_adds(const Architecture& architecture);
 
-/// Bytes of all weights at the workload's precision, rounded up per weight.
+/// Bytes of all weights as they are exported. In float32 and float16 every weight has that precision. Matrices and
+/// token tables in int8 have a float32 scale for each output or row, in int4 for each 32 inputs of it; the rest is
+/// float32. An int8 table that the output multiplies with as well is there twice, as is a tied projection in both.
 std::int64_t weight_bytes(const Architecture& architecture, const Workload& workload = {});
 
 /// Bytes of keys and values of `n_prompt` tokens (Transformer-XL: of its memory of layer inputs).

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
+_UNKNOWN = re.compile(
+    r"\b(?:unknown [a-z ]+|no column) ['\"]([^'\"]+)['\"].*?; (?:expected|allowed|the trials have)(.*)", re.S
+)
+_ANSWERED = re.compile(r"; did you mean '|; bounds are inclusive, ")
+_STRICT = re.compile(r"constraint '\s*(\w+)\s*([<>])\s*([^=\s'][^']*)': expected")
+
+
+def hint(message: str) -> str:
+    """What a message about a wrong word, or a wrong sign, most likely should be answered with; empty for others."""
+    if _ANSWERED.search(message):
+        return ""
+    if found := _STRICT.search(message):
+        name, sign, bound = found.groups()
+        return f"; bounds are inclusive, use {sign}=: {name}{sign}={bound.strip()}"
+    if found := _UNKNOWN.search(message):
+        from difflib import get_close_matches
+
+        word = found[1]
+        known = re.findall(r"[A-Za-z]\w[\w.-]*", found[2])
+        begun = [each for each in known if len(word) > 2 and each.startswith(word)]
+        if close := begun or get_close_matches(word.lower(), known, n=1, cutoff=0.65):
+            return f"; did you mean '{close[0]}'?"
+    return ""
+
 
 def first_line(error: BaseException) -> str:
     """What another library's exception says, in one line; its name where it says nothing."""
@@ -15,7 +41,14 @@ class LtsError(Exception):
 
 
 class UsageError(LtsError, ValueError):
-    """A wrong argument, file, configuration, or an input or output that failed (exit code 2)."""
+    """A wrong argument, file, configuration, or an input or output that failed (exit code 2).
+
+    As text, a wrong word comes with the right one where that is close.
+    """
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message + hint(message)
 
 
 class InfeasibleError(LtsError):

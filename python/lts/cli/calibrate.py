@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lts.cli.arguments import Format, FormatOption, duration
 from lts.cli.errors import exits
 from lts.cli.log import say
+
+if TYPE_CHECKING:
+    from lts.study.loop import Progress
 
 
 @exits
@@ -47,6 +50,7 @@ def command(
     same kind.
     """
     seconds = duration(timeout)
+    from lts.cli.disturbed import Disturbances
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.measure.opening import open_evaluator
@@ -68,15 +72,16 @@ def command(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
                 "with --device"
             )
-        found = calibrate_target(
-            known,
-            evaluator,
-            trials=trials,
-            timeout=seconds,
-            seed=seed,
-            store=store,
-            progress=lambda p: say(f"[{p.n_finished}/{trials}] trial {p.trial.id}: {p.trial.error or 'measured'}"),
-        )
+        with Disturbances() as disturbances:
+
+            def tell(progress: Progress) -> None:
+                trial = progress.trial
+                say(f"[{progress.n_finished}/{trials}] trial {trial.id}: {trial.error or 'measured'}")
+                disturbances.note(trial)
+
+            found = calibrate_target(
+                known, evaluator, trials=trials, timeout=seconds, seed=seed, store=store, progress=tell
+            )
         profile = replace(evaluator.target, calibration=found.calibration)
     problem: UsageError | None = None
     if file is not None:

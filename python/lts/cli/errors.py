@@ -13,7 +13,7 @@ import typer
 
 from lts.cli.log import say
 from lts.errors import LtsError
-from lts.system.text import hint, shortened
+from lts.system.text import shortened
 
 IO_FAILED, FAULT, INTERRUPTED = 2, 70, 130
 
@@ -47,7 +47,10 @@ def told(error: Exception) -> int:
     if os.environ.get("LTS_DEBUG", "0") not in ("", "0"):
         say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, LtsError):
-        say(f"error: {shortened(str(error) + hint(str(error)))}")
+        message = str(error)
+        if message.endswith("has no option tune"):
+            message += "; MetaSchedule is of TVM: add --backend tvm"
+        say(f"error: {shortened(message)}")
         return error.exit_code
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""

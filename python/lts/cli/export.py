@@ -60,8 +60,8 @@ def command(
         for file in export(trial.architecture, place / str(trial.id), plain, seed=seed)
     ]
     if "tvm" in chosen:
-        positions = stored.configuration["space"].get("n_positions", _N_PROMPT)
-        n_prompt = stored.configuration.get("n_prompt", min(_N_PROMPT, positions))
+        positions = (stored.configuration.get("space") or {}).get("n_positions") or _N_PROMPT
+        n_prompt = stored.configuration.get("n_prompt") or min(_N_PROMPT, positions)
         goal = _target(target, stored.configuration)
         records += _compiled(trials, place, goal, plain, n_prompt, seconds, seed)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from lts.cli.disturbed import Disturbances
 from lts.cli.log import say
 
 if TYPE_CHECKING:
@@ -72,8 +73,16 @@ class Live(Display):
         self._shown = -math.inf
         self._before = 0.0
         self._quiet = first is not None  # trials are made of what has evolved, all at once
+        self._disturbances = Disturbances()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._disturbances.__exit__()
 
     def __call__(self, progress: Progress) -> None:
+        self._disturbances.note(progress.trial)
         last = progress.n_finished == progress.trials
         since, self._before = progress.seconds - self._before, progress.seconds
         quick = since < _QUICK and progress.seconds - self._shown < self._interval

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lts.devices.device import Device
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
+from lts.jobs.cause_of_death import why_not_from
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.system import machine
@@ -48,9 +50,14 @@ class LocalDevice(Workers, Device):
             self._runner()
 
     def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
-        """See `Device.run`; raises `MeasurementError` also when the runner cannot be built here."""
+        """See `Device.run`; raises `MeasurementError` also when the runner cannot be built here, or when it, or the
+        model, lies where nothing can be run."""
         if isinstance(job, RunnerJob):
-            job = job.as_job([self._runner(), "--once"], timeout)
+            runner = self._runner()
+            for folder, what in ((runner.parent, "lts-runner"), (job.model, "compiled models")):
+                if reason := why_not_from(folder):
+                    raise MeasurementError(f"{what} cannot be run: {reason}")
+            job = job.as_job([str(runner), "--once"], timeout)
         return super().run(job, timeout)
 
     def environment(self, threads: int) -> dict[str, Any]:
@@ -58,7 +65,7 @@ class LocalDevice(Workers, Device):
         return fingerprint(threads)
 
     @staticmethod
-    def _runner() -> str:
+    def _runner() -> Path:
         from lts.jobs.bundle import RUNNER, make_bundle
 
-        return str(make_bundle(machine.triple()) / RUNNER)
+        return make_bundle(machine.triple()) / RUNNER

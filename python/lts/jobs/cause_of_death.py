@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from pathlib import Path
 
 from lts.system.outside import sentence
 
@@ -33,11 +34,26 @@ def cause_of_death(who: str, code: int, output: str | bytes = "") -> str:
     return f"killed by signal {-code} ({name}){words}"
 
 
+def why_not_from(folder: Path) -> str | None:
+    """Why no program and no library in a folder can be run, one sentence; None where they can."""
+    if not _noexec(folder):
+        return None
+    temporary = Path(tempfile.gettempdir())
+    if _noexec(temporary) and folder.resolve().is_relative_to(temporary.resolve()):
+        return f"{temporary}, where temporary files go, is mounted noexec; set TMPDIR to another folder"
+    return f"{folder} lies on a file system that is mounted noexec; move it to another one"
+
+
 def explained(reason: str) -> str:
     """The reason, with its cause where the loader's words do not name it: a folder from which nothing may be run."""
     if "failed to map segment from shared object" not in reason:
         return reason
-    folder = tempfile.gettempdir()
-    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        return f"{reason}: {folder}, where temporary files go, is mounted noexec; set TMPDIR to another folder"
-    return f"{reason}: it lies in a folder that is mounted noexec; set TMPDIR to another one where it runs"
+    here = why_not_from(Path(tempfile.gettempdir()))
+    return f"{reason}: {here or 'it lies in a folder that is mounted noexec; set TMPDIR to another one where it runs'}"
+
+
+def _noexec(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+    except OSError:
+        return False

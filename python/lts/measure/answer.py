@@ -20,6 +20,10 @@ _MOST_INSTRUCTIONS = 1 << 62
 _MOST_SECONDS = 1e7
 _LARGEST_ERROR = 1e30
 _MOST_WARNINGS = 100
+# Two clocks differ, if only because one of them is being set right: by at most this factor, and so many seconds.
+_CLOCKS, _MOMENT = 1.1, 0.1
+# What a machine says of its memory leaves out what its kernel has.
+_KERNEL = 1.1
 
 
 class WrongAnswerError(Exception):
@@ -54,6 +58,8 @@ def checked(
     *,
     repeats: int = 1,
     tolerance: float | None = None,
+    seconds: float | None = None,
+    memory_mib: float | None = None,
 ) -> Answer:
     """The answer of a device, without what nobody asked for.
 
@@ -67,6 +73,10 @@ def checked(
         The least number of samples that was asked for.
     tolerance
         The largest error of the output that is right; None when it was not to be compared.
+    seconds
+        What the run took by our clock; None when that is unknown.
+    memory_mib
+        Memory of the machine; None when that is unknown.
 
     Raises
     ------
@@ -84,8 +94,13 @@ def checked(
         if wall and len(wall) != len(samples):
             raise WrongAnswerError(f"it has {len(samples)} samples, but {len(wall)} times on the wall")
         answer["samples_ns"], answer["wall_ns"] = samples, wall or samples
+        _check_clock(samples, answer["wall_ns"], seconds)
     if "peak_memory_mib" in costs or said.get("peak_memory_mib") is not None:
         answer["peak_memory_mib"] = _number(said, "peak_memory_mib", _MOST_MIB)
+        if memory_mib is not None and answer["peak_memory_mib"] > _KERNEL * memory_mib:
+            raise WrongAnswerError(
+                f"'peak_memory_mib' is {answer['peak_memory_mib']:.6g}; the machine has {memory_mib:.6g} MiB in all"
+            )
     if costs & {"instructions", "decode_instructions"} or said.get("instructions") is not None:
         answer["instructions"] = _integer(said.get("instructions"), "'instructions'", _MOST_INSTRUCTIONS)
     if tolerance is not None or said.get("output_error") is not None:
@@ -118,6 +133,13 @@ def _check_samples(samples: list[int], fewest: int) -> None:
         raise WrongAnswerError(f"it has {len(samples)} samples; expected at least {max(1, fewest)}")
     if max(samples) < _SHORTEST_NS:
         raise WrongAnswerError(f"no sample is longer than {max(samples)} ns, which is no time for a model")
+
+
+def _check_clock(samples: list[int], wall: list[int], seconds: float | None) -> None:
+    """One run comes after another, so that together they take no longer than the whole job."""
+    claimed = sum(map(max, samples, wall)) / 1e9
+    if seconds is not None and claimed > _CLOCKS * seconds + _MOMENT:
+        raise WrongAnswerError(f"its runs took {claimed:.3g} s together; by our clock all of it took {seconds:.3g} s")
 
 
 def _warnings(said: Any) -> list[str]:

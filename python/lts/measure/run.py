@@ -12,11 +12,13 @@ from typing import Any
 from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference, difference
 from lts.devices.device import Device
+from lts.devices.local import LocalDevice
 from lts.errors import LtsError, UsageError
 from lts.jobs.job import RunnerJob
 from lts.measure.answer import WrongAnswerError, checked
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.statistics import advice, shared_core, summary, waited
+from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.system.outside import sentence
 from lts.targets.target import Target
@@ -167,22 +169,32 @@ def run_built(
         seconds["export"] = time.monotonic() - begun
         if (left := end - time.monotonic()) <= 0:
             return Outcome(error="no time was left to run it: building it took too long", seconds=seconds)
+        sent = time.monotonic()
         result = device.run(job, left)
+        took = time.monotonic() - sent
     finally:
         if expected is not None:
             expected.unlink(missing_ok=True)
     if result.error is not None:
         return Outcome(error=f"{workload.phase}: {sentence(result.error, 1000)}", seconds=seconds)
     tolerance = reference.tolerance if reference is not None and expected is not None else None
+    environment = device.environment(target.threads)
     try:
-        answer = checked(result.value, costs, repeats=repeats, tolerance=tolerance)
+        answer = checked(
+            result.value,
+            costs,
+            repeats=repeats,
+            tolerance=tolerance,
+            seconds=took,
+            memory_mib=_memory_mib(device, environment),
+        )
     except WrongAnswerError as error:
         return Outcome(error=f"{workload.phase}: {error}", seconds=seconds)
     outcome = _taken_over(answer, workload.phase, costs, target, backend, seconds)
     return replace(
         outcome,
         provenance=dict.fromkeys(outcome.values, provenance_of(device)),
-        environment=environment_hash(device.environment(target.threads)),
+        environment=environment_hash(environment),
     )
 
 
@@ -216,6 +228,14 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _memory_mib(device: Device, environment: Mapping[str, Any]) -> float | None:
+    """Memory of the machine that a device runs models on, where it is known."""
+    if isinstance(device, LocalDevice):  # a control group limits what it takes, but not what it shares with others
+        return machine.meminfo().get("MemTotal", 0) / 1024 or None
+    known = environment.get("memory_mib")
+    return float(known) if isinstance(known, int | float) and known > 0 else None
 
 
 def _taken_over(

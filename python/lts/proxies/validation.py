@@ -7,16 +7,13 @@ sequence. So the decoder is ranked, not the embedding.
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
 import json
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +22,9 @@ from typing import Any
 from lts._core import Architecture, SearchSpace, __version__, decoder_params
 from lts.errors import UsageError
 from lts.networks.training import Corpus, Recipe, Trained, Trainer, gave_up, train
+from lts.proxies.experiment_files import ExperimentFiles
 from lts.proxies.stratified import interleaved, stratified
 from lts.system.environment import fingerprint
-from lts.system.files import replace_file
 from lts.system.machine import allowed_cpus, cores
 from lts.system.uninterrupted import without_interrupts
 
@@ -38,7 +35,6 @@ _LEAST_STEPS = 20
 _USED = 0.9  # share of the budget that the plan uses
 _SHARED = 1.1  # factor by which models trained side by side are slower
 _LOOK = 0.4  # time of a batch of held-out text (forward only), in training steps
-_TABLE = ("architecture", "valid_loss", "train_loss", "decoder_params", "seconds")
 
 
 @dataclass(frozen=True)
@@ -107,27 +103,22 @@ class Experiment:
         sample = (space, models, max_params, recipe.length, recipe.seed)
         if not (directory / "plan.json").exists():  # first, so that what is wrong leaves no directory behind
             self.architectures = stratified(*sample)
+        self._files = ExperimentFiles(directory)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(directory / "models.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UsageError(f"cannot write in {directory}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._load()
+            self.plan = self._files.plan(self._asked, asdict(recipe))
+            if self.plan is not None:
+                self.architectures = [Architecture.from_dict(record) for record in self.plan["architectures"]]
+                self.records = self._files.records(self.architectures)
             self.architectures = self.architectures or stratified(*sample)
-        except BlockingIOError:
-            os.close(self._file)
-            raise UsageError(f"{directory} is in use by another process; wait for it, or give another one") from None
         except BaseException:
-            os.close(self._file)
+            self._files.close()
             raise
 
     def __enter__(self) -> Experiment:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        self._files.close()
 
     @property
     def complete(self) -> list[dict[str, Any]]:
@@ -147,7 +138,7 @@ class Experiment:
         Raises
         ------
         UsageError
-            When the budget is too short to train models at all.
+            When the budget is too short to train models at all, or the directory cannot be written any more.
         KeyboardInterrupt
             When interrupted, with everything on disk.
         """
@@ -175,8 +166,11 @@ class Experiment:
                         done.result()
                 finally:
                     ended.set()
-        finally:
-            self._write_table()
+        except BaseException:
+            with suppress(UsageError):  # the first problem is the one to tell
+                self._files.write_table(self.complete)
+            raise
+        self._files.write_table(self.complete)
         return len(self.records) == n
 
     def _train(
@@ -192,22 +186,22 @@ class Experiment:
         assert self.plan is not None
         torch.set_num_threads(1)
         tell(i, 0, None)
-        trained = train(
-            self.architectures[i],
-            self.corpus,
-            Recipe(**self.plan["recipe"]),
-            device=self.device,
-            checkpoint=self._checkpoint(i),
-            stop=over,
-            progress=lambda step, loss: tell(i, step, loss),
-        )
+        try:
+            trained = train(
+                self.architectures[i],
+                self.corpus,
+                Recipe(**self.plan["recipe"]),
+                device=self.device,
+                checkpoint=self._files.checkpoint(i),
+                stop=over,
+                progress=lambda step, loss: tell(i, step, loss),
+            )
+        except OSError as error:
+            raise self._files.failed(error) from None
         if trained.state != "paused":
             with lock:
                 self._append(i, trained)
             tell(i, trained.steps, trained.valid_loss)
-
-    def _checkpoint(self, i: int) -> Path:
-        return self.directory / f"checkpoint-{i}.pt"
 
     def _progress(self, i: int, step: int, loss: float | None) -> Progress:
         assert self.plan is not None
@@ -263,41 +257,8 @@ class Experiment:
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "lts_version": __version__,
         }
-        replace_file(self.directory / "plan.json", json.dumps(plan, indent=1).encode())
+        self._files.write_plan(plan)
         self.plan = plan
-
-    # --- Files ---
-
-    def _load(self) -> None:
-        path = self.directory / "plan.json"
-        content = (self.directory / "models.jsonl").read_bytes()
-        if not path.exists():
-            if content:
-                raise UsageError(f"{self.directory} has models.jsonl but no plan.json; give another directory")
-            return
-        try:
-            plan = json.loads(path.read_bytes())
-            differing = [name for name, value in self._asked.items() if plan[name] != value]
-            architectures = [Architecture.from_dict(record) for record in plan["architectures"]]
-            Recipe(**plan["recipe"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is damaged or of another version ({error}); give another directory") from None
-        if differing:
-            known = {"space": "space", "text": "text"}
-            names = ", ".join(known.get(name, "--" + name.replace("_", "-")) for name in differing)
-            raise UsageError(
-                f"{self.directory} has an experiment with another {names}; give another directory with --output-dir"
-            )
-        self.plan, self.architectures = plan, architectures
-        whole = content.rfind(b"\n") + 1
-        os.ftruncate(self._file, whole)  # a kill may have cut the last line off
-        for line in content[:whole].splitlines():
-            try:
-                record = json.loads(line)
-                if record["state"] in ("complete", "failed"):
-                    self.records.setdefault(record["model"], record)
-            except (ValueError, KeyError, TypeError):  # damaged; the model is trained again
-                continue
 
     def _append(self, i: int, trained: Trained) -> None:
         record = {
@@ -309,20 +270,8 @@ class Experiment:
             "provenance": "measured",
             "device": self._name,
         }
-        line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        if os.write(self._file, line) != len(line):
-            raise UsageError(f"the disk of {self.directory} is full; free some space, then run the same command again")
-        os.fsync(self._file)
+        self._files.append(record)
         self.records[i] = record
-        self._checkpoint(i).unlink(missing_ok=True)
-
-    def _write_table(self) -> None:
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_TABLE)
-        for record in self.complete:
-            writer.writerow([json.dumps(record["architecture"]), *(record[name] for name in _TABLE[1:])])
-        replace_file(self.directory / "table.csv", out.getvalue().encode())
 
 
 def _device_name(device: str) -> str:

@@ -1,12 +1,18 @@
-"""The arguments of a study: what makes it the same study, and what follows from its budget."""
+"""The arguments of a study: what they may be, what makes it the same study, and what follows from its budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from shlex import quote
 from typing import Any
 
+from lts.measure.outcome import shown
 from lts.study.cost_model import SURROGATES
+
+_MOST_TEXT = 10_000
+_MOST_ENTRIES = 1_000
+_MOST_TOKENS = 2**20
+_MOST = 2**63
 
 
 def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
@@ -78,3 +84,66 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(v) for v in value) or "none"
     return "absent" if value is None else str(value)
+
+
+def check(stored: Any) -> None:
+    """Check what a stored study says of its arguments, which may come from anybody.
+
+    The profile of its target is checked where a target is made of it, its space where it is built; other keys are those
+    of the evaluator's own description, and only shown.
+
+    Raises
+    ------
+    TypeError
+        Naming the first argument that is not what it must be.
+    """
+    if not isinstance(stored, dict):
+        raise TypeError("the arguments of the study are no table")
+    for key, (expected, is_right) in _ARGUMENTS.items():
+        if (value := stored.get(key)) is not None and not is_right(value):
+            raise TypeError(f"'{key}' of the study is {shown(value)}; expected {expected}")
+    space = stored.get("space") or {}
+    for key, (expected, is_right) in _OF_THE_SPACE.items():
+        if (value := space.get(key)) is not None and not is_right(value):
+            raise TypeError(f"'{key}' of the study's space is {shown(value)}; expected {expected}")
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and len(value) <= _MOST_TEXT
+
+
+def _are_texts(value: Any) -> bool:
+    return type(value) is list and len(value) <= _MOST_ENTRIES and all(map(_is_text, value))
+
+
+def _is_table(value: Any) -> bool:
+    return type(value) is dict and len(value) <= _MOST_ENTRIES
+
+
+def _whole(least: int, most: int) -> tuple[str, Callable[[Any], bool]]:
+    return f"an integer from {least} to {most}", lambda value: type(value) is int and least <= value <= most
+
+
+_TEXT, _TEXTS, _TABLE = ("a text", _is_text), ("a list of texts", _are_texts), ("a table", _is_table)
+_ARGUMENTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "space": _TABLE,
+    "objectives": _TEXTS,
+    "constraints": _TEXTS,
+    "algorithm": _TEXT,
+    "algorithm_options": _TABLE,
+    "seed": _whole(0, _MOST),
+    "surrogate": _TEXT,
+    "target": _TEXT,
+    "device": _TEXT,
+    "backend": _TEXT,
+    "precision": _TEXT,
+    "table": _TEXT,
+    "threads": _whole(1, _MOST_TOKENS),
+    "n_prompt": _whole(1, _MOST_TOKENS),
+    "tune": _whole(0, _MOST),
+}
+_OF_THE_SPACE: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": _TEXT,
+    "family": _TEXT,
+    "n_positions": _whole(0, _MOST),
+}

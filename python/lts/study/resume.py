@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from lts.errors import UsageError
-from lts.study.arguments import differences, options_of
+from lts.study.arguments import check, differences, options_of
 from lts.study.rows import Stored
 from lts.study.sampler import Sampler
 from lts.study.store import Store
@@ -24,6 +24,10 @@ def opened(store: Store, configuration: Mapping[str, Any]) -> list[Stored]:
     known = store.meta("study")
     records = store.records()
     if known is None and not records:
+        try:
+            check(configuration)  # as it is when it comes back: an evaluator describes itself
+        except TypeError as error:
+            raise UsageError(str(error)) from None
         store.flush({"study": configuration})
         return []
     if not isinstance(known, dict):

@@ -15,7 +15,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.measure.trial import Trial
-from lts.study import schema
+from lts.study import arguments, schema
 from lts.study.log import log_of, lost_commits
 from lts.study.rows import Stored, all_of, entry_of, row_of, texts_of
 from lts.system.files import make_directory
@@ -88,7 +88,12 @@ class Store:
             # All of them: a key that is damaged is not found.
             rows = self._connection.execute(f"SELECT key, value, {self._sum} FROM meta")
             texts = dict(texts_of(rows, "the entry", summed=self._summed))
-            return json.loads(texts[key]) if key in texts else None
+            if key not in texts:
+                return None
+            value = json.loads(texts[key])
+            if key == "study":
+                arguments.check(value)
+            return value
 
     def put(self, stored: Stored) -> None:
         """Take a record, which is written with others in at most half a second."""
@@ -167,7 +172,10 @@ class Store:
         with self._explained():
             rows = self._connection.execute(f"SELECT hash, description, {self._sum} FROM environment ORDER BY hash")
             texts = texts_of(rows, "the environment", summed=self._summed)
-            return {key: json.loads(description) for key, description in texts}
+            found = {key: json.loads(description) for key, description in texts}
+            if not all(isinstance(description, dict) for description in found.values()):
+                raise TypeError("an environment is no table")
+            return found
 
     def trials(self) -> list[Trial]:
         """All trials in the order in which they were handed out."""

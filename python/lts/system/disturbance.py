@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,12 @@ _CLOCK = 0.2
 # Less swapped than this is no sign of anything.
 _SWAPPED_MIB = 1
 _LIMITED = "limited "
+# What the sentences below begin with, and those of cpp/runner/disturbance.cpp, which are the same.
+_KINDS = {
+    "too little memory": re.compile(r"\d+ major page faults|the machine swapped "),
+    "a slowed processor": re.compile(r"the processor (is|was) slowed down|the board .*slows its processor down"),
+    "a changed clock": re.compile(r"the clock of processor \d+ went from"),
+}
 
 
 @dataclass
@@ -25,6 +32,11 @@ class Doubts:
 
     warnings: list[str] = field(default_factory=list)
     disturbed: bool = False
+
+
+def kind_of(warning: str) -> str | None:
+    """What kind of disturbance a sentence is about, of a `Watch` or of lts-runner; None when about something else."""
+    return next((kind for kind, begins in _KINDS.items() if begins.match(warning)), None)
 
 
 class Watch:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 _UNITS = {
@@ -126,27 +125,7 @@ def flattened(description: Mapping[str, Any], prefix: str = "") -> list[tuple[st
     return rows
 
 
-_UNKNOWN = re.compile(
-    r"\b(?:unknown [a-z ]+|no column) ['\"]([^'\"]+)['\"].*?; (?:expected|allowed|the trials have)(.*)", re.S
-)
-_STRICT = re.compile(r"constraint '\s*(\w+)\s*([<>])\s*([^=\s'][^']*)': expected")
 _MOST_DIGITS = 40
-
-
-def hint(message: str) -> str:
-    """What a message about a wrong word, or a wrong sign, most likely should be answered with; empty for others."""
-    if found := _STRICT.search(message):
-        name, sign, bound = found.groups()
-        return f"; bounds are inclusive, use {sign}=: {name}{sign}={bound.strip()}"
-    if message.endswith("has no option tune"):
-        return "; MetaSchedule is of TVM: add --backend tvm"
-    if found := _UNKNOWN.search(message):
-        word = found[1]
-        known = re.findall(r"[A-Za-z]\w[\w.-]*", found[2])
-        begun = [each for each in known if len(word) > 2 and each.startswith(word)]
-        if close := begun or get_close_matches(word.lower(), known, n=1, cutoff=0.65):
-            return f"; did you mean '{close[0]}'?"
-    return ""
 
 
 def shortened(message: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import onnx
 import pytest
+from control_group import control_group
 from onnx import TensorProto, helper
 
 from lts.backends.run_queue import RunQueue
@@ -101,31 +101,6 @@ def test_little_memory_is_said(tmp_path: Path) -> None:
     (warning,) = [w for w in result.value["warnings"] if "major page faults" in w]
     assert f"the memory limit is {LIMIT_MIB} MiB, reached " in warning
     assert warning.endswith("times include reading from disk, peak memory is a lower bound")
-
-
-@contextmanager
-def control_group(mib: int) -> Iterator[str]:
-    """The file through which a process enters a control group that has so much memory; skips where there is none."""
-    name = f"lts_test_{os.getpid()}"
-    first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    v1 = (first / "memory.limit_in_bytes").exists()
-    folder = (first if v1 else second) / name
-    limit, members = ("memory.limit_in_bytes", "tasks") if v1 else ("memory.max", "cgroup.procs")
-    try:
-        folder.mkdir()
-        (folder / limit).write_text(str(mib << 20))
-    except OSError as error:
-        if folder.is_dir():
-            folder.rmdir()
-        pytest.skip(f"no control group with a memory limit can be made here: {error}")
-    try:
-        yield str(folder / members)
-    finally:
-        for _ in range(100):  # until the process that was in it is gone
-            with suppress(OSError):
-                folder.rmdir()
-                break
-            time.sleep(0.05)
 
 
 def matmul(folder: Path) -> Path:

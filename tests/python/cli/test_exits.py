@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from mounts import mounted
 
 COMMAND = str(Path(sys.executable).with_name("lts-engine"))
 SEARCH = ("search", "gpt2-tiny", "--n-prompt", "8", "--surrogate", "none", "--output-dir", "out")
@@ -208,3 +209,35 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(status) == 130
     if find_spec("plotly") is not None:
         assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("tvm") is None, reason="TVM is not installed: pip install 'lts-engine[tvm]'")
+def test_temporary_files_on_a_disk_from_which_nothing_can_be_run(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "noexec,size=400m") as disk:
+        done = subprocess.run(
+            [COMMAND, *SEARCH, "--backend", "tvm", "--trials", "2"],
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(disk)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 3
+        assert done.stderr.splitlines()[-1] == (
+            f"error: compiled models cannot be run: {disk}, where temporary files go, is mounted noexec; "
+            "set TMPDIR to another folder"
+        )
+        assert "Traceback" not in done.stderr
+        assert not [path for path in disk.rglob("*") if path.is_file()]
+    done = subprocess.run(
+        [COMMAND, *SEARCH, "--backend", "tvm", "--trials", "2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert finished(tmp_path / "out" / "study.db") == 2

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lts
 from lts.cli.arguments import duration
-from lts.errors import UsageError
+from lts.errors import UsageError, hint
 from lts.jobs.cause_of_death import explained
+from lts.spaces.space import load_space
 from lts.study.arguments import options_of
-from lts.system.text import hint, shortened
+from lts.system.text import shortened
+from lts.targets.target import load_target
 
 COMMAND = str(Path(sys.executable).with_name("lts-engine"))
 
@@ -62,6 +65,40 @@ def test_a_wrong_word_gets_the_right_one(arguments: tuple[str, ...], said: str, 
 def test_hints(message: str, said: str) -> None:
     assert said in hint(message)
     assert said or not hint(message)
+
+
+SPACE = lts.SearchSpace.load("gpt2-tiny")
+
+
+def estimated() -> lts.Evaluator:
+    evaluator: lts.Evaluator = lts.Evaluator("arm64", device="none")
+    return evaluator
+
+
+def value(_: lts.Architecture) -> dict[str, float]:
+    return {"c": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: load_space("gpt2-smal"), "did you mean 'gpt2-small'?"),
+        (lambda: load_target("arm46"), "did you mean 'arm64'?"),
+        (lambda: lts.Evaluator("host", device="lokal"), "did you mean 'local'?"),
+        (lambda: lts.Evaluator("host", device="local", backend="onnxruntim"), "did you mean 'onnxruntime'?"),
+        (lambda: lts.Study(SPACE, estimated(), objectives=["decoder_parms:max"]), "did you mean 'decoder_params'?"),
+        (lambda: lts.Study(SPACE, value, constraints=["decoder_params<5"]), "use <=: decoder_params<=5"),
+        (lambda: lts.Study(SPACE, value, objectives=["c:min"], algorithm="nsga"), "did you mean 'nsga2'?"),
+        (lambda: lts.Study(SPACE, value, objectives=["c:min"], surrogate="aditive"), "did you mean 'additive'?"),
+    ],
+)
+def test_python_gets_it_too(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        call()
+    assert str(raised.value).endswith(said)
+    assert str(raised.value).count("did you mean") <= 1
+    again = UsageError(f"{raised.value}; look again")
+    assert str(again).count(said) == 1
 
 
 def test_numbers_of_many_digits_are_shortened() -> None:

@@ -23,12 +23,13 @@ from device_jobs import (
     kill_the_server_once,
     leave_a_child_behind,
 )
+from mounts import mounted
 
 from lts.devices import device as device_module
 from lts.devices.device import Device, open_device
 from lts.devices.local import LocalDevice
 from lts.errors import MeasurementError, UsageError
-from lts.jobs.job import Job, JobResult
+from lts.jobs.job import Job, JobResult, RunnerJob
 from lts.targets.target import detect_target
 
 pytestmark = pytest.mark.alone
@@ -326,3 +327,27 @@ def test_close_ends_a_job_of_another_thread(fork: bool) -> None:
     assert results[0].error == "the device was closed"
     assert local.run(Job("lts.testing.jobs:echo", {"value": 1}), TIMEOUT).value == 1
     local.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("temporary", "compiled models cannot be run: {}, where temporary files go, is mounted noexec; set TMPDIR to"),
+        ("model", "compiled models cannot be run: {}/model lies on a file system that is mounted noexec; move it to"),
+        ("runner", "lts-runner cannot be run: {}/bundle lies on a file system that is mounted noexec; move it to"),
+    ],
+)
+def test_a_disk_from_which_nothing_can_be_run(
+    local: LocalDevice, where: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "disk", "noexec,size=1m") as disk:
+        bundle = (disk if where == "runner" else tmp_path) / "bundle"
+        model = (tmp_path if where == "runner" else disk) / "model"
+        bundle.mkdir()
+        model.mkdir()
+        if where == "temporary":
+            monkeypatch.setattr("tempfile.tempdir", str(disk))
+        monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+        with pytest.raises(MeasurementError) as caught:
+            local.run(RunnerJob(model), TIMEOUT)
+        assert str(caught.value).startswith(sentence.format(disk))

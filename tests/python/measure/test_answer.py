@@ -60,6 +60,24 @@ def test_the_tolerance_is_ours() -> None:
     assert not checked(good(correct=False), COSTS, tolerance=1e-4)["correct"]
 
 
+def test_times_by_two_clocks() -> None:
+    second = [100_000_000] * 10
+    for seconds in (1.0, 0.9, 5.0, None):
+        assert checked(good(samples_ns=second, wall_ns=second), seconds=seconds)["samples_ns"] == second
+    message = "its runs took 1 s together; by our clock all of it took 0.5 s"
+    for lie in ({"samples_ns": second}, {"wall_ns": second}, {"samples_ns": second, "wall_ns": second}):
+        with pytest.raises(WrongAnswerError, match=message if len(lie) == 2 else "by our clock all of it took 0.5 s"):
+            checked(good(**lie), seconds=0.5)
+
+
+def test_more_memory_than_there_is() -> None:
+    assert checked(good(), memory_mib=12.0)["peak_memory_mib"] == 12.5
+    with pytest.raises(WrongAnswerError, match=r"'peak_memory_mib' is 5000; the machine has 4096 MiB in all"):
+        checked(good(peak_memory_mib=5000), memory_mib=4096)
+    with pytest.raises(WrongAnswerError, match="the machine has 8 MiB"):
+        checked({"peak_memory_mib": 12.5}, memory_mib=8)
+
+
 SAMPLES = [2_000_000] * 10
 WRONG = [
     *[(key, value) for key in ("samples_ns", "wall_ns") for value in ("1", 5, True, {"0": 1}, [None] * 10, ["1"] * 10)],

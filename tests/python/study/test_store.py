@@ -62,10 +62,10 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_writing_again_replaces(path: Path) -> None:
     with Store(path, writable=True) as store:
-        store.write(trials=(trial_of(3, "failed"),), meta={"study": 2})
+        store.write(trials=(trial_of(3, "failed"),), meta={"n": 2})
         assert store.trials()[3] == trial_of(3, "failed")
         assert len(store.trials()) == 50
-        assert store.meta("study") == 2
+        assert store.meta("n") == 2
 
 
 def test_a_write_is_all_or_nothing(path: Path) -> None:

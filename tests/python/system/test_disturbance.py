@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from lts.system import machine
-from lts.system.disturbance import Doubts, Watch
+from lts.system.disturbance import Doubts, Watch, kind_of
 
 CPU = machine.allowed_cpus()[0]
 SYS_CPU = f"sys/devices/system/cpu/cpu{CPU}"
@@ -25,7 +26,9 @@ def doubts(root: Path, before: dict[str, str], after: dict[str, str], faults: li
     write(root, before)
     watch = Watch(root)
     write(root, after)
-    return watch.doubts(faults)
+    found = watch.doubts(faults)
+    assert None not in map(kind_of, found.warnings)
+    return found
 
 
 def test_a_quiet_machine(tmp_path: Path) -> None:
@@ -116,3 +119,20 @@ def test_a_slower_processor(tmp_path: Path, before: dict[str, str], after: dict[
 def test_a_clock_that_hardly_changes(tmp_path: Path) -> None:
     clock = f"{SYS_CPU}/cpufreq/scaling_cur_freq"
     assert doubts(tmp_path, {clock: "1500000\n"}, {clock: "1400000\n"}, CLEAN) == Doubts()
+
+
+def test_kinds_of_disturbances() -> None:
+    assert kind_of("12 major page faults in 3 of 10 timed runs: memory is short") == "too little memory"
+    assert kind_of("the machine swapped 3 MiB while the model ran: its memory is short") == "too little memory"
+    assert kind_of("the board slows its processor down because it is hot") == "a slowed processor"
+    assert kind_of("3 of 10 samples are outliers") is None
+    assert kind_of("") is None
+
+
+def test_the_runner_says_the_same(root: Path) -> None:
+    """What the kinds are found by stands in its source, too."""
+    source = (root / "cpp" / "runner" / "disturbance.cpp").read_text()
+    beginnings = re.findall(r'"((?: major|the machine|the processor|the board|the clock)[^"]*)"', source)
+    assert len(beginnings) == 7
+    for beginning in beginnings:
+        assert kind_of(f"9{beginning}" if beginning.startswith(" ") else f"{beginning}1 went from 2"), beginning

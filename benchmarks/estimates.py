@@ -4,9 +4,8 @@
 
 Prints for each space and algorithm the hypervolume of the front after 10^3 to 10^6 candidates that evolve on estimates,
 relative to the best of all, and the seconds. For gpt2-any-shapes.toml and arm64 it also says how that compares with
-`estimates_984.csv`, the front of 984 estimates of that space that were stored trial by trial (reference point: the worst
-value of each objective in that file, and a tenth of its range beyond). First it checks that the core's sums are the
-estimates.
+`estimates_984.csv`, the front of 984 estimates there, stored trial by trial (reference point: the worst value of each
+objective in that file, and a tenth of its range beyond). First it checks that the core's sums are the estimates.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ SearchSpace make_space(std::string name, std::string family, const Int& vocab_si
                        std::optional<bool> tie_embedding, const Ints& n_layer, const Ints& d_model, const Ints& n_head,
                        const Ints& n_kv_head, const Ints& d_ff, const Ints& d_embed, const Ints& div_val,
                        bool shared_n_head, bool shared_n_kv_head, bool shared_d_ff, double min_ff_ratio,
-                       const BoundsArgument& decoder_params, const BoundsArgument& total_params) {
+                       std::optional<double> max_ff_ratio, const Ints& head_dims, const BoundsArgument& decoder_params,
+                       const BoundsArgument& total_params) {
   SearchSpaceOptions options{.name = std::move(name),
                              .family = std::move(family),
                              .vocab_size = to_int64(vocab_size, "vocab_size"),
@@ -57,6 +58,8 @@ SearchSpace make_space(std::string name, std::string family, const Int& vocab_si
                              .shared_n_kv_head = shared_n_kv_head,
                              .shared_d_ff = shared_d_ff,
                              .min_ff_ratio = min_ff_ratio,
+                             .max_ff_ratio = max_ff_ratio,
+                             .head_dims = to_int64s(head_dims, "head_dims"),
                              .decoder_params = to_bounds(decoder_params, "decoder_params"),
                              .total_params = to_bounds(total_params, "total_params")};
   const py::gil_scoped_release release;
@@ -90,6 +93,8 @@ py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
   d["shared_n_kv_head"] = o.shared_n_kv_head;
   d["shared_d_ff"] = o.shared_d_ff;
   d["min_ff_ratio"] = o.min_ff_ratio;
+  d["max_ff_ratio"] = o.max_ff_ratio;
+  d["head_dims"] = o.head_dims;
   d["decoder_params"] = py::make_tuple(o.decoder_params.min, o.decoder_params.max);
   d["total_params"] = py::make_tuple(o.total_params.min, o.total_params.max);
   return d;
@@ -171,8 +176,10 @@ d_embed, div_val
     Choices of the adaptive embedding.
 shared_n_head, shared_n_kv_head, shared_d_ff
     Whether the dimension has one value for all layers of an architecture.
-min_ff_ratio
-    Rule: ``d_ff >= min_ff_ratio * d_model``.
+min_ff_ratio, max_ff_ratio
+    Rules: ``d_ff >= min_ff_ratio * d_model``, ``d_ff <= max_ff_ratio * d_model``.
+head_dims
+    Rule: the widths that heads may have, ``d_model / n_head`` where ``head_dim`` fixes none; by default any.
 decoder_params, total_params
     Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
 
@@ -211,7 +218,8 @@ void register_search_space(py::module_& m) {
            py::arg("n_kv_head") = py::tuple(), py::arg("d_ff"), py::arg("d_embed") = py::make_tuple(-1),
            py::arg("div_val") = py::make_tuple(1), py::arg("shared_n_head").noconvert() = false,
            py::arg("shared_n_kv_head").noconvert() = false, py::arg("shared_d_ff").noconvert() = false,
-           py::arg("min_ff_ratio") = 0.0, py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
+           py::arg("min_ff_ratio") = 0.0, py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
+           py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
            py::arg("total_params") = py::make_tuple(py::none(), py::none()))
       .def_property_readonly(
           "name", [](const SearchSpace& s) { return s.options().name; }, "Name of the space.")

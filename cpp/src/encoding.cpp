@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "lts/error.hpp"
+#include "search_space_detail.hpp"
 
 namespace lts {
 
@@ -111,13 +112,12 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
     for (std::size_t i = 0; i < o.n_head.size(); ++i) {
       probe.layers = {Layer{.n_head = o.n_head[i], .n_kv_head = o.n_head[i]}};
       const bool served = o.n_kv_head.empty() || !valid_n_kv_head_[i].empty();
-      if (served && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
+      const bool wide = detail::head_fits(o, probe.width_of_head(probe.layers.front()));
+      if (served && wide && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
     }
     auto& widths = valid_d_ff_.emplace_back();
     for (std::size_t i = 0; i < o.d_ff.size(); ++i) {
-      if (static_cast<double>(o.d_ff[i]) >= o.min_ff_ratio * static_cast<double>(d)) {
-        widths.push_back(static_cast<std::uint16_t>(i));
-      }
+      if (detail::ff_ratio_fits(o, o.d_ff[i], d)) widths.push_back(static_cast<std::uint16_t>(i));
     }
   }
 }

@@ -113,18 +113,19 @@ void write(Writer& out, const SearchSpaceOptions& o) {
       .field("shared_n_head", o.shared_n_head)
       .field("shared_n_kv_head", o.shared_n_kv_head)
       .field("shared_d_ff", o.shared_d_ff)
-      .field("min_ff_ratio", o.min_ff_ratio)
-      .field("decoder_params", o.decoder_params)
-      .field("total_params", o.total_params)
-      .end_object();
+      .field("min_ff_ratio", o.min_ff_ratio);
+  // Spaces without these rules are written as they were before there were any.
+  if (o.max_ff_ratio) out.field("max_ff_ratio", o.max_ff_ratio);
+  if (!o.head_dims.empty()) out.field("head_dims", o.head_dims);
+  out.field("decoder_params", o.decoder_params).field("total_params", o.total_params).end_object();
 }
 
 void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
   const ObjectReader object(
-      json, where, {"name",         "family",         "vocab_size",  "n_positions",   "head_dim",         "cutoffs",
-                    "tie_projs",    "tie_embedding",  "n_layer",     "d_model",       "n_head",           "n_kv_head",
-                    "d_ff",         "d_embed",        "div_val",     "shared_n_head", "shared_n_kv_head", "shared_d_ff",
-                    "min_ff_ratio", "decoder_params", "total_params"});
+      json, where, {"name",         "family",        "vocab_size", "n_positions",    "head_dim",         "cutoffs",
+                    "tie_projs",    "tie_embedding", "n_layer",    "d_model",        "n_head",           "n_kv_head",
+                    "d_ff",         "d_embed",       "div_val",    "shared_n_head",  "shared_n_kv_head", "shared_d_ff",
+                    "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params"});
   object.optional("name", o.name);
   object.optional("family", o.family);
   object.optional("vocab_size", o.vocab_size);
@@ -144,6 +145,8 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
   object.optional("shared_n_kv_head", o.shared_n_kv_head);
   object.optional("shared_d_ff", o.shared_d_ff);
   object.optional("min_ff_ratio", o.min_ff_ratio);
+  object.optional("max_ff_ratio", o.max_ff_ratio);
+  object.optional("head_dims", o.head_dims);
   object.optional("decoder_params", o.decoder_params);
   object.optional("total_params", o.total_params);
 }

@@ -127,8 +127,14 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
         (o.shared_n_kv_head && layer.n_kv_head != first.n_kv_head) || (o.shared_d_ff && layer.d_ff != first.d_ff)) {
       return "a shared dimension differs" + where;
     }
-    if (static_cast<double>(layer.d_ff) < o.min_ff_ratio * static_cast<double>(a.d_model)) {
+    if (too_narrow(o, layer.d_ff, a.d_model)) {
       return "d_ff " + number(layer.d_ff) + " is below min_ff_ratio * d_model" + where;
+    }
+    if (too_wide(o, layer.d_ff, a.d_model)) {
+      return "d_ff " + number(layer.d_ff) + " is above max_ff_ratio * d_model" + where;
+    }
+    if (const std::int64_t width = a.width_of_head(layer); !head_fits(o, width)) {
+      return "heads " + number(width) + " wide are not among head_dims" + where;
     }
   }
   try {

@@ -70,6 +70,26 @@ bool accepted(const Architecture& architecture, std::string& refusal) {
   return false;
 }
 
+/// What no layer of any width keeps, where the family would allow some.
+std::string_view broken_rule(const SearchSpaceOptions& o) {
+  const auto some = [&o](const auto& fits) { return std::any_of(o.d_model.begin(), o.d_model.end(), fits); };
+  const auto ff_fits = [&o](std::int64_t d_model) {
+    return std::any_of(o.d_ff.begin(), o.d_ff.end(),
+                       [&](std::int64_t d_ff) { return ff_ratio_fits(o, d_ff, d_model); });
+  };
+  const auto heads_fit = [&o](std::int64_t d_model) {
+    return std::any_of(o.n_head.begin(), o.n_head.end(), [&](std::int64_t n_head) {
+      return head_fits(o, o.head_dim > 0 ? o.head_dim : d_model / n_head);
+    });
+  };
+  if (!some(ff_fits)) {
+    return o.max_ff_ratio ? "no d_ff is from min_ff_ratio * d_model to max_ff_ratio * d_model"
+                          : "no d_ff is at least min_ff_ratio * d_model";
+  }
+  return some(heads_fit) ? "no d_model has both heads of head_dims and a d_ff within the ratios"
+                         : "no n_head makes heads as wide as head_dims says";
+}
+
 }  // namespace
 
 SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
@@ -93,6 +113,10 @@ SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(option
   if (!std::isfinite(o.min_ff_ratio) || o.min_ff_ratio < 0) {
     throw_invalid({"min_ff_ratio must be a finite number that is not negative"});
   }
+  if (o.max_ff_ratio && (!std::isfinite(*o.max_ff_ratio) || *o.max_ff_ratio < o.min_ff_ratio)) {
+    throw_invalid({"max_ff_ratio must be a finite number that is not below min_ff_ratio"});
+  }
+  if (!o.head_dims.empty()) check_choices("head_dims", o.head_dims, 1);
   check_bounds("decoder_params", o.decoder_params);
   check_bounds("total_params", o.total_params);
   check_product("d_model, n_head, n_kv_head and d_ff",
@@ -133,8 +157,8 @@ void SearchSpace::add_layer_sets(std::int64_t d_model, std::string& refusal) {
     const std::vector<std::int64_t> same{n_head};
     for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
       for (const std::int64_t d_ff : o.d_ff) {
-        if (static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d_model)) continue;
         const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
+        if (!ff_ratio_fits(o, d_ff, d_model) || !head_fits(o, probe.width_of_head(layer))) continue;
         probe.layers = {layer};
         if (!accepted(probe, refusal)) continue;
         LayerSet& set =
@@ -233,8 +257,7 @@ void SearchSpace::set_bounds(Group& group, const Architecture& probe) const {
 void SearchSpace::refuse(const std::string& refusal) const {
   const SearchSpaceOptions& o = options_;
   if (blocks_.empty()) {
-    throw_invalid({"the choices and rules leave no architecture: ",
-                   refusal.empty() ? "no d_ff is at least min_ff_ratio * d_model" : refusal});
+    throw_invalid({"the choices and rules leave no architecture: ", refusal.empty() ? broken_rule(o) : refusal});
   }
   std::int64_t least = kNoMax;
   std::int64_t most = 0;

@@ -34,4 +34,20 @@ inline bool has(const std::vector<std::int64_t>& choices, std::int64_t value) {
   return std::binary_search(choices.begin(), choices.end(), value);
 }
 
+/// Whether the feed-forward width is below what the rules of the space ask for.
+inline bool too_narrow(const SearchSpaceOptions& o, std::int64_t d_ff, std::int64_t d_model) {
+  return static_cast<double>(d_ff) < o.min_ff_ratio * static_cast<double>(d_model);
+}
+inline bool too_wide(const SearchSpaceOptions& o, std::int64_t d_ff, std::int64_t d_model) {
+  return o.max_ff_ratio && static_cast<double>(d_ff) > *o.max_ff_ratio * static_cast<double>(d_model);
+}
+inline bool ff_ratio_fits(const SearchSpaceOptions& o, std::int64_t d_ff, std::int64_t d_model) {
+  return !too_narrow(o, d_ff, d_model) && !too_wide(o, d_ff, d_model);
+}
+
+/// Whether the rules of the space allow heads of that width.
+inline bool head_fits(const SearchSpaceOptions& o, std::int64_t width) {
+  return o.head_dims.empty() || has(o.head_dims, width);
+}
+
 }  // namespace lts::detail

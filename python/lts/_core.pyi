@@ -439,8 +439,10 @@ class SearchSpace:
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
         Whether the dimension has one value for all layers of an architecture.
-    min_ff_ratio
-        Rule: ``d_ff >= min_ff_ratio * d_model``.
+    min_ff_ratio, max_ff_ratio
+        Rules: ``d_ff >= min_ff_ratio * d_model``, ``d_ff <= max_ff_ratio * d_model``.
+    head_dims
+        Rule: the widths that heads may have, ``d_model / n_head`` where ``head_dim`` fixes none; by default any.
     decoder_params, total_params
         Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
 
@@ -493,7 +495,7 @@ class SearchSpace:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex], n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None)) -> None:
+    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex], n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None)) -> None:
         ...
     def __iter__(self) -> SearchSpaceIterator:
         ...

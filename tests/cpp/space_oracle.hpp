@@ -161,6 +161,13 @@ inline bool keeps_rules(const SearchSpaceOptions& o, const Architecture& a) {
     if (o.shared_n_kv_head && !o.n_kv_head.empty() && layer.n_kv_head != first.n_kv_head) return false;
     if (o.shared_d_ff && layer.d_ff != first.d_ff) return false;
     if (static_cast<double>(layer.d_ff) < o.min_ff_ratio * static_cast<double>(a.d_model)) return false;
+    if (o.max_ff_ratio && static_cast<double>(layer.d_ff) > *o.max_ff_ratio * static_cast<double>(a.d_model)) {
+      return false;
+    }
+    if (!o.head_dims.empty() &&
+        std::find(o.head_dims.begin(), o.head_dims.end(), head_width(a, layer)) == o.head_dims.end()) {
+      return false;
+    }
   }
   return is_valid(a) && in_bounds(o.decoder_params, oracle::decoder_params(a)) &&
          in_bounds(o.total_params, oracle::total_params(a));
@@ -291,6 +298,8 @@ inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 
     o.shared_n_kv_head = random.below(4) == 0;
     o.shared_d_ff = random.below(4) == 0;
     if (random.below(2) == 0) o.min_ff_ratio = static_cast<double>(random.below(9)) / 4.0;
+    if (random.below(3) == 0) o.max_ff_ratio = o.min_ff_ratio + static_cast<double>(random.below(17)) / 4.0;
+    if (random.below(4) == 0) o.head_dims = pick_some(random, {2, 3, 4, 5, 6, 8, 12}, 2, 4);
     if (n_combinations(o) > max_combinations) continue;
     if (random.below(2) == 0) return o;
 
@@ -341,8 +350,8 @@ inline std::string describe(const SearchSpaceOptions& o) {
          list("n_kv_head", o.n_kv_head) + list("d_ff", o.d_ff) + list("d_embed", o.d_embed) +
          list("div_val", o.div_val) + list("cutoffs", o.cutoffs) + " head_dim=" + std::to_string(o.head_dim) +
          " shared=" + (o.shared_n_head ? "h" : "") + (o.shared_n_kv_head ? "k" : "") + (o.shared_d_ff ? "f" : "") +
-         " ratio=" + std::to_string(o.min_ff_ratio) + bound("decoder", o.decoder_params) +
-         bound("total", o.total_params);
+         " ratio=" + std::to_string(o.min_ff_ratio) + "," + (o.max_ff_ratio ? std::to_string(*o.max_ff_ratio) : "-") +
+         list("head_dims", o.head_dims) + bound("decoder", o.decoder_params) + bound("total", o.total_params);
 }
 
 inline std::string describe(const Architecture& a) {

@@ -119,6 +119,8 @@ SearchSpaceOptions random_space(Random& random) {
   o.shared_n_kv_head = random.bernoulli(0.5);
   o.shared_d_ff = random.bernoulli(0.5);
   o.min_ff_ratio = random_double(random);
+  if (random.bernoulli(0.5)) o.max_ff_ratio = random_double(random);
+  o.head_dims = random_choices(random);
   o.decoder_params = random_bounds(random);
   o.total_params = random_bounds(random);
   return o;
@@ -328,6 +330,19 @@ TEST(Json, SpaceFieldsLeftOutHaveTheirDefaults) {
 TEST(Json, IntegersAreFineWhereNumbersAre) {
   const auto text = R"({"n_layer":[2],"d_model":[64],"n_head":[2],"d_ff":[128],"min_ff_ratio":2})";
   EXPECT_EQ(lts::search_space_from_json(text).min_ff_ratio, 2.0);
+}
+
+TEST(Json, RulesOfShapesAreThereOnlyWhereTheyAreSet) {
+  SearchSpaceOptions options = lts::search_space_from_json(golden("search_space"));
+  EXPECT_FALSE(options.max_ff_ratio);
+  EXPECT_TRUE(options.head_dims.empty());
+  options.max_ff_ratio = 4;
+  options.head_dims = {64, 128};
+  const std::string text = lts::to_json(options);
+  EXPECT_NE(text.find(R"("min_ff_ratio":1.5,"max_ff_ratio":4.0,"head_dims":[64,128],)"), std::string::npos) << text;
+  EXPECT_EQ(lts::search_space_from_json(text), options);
+  EXPECT_FALSE(
+      lts::search_space_from_json(replaced(text, R"("max_ff_ratio":4.0)", R"("max_ff_ratio":null)")).max_ff_ratio);
 }
 
 // --- Errors ---

@@ -378,6 +378,12 @@ TEST(SearchSpace, WhyNot) {
   a.layers[0].d_ff = 8;
   EXPECT_EQ(other.why_not(a), "d_ff 8 is below min_ff_ratio * d_model in layer 0");
   a = base;
+  SearchSpaceOptions shaped = small();
+  shaped.max_ff_ratio = 1.0;
+  EXPECT_EQ(SearchSpace(shaped).why_not(a), "d_ff 16 is above max_ff_ratio * d_model in layer 0");
+  shaped.max_ff_ratio = {};
+  shaped.head_dims = {12, 8};
+  EXPECT_EQ(SearchSpace(shaped).why_not(a), "heads 3 wide are not among head_dims in layer 0");
   EXPECT_EQ(other.why_not(a),
             "decoder_params " + std::to_string(oracle::decoder_params(a)) + " is outside [700, 1100]");
   ruled.decoder_params = {};
@@ -428,6 +434,18 @@ TEST(SearchSpace, ConstructorRejections) {
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = -1; }), "min_ff_ratio must be a finite number that is not negative");
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = std::nan(""); }),
             "min_ff_ratio must be a finite number that is not negative");
+  for (const double ratio : {std::nan(""), HUGE_VAL, -1.0, 1.0}) {
+    EXPECT_EQ(rejection([ratio](O& o) {
+                o.min_ff_ratio = 1.5;
+                o.max_ff_ratio = ratio;
+              }),
+              "max_ff_ratio must be a finite number that is not below min_ff_ratio");
+  }
+  EXPECT_EQ(rejection([](O& o) {
+              o.head_dims = {4, 8, 4};
+            }),
+            "head_dims has the choice 4 twice; choices must be distinct");
+  EXPECT_EQ(rejection([](O& o) { o.head_dims = {0, 8}; }), "head_dims has the choice 0; it must be at least 1");
   EXPECT_EQ(rejection([](O& o) { o.decoder_params = {.min = 5, .max = 4}; }),
             "bounds of decoder_params: min 5 is above max 4");
   EXPECT_EQ(rejection([](O& o) { o.total_params = {.min = 5, .max = 4}; }),
@@ -440,6 +458,19 @@ TEST(SearchSpace, ConstructorRejections) {
             "the choices and rules leave no architecture: n_head of layer 0 is 5; it must divide d_model, 8");
   EXPECT_EQ(rejection([](O& o) { o.min_ff_ratio = 3; }),
             "the choices and rules leave no architecture: no d_ff is at least min_ff_ratio * d_model");
+  EXPECT_EQ(rejection([](O& o) { o.max_ff_ratio = 0.5; }),
+            "the choices and rules leave no architecture: no d_ff is from min_ff_ratio * d_model to max_ff_ratio * "
+            "d_model");
+  EXPECT_EQ(rejection([](O& o) {
+              o.head_dims = {5, 7};
+            }),
+            "the choices and rules leave no architecture: no n_head makes heads as wide as head_dims says");
+  EXPECT_EQ(rejection([](O& o) {
+              o.max_ff_ratio = 0.75;  // for d_model 12
+              o.head_dims = {8};
+            }),
+            "the choices and rules leave no architecture: no d_model has both heads of head_dims and a d_ff within the "
+            "ratios");
   EXPECT_EQ(
       rejection([](O& o) {
         o.d_embed = {4};

@@ -52,7 +52,9 @@ struct SearchSpaceOptions {
   bool shared_d_ff = false;
 
   // rules
-  double min_ff_ratio = 0.0;  ///< d_ff >= min_ff_ratio * d_model
+  double min_ff_ratio = 0.0;                 ///< d_ff >= min_ff_ratio * d_model
+  std::optional<double> max_ff_ratio = {};   ///< d_ff <= max_ff_ratio * d_model
+  std::vector<std::int64_t> head_dims = {};  ///< widths that heads may have; empty: any
   Bounds decoder_params = {};
   Bounds total_params = {};
 

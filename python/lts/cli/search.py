@@ -131,6 +131,7 @@ def command(
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
+    from lts.study.edges import edge_notes
     from lts.study.study import Study
     from lts.system.uninterrupted import end_like_ctrl_c
 
@@ -182,6 +183,8 @@ def command(
         if study.settled:
             say(f"settled after {study.n_finished} trials: more are not expected to change the front")
         whole = study.front()
+        for note in edge_notes([trial.architecture for trial in whole], search_space, whole.objectives):
+            say(f"note: {note}")
         front = plan.shown(whole, evaluator, front_size)
         if len(front) < len(whole):
             say(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)")

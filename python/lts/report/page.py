@@ -13,6 +13,7 @@ from statistics import median
 from lts.report import charts, deployment, prediction, sections
 from lts.report.contents import Contents
 from lts.report.sections import escaped
+from lts.study.edges import edge_notes
 from lts.system.text import number
 
 # Nothing is fetched, whatever the page contains; images are allowed because charts can be saved as files.
@@ -113,6 +114,8 @@ def _front(contents: Contents, figures: Figures) -> str:
             f"<p>The knee, the best compromise by shape of the front, is trial {escaped(knee.id)}: {escaped(values)}. "
         )
         parts.append(f'<span class="muted">{escaped(lines)}</span></p>')
+    edges = edge_notes([trial.architecture for trial in contents.front], contents.space, contents.front.objectives)
+    parts += [f'<p class="warn">{escaped(note)}</p>' for note in edges]
     parts.append(sections.front_table(contents))
     return "".join(parts)
 

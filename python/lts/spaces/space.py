@@ -19,7 +19,7 @@ _FIXED = ("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_
 _CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
 _REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
 _SHARED = ("n_head", "n_kv_head", "d_ff")
-_RULES = ("shared", "min_ff_ratio", "decoder_params", "total_params")
+_RULES = ("shared", "min_ff_ratio", "max_ff_ratio", "head_dims", "decoder_params", "total_params")
 _RANGE = ("min", "max", "step")
 _MAX_CHOICES = 65_535
 
@@ -164,11 +164,14 @@ def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name not in _SHARED:
             raise UsageError(f"{where}, 'shared': unknown dimension {name!r}; allowed: {', '.join(_SHARED)}")
         options[f"shared_{name}"] = True
-    if "min_ff_ratio" in table:
-        ratio = table["min_ff_ratio"]
-        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
-            raise UsageError(f"{where}, 'min_ff_ratio': expected a number, got {ratio!r}")
-        options["min_ff_ratio"] = float(integer(ratio, f"{where}, 'min_ff_ratio'") if isinstance(ratio, int) else ratio)
+    for key in ("min_ff_ratio", "max_ff_ratio"):
+        if key in table:
+            ratio = table[key]
+            if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
+                raise UsageError(f"{where}, '{key}': expected a number, got {ratio!r}")
+            options[key] = float(integer(ratio, f"{where}, '{key}'") if isinstance(ratio, int) else ratio)
+    if "head_dims" in table:
+        options["head_dims"] = _choice_list(table["head_dims"], f"{where}, 'head_dims'")
     for key in ("decoder_params", "total_params"):
         if key in table:
             bounds = table[key]

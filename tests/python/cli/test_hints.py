@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,6 +150,20 @@ def test_maximizing_a_cost_is_pointed_out_and_a_resume_that_differs_says_the_com
     )
     assert again.returncode == 0, again.stderr
     assert "resuming" in again.stderr
+
+
+def test_a_front_at_the_edge_of_its_space_is_pointed_out(tmp_path: Path) -> None:
+    search = ("search", "gpt2-tiny", "--target", "arm64", "--device", "none", "--trials", "516", "--export", "none")
+    done = run(*search, "-O", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    note = re.search(
+        r"^note: (n_head is as small as the space allows in \d+ of \d+ layers of the front, and decoder_params cannot "
+        r"see it)$",
+        done.stderr,
+        re.MULTILINE,
+    )
+    assert note is not None, done.stderr
+    assert note[1] in (tmp_path / "out" / "report-estimated.html").read_text(encoding="utf-8")
 
 
 def test_only_studies_of_the_command_have_one() -> None:

@@ -45,6 +45,8 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
         "shared_n_head": draw(st.booleans()),
         "shared_d_ff": draw(st.booleans()),
         "min_ff_ratio": draw(st.sampled_from([0.0, 1.0, 1.5])),
+        "max_ff_ratio": draw(st.sampled_from([None, None, 1.5, 3.0])),
+        "head_dims": draw(st.sampled_from([[], [], [4], [6, 2, 3]])),
         "head_dim": draw(st.sampled_from([0, 0, 4])),
     }
     if family == "llama":
@@ -83,6 +85,10 @@ def enumerate_all(o: dict[str, Any]) -> list[Architecture]:
             if any(o.get(key) and len(set(values)) > 1 for key, values in shared):
                 continue
             if min(d_ff) < o["min_ff_ratio"] * d_model:
+                continue
+            if o["max_ff_ratio"] is not None and max(d_ff) > o["max_ff_ratio"] * d_model:
+                continue
+            if o["head_dims"] and any((o["head_dim"] or d_model // heads) not in o["head_dims"] for heads in n_head):
                 continue
             try:
                 a = Architecture(
@@ -269,6 +275,11 @@ class TestOptions:
             ({"min_ff_ratio": math.nan}, "min_ff_ratio must be a finite number"),
             ({"min_ff_ratio": -1.0}, "min_ff_ratio must be a finite number that is not negative"),
             ({"min_ff_ratio": 100.0}, "no d_ff is at least min_ff_ratio"),
+            ({"max_ff_ratio": math.inf}, "max_ff_ratio must be a finite number that is not below min_ff_ratio"),
+            ({"max_ff_ratio": 1.0, "min_ff_ratio": 2.0}, "max_ff_ratio must be a finite number that is not below"),
+            ({"max_ff_ratio": 0.25}, "no d_ff is from min_ff_ratio"),
+            ({"head_dims": [-4]}, "head_dims has the choice -4; it must be at least 1"),
+            ({"head_dims": [3]}, "no n_head makes heads as wide as head_dims says"),
             ({"decoder_params": (2, 1)}, "bounds of decoder_params: min 2 is above max 1"),
             ({"decoder_params": (None, 5)}, r"decoder_params \[-, 5\].*while the choices reach from"),
             ({"n_head": [3]}, "n_head of layer 0 is 3; it must divide d_model"),
@@ -284,6 +295,7 @@ class TestOptions:
         [
             ({"n_layer": 2}, "n_layer must be a sequence of integers, not int"),
             ({"d_ff": [8.0]}, r"d_ff\[0\] must be an integer, not float"),
+            ({"head_dims": 64}, "head_dims must be a sequence of integers, not int"),
             ({"d_ff": "88"}, "d_ff must be a sequence of integers, not str"),
             ({"decoder_params": 5}, r"decoder_params must be a tuple \(min, max\)"),
             ({"decoder_params": (1, 2, 3)}, r"decoder_params must be a tuple \(min, max\)"),

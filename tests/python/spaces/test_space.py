@@ -37,6 +37,8 @@ def test_the_documented_spaces_are_there() -> None:
         "gpt2-tiny",
         "hw-gpt-tiny",
         "llama-edge",
+        "llama-lm",
+        "llama-lm-128k",
         "llama-tiny",
         "transformer-xl-lts",
         "transformer-xl-tiny",
@@ -99,6 +101,50 @@ def test_sizes_for_their_purpose() -> None:
     assert lts.total_params(largest) < 40e6
 
 
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("gpt2-small", {64}), ("llama-edge", {64, 128}), ("llama-lm", {64, 128}), ("llama-lm-128k", {64, 128})],
+)
+def test_the_shapes_are_those_that_are_trained(name: str, widths: set[int]) -> None:
+    """Heads of a usual width that fill d_model, feed-forward networks 2 to 4 times as wide, multiples of 64."""
+    space = load_space(name)
+    samples = [*space.sample(100, seed=1), *space.sample(400, seed=1, method="choices")]
+    found = {width for a in samples for width in a.head_dims}
+    assert found == widths
+    for a in samples:
+        assert a.d_model % 64 == 0
+        assert all(width % 64 == 0 for width in a.d_ff)
+        assert {n * width for n, width in zip(a.n_head, a.head_dims, strict=True)} == {a.d_model}
+        assert all(2 * a.d_model <= width <= 4 * a.d_model for width in a.d_ff)
+        assert len(set(a.head_dims)) == 1
+    # No choice is there for nothing.
+    options = space.options
+    assert {n for a in samples for n in a.n_head} == set(options["n_head"])
+    assert {n for a in samples for n in a.n_kv_head} == set(options["n_kv_head"] or options["n_head"])
+    assert {a.d_model for a in samples} == set(options["d_model"])
+
+
+@pytest.mark.parametrize(
+    ("name", "vocab_size", "tied"), [("llama-lm", 32_000, False), ("llama-lm-128k", 128_000, True)]
+)
+def test_language_models_of_a_billion_parameters(name: str, vocab_size: int, tied: bool) -> None:
+    space = load_space(name)
+    assert space.options["vocab_size"] == vocab_size
+    for shape in (
+        {"n_layer": 30, "d_model": 576, "n_head": 9, "n_kv_head": 3, "d_ff": 1536},  # SmolLM 135M
+        {"n_layer": 32, "d_model": 960, "n_head": 15, "n_kv_head": 5, "d_ff": 2560},  # SmolLM 360M
+        {"n_layer": 22, "d_model": 2048, "n_head": 32, "n_kv_head": 4, "d_ff": 5632},  # TinyLlama 1.1B
+        {"n_layer": 16, "d_model": 2048, "n_head": 32, "n_kv_head": 8, "d_ff": 8192},  # Llama 3.2 1B
+    ):
+        n_positions = space.options["n_positions"]
+        a = lts.Architecture("llama", vocab_size, n_positions, tie_embedding=tied, **shape)
+        assert space.why_not(a) is None
+    for a in space.sample(200, seed=2, method="choices"):
+        assert a.uniform
+        assert a.tie_embedding == tied
+        assert lts.total_params(a) <= 1_250_000_000
+
+
 def test_a_file_is_a_space(tmp_path: Path) -> None:
     space = load(tmp_path, GOOD)
     assert space.name == "mine"
@@ -133,6 +179,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     [rules]
     shared = ["n_head", "n_kv_head", "d_ff"]
     min_ff_ratio = 1
+    max_ff_ratio = 2
+    head_dims = [16, 32]
     decoder_params = {min = 10, max = 1000000}
     total_params = {max = 2000000}
     """
@@ -144,11 +192,13 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert options["tie_embedding"] is False
     assert options["n_kv_head"] == [1, 2]
     assert all(options[f"shared_{name}"] for name in ("n_head", "n_kv_head", "d_ff"))
-    assert options["min_ff_ratio"] == 1.0
+    assert (options["min_ff_ratio"], options["max_ff_ratio"]) == (1.0, 2.0)
+    assert options["head_dims"] == [16, 32]
     assert options["decoder_params"] == (10, 1_000_000)
     assert options["total_params"] == (None, 2_000_000)
     for architecture in space:
-        assert all(width >= architecture.d_model for width in architecture.d_ff)
+        assert all(architecture.d_model <= width <= 2 * architecture.d_model for width in architecture.d_ff)
+        assert set(architecture.head_dims) == {16}
         assert len(set(architecture.d_ff)) == len(set(architecture.n_head)) == 1
 
 
@@ -270,6 +320,12 @@ def replaced(old: str, new: str) -> str:
         (GOOD + "[rules]\nmin_ff_ratio = nan\n", r"min_ff_ratio"),
         (GOOD + "[rules]\nmin_ff_ratio = -1.0\n", r"min_ff_ratio"),
         (GOOD + "[rules]\nmin_ff_ratio = 100.0\n", r"min_ff_ratio"),
+        (GOOD + "[rules]\nmax_ff_ratio = []\n", r"'max_ff_ratio': expected a number, got \[\]"),
+        (GOOD + "[rules]\nmax_ff_ratio = inf\n", r"max_ff_ratio must be a finite number"),
+        (GOOD + "[rules]\nmin_ff_ratio = 2.0\nmax_ff_ratio = 1.5\n", r"max_ff_ratio .* not below min_ff_ratio"),
+        (GOOD + "[rules]\nhead_dims = []\n", r"'head_dims': no choices; give at least one"),
+        (GOOD + "[rules]\nhead_dims = [16.0]\n", r"'head_dims': expected an integer, got 16\.0"),
+        (GOOD + "[rules]\nhead_dims = 64\n", r"no n_head makes heads as wide as head_dims says"),
         (GOOD + "[rules]\ntotal_params = 3\n", r"'total_params': expected a table such as \{min = 1000000"),
         (GOOD + "[rules]\ntotal_params = {max = 1.5}\n", r"'total_params': expected an integer, got 1\.5"),
         (GOOD + "[rules]\ndecoder_params = {max = 10}\n", r"parameter bounds leave no architecture"),

@@ -17,12 +17,14 @@ from lts.export.graph import Dim, Graph, Symbol
 from lts.export.weights import Tensor, Weights, weight_source
 
 PHASES = ("prefill", "decode")
+LOGITS = ("all", "last")
 
 
 def onnx_model(
     architecture: Architecture,
     phase: str = "prefill",
     *,
+    logits: str = "all",
     weights: Weights = None,
     n_prompt: int | None = None,
     batch: int | None = None,
@@ -40,6 +42,9 @@ def onnx_model(
         What to build.
     phase
         ``prefill`` or ``decode``.
+    logits
+        Positions of a prompt that get logits: ``all``, or ``last`` for the last column alone, which is all that generating
+        needs: [batch, 1, vocab_size]. Decoding has one position anyway.
     weights
         A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
         ``RandomWeights(0)``.
@@ -59,7 +64,7 @@ def onnx_model(
         For an unknown phase, a size below 1 or above the positions there are, or weights that do not fit.
     """
     source = weight_source(weights)
-    graph, tensors = decoder_graph(architecture, phase, n_prompt=n_prompt, batch=batch)
+    graph, tensors = decoder_graph(architecture, phase, logits=logits, n_prompt=n_prompt, batch=batch)
     return finish(graph, architecture, phase, source.initializers(architecture, tensors))
 
 
@@ -69,10 +74,15 @@ def finish(graph: Graph, architecture: Architecture, phase: str, initializers: l
 
 
 def decoder_graph(
-    architecture: Architecture, phase: str, *, n_prompt: int | None = None, batch: int | None = None
+    architecture: Architecture,
+    phase: str,
+    *,
+    logits: str = "all",
+    n_prompt: int | None = None,
+    batch: int | None = None,
 ) -> tuple[Graph, list[Tensor]]:
     """The graph of a decoder, and its weights as initializers; both phases have the same ones in the same order."""
-    _check(architecture, phase, n_prompt, batch)
+    _check(architecture, phase, logits, n_prompt, batch)
     decode = phase == "decode"
     relative = architecture.traits.position == "relative"
     rows: Dim = Symbol("batch", "input_ids", 0) if batch is None else batch
@@ -110,10 +120,15 @@ def decoder_graph(
         with b.scope(f"layers.{layer}.feed_forward"):
             x = _sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
     with b.scope("head"):
+        positions = sequence
+        if logits == "last" and sequence != 1:
+            positions = 1
+            x = graph.reshape(x, rows, sequence, architecture.d_model)
+            x = graph.op("Gather", x, graph.constant(-1), axis=1)
         if b.traits.final_norm:
             x = b.norm(x, "final_norm")
-        logits = graph.reshape(head(b, x), rows, sequence, architecture.vocab_size)
-    graph.output("logits", logits, rows, sequence, architecture.vocab_size, first=True)
+        given = graph.reshape(head(b, x), rows, positions, architecture.vocab_size)
+    graph.output("logits", given, rows, positions, architecture.vocab_size, first=True)
     return graph, list(b.tensors.values())
 
 
@@ -152,10 +167,11 @@ def check_decoder(architecture: Architecture) -> None:
         raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
 
 
-def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+def _check(architecture: Architecture, phase: str, logits: str, n_prompt: int | None, batch: int | None) -> None:
     check_decoder(architecture)
-    if phase not in PHASES:
-        raise UsageError(f"unknown phase '{phase}'; expected one of {', '.join(PHASES)}")
+    for what, given, known in (("phase", phase, PHASES), ("logits", logits, LOGITS)):
+        if given not in known:
+            raise UsageError(f"unknown {what} '{given}'; expected one of {', '.join(known)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")

@@ -14,6 +14,7 @@ from lts.export.builder import Builder
 from lts.export.embedding import embed, embed_positions, head
 from lts.export.feed_forward import feed_forward
 from lts.export.graph import Dim, Graph, Symbol
+from lts.export.precision import matrices
 from lts.export.weights import Tensor, Weights, weight_source
 
 PHASES = ("prefill", "decode")
@@ -25,11 +26,12 @@ def onnx_model(
     phase: str = "prefill",
     *,
     logits: str = "all",
+    precision: str = "float32",
     weights: Weights = None,
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> Any:
-    """The architecture as an ONNX model that uses standard operations only (opset 17).
+    """The architecture as an ONNX model that uses standard operations only (opset 17), except with ``int4``.
 
     Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
     ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
@@ -43,8 +45,11 @@ def onnx_model(
     phase
         ``prefill`` or ``decode``.
     logits
-        Positions of a prompt that get logits: ``all``, or ``last`` for the last column alone, which is all that generating
-        needs: [batch, 1, vocab_size]. Decoding has one position anyway.
+        Positions of a prompt that get logits: ``all``, or ``last`` for the last column alone, [batch, 1, vocab_size],
+        which is all that generating needs. Decoding has one position anyway.
+    precision
+        ``float32``, ``float16``, ``int8`` or ``int4``, see `lts.export.precision`. The last two store and multiply the
+        matrices so; all else stays float32.
     weights
         A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
         ``RandomWeights(0)``.
@@ -56,15 +61,18 @@ def onnx_model(
     Returns
     -------
     onnx.ModelProto
-        The elements of its initializers, without those named ``const.*``, are `lts.total_params`.
+        In float32 and float16, the elements of its initializers, without those named ``const.*``, are
+        `lts.total_params`.
 
     Raises
     ------
     UsageError
-        For an unknown phase, a size below 1 or above the positions there are, or weights that do not fit.
+        For an unknown phase or precision, a size below 1 or above the positions there are, or weights that do not fit.
     """
     source = weight_source(weights)
-    graph, tensors = decoder_graph(architecture, phase, logits=logits, n_prompt=n_prompt, batch=batch)
+    graph, tensors = decoder_graph(
+        architecture, phase, logits=logits, precision=precision, n_prompt=n_prompt, batch=batch
+    )
     return finish(graph, architecture, phase, source.initializers(architecture, tensors))
 
 
@@ -78,6 +86,7 @@ def decoder_graph(
     phase: str,
     *,
     logits: str = "all",
+    precision: str = "float32",
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> tuple[Graph, list[Tensor]]:
@@ -98,7 +107,7 @@ def decoder_graph(
             prompt, total = n_prompt, n_prompt + 1
     else:
         prompt = sequence = total = Symbol("sequence", "input_ids", 1) if n_prompt is None else n_prompt
-    b = Builder(architecture, rows, sequence, total)
+    b = Builder(architecture, matrices(precision), rows, sequence, total)
     graph = b.graph
     input_ids = graph.input("input_ids", np.int64, rows, sequence)
     attention_mask = graph.input("attention_mask", np.int64, rows, total)
@@ -129,7 +138,7 @@ def decoder_graph(
             x = b.norm(x, "final_norm")
         given = graph.reshape(head(b, x), rows, positions, architecture.vocab_size)
     graph.output("logits", given, rows, positions, architecture.vocab_size, first=True)
-    return graph, list(b.tensors.values())
+    return graph, list(b.matrices.tensors.values())
 
 
 def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
@@ -158,7 +167,7 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
         index = graph.op("Range", graph.constant(0), length, graph.constant(1))
         causal = graph.op("LessOrEqual", index, graph.op("Unsqueeze", index, graph.constant([1])))
         visible = graph.op("And", visible, causal)
-    return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED))
+    return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED[graph.real.name]))
 
 
 def check_decoder(architecture: Architecture) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 OPSET = 17  # LayerNormalization; ONNX Runtime from 1.12 and TVM's importer know it
-_CASTS = {"float32": 1, "float16": 10}  # numbers of types in onnx.proto
+_CASTS = {"float32": 1, "int32": 6, "float16": 10}  # numbers of types in onnx.proto
 IR_VERSION = 8
 Attribute: TypeAlias = int | float | str | tuple[int, ...]
 
@@ -85,7 +85,7 @@ class Graph:
         return self.constant(value, self.real)
 
     def cast(self, value: str, dtype: npt.DTypeLike) -> str:
-        """The value as float32 or float16."""
+        """The value as float32, float16 or int32."""
         return self.op("Cast", value, to=_CASTS[np.dtype(dtype).name])
 
     def as_real(self, value: str) -> str:

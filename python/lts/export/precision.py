@@ -4,7 +4,7 @@
 * ``float16``: weights and activations, inputs and outputs.
 * ``int8``: a scale for each output of a matrix and each row of a table. The rows of activations are quantized while the
   model runs, with one scale for all. Operations of the standard only.
-* ``int4``: a scale for each `BLOCK` numbers. Operations that ONNX Runtime adds to the standard.
+* ``int4``: a scale for each `BLOCK` numbers. The product is an operation that ONNX Runtime adds to the standard.
 
 With ``int8`` and ``int4``, what is no matrix (norms, biases, position embeddings) and the activations in between stay
 float32.
@@ -30,6 +30,8 @@ from lts.export.encodings import (
 )
 from lts.export.graph import Graph
 from lts.export.weights import Tensor
+
+_UNITS = [[(pair & 15) - 8, (pair >> 4) - 8] for pair in range(256)]  # what the two halves of a byte stand for in int4
 
 
 class Matrices(ABC):
@@ -133,21 +135,13 @@ class Int4(Matrices):
     def lookup(self, table: Tensor, index: str) -> str:
         graph = self.graph
         width = table.shape[1]
-        scales = graph.op("Unsqueeze", self._stored(table, INT4_SCALES), graph.constant([2]))
-        blocks = graph.op(
-            "com.microsoft.GatherBlockQuantized",
-            self._stored(table, INT4),
-            index,
-            scales,
-            bits=4,
-            block_size=BLOCK,
-            gather_axis=0,
-            quantize_axis=2,
-        )
-        if width % BLOCK == 0:
-            return graph.reshape(blocks, -1, width)
-        padded = graph.reshape(blocks, -1, width + -width % BLOCK)
-        return graph.split(padded, [width, -width % BLOCK], axis=1)[0]
+        pairs = graph.cast(graph.op("Gather", self._stored(table, INT4), index), np.int32)
+        units = graph.op("Gather", graph.constant(_UNITS, np.float32), pairs)  # [n, blocks, BLOCK / 2, 2]
+        blocks = graph.op("Reshape", units, graph.constant([0, 0, BLOCK]))
+        scales = graph.op("Gather", self._stored(table, INT4_SCALES), index)
+        blocks = graph.op("Mul", blocks, graph.op("Unsqueeze", scales, graph.constant([2])))
+        rows = graph.reshape(blocks, -1, width + -width % BLOCK)
+        return graph.split(rows, [width, -width % BLOCK], axis=1)[0] if width % BLOCK else rows
 
     def _product(self, x: str, matrix: Tensor, bias: Tensor | None) -> str:
         outputs, inputs = matrix.shape

@@ -25,7 +25,7 @@ def check_runtime(precision: str, *, device: str = "cpu", machine: str | None = 
     Raises
     ------
     UsageError
-        For an unknown precision; without ONNX Runtime; for ``int4`` when it lacks the operations; and for ``float16``
+        For an unknown precision; without ONNX Runtime; for ``int4`` when it lacks the operation; and for ``float16``
         on a processor where float32 emulates it, so that its times would say nothing of float16.
     """
     check_precision(precision)
@@ -40,13 +40,15 @@ def check_runtime(precision: str, *, device: str = "cpu", machine: str | None = 
         )
     if precision == "int4" and not _has_int4():
         raise UsageError(
-            f"precision int4 needs ONNX Runtime 1.23 or newer; version {onnxruntime.__version__} is installed"
+            f"precision int4 needs ONNX Runtime 1.19 or newer; version {onnxruntime.__version__} is installed"
         )
 
 
 def _has_int4() -> bool:
-    """Whether there are products and lookups of int4; the lookup in packed bytes came with its attribute bits."""
+    """Whether there is a product with int4 that adds a bias."""
     from onnxruntime.capi import onnxruntime_pybind11_state
 
-    attributes = {s.name: s.attributes for s in onnxruntime_pybind11_state.get_all_operator_schema()}
-    return "MatMulNBits" in attributes and "bits" in attributes.get("GatherBlockQuantized", ())
+    return any(
+        schema.name == "MatMulNBits" and any(value.name == "bias" for value in schema.inputs)
+        for schema in onnxruntime_pybind11_state.get_all_operator_schema()
+    )

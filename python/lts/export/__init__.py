@@ -3,14 +3,22 @@
 from lts.export.decoder import onnx_model
 from lts.export.files import export
 from lts.export.pool import PooledWeights
+from lts.export.precision import PRECISIONS
+from lts.export.quantization import MatrixError, quantization_errors, weight_bytes_of
+from lts.export.runtime import check_runtime
 from lts.export.weights import ArrayWeights, GivenWeights, RandomWeights, StructureOnly
 
 __all__ = [
+    "PRECISIONS",
     "ArrayWeights",
     "GivenWeights",
+    "MatrixError",
     "PooledWeights",
     "RandomWeights",
     "StructureOnly",
+    "check_runtime",
     "export",
     "onnx_model",
+    "quantization_errors",
+    "weight_bytes_of",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from lts.export.builder import Builder
 from lts.export.graph import Dim
 
-MASKED = -1e30  # added to scores; a row without any key stays finite, and uniform
+MASKED = {"float32": -1e30, "float16": -3e4}  # added to scores; a row without any key stays finite, and uniform
 
 
 class CachedAttention:
@@ -49,7 +49,7 @@ class CachedAttention:
         if self.past is not None:
             cache = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
             for name in cache:
-                graph.input(name, np.float32, batch, n_kv, self.past, width)
+                graph.input(name, graph.real, batch, n_kv, self.past, width)
             key = graph.op("Concat", cache[0], key, axis=2)
             value = graph.op("Concat", cache[1], value, axis=2)
         graph.output(f"present.{layer}.key", key, batch, n_kv, total, width)
@@ -101,7 +101,7 @@ class RelativeAttention:
 
         remembered = graph.reshape(x, batch, sequence, d_model)
         if self.memory is not None:
-            memory = graph.input(f"mems.{layer}", np.float32, batch, self.memory, d_model)
+            memory = graph.input(f"mems.{layer}", graph.real, batch, self.memory, d_model)
             remembered = graph.op("Concat", memory, remembered, axis=1)
         graph.output(f"new_mems.{layer}", remembered, batch, total, d_model)
 
@@ -175,9 +175,9 @@ def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
     graph = builder.graph
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = (1 / np.float32(builder.traits.rotary_theta) ** exponents).astype(np.float32)
-    angles = graph.op("Unsqueeze", graph.op("Cast", positions, to=1), graph.constant([1, 3]))
+    angles = graph.op("Unsqueeze", graph.cast(positions, np.float32), graph.constant([1, 3]))
     angles = graph.op("Mul", angles, graph.constant(frequencies, np.float32))
-    cos, sin = graph.op("Cos", angles), graph.op("Sin", angles)
+    cos, sin = graph.as_real(graph.op("Cos", angles)), graph.as_real(graph.op("Sin", angles))
     first, second = graph.split(x, [width // 2, width // 2], axis=3)
     straight = graph.op("Mul", x, graph.op("Concat", cos, cos, axis=3))
     crossed = graph.op("Concat", second, first, axis=3)
@@ -192,9 +192,9 @@ def sinusoids(builder: Builder) -> str:
     frequencies = 1 / 10000 ** (np.arange(0, d_model, 2, dtype=np.float32) / np.float32(d_model))
     last = graph.op("Sub", graph.op("Squeeze", graph.size(builder.total)), graph.constant(1))
     distances = graph.op("Range", last, graph.constant(-1), graph.constant(-1))
-    distances = graph.op("Unsqueeze", graph.op("Cast", distances, to=1), graph.constant([1]))
+    distances = graph.op("Unsqueeze", graph.cast(distances, np.float32), graph.constant([1]))
     angles = graph.op("Mul", distances, graph.constant(frequencies, np.float32))
-    sines, cosines = graph.op("Sin", angles), graph.op("Cos", angles)
+    sines, cosines = graph.as_real(graph.op("Sin", angles)), graph.as_real(graph.op("Cos", angles))
     if d_model % 2 == 1:  # one cosine too many
         cosines = graph.split(cosines, [d_model // 2, 1], axis=1)[0]
     return graph.op("Concat", sines, cosines, axis=1)

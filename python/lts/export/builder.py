@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from lts._core import Architecture, weights
 from lts.export.graph import Dim, Graph
+from lts.export.precision import Matrices
 from lts.export.weights import Piece, Tensor
 
 
@@ -20,19 +23,19 @@ class Builder:
     ----------
     batch, sequence, total
         Dimensions: sequences, new tokens of each, and tokens attended to, including those in the cache or memory.
-    tensors
-        The weights used so far, as initializers, in order of use.
+    matrices
+        How matrices and tables are stored and used, with the weights used so far.
     """
 
-    def __init__(self, architecture: Architecture, batch: Dim, sequence: Dim, total: Dim) -> None:
-        self.graph = Graph()
+    def __init__(self, architecture: Architecture, matrices: Matrices, batch: Dim, sequence: Dim, total: Dim) -> None:
+        self.matrices = matrices
+        self.graph: Graph = matrices.graph
         self.architecture = architecture
         self.traits = architecture.traits
         self.batch = batch
         self.sequence = sequence
         self.total = total
         self.inventory = {weight.name: weight for weight in weights(architecture)}
-        self.tensors: dict[str, Tensor] = {}
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -41,14 +44,13 @@ class Builder:
         yield
         self.graph.scope = outer
 
-    def tensor(self, name: str, *pieces: Piece, axis: int = 0) -> str:
-        """An initializer made of pieces of weights."""
-        self.tensors.setdefault(name, Tensor(name, pieces, axis))
-        return name
+    def tensor(self, name: str) -> Tensor:
+        """A weight of the inventory as a tensor of its own."""
+        return Tensor(name, (Piece(self.inventory[name]),))
 
     def weight(self, name: str) -> str:
-        """A weight of the inventory as an initializer of its own."""
-        return self.tensor(name, Piece(self.inventory[name]))
+        """A weight of the inventory, which is no matrix, as an initializer of its own."""
+        return self.matrices.vector(self.tensor(name))
 
     def linear(self, x: str, *names: str) -> str:
         """``x W + b``, of several projections side by side.
@@ -66,12 +68,12 @@ class Builder:
             [tokens, sum of outputs].
         """
         joined = ".".join([*names[0].split(".")[:-1], "_".join(name.rpartition(".")[2] for name in names)])
-        pieces = [Piece(self.inventory[f"{name}.weight"]) for name in names]
-        matrix = self.tensor(f"{joined}.weight", *pieces, axis=1)
+        weights = tuple(Piece(self.inventory[f"{name}.weight"]) for name in names)
+        matrix = Tensor(f"{joined}.weight", weights, axis=1)
         if f"{names[0]}.bias" not in self.inventory:
-            return self.graph.op("MatMul", x, matrix)
-        biases = [Piece(self.inventory[f"{name}.bias"]) for name in names]
-        return self.graph.op("Gemm", x, matrix, self.tensor(f"{joined}.bias", *biases))
+            return self.matrices.product(x, matrix)
+        biases = tuple(Piece(self.inventory[f"{name}.bias"]) for name in names)
+        return self.matrices.product(x, matrix, Tensor(f"{joined}.bias", biases))
 
     def norm(self, x: str, name: str) -> str:
         """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) of the rows of `x`, [tokens, d_model]."""
@@ -81,6 +83,8 @@ class Builder:
             return graph.op(
                 "LayerNormalization", x, scale, self.weight(f"{name}.bias"), axis=-1, epsilon=self.traits.norm_epsilon
             )
-        mean = graph.op("ReduceMean", graph.op("Pow", x, graph.number(2.0)), axes=(-1,), keepdims=1)
-        root = graph.op("Sqrt", graph.op("Add", mean, graph.number(self.traits.norm_epsilon)))
-        return graph.op("Mul", graph.op("Div", x, root), scale)
+        if graph.real != np.float32:  # squares of half precision overflow at 256
+            x = graph.cast(x, np.float32)
+        mean = graph.op("ReduceMean", graph.op("Pow", x, graph.constant(2, np.float32)), axes=(-1,), keepdims=1)
+        root = graph.op("Sqrt", graph.op("Add", mean, graph.constant(self.traits.norm_epsilon, np.float32)))
+        return graph.op("Mul", graph.as_real(graph.op("Div", x, root)), scale)

@@ -10,8 +10,9 @@ import numpy as np
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.encodings import Array
 from lts.export.huggingface import tensors
-from lts.export.weights import Array, Tensor
+from lts.export.weights import Tensor
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the format
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}

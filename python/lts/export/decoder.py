@@ -14,20 +14,24 @@ from lts.export.builder import Builder
 from lts.export.embedding import embed, embed_positions, head
 from lts.export.feed_forward import feed_forward
 from lts.export.graph import Dim, Graph, Symbol
+from lts.export.precision import matrices
 from lts.export.weights import Tensor, Weights, weight_source
 
 PHASES = ("prefill", "decode")
+LOGITS = ("all", "last")
 
 
 def onnx_model(
     architecture: Architecture,
     phase: str = "prefill",
     *,
+    logits: str = "all",
+    precision: str = "float32",
     weights: Weights = None,
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> Any:
-    """The architecture as an ONNX model that uses standard operations only (opset 17).
+    """The architecture as an ONNX model that uses standard operations only (opset 17), except with ``int4``.
 
     Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
     ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
@@ -40,6 +44,12 @@ def onnx_model(
         What to build.
     phase
         ``prefill`` or ``decode``.
+    logits
+        Positions of a prompt that get logits: ``all``, or ``last`` for the last column alone, [batch, 1, vocab_size],
+        which is all that generating needs. Decoding has one position anyway.
+    precision
+        ``float32``, ``float16``, ``int8`` or ``int4``, see `lts.export.precision`. The last two store and multiply the
+        matrices so; all else stays float32.
     weights
         A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
         ``RandomWeights(0)``.
@@ -51,15 +61,18 @@ def onnx_model(
     Returns
     -------
     onnx.ModelProto
-        The elements of its initializers, without those named ``const.*``, are `lts.total_params`.
+        In float32 and float16, the elements of its initializers, without those named ``const.*``, are
+        `lts.total_params`.
 
     Raises
     ------
     UsageError
-        For an unknown phase, a size below 1 or above the positions there are, or weights that do not fit.
+        For an unknown phase or precision, a size below 1 or above the positions there are, or weights that do not fit.
     """
     source = weight_source(weights)
-    graph, tensors = decoder_graph(architecture, phase, n_prompt=n_prompt, batch=batch)
+    graph, tensors = decoder_graph(
+        architecture, phase, logits=logits, precision=precision, n_prompt=n_prompt, batch=batch
+    )
     return finish(graph, architecture, phase, source.initializers(architecture, tensors))
 
 
@@ -69,10 +82,16 @@ def finish(graph: Graph, architecture: Architecture, phase: str, initializers: l
 
 
 def decoder_graph(
-    architecture: Architecture, phase: str, *, n_prompt: int | None = None, batch: int | None = None
+    architecture: Architecture,
+    phase: str,
+    *,
+    logits: str = "all",
+    precision: str = "float32",
+    n_prompt: int | None = None,
+    batch: int | None = None,
 ) -> tuple[Graph, list[Tensor]]:
     """The graph of a decoder, and its weights as initializers; both phases have the same ones in the same order."""
-    _check(architecture, phase, n_prompt, batch)
+    _check(architecture, phase, logits, n_prompt, batch)
     decode = phase == "decode"
     relative = architecture.traits.position == "relative"
     rows: Dim = Symbol("batch", "input_ids", 0) if batch is None else batch
@@ -88,7 +107,7 @@ def decoder_graph(
             prompt, total = n_prompt, n_prompt + 1
     else:
         prompt = sequence = total = Symbol("sequence", "input_ids", 1) if n_prompt is None else n_prompt
-    b = Builder(architecture, rows, sequence, total)
+    b = Builder(architecture, matrices(precision), rows, sequence, total)
     graph = b.graph
     input_ids = graph.input("input_ids", np.int64, rows, sequence)
     attention_mask = graph.input("attention_mask", np.int64, rows, total)
@@ -110,11 +129,16 @@ def decoder_graph(
         with b.scope(f"layers.{layer}.feed_forward"):
             x = _sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
     with b.scope("head"):
+        positions = sequence
+        if logits == "last" and sequence != 1:
+            positions = 1
+            x = graph.reshape(x, rows, sequence, architecture.d_model)
+            x = graph.op("Gather", x, graph.constant(-1), axis=1)
         if b.traits.final_norm:
             x = b.norm(x, "final_norm")
-        logits = graph.reshape(head(b, x), rows, sequence, architecture.vocab_size)
-    graph.output("logits", logits, rows, sequence, architecture.vocab_size, first=True)
-    return graph, list(b.tensors.values())
+        given = graph.reshape(head(b, x), rows, positions, architecture.vocab_size)
+    graph.output("logits", given, rows, positions, architecture.vocab_size, first=True)
+    return graph, list(b.matrices.tensors.values())
 
 
 def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
@@ -143,7 +167,7 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
         index = graph.op("Range", graph.constant(0), length, graph.constant(1))
         causal = graph.op("LessOrEqual", index, graph.op("Unsqueeze", index, graph.constant([1])))
         visible = graph.op("And", visible, causal)
-    return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED))
+    return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED[graph.real.name]))
 
 
 def check_decoder(architecture: Architecture) -> None:
@@ -152,10 +176,11 @@ def check_decoder(architecture: Architecture) -> None:
         raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
 
 
-def _check(architecture: Architecture, phase: str, n_prompt: int | None, batch: int | None) -> None:
+def _check(architecture: Architecture, phase: str, logits: str, n_prompt: int | None, batch: int | None) -> None:
     check_decoder(architecture)
-    if phase not in PHASES:
-        raise UsageError(f"unknown phase '{phase}'; expected one of {', '.join(PHASES)}")
+    for what, given, known in (("phase", phase, PHASES), ("logits", logits, LOGITS)):
+        if given not in known:
+            raise UsageError(f"unknown {what} '{given}'; expected one of {', '.join(known)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from lts.export.builder import Builder
-from lts.export.weights import Piece
+from lts.export.weights import Piece, Tensor
 
 
 def embed(builder: Builder, input_ids: str) -> str:
@@ -44,14 +44,13 @@ def embed_positions(builder: Builder, position_ids: str) -> str:
 
 
 def _embed_plain(builder: Builder, ids: str) -> str:
-    return builder.graph.op("Gather", builder.weight("token_embedding.0.weight"), ids)
+    return builder.matrices.lookup(builder.tensor("token_embedding.0.weight"), ids)
 
 
 def _head_plain(builder: Builder, x: str) -> str:
     if "head.weight" in builder.inventory:
         return builder.linear(x, "head")
-    # Gemm takes the table as it is and packs it once; a Transpose would be folded into a second copy.
-    return builder.graph.op("Gemm", x, builder.weight("token_embedding.0.weight"), transB=1)
+    return builder.matrices.product_by_rows(x, builder.tensor("token_embedding.0.weight"))
 
 
 def _clusters(builder: Builder) -> list[tuple[int, int]]:
@@ -59,12 +58,12 @@ def _clusters(builder: Builder) -> list[tuple[int, int]]:
     return list(pairwise([0, *builder.architecture.clean_cutoffs]))
 
 
-def _table(builder: Builder, cluster: int) -> str:
+def _table(builder: Builder, cluster: int) -> Tensor:
     """The embeddings of a cluster's tokens; behind the first cluster's, the softmax's vectors of the other clusters.
 
     Returns
     -------
-    str
+    Tensor
         [tokens of the cluster (+ n_clusters - 1), width of the cluster].
     """
     clusters = _clusters(builder)
@@ -74,7 +73,7 @@ def _table(builder: Builder, cluster: int) -> str:
         pieces = [Piece(builder.inventory[f"token_embedding.{cluster}.weight"])]
     if cluster == 0 and len(clusters) > 1:
         pieces.append(Piece(builder.inventory["cluster.weight"], transposed=True))
-    return builder.tensor(f"token_embedding.cluster.{cluster}", *pieces)
+    return Tensor(f"token_embedding.cluster.{cluster}", tuple(pieces))
 
 
 def _embed_adaptive(builder: Builder, ids: str) -> str:
@@ -95,7 +94,7 @@ def _embed_adaptive(builder: Builder, ids: str) -> str:
         if last:  # an index below 0 would count from the end of the table
             is_token = graph.op("GreaterOrEqual", ids, graph.constant(0))
             index = graph.op("Where", is_token, index, graph.constant(end - begin))
-        vectors = graph.op("Gather", _table(builder, i), index)
+        vectors = builder.matrices.lookup(_table(builder, i), index)
         if not shared:
             vectors = builder.linear(vectors, f"embedding_projection.{i}")
         if i == 0:
@@ -114,7 +113,7 @@ def _projected(builder: Builder, cluster: int, x: str) -> str:
         return builder.linear(x, f"head_projection.{cluster}")
     tied = f"embedding_projection.{cluster if builder.architecture.div_val != 1 else 0}.weight"
     if tied in builder.inventory:
-        return builder.graph.op("Gemm", x, builder.weight(tied), transB=1)
+        return builder.matrices.product_by_rows(x, builder.tensor(tied))
     return x
 
 
@@ -131,13 +130,8 @@ def _head_adaptive(builder: Builder, x: str) -> str:
         pieces = [Piece(bias, rows=clusters[i])]
         if i == 0 and len(clusters) > 1:
             pieces.append(Piece(builder.inventory["cluster.bias"]))
-        scores = graph.op(
-            "Gemm",
-            _projected(builder, i, x),
-            _table(builder, i),
-            builder.tensor(f"head_bias.cluster.{i}", *pieces),
-            transB=1,
-        )
+        biases = Tensor(f"head_bias.cluster.{i}", tuple(pieces))
+        scores = builder.matrices.product_by_rows(_projected(builder, i, x), _table(builder, i), biases)
         return graph.op("LogSoftmax", scores, axis=-1)
 
     first = log_softmax(0)

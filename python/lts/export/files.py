@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
 from lts.export.huggingface import config, safetensors_header, tensors
+from lts.export.precision import check_precision
 from lts.export.weights import (
     INLINE_BYTES,
     ArrayWeights,
@@ -33,6 +34,8 @@ def export(
     directory: str | Path,
     formats: Iterable[str] = ("onnx", "hf", "json"),
     *,
+    precision: str = "float32",
+    logits: str = "all",
     weights: Weights = None,
     seed: int = 0,
 ) -> list[Path]:
@@ -48,6 +51,8 @@ def export(
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
         `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
         the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
+    precision, logits
+        Of the ONNX models, as for `lts.export.onnx_model`.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
@@ -61,7 +66,8 @@ def export(
     Raises
     ------
     UsageError
-        For an unknown format, weights that do not fit, or a file that cannot be written. Then no file is changed.
+        For an unknown format or precision, weights that do not fit, or a file that cannot be written. Then no file is
+        changed.
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
@@ -69,11 +75,18 @@ def export(
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
     if formats != ("json",):
         check_decoder(architecture)
+    check_precision(precision)
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
+    form = _OnnxForm(precision, logits)
     with _staged(Path(directory)) as stage:
         for name in formats:
-            _WRITERS[name](architecture, source, stage)
+            _WRITERS[name](architecture, source, stage, form)
     return stage.paths
+
+
+class _OnnxForm(NamedTuple):
+    precision: str
+    logits: str
 
 
 class _Stage:
@@ -124,8 +137,8 @@ def _staged(directory: Path) -> Iterator[_Stage]:
             draft.discard()
 
 
-def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
-    graphs = {phase: decoder_graph(architecture, phase) for phase in PHASES}
+def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
+    graphs = {phase: decoder_graph(architecture, phase, **form._asdict()) for phase in PHASES}
     tensors = graphs[PHASES[0]][1]
     outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
     place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
@@ -145,7 +158,7 @@ def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage)
         stage.write(f"{phase}.onnx", model.SerializeToString())
 
 
-def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
+def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
     stage.write("config.json", (json.dumps(config(architecture), indent=2) + "\n").encode())
     parts: Sequence[Tensor] = tensors(architecture)
     with stage.open("model.safetensors") as file:
@@ -154,11 +167,11 @@ def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage) -
             file.write(source.assemble(tensor).data.cast("B"))
 
 
-def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage) -> None:
+def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
     stage.write("architecture.json", (architecture.to_json() + "\n").encode())
 
 
-_Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage], None]
+_Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
 _FILES = {
     "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 OPSET = 17  # LayerNormalization; ONNX Runtime from 1.12 and TVM's importer know it
+_CASTS = {"float32": 1, "int32": 6, "float16": 10}  # numbers of types in onnx.proto
 IR_VERSION = 8
 Attribute: TypeAlias = int | float | str | tuple[int, ...]
 
@@ -37,9 +38,15 @@ class Graph:
 
     Values are named by strings. An operation with the same inputs and attributes as an earlier one gives the earlier
     value, so masks, shapes and rotary tables need not be passed from layer to layer.
+
+    Parameters
+    ----------
+    real
+        Type of the activations: float32 or float16.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, real: npt.DTypeLike = np.float32) -> None:
+        self.real = np.dtype(real)
         self.scope = "model"  # prefix of the names of nodes
         self._nodes: list[_Node] = []
         self._known: dict[tuple[Any, ...], list[str]] = {}
@@ -49,11 +56,11 @@ class Graph:
         self._outputs: list[tuple[str, str, tuple[Dim, ...]]] = []
 
     def op(self, kind: str, *inputs: str, **attributes: Attribute) -> str:
-        """Output of an operation of the ONNX standard with one output."""
+        """Output of an operation with one output, see `ops`."""
         return self.ops(1, kind, *inputs, **attributes)[0]
 
     def ops(self, outputs: int, kind: str, *inputs: str, **attributes: Attribute) -> list[str]:
-        """Outputs of an operation of the ONNX standard."""
+        """Outputs of an operation of the ONNX standard, or of another domain: ``com.microsoft.MatMulNBits``."""
         key = (kind, inputs, tuple(attributes.items()))
         found = self._known.get(key)
         if found is None:
@@ -74,15 +81,23 @@ class Graph:
         return name
 
     def number(self, value: float) -> str:
-        """A float32 scalar."""
-        return self.constant(value, np.float32)
+        """A scalar of the activations' type."""
+        return self.constant(value, self.real)
+
+    def cast(self, value: str, dtype: npt.DTypeLike) -> str:
+        """The value as float32, float16 or int32."""
+        return self.op("Cast", value, to=_CASTS[np.dtype(dtype).name])
+
+    def as_real(self, value: str) -> str:
+        """A float32 value in the activations' type."""
+        return value if self.real == np.float32 else self.cast(value, self.real)
 
     def input(self, name: str, dtype: npt.DTypeLike, *dims: Dim) -> str:
         self._inputs.append((name, np.dtype(dtype), dims))
         return name
 
     def output(self, name: str, value: str, *dims: Dim, first: bool = False) -> None:
-        """Make a float32 value an output of the model, under a name."""
+        """Make a value of the activations' type an output of the model, under a name."""
         self._outputs.insert(0 if first else len(self._outputs), (name, value, dims))
 
     def size(self, dim: Dim) -> str:
@@ -123,11 +138,15 @@ class Graph:
                 raise AssertionError(f"{value} is given out as {renamed[value]} and {public}")
             renamed[value] = public
         graph = onnx.GraphProto(name=name)
+        domains = {"": OPSET}
         for number, node in enumerate(self._nodes):
+            domain, _, kind = node.kind.rpartition(".")
+            domains.setdefault(domain, 1)
             graph.node.append(
                 onnx.NodeProto(
-                    op_type=node.kind,
-                    name=f"{node.scope}/{node.kind}_{number}",
+                    domain=domain,
+                    op_type=kind,
+                    name=f"{node.scope}/{kind}_{number}",
                     input=[renamed.get(value, value) for value in node.inputs],
                     output=[renamed.get(value, value) for value in node.outputs],
                     attribute=[_attribute(onnx, key, value) for key, value in node.attributes.items()],
@@ -142,9 +161,10 @@ class Graph:
         for public, dtype, dims in self._inputs:
             graph.input.append(_value_info(onnx, public, onnx.helper.np_dtype_to_tensor_dtype(dtype), dims))
         for public, _, dims in self._outputs:
-            graph.output.append(_value_info(onnx, public, onnx.TensorProto.FLOAT, dims))
+            graph.output.append(_value_info(onnx, public, onnx.helper.np_dtype_to_tensor_dtype(self.real), dims))
         model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="lts-engine", graph=graph)
-        model.opset_import.append(onnx.OperatorSetIdProto(domain="", version=OPSET))
+        for domain, version in domains.items():
+            model.opset_import.append(onnx.OperatorSetIdProto(domain=domain, version=version))
         for key, text in metadata.items():
             model.metadata_props.append(onnx.StringStringEntryProto(key=key, value=text))
         return model

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy.typing as npt
 
 from lts._core import Architecture, Weight, weights
 from lts.errors import UsageError
+from lts.export.encodings import FLOAT32, Array, Encoding
 
-Array: TypeAlias = npt.NDArray[np.float32]
 ALIGNMENT = 4096  # bytes; external data begins at pages, so that a runtime can map it
 INLINE_BYTES = 1024  # smaller initializers stay in the model file
 
@@ -34,14 +35,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a file: pieces of weights joined along an axis."""
+    """A tensor of a file: pieces of weights joined along an axis, and how it is stored."""
 
     name: str
     pieces: tuple[Piece, ...]
     axis: int = 0
+    encoding: Encoding = FLOAT32
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape that is stored."""
+        return self.encoding.shape(self.shape_of_weights)
+
+    @property
+    def shape_of_weights(self) -> tuple[int, ...]:
         shape = list(self.pieces[0].shape)
         shape[self.axis] = sum(piece.shape[self.axis] for piece in self.pieces)
         return tuple(shape)
@@ -55,7 +62,22 @@ class Tensor:
 
     @property
     def n_bytes(self) -> int:
-        return 4 * self.size
+        return self.encoding.item_bytes * self.size
+
+    @property
+    def matrix(self) -> str:
+        """The name without what tells how the weights are stored."""
+        return self.name.removesuffix(f".{self.encoding.name}").removesuffix(".transposed")
+
+    def encoded(self, encoding: Encoding) -> Tensor:
+        """The same weights, stored in another way, under a name that says so if it is quantized."""
+        name = f"{self.name}.{encoding.name}" if encoding.quantized else self.name
+        return replace(self, name=name, encoding=encoding)
+
+    def transposed(self) -> Tensor:
+        """The matrix with rows and columns exchanged, under a name that says so."""
+        pieces = tuple(replace(piece, transposed=not piece.transposed) for piece in self.pieces)
+        return replace(self, name=f"{self.name}.transposed", pieces=pieces, axis=1 - self.axis)
 
 
 class WeightSource(Protocol):
@@ -75,16 +97,38 @@ class ArrayWeights:
     def check(self, architecture: Architecture) -> None:
         """Raise `UsageError` unless these are the weights that the architecture needs."""
 
-    def assemble(self, tensor: Tensor) -> Array:
-        """The tensor, contiguous, in little-endian float32."""
+    def assemble(self, tensor: Tensor) -> npt.NDArray[Any]:
+        """The tensor as it is stored: contiguous, little-endian.
+
+        Raises
+        ------
+        UsageError
+            When it cannot be quantized.
+        """
+        with _naming(tensor):
+            return tensor.encoding.encode(self.joined(tensor))
+
+    def rounded(self, tensor: Tensor) -> Array:
+        """The weights that the stored form of a tensor, of another encoding than scales, stands for.
+
+        Raises
+        ------
+        UsageError
+            When it cannot be quantized.
+        """
+        assert tensor.encoding.rounded is not None
+        with _naming(tensor):
+            return tensor.encoding.rounded(self.joined(tensor))
+
+    def joined(self, tensor: Tensor) -> Array:
+        """The weights of a tensor, whatever its encoding, in float32."""
         parts = []
         for piece in tensor.pieces:
             part = self.array(piece.weight)
             if piece.rows is not None:
                 part = part[piece.rows[0] : piece.rows[1]]
             parts.append(part.T if piece.transposed else part)
-        joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
-        return np.ascontiguousarray(joined, dtype="<f4")
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
 
     def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
         total = sum(tensor.n_bytes for tensor in tensors)
@@ -160,7 +204,7 @@ class StructureOnly:
     def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
         from onnx import TensorProto
 
-        return [TensorProto(name=t.name, data_type=TensorProto.FLOAT, dims=t.shape) for t in tensors]
+        return [TensorProto(name=t.name, data_type=_data_type(t), dims=t.shape) for t in tensors]
 
 
 Weights: TypeAlias = WeightSource | Mapping[str, Any] | None
@@ -197,11 +241,11 @@ def offsets(tensors: Sequence[Tensor], begin: int = 0) -> tuple[list[int], int]:
     return places, end
 
 
-def inline(tensor: Tensor, array: Array) -> Any:
+def inline(tensor: Tensor, array: npt.NDArray[Any]) -> Any:
     """A `TensorProto` that holds its data."""
     from onnx import TensorProto
 
-    return TensorProto(name=tensor.name, data_type=TensorProto.FLOAT, dims=tensor.shape, raw_data=array.tobytes())
+    return TensorProto(name=tensor.name, data_type=_data_type(tensor), dims=tensor.shape, raw_data=array.tobytes())
 
 
 def external(tensor: Tensor, location: str, offset: int) -> Any:
@@ -211,11 +255,25 @@ def external(tensor: Tensor, location: str, offset: int) -> Any:
     place = {"location": location, "offset": str(offset), "length": str(tensor.n_bytes)}
     return TensorProto(
         name=tensor.name,
-        data_type=TensorProto.FLOAT,
+        data_type=_data_type(tensor),
         dims=tensor.shape,
         data_location=TensorProto.EXTERNAL,
         external_data=[StringStringEntryProto(key=key, value=value) for key, value in place.items()],
     )
+
+
+@contextmanager
+def _naming(tensor: Tensor) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"cannot quantize '{tensor.matrix}': {error}") from None
+
+
+def _data_type(tensor: Tensor) -> int:
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(tensor.encoding.dtype)))
 
 
 def _some(names: Sequence[str]) -> str:

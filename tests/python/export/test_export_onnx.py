@@ -85,6 +85,33 @@ def test_decode_equals_prefill(name: str) -> None:
     assert relative_error(np.stack(steps, 1), whole[:, 5:]) < TOLERANCE
 
 
+@pytest.mark.parametrize("sizes", [{}, {"n_prompt": 7, "batch": 2}], ids=["open", "fixed"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_logits_of_the_last_position(name: str, sizes: dict[str, int]) -> None:
+    import onnx
+
+    architecture = ARCHITECTURES[name]
+    weights = arrays(architecture)
+    ids = tokens(architecture, 2, 7)
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    last = onnx_model(architecture, logits="last", weights=weights, **sizes)
+    onnx.checker.check_model(last, full_check=True)
+    got = run(session(last), feeds)
+    expected = run(session(onnx_model(architecture, weights=weights, **sizes)), feeds)
+    assert got["logits"].shape == (2, 1, architecture.vocab_size)
+    assert relative_error(got["logits"], expected["logits"][:, -1:]) < 1e-5
+    assert all((got[key] == value).all() for key, value in expected.items() if key != "logits")
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_one_position_is_the_last_one(phase: str) -> None:
+    one, other = (
+        onnx_model(ARCHITECTURES["gpt2"], phase, logits=logits, weights=StructureOnly(), n_prompt=1)
+        for logits in ("all", "last")
+    )
+    assert one == other
+
+
 @pytest.mark.parametrize("name", [name for name, a in ARCHITECTURES.items() if a.adaptive])
 def test_adaptive_logits_are_log_probabilities(name: str) -> None:
     architecture = ARCHITECTURES[name]
@@ -306,6 +333,7 @@ def test_counts_of_1000_random_architectures(family: str) -> None:
     ("arguments", "message"),
     [
         ({"phase": "train"}, "unknown phase 'train'; expected one of prefill, decode"),
+        ({"logits": "first"}, "unknown logits 'first'; expected one of all, last"),
         ({"n_prompt": 0}, "n_prompt is 0; it must be at least 1"),
         ({"batch": -1}, "batch is -1; it must be at least 1"),
         ({"n_prompt": 41}, "prefill with n_prompt 41 needs 41 positions; the architecture has 40"),

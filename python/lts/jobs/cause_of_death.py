@@ -41,7 +41,7 @@ def why_not_from(folder: Path) -> str | None:
     temporary = Path(tempfile.gettempdir())
     if _noexec(temporary) and folder.resolve().is_relative_to(temporary.resolve()):
         return f"{temporary}, where temporary files go, is mounted noexec; set TMPDIR to another folder"
-    return f"{folder} lies on a file system that is mounted noexec; move it to another one"
+    return f"{folder} lies on a file system that is mounted noexec; use another folder"
 
 
 def explained(reason: str) -> str:

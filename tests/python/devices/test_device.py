@@ -333,8 +333,8 @@ def test_close_ends_a_job_of_another_thread(fork: bool) -> None:
     ("where", "sentence"),
     [
         ("temporary", "compiled models cannot be run: {}, where temporary files go, is mounted noexec; set TMPDIR to"),
-        ("model", "compiled models cannot be run: {}/model lies on a file system that is mounted noexec; move it to"),
-        ("runner", "lts-runner cannot be run: {}/bundle lies on a file system that is mounted noexec; move it to"),
+        ("model", "compiled models cannot be run: {}/model lies on a file system that is mounted noexec; use another"),
+        ("runner", "lts-runner cannot be run: {}/bundle lies on a file system that is mounted noexec; use another"),
     ],
 )
 def test_a_disk_from_which_nothing_can_be_run(

@@ -41,7 +41,7 @@ from lts.jobs.job import MANIFEST, RunnerJob
 from lts.measure.candidate import export_pooled, measure
 from lts.system.environment import environment_hash
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules
@@ -177,7 +177,7 @@ def summary(records: list[dict[str, Any]], tokens: int) -> int:
     return 0 if len(good) == len(records) else 1
 
 
-def build_default(model: Path, folder: Path, target: Target, workload: Workload) -> None:
+def build_default(model: Path, folder: Path, target: Target, step: Step) -> None:
     """Compile with TVM's default pipeline, its schedules included, into a folder as the backend makes it."""
     import tvm
 
@@ -185,10 +185,10 @@ def build_default(model: Path, folder: Path, target: Target, workload: Workload)
     from lts.backends.tvm.llvm_target import tvm_target
     from lts.backends.tvm.onnx_model import fixed_model
 
-    ours.build(str(model), str(folder), asdict(target), workload.phase, workload.dims, workload.vocab_size)
+    ours.build(str(model), str(folder), asdict(target), step.phase, step.dims, step.vocab_size)
     goal = tvm_target(target)
     with goal:
-        executable = tvm.compile(ours.import_model(fixed_model(model, workload.dims)), goal)
+        executable = tvm.compile(ours.import_model(fixed_model(model, step.dims)), goal)
     executable.export_library(str(folder / "model.so"), fcompile=tvm.support.cc.cross_compiler(f"{target.triple}-g++"))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["prepare"] = None
@@ -218,19 +218,19 @@ def against_default(arguments: argparse.Namespace, target: Target) -> int:
         emulated.check(target)
         for family, shape in shapes:
             architecture = lts.Architecture(family, vocab_size=512, n_positions=tokens, **shape)
-            workload = Workload.of(architecture, "prefill", tokens)
+            step = Step.of(architecture, "prefill", tokens)
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 model = export_pooled(architecture, "prefill", folder)
-                expected = reference.write(model, workload)
+                expected = reference.write(model, step)
                 counts = []
                 for default in (False, True):
                     if default:
                         built = folder / "default"
-                        build_default(model, built, target, workload)
+                        build_default(model, built, target, step)
                     else:
-                        built = compiler.build(model, target, workload, TIMEOUT)
-                    job = compiler.job(built, workload, threads=1, min_time=0.0, min_repeats=2)
+                        built = compiler.build(model, target, step, TIMEOUT)
+                    job = compiler.job(built, step, threads=1, min_time=0.0, min_repeats=2)
                     assert isinstance(job, RunnerJob)
                     counts.append(instructions(emulated, reference.attach(job, expected)))
             ours, theirs = counts

@@ -33,7 +33,7 @@ from lts.backends.tvm.compile import build
 from lts.export.decoder import onnx_model
 from lts.export.pool import PooledWeights
 from lts.targets.target import detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 N_PROMPT = 128
 TOLERANCE = 1e-4
@@ -65,7 +65,7 @@ QUICK = ("gpt2 d256 l4", "llama d128 l3", "llama d256 l6")
 Function = Callable[[], Any]
 
 
-def with_onnxruntime(model: Path, workload: Workload) -> Function:
+def with_onnxruntime(model: Path, step: Step) -> Function:
     """A run of the model, as `lts.backends.onnxruntime` sets it up."""
     import onnxruntime
 
@@ -77,19 +77,19 @@ def with_onnxruntime(model: Path, workload: Workload) -> Function:
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     types = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
     specifications = [(value.name, value.shape, types[value.type]) for value in session.get_inputs()]
-    feed = make_inputs(specifications, workload.dims, workload.vocab_size)
+    feed = make_inputs(specifications, step.dims, step.vocab_size)
     names = [value.name for value in session.get_outputs()]
     return lambda: session.run(names, feed)
 
 
-def with_tvm(model: Path, workload: Workload) -> tuple[Function, float]:
+def with_tvm(model: Path, step: Step) -> tuple[Function, float]:
     """A run of the compiled model, and the seconds that compiling took."""
     import tvm
 
     folder = model.with_suffix("")
     start = time.perf_counter()
     target = {**asdict(detect_target()), "threads": 1}
-    build(str(model), str(folder), target, workload.phase, workload.dims, workload.vocab_size)
+    build(str(model), str(folder), target, step.phase, step.dims, step.vocab_size)
     seconds = time.perf_counter() - start
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     machine = tvm.relax.VirtualMachine(tvm.runtime.load_module(str(folder / manifest["library"])), tvm.cpu())
@@ -106,10 +106,10 @@ def with_tvm(model: Path, workload: Workload) -> tuple[Function, float]:
     return lambda: main(*inputs, *weights), seconds
 
 
-def compare(model: Path, workload: Workload, seconds: float) -> tuple[list[int], list[int], float]:
+def compare(model: Path, step: Step, seconds: float) -> tuple[list[int], list[int], float]:
     """Samples in nanoseconds of TVM and ONNX Runtime, and the seconds that compiling took."""
-    theirs = with_onnxruntime(model, workload)
-    ours, compiling = with_tvm(model, workload)
+    theirs = with_onnxruntime(model, step)
+    ours, compiling = with_tvm(model, step)
     for output, expected in zip(ours(), theirs(), strict=True):
         error = np.abs(output.numpy() - expected).max() / np.abs(expected).max()
         if not error < TOLERANCE:
@@ -143,8 +143,8 @@ def main() -> None:
             for phase, found in ratios.items():
                 model = Path(folder) / f"{name.replace(' ', '-')}.{phase}.onnx"
                 model.write_bytes(onnx_model(architecture, phase, weights=weights).SerializeToString())
-                workload = Workload.of(architecture, phase, N_PROMPT)
-                ours, theirs, compiling = compare(model, workload, arguments.seconds)
+                step = Step.of(architecture, phase, N_PROMPT)
+                ours, theirs, compiling = compare(model, step, arguments.seconds)
                 least = min(ours) / min(theirs)
                 medians = statistics.median(ours) / statistics.median(theirs)
                 found.append(least)

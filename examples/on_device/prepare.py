@@ -31,7 +31,7 @@ from lts.jobs.toolchain import cxx
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import Target, load_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 INDEX = "shapes.json"
 PROGRAM = "on_device"
@@ -166,7 +166,7 @@ def build(
     file = folder / f"{name}.onnx"
     onnx.save(onnx_model(architecture, "prefill", weights=PooledWeights(folder / WEIGHTS)), file)
     try:
-        built = compiler.build(file, target, Workload.of(architecture, "prefill", n_prompt), TIMEOUT)
+        built = compiler.build(file, target, Step.of(architecture, "prefill", n_prompt), TIMEOUT)
     except BuildError as error:
         raise MeasurementError(f"{name} cannot be compiled: {error}") from None
     finally:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, RunnerJob, Runs
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 # Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
@@ -38,7 +38,7 @@ class Backend(Protocol):
     def check(self, target: Target) -> None:
         """Raise `UsageError` when it cannot compile for that target."""
 
-    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+    def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         """Compile an ONNX file for the target in at most `timeout` seconds; returns a file or a folder.
 
         Raises
@@ -49,9 +49,7 @@ class Backend(Protocol):
             When nothing can be compiled, for example because a compiler is not installed.
         """
 
-    def job(
-        self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int
-    ) -> Job | RunnerJob:
+    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job | RunnerJob:
         """The job that runs the result of `build` until it has `min_repeats` samples and `min_time` seconds of them.
 
         A `Job` must return what `lts.backends.onnxruntime.run` does. Any exception in it is a failed candidate; an

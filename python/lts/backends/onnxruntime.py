@@ -14,7 +14,7 @@ from lts.jobs.job import Job, Runs
 from lts.targets.target import Target
 
 if TYPE_CHECKING:
-    from lts.targets.workload import Workload
+    from lts.targets.workload import Step
 
 _TYPES = {
     "tensor(int64)": "int64",
@@ -35,23 +35,23 @@ class OnnxRuntime:
     needs: Runs = "python"
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` unless the target is a processor with float32, the precision of the exported models."""
+        """Raise `UsageError` unless the target is a processor whose precision it runs."""
         if target.kind != "cpu":
             raise UsageError(f"backend 'onnxruntime' runs on the cpu; target '{target.name}' is a {target.kind}")
-        if target.precision != "float32":
-            raise UsageError(
-                f"backend 'onnxruntime' runs float32 models; target '{target.name}' has precision {target.precision}"
-            )
+        from lts.export.runtime import check_runtime
 
-    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+        if target.precision != "float32":
+            check_runtime(target.precision, machine=target.triple.partition("-")[0])
+
+    def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         """The model itself."""
         return model
 
-    def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> Job:
+    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job:
         """A call of `run`."""
         arguments = {
             "model": str(built),
-            **asdict(workload),
+            **asdict(step),
             "threads": threads,
             "min_time": min_time,
             "min_repeats": min_repeats,

@@ -12,7 +12,7 @@ from lts.backends.backend import BuildError
 from lts.backends.onnxruntime import PRELOAD
 from lts.jobs.job import Job, RunnerJob
 from lts.jobs.pool import Workers
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 # Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
 # makes errors of some 1e-6.
@@ -32,7 +32,7 @@ class Reference:
         self.tolerance = tolerance
         self._workers = Workers()
 
-    def write(self, model: Path, workload: Workload) -> Path:
+    def write(self, model: Path, step: Step) -> Path:
         """The file with the first output, float32, beside the model.
 
         Raises
@@ -42,7 +42,7 @@ class Reference:
         """
         handle, name = tempfile.mkstemp(prefix="expected-", suffix=".f32", dir=model.parent)
         os.close(handle)
-        arguments = {"model": str(model), **asdict(workload), "file": name}
+        arguments = {"model": str(model), **asdict(step), "file": name}
         result = self._workers.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
         if result.error is not None:
             Path(name).unlink(missing_ok=True)

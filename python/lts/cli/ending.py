@@ -37,7 +37,7 @@ def compile_members(
     from lts.study.deploy_front import deploy_front
 
     try:
-        deployer = Deployer(evaluator.target, evaluator.device, n_prompt=evaluator.n_prompt, **evaluator.tuning())
+        deployer = Deployer(evaluator.target, evaluator.device, workload=evaluator.workload, **evaluator.tuning())
     except LtsError as error:
         raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
     try:

@@ -18,7 +18,8 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
 from lts.measure.outcome import Outcome
-from lts.measure.run import OUTPUT_ERROR, PHASE_OF, check_costs, check_together, remove, run_model
+from lts.measure.request import joined, needed_for, together, with_request
+from lts.measure.run import PHASE_OF, check_costs, check_together, remove, run_model
 from lts.system.environment import environment_hash
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
@@ -29,8 +30,8 @@ _MODEL_BYTES = 2 << 20
 
 _SLOW = "exporting and building it took longer"
 
-Export = Callable[[Architecture, str, Path], Path]
-"""Writes the model of an architecture and a phase into a directory, and returns its path."""
+Export = Callable[[Architecture, str, Path, Workload], Path]
+"""Writes the model of an architecture, a phase and a workload into a directory, and returns its path."""
 
 
 def measure(
@@ -40,7 +41,7 @@ def measure(
     backend: Backend,
     *,
     costs: Iterable[str] | None = None,
-    n_prompt: int = 128,
+    workload: Workload | None = None,
     timeout: float = 60.0,
     min_time: float = 0.3,
     workdir: Path | None = None,
@@ -49,10 +50,11 @@ def measure(
 ) -> Outcome:
     """Measure the costs of an architecture; nothing is run for costs that are not asked for.
 
-    ``latency_ms`` is the median time of the prompt pass over `n_prompt` tokens, ``decode_ms_per_token`` that of one
-    decode step with `n_prompt` tokens before it, and ``peak_memory_mib`` the most that loading and running the prompt
-    pass adds to the resident memory of a process. Prefill and decode run in a process each, at batch 1.
-    ``instructions`` and ``decode_instructions`` are those that an emulated processor executes in one such run.
+    ``latency_ms`` is the median time of the prompt pass, which gives the first token; ``decode_ms_per_token`` the mean
+    of the median times of a decode step at both ends of the request, ``request_ms`` the time of all of it, and
+    ``tokens_per_second`` the speed of generating. ``peak_memory_mib`` is the most that loading and running any of these
+    adds to the resident memory of a process. Each runs in a process of its own. ``instructions`` and
+    ``decode_instructions`` are those that an emulated processor executes in one such run.
 
     Parameters
     ----------
@@ -63,9 +65,9 @@ def measure(
     device, backend
         Where, and by what.
     costs
-        Of `lts.measure.run.COSTS`; by default all that the device gives.
-    n_prompt
-        Number of tokens.
+        Of `lts.measure.run.COSTS` and `lts.measure.request.DERIVED`; by default all that the device gives.
+    workload
+        What is run; by default the default one, with precision and threads of the target.
     timeout
         Seconds for the candidate in all.
     min_time
@@ -85,12 +87,11 @@ def measure(
     MeasurementError
         When the device runs nothing at all. A candidate that fails is an `Outcome` with an `error`.
     """
-    asked = list(device.costs if costs is None else costs)
+    asked = needed_for(device.costs if costs is None else costs)
     check_costs(device, asked)
-    if n_prompt < 1:
-        raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
     if not timeout > 0:
         raise UsageError(f"the timeout is {timeout} s; it must be above 0")
+    workload = workload or Workload(precision=target.precision, threads=target.threads)
     check_together(target, device, backend)
     start = time.monotonic()
     outcome = Outcome(
@@ -102,58 +103,71 @@ def measure(
             workdir = stack.enter_context(closing(WorkDirectory())).path
         for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
             begun = time.monotonic()
-            model = _exported(export or export_pooled, architecture, phase, workdir)
+            model = _exported(export or export_pooled, architecture, phase, workdir, workload)
             try:
                 if isinstance(model, str):
                     outcome |= Outcome(error=f"the {phase} model cannot be built: {model}")
                     break
                 outcome |= Outcome(seconds={"export": time.monotonic() - begun})
-                if (left := timeout - (time.monotonic() - start)) <= 0:
-                    outcome |= Outcome(error=f"no result within {timeout:.3g} s: {_SLOW}")
-                    break
-                before = outcome.values.get(OUTPUT_ERROR, 0.0)
-                outcome |= run_model(
-                    model,
-                    Workload.of(architecture, phase, n_prompt),
-                    target,
-                    device,
-                    backend,
-                    costs=asked,
-                    timeout=left,
-                    min_time=min_time,
-                    reference=reference,
-                )
-                if OUTPUT_ERROR in outcome.values:
-                    outcome.values[OUTPUT_ERROR] = max(before, outcome.values[OUTPUT_ERROR])
+                steps: list[Outcome] = []
+                planned = workload.steps(architecture, phase)
+                for step in planned:
+                    if (left := timeout - (time.monotonic() - start)) <= 0:
+                        steps.append(Outcome(error=f"no result within {timeout:.3g} s: {_SLOW}"))
+                        break
+                    found = run_model(
+                        model,
+                        step,
+                        target,
+                        device,
+                        backend,
+                        costs=asked,
+                        timeout=left,
+                        min_time=min_time / len(planned),
+                        reference=reference,
+                    )
+                    steps.append(found)
+                    if found.error is not None:
+                        break
+                outcome = joined(outcome, together(steps))
             finally:
                 if isinstance(model, Path):
                     remove(model)
             if outcome.error is not None:
                 break
+    outcome = with_request(outcome, workload)
     # What is left is the worker: starting it, its imports, its end, or all of its time when it gave no result.
     worker = max(0.0, time.monotonic() - start - sum(outcome.seconds.values()))
     return replace(outcome, seconds={**outcome.seconds, "worker": worker})
 
 
-def export_pooled(architecture: Architecture, phase: str, directory: Path) -> Path:
+def export_pooled(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
     """Write a model whose weights lie in ``weights.bin`` there, random numbers that all candidates share."""
     from lts.export import PooledWeights, onnx_model
 
-    model = onnx_model(architecture, phase, weights=PooledWeights(directory / "weights.bin"))
+    model = onnx_model(
+        architecture,
+        phase,
+        logits=workload.logits,
+        precision=workload.precision,
+        weights=PooledWeights(directory / "weights.bin"),
+    )
     handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".onnx", dir=directory)
     with os.fdopen(handle, "wb") as file:
         file.write(model.SerializeToString())
     return Path(name)
 
 
-def _exported(export: Export, architecture: Architecture, phase: str, directory: Path) -> Path | str:
+def _exported(
+    export: Export, architecture: Architecture, phase: str, directory: Path, workload: Workload
+) -> Path | str:
     """The model file, or why this candidate cannot be exported. Raises `UsageError` when none could be."""
     try:
-        return export(architecture, phase, directory)
+        return export(architecture, phase, directory, workload)
     except (OSError, UsageError) as error:
         if not directory.is_dir():
             raise UsageError(f"cannot write in {directory}: there is no such directory") from None
-        needed = weight_bytes(architecture) + _MODEL_BYTES
+        needed = weight_bytes(architecture, precision=workload.precision) + _MODEL_BYTES
         free = shutil.disk_usage(directory).free
         if free < needed or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
             raise UsageError(

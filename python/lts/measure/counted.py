@@ -29,7 +29,7 @@ def counted_value(name: str, architecture: Architecture, **workload: Any) -> flo
 
 
 def counted(architecture: Architecture, names: Iterable[str], **workload: Any) -> Outcome:
-    """All of these names that the core counts; `workload` has ``n_prompt``, ``batch`` and ``precision``."""
+    """All of these names that the core counts; `workload` as `lts.targets.workload.Workload.counted`."""
     wanted = set(names)
     known = [name for name in analytic_names() if name in wanted]
     return Outcome(

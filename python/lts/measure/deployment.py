@@ -25,7 +25,7 @@ from lts.measure.run import INSTRUCTIONS, OUTPUT_ERROR, build_model, provenance_
 from lts.measure.trial import COMPILED, CORRECT
 from lts.system import machine
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step, Workload
 
 _CHECK_REPEATS = 1
 _STOPPED = "stopped before the end"
@@ -76,7 +76,7 @@ def deploy(
     *,
     device: Device | None = None,
     reference: Reference | None = None,
-    n_prompt: int = 128,
+    workload: Workload | None = None,
     timeout: float = 300.0,
     formats: Iterable[str] = ("json",),
     weights: bool = True,
@@ -95,8 +95,8 @@ def deploy(
         What is compiled for, and by what.
     device, reference
         Where the compiled models are run and with what outputs they are compared; nothing is run without both.
-    n_prompt
-        Tokens of the prompt pass, tokens before the decode step: a compiled model has fixed sizes.
+    workload
+        Tokens of the prompt pass, and before the decode step, precision and logits: a compiled model has fixed sizes.
     timeout
         Seconds for all of it.
     formats
@@ -117,22 +117,24 @@ def deploy(
         When nothing can be compiled, or run on the device.
     """
     limited = family(architecture.family).position != "relative"
-    if limited and n_prompt > architecture.n_positions:
-        raise UsageError(f"n_prompt is {n_prompt}; the architecture has {architecture.n_positions} positions")
+    workload = workload or Workload(precision=target.precision, threads=target.threads)
+    if limited and workload.n_prompt > architecture.n_positions:
+        raise UsageError(f"n_prompt is {workload.n_prompt}; the architecture has {architecture.n_positions} positions")
     end = time.monotonic() + timeout
     result = Deployment(folder)
     formats = tuple(formats)
     before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
-    written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed)
+    form = {"precision": workload.precision, "logits": workload.logits}
+    written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed, **form)
     try:
-        for phase in phases_of(architecture, n_prompt):
+        for phase in phases_of(architecture, workload.n_prompt):
             if stop():
                 result.error = _STOPPED
                 return result
-            workload = Workload.of(architecture, phase, n_prompt)
+            step = Step.of(architecture, phase, workload.n_prompt, workload.batch)
             model = folder / f"{phase}.onnx"
             try:
-                built = build_model(model, workload, target, backend, _left(end))
+                built = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
                 result.error = str(error)
                 return result
@@ -143,7 +145,7 @@ def deploy(
                     return result
                 outcome = run_built(
                     result.files[-1],
-                    workload,
+                    step,
                     target,
                     device,
                     backend,
@@ -198,8 +200,8 @@ class Deployer:
         What is compiled for.
     device
         Where the compiled models are checked, when it has lts-runner; otherwise this machine or the emulator do.
-    n_prompt
-        See `deploy`.
+    workload
+        See `deploy`; by default the default one, with precision and threads of the target.
     options
         Of `lts.backends.tvm.backend.Tvm`.
 
@@ -214,9 +216,11 @@ class Deployer:
         When TVM is not installed, or nothing links for the target.
     """
 
-    def __init__(self, target: Target, device: Device | None = None, *, n_prompt: int = 128, **options: Any) -> None:
+    def __init__(
+        self, target: Target, device: Device | None = None, *, workload: Workload | None = None, **options: Any
+    ) -> None:
         self.target = target
-        self.n_prompt = n_prompt
+        self.workload = workload or Workload(precision=target.precision, threads=target.threads)
         self.unchecked: str | None = None
         self.backend = load_backend("tvm", **options)
         self.backend.check(target)
@@ -266,7 +270,7 @@ class Deployer:
             self.backend,
             device=self._device,
             reference=self._reference,
-            n_prompt=self.n_prompt,
+            workload=self.workload,
             stop=self._closed.is_set,
             **options,
         )

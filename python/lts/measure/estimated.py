@@ -15,6 +15,7 @@ from lts.targets.estimate.calibrated import calibrated_models, predicted
 from lts.targets.estimate.costs import check, columns, estimate
 from lts.targets.estimate.layers import layer_costs
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 
 class EstimatedEvaluator(TargetEvaluator):
@@ -29,8 +30,10 @@ class EstimatedEvaluator(TargetEvaluator):
     provenance = "estimated"
     compiles = True
 
-    def __init__(self, target: Target, *, backend: str | None = None, n_prompt: int = 128, tune: int = 0) -> None:
-        super().__init__(target, "none", "estimate", n_prompt)
+    def __init__(
+        self, target: Target, *, backend: str | None = None, workload: Workload | None = None, tune: int = 0
+    ) -> None:
+        super().__init__(target, "none", "estimate", workload)
         check(target)
         if backend not in (None, "tvm"):
             raise UsageError(
@@ -47,10 +50,10 @@ class EstimatedEvaluator(TargetEvaluator):
         return {"lts": fingerprint(threads)["lts"], "threads": threads}
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
-        found = estimate(architecture, self.target, self.n_prompt)
-        known = predicted(architecture, self.target, self.n_prompt)
+        found = estimate(architecture, self.target, self.workload)
+        known = predicted(architecture, self.target, self.workload)
         return (
-            counted(architecture, (*columns, *ALWAYS), **self.workload)
+            counted(architecture, (*columns, *ALWAYS), **self.workload.counted)
             | Outcome(values=found.values, provenance=dict.fromkeys(found.values, "estimated"), interval=found.interval)
             | Outcome(
                 values={name: value for name, (value, _, _) in known.items()},
@@ -61,7 +64,7 @@ class EstimatedEvaluator(TargetEvaluator):
 
     def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, Surrogate | LayerCosts]:
         wanted = [name for name in columns if name in self.costs]
-        known = calibrated_models(self.target, self.n_prompt)
+        known = calibrated_models(self.target, self.workload)
         rest = [name for name in wanted if name not in known]
         models: dict[str, Surrogate | LayerCosts] = {name: known[name] for name in wanted if name in known}
-        return {**models, **layer_costs(space, self.target, self.n_prompt, rest)}
+        return {**models, **layer_costs(space, self.target, self.workload, rest)}

@@ -13,10 +13,11 @@ from lts.devices.device import Device
 from lts.errors import UsageError
 from lts.measure.outcome import Outcome, Provenance
 from lts.system.environment import fingerprint
+from lts.targets.estimate.calibrated import calibration_for
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
-_MOST_TOKENS = 2**20  # what the core counts for
-DEFAULT_OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
+DEFAULT_OBJECTIVES = ("decoder_params:max", "request_ms:min", "peak_memory_mib:min")
 
 
 class _Kinds(ABCMeta):
@@ -103,32 +104,31 @@ class TargetEvaluator(Evaluator):
         What is compiled for, with its number of threads.
     device_name, backend_name
         Where values come from and by what, as in records.
-    n_prompt
-        Number of tokens of the prompt pass; also the context of a decode step.
+    workload
+        What is run; by default the default one, with precision and threads of the target.
     """
 
-    def __init__(self, target: Target, device_name: str, backend_name: str, n_prompt: int) -> None:
-        if not 1 <= n_prompt <= _MOST_TOKENS:
-            raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1 and at most {_MOST_TOKENS}")
+    def __init__(self, target: Target, device_name: str, backend_name: str, workload: Workload | None = None) -> None:
+        self.workload = workload or Workload(precision=target.precision, threads=target.threads)
         self.target = target
         self.device_name = device_name
         self.backend_name = backend_name
-        self.n_prompt = n_prompt
-
-    @property
-    def workload(self) -> dict[str, Any]:
-        """What counted values are for."""
-        return {"n_prompt": self.n_prompt, "precision": self.target.precision}
 
     @property
     def default_objectives(self) -> tuple[str, ...]:  # type: ignore[override]
-        costs = [name for name in ("latency_ms", "instructions", "peak_memory_mib") if name in self.costs]
+        time = "request_ms" if self.workload.n_gen and "request_ms" in self.costs else "latency_ms"
+        costs = [name for name in (time, "instructions", "peak_memory_mib") if name in self.costs]
         return ("decoder_params:max", *(f"{name}:min" for name in costs))
 
     @property
     def device(self) -> Device | None:
         """The open device; None where nothing is run."""
         return None
+
+    def _calibrated(self) -> dict[str, dict[str, float]]:
+        """Coefficients of the target's calibration, where it was made under the same workload."""
+        known = calibration_for(self.target, self.workload)
+        return {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
 
     def tuning(self) -> dict[str, Any]:
         """Options of the backend for tuning; none by default."""
@@ -145,21 +145,19 @@ class TargetEvaluator(Evaluator):
                 )
         if family(space.family).position == "relative":
             return  # no table of positions, no limit
-        needed = self.n_prompt + any(name.startswith("decode_") and name in self.costs for name in columns)
-        if (available := space.options["n_positions"]) < needed:
-            raise UsageError(
-                f"n_prompt is {self.n_prompt}, which needs n_positions {needed}; {space.name} has {available}, "
-                f"enough for {available - needed + self.n_prompt}"
-            )
+        load = self.workload
+        decodes = any(name.startswith(("decode_", "request_", "tokens_")) and name in self.costs for name in columns)
+        needed, available = load.positions(decodes=decodes), space.options["n_positions"]
+        if available < needed:
+            wanted = f"n_prompt is {load.n_prompt}" + (f" and n_gen {load.n_gen}" if decodes else "")
+            raise UsageError(f"{wanted}, which needs n_positions {needed}; {space.name} has {available}")
 
     def describe(self) -> dict[str, Any]:
         return {
             "target": self.target.name,
-            "threads": self.target.threads,
-            "precision": self.target.precision,
+            **self.workload.describe(),
             "device": self.device_name,
             "backend": self.backend_name,
-            "n_prompt": self.n_prompt,
             "profile": self.target.to_dict(),
         }
 

@@ -17,9 +17,11 @@ from lts.measure.candidate import measure
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
+from lts.measure.request import derived_from
 from lts.measure.run import check_together, provenance_of
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 # Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
 _TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
@@ -36,14 +38,14 @@ class MeasuredEvaluator(TargetEvaluator):
         device: str | Device,
         *,
         backend: str | None = None,
-        n_prompt: int = 128,
+        workload: Workload | None = None,
         timeout: float | None = None,
         min_time: float = 0.3,
         tune: int = 0,
         workdir: Path | None = None,
     ) -> None:
         name = device if isinstance(device, str) else type(device).__name__
-        super().__init__(target, name, backend or "", n_prompt)
+        super().__init__(target, name, backend or "", workload)
         self.min_time = min_time
         self._tune = tune
         self._workdir = workdir
@@ -61,7 +63,7 @@ class MeasuredEvaluator(TargetEvaluator):
             check_together(target, self._device, self._backend)
             self._device.prepare(self._backend.needs)
             self.compiles = self._backend.needs == "runner"
-            self.costs = tuple(self._device.costs)
+            self.costs = (*self._device.costs, *derived_from(self._device.costs))
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
@@ -72,8 +74,7 @@ class MeasuredEvaluator(TargetEvaluator):
         except BaseException:
             self.close()
             raise
-        known = target.calibration
-        self.priors = {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
+        self.priors = self._calibrated()
 
     def tuning(self) -> dict[str, Any]:
         """Options of the backend `tvm`: nothing, or how much to tune, and on which devices."""
@@ -97,7 +98,7 @@ class MeasuredEvaluator(TargetEvaluator):
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         columns = list(columns)
-        outcome = counted(architecture, (*columns, *ALWAYS), **self.workload)
+        outcome = counted(architecture, (*columns, *ALWAYS), **self.workload.counted)
         costs = [name for name in self.costs if name in columns]
         if not costs:
             return outcome
@@ -109,7 +110,7 @@ class MeasuredEvaluator(TargetEvaluator):
             device,
             self._backend,
             costs=costs,
-            n_prompt=self.n_prompt,
+            workload=self.workload,
             timeout=self.timeout if timeout is None else min(timeout, self.timeout),
             min_time=self.min_time,
             workdir=self._directory(),

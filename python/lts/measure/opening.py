@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lts.devices.device import Device
@@ -12,6 +13,7 @@ from lts.measure.evaluator import TargetEvaluator, with_threads
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.table import TableEvaluator
 from lts.targets.target import Target, load_target
+from lts.targets.workload import Workload
 
 _TABLE = "table:"
 NO_DEVICE = "none"
@@ -23,6 +25,10 @@ def open_evaluator(
     device: str | Device | None = None,
     backend: str | None = None,
     n_prompt: int = 128,
+    n_gen: int = 32,
+    batch: int = 1,
+    precision: str | None = None,
+    logits: str = "last",
     timeout: float | None = None,
     min_time: float = 0.3,
     threads: int | None = None,
@@ -37,15 +43,15 @@ def open_evaluator(
         Names or objects: what is compiled for, where it runs, and by what. Without a device, this machine where it
         can run the target, and estimates ("none") otherwise; "table:FILE" replays a table. Without a backend, ONNX
         Runtime for this machine and TVM for another.
-    n_prompt
-        Number of tokens of the prompt pass; also the context of a decode step.
+    n_prompt, n_gen, batch, logits
+        What is run: see `lts.targets.workload.Workload`.
     timeout
         Seconds for one candidate: to be built, and on the device. By default a minute, ten minutes where it is
         emulated, and ten seconds more for each trial of `tune`.
     min_time
         Least number of seconds that each quantity is measured.
-    threads
-        Overrides the threads of the target.
+    threads, precision
+        Override those of the target.
     tune
         Trials of TVM's MetaSchedule per candidate.
     workdir
@@ -63,19 +69,22 @@ def open_evaluator(
     if tune < 0:
         raise UsageError(f"tune is {tune}; it must be at least 0")
     known = with_threads(target if isinstance(target, Target) else load_target(target), threads)
+    if precision is not None:
+        known = replace(known, precision=precision)
+    workload = Workload(n_prompt, n_gen, batch, known.precision, logits, known.threads)
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
     if device == NO_DEVICE:
-        return EstimatedEvaluator(known, backend=backend, n_prompt=n_prompt, tune=tune)
+        return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
     if isinstance(device, str) and device.startswith(_TABLE):
         if backend is not None or tune:
             raise UsageError("a table replays measurements: leave --backend and --tune out")
-        return TableEvaluator(known, Path(device.removeprefix(_TABLE)), n_prompt=n_prompt)
+        return TableEvaluator(known, Path(device.removeprefix(_TABLE)), workload=workload)
     return MeasuredEvaluator(
         known,
         device,
         backend=backend,
-        n_prompt=n_prompt,
+        workload=workload,
         timeout=timeout,
         min_time=min_time,
         tune=tune,

@@ -22,14 +22,14 @@ from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.system.outside import sentence
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
-# Which run gives which cost. The prompt pass holds more than any decode step after it: all activations of the prompt,
-# its logits, and the same keys and values; so its peak is the peak, whether decoding is measured or not.
+PEAK = "peak_memory_mib"
+# Which run gives which cost; the peak is the larger one of those that are made.
 PHASE_OF = {
     "latency_ms": "prefill",
     "decode_ms_per_token": "decode",
-    "peak_memory_mib": "prefill",
+    PEAK: "prefill",
     "instructions": "prefill",
     "decode_instructions": "decode",
 }
@@ -47,7 +47,7 @@ _REPEATS_FOR_MEMORY = 2
 
 def run_model(
     model: Path,
-    workload: Workload,
+    step: Step,
     target: Target,
     device: Device,
     backend: Backend,
@@ -63,12 +63,12 @@ def run_model(
     ----------
     model
         An ONNX file, yours or one that `lts.export` wrote.
-    workload
+    step
         What it is run with: sizes of the symbolic dimensions of its inputs.
     target, device, backend
         What is compiled for, where it runs, and by what.
     costs
-        Costs to measure, of `COSTS` and of the phase of the workload; by default all that the device gives.
+        Costs to measure, of `COSTS` and of the phase of the step; by default all that the device gives.
     timeout
         Seconds for building and running.
     min_time
@@ -91,15 +91,15 @@ def run_model(
     begun = time.monotonic()
     built: Path | None = None
     try:
-        built = build_model(model, workload, target, backend, timeout)
+        built = build_model(model, step, target, backend, timeout)
         building = time.monotonic() - begun
         outcome = run_built(
             built,
-            workload,
+            step,
             target,
             device,
             backend,
-            costs=[cost for cost in asked if PHASE_OF[cost] == workload.phase],
+            costs=[cost for cost in asked if cost == PEAK or PHASE_OF[cost] == step.phase],
             timeout=end - time.monotonic(),
             min_time=min_time,
             reference=reference,
@@ -113,7 +113,7 @@ def run_model(
     return Outcome(seconds={"export": building}) | outcome
 
 
-def build_model(model: Path, workload: Workload, target: Target, backend: Backend, timeout: float) -> Path:
+def build_model(model: Path, step: Step, target: Target, backend: Backend, timeout: float) -> Path:
     """What the backend makes of a model file, in at most `timeout` seconds.
 
     Raises
@@ -124,17 +124,17 @@ def build_model(model: Path, workload: Workload, target: Target, backend: Backen
         When nothing can be built.
     """
     try:
-        return backend.build(model, target, workload, timeout)
+        return backend.build(model, target, step, timeout)
     except LtsError:
         raise
     except Exception as error:  # whatever a compiler raises, it is this model that failed
         reason = str(error) if isinstance(error, BuildError) else f"{type(error).__name__}: {error}"
-        raise BuildError(f"the {workload.phase} model cannot be built: {reason}") from None
+        raise BuildError(f"the {step.phase} model cannot be built: {reason}") from None
 
 
 def run_built(
     built: Path,
-    workload: Workload,
+    step: Step,
     target: Target,
     device: Device,
     backend: Backend,
@@ -152,19 +152,19 @@ def run_built(
     runs.
     """
     end = time.monotonic() + timeout
-    timed = _TIME_OF[workload.phase] in costs
+    timed = _TIME_OF[step.phase] in costs
     if repeats is None:
         repeats = _REPEATS if timed else _REPEATS_FOR_MEMORY
-    job = backend.job(built, workload, threads=target.threads, min_time=min_time if timed else 0.0, min_repeats=repeats)
+    job = backend.job(built, step, threads=target.threads, min_time=min_time if timed else 0.0, min_repeats=repeats)
     seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
     expected: Path | None = None
     begun = time.monotonic()
     try:
         if reference is not None and model is not None and isinstance(job, RunnerJob):
             try:
-                expected = reference.write(model, workload)
+                expected = reference.write(model, step)
             except BuildError as error:
-                return Outcome(error=f"{workload.phase}: {error}", seconds={"export": time.monotonic() - begun})
+                return Outcome(error=f"{step.phase}: {error}", seconds={"export": time.monotonic() - begun})
             job = reference.attach(job, expected)
         seconds["export"] = time.monotonic() - begun
         if (left := end - time.monotonic()) <= 0:
@@ -176,7 +176,7 @@ def run_built(
         if expected is not None:
             expected.unlink(missing_ok=True)
     if result.error is not None:
-        return Outcome(error=f"{workload.phase}: {sentence(result.error, 1000)}", seconds=seconds)
+        return Outcome(error=f"{step.phase}: {sentence(result.error, 1000)}", seconds=seconds)
     tolerance = reference.tolerance if reference is not None and expected is not None else None
     environment = device.environment(target.threads)
     try:
@@ -189,8 +189,8 @@ def run_built(
             memory_mib=_memory_mib(device, environment),
         )
     except WrongAnswerError as error:
-        return Outcome(error=f"{workload.phase}: {error}", seconds=seconds)
-    outcome = _taken_over(answer, workload.phase, costs, target, backend, seconds)
+        return Outcome(error=f"{step.phase}: {error}", seconds=seconds)
+    outcome = _taken_over(answer, step.phase, costs, target, backend, seconds)
     return replace(
         outcome,
         provenance=dict.fromkeys(outcome.values, provenance_of(device)),
@@ -264,8 +264,8 @@ def _taken_over(
         if not result["correct"]:
             return replace(found, error=f"{phase}: {difference(error)}")
     for cost in costs:
-        if cost == "peak_memory_mib":
-            peak = float(result["peak_memory_mib"])
+        if cost == PEAK:
+            peak = float(result[PEAK])
             found.values[cost] = peak
             if target.memory_mib is not None and peak > target.memory_mib:
                 found.warnings.append(

@@ -15,6 +15,7 @@ from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome, Provenance
 from lts.system.outside import parse_json, read_bytes, unpacked
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 
 class TableEvaluator(TargetEvaluator):
@@ -29,8 +30,8 @@ class TableEvaluator(TargetEvaluator):
         What the table was measured on: its precision is that of counted values.
     path
         The file, which may be compressed with gzip.
-    n_prompt
-        Number of tokens of the prompt pass that was measured.
+    workload
+        What was measured.
 
     Attributes
     ----------
@@ -47,8 +48,8 @@ class TableEvaluator(TargetEvaluator):
 
     surrogate = "additive"
 
-    def __init__(self, target: Target, path: Path, *, n_prompt: int = 128) -> None:
-        super().__init__(target, f"table:{path}", "table", n_prompt)
+    def __init__(self, target: Target, path: Path, *, workload: Workload | None = None) -> None:
+        super().__init__(target, f"table:{path}", "table", workload)
         self.path = path
         try:
             content = unpacked(read_bytes(path), path)
@@ -67,8 +68,7 @@ class TableEvaluator(TargetEvaluator):
             for name in next(iter(self._records.values()))["values"]
             if all(name in record["values"] for record in self._records.values())
         )
-        known = target.calibration
-        self.priors = {} if known is None else {name: cost.coefficients for name, cost in known.costs.items()}
+        self.priors = self._calibrated()
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "table": self.digest}
@@ -81,7 +81,7 @@ class TableEvaluator(TargetEvaluator):
         record = self._records.get(architecture.to_json())
         if record is None:
             return Outcome(error=f"the table {self.path} does not have this architecture")
-        return counted(architecture, (*columns, *ALWAYS), **self.workload) | Outcome(
+        return counted(architecture, (*columns, *ALWAYS), **self.workload.counted) | Outcome(
             values=record["values"],
             provenance={**dict.fromkeys(record["values"], "measured"), **record["provenance"]},
             interval={name: (low, high) for name, (low, high) in record["interval"].items()},

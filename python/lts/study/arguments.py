@@ -8,11 +8,13 @@ from typing import Any
 
 from lts.measure.outcome import shown
 from lts.study.cost_model import SURROGATES
+from lts.targets.workload import BEFORE
 
 _MOST_TEXT = 10_000
 _MOST_ENTRIES = 1_000
 _MOST_TOKENS = 2**20
 _MOST = 2**63
+_WORDS = ("device", "backend", "threads", "n_prompt", "n_gen", "batch", "logits", "precision")
 
 
 def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
@@ -36,6 +38,7 @@ def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """One phrase for every argument that differs between two studies."""
     found = []
+    stored = {**BEFORE, **stored} if "n_prompt" in stored else stored
     for key in sorted({*stored, *given}):
         before, now = stored.get(key), given.get(key)
         if before == now or (key == "profile" and not _is_other_profile(before, now)):
@@ -57,7 +60,8 @@ def options_of(stored: Mapping[str, Any]) -> list[str]:
     if not isinstance(space, Mapping) or not target or stored.get("algorithm_options"):
         return []
     words = [str(space.get("name")), "--target", str(target)]
-    for key in ("device", "backend", "threads", "n_prompt", "algorithm", "seed", "tune"):
+    stored = {**BEFORE, **stored}
+    for key in (*_WORDS, "algorithm", "seed", "tune"):
         if (value := stored.get(key)) is not None and not (key == "backend" and stored.get("device") == "none"):
             words += [f"--{key.replace('_', '-')}", str(value)]
     surrogate = str(stored.get("surrogate", "none"))
@@ -140,6 +144,9 @@ _ARGUMENTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "table": _TEXT,
     "threads": _whole(1, _MOST_TOKENS),
     "n_prompt": _whole(1, _MOST_TOKENS),
+    "n_gen": _whole(0, _MOST_TOKENS),
+    "batch": _whole(1, _MOST_TOKENS),
+    "logits": _TEXT,
     "tune": _whole(0, _MOST),
 }
 _OF_THE_SPACE: Mapping[str, tuple[str, Callable[[Any], bool]]] = {

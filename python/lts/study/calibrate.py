@@ -13,12 +13,14 @@ import numpy as np
 from lts import _core
 from lts._core import Architecture, SearchSpace, Surrogate, cost_term_names, cost_terms
 from lts.errors import MeasurementError
+from lts.measure.request import SPEED
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive, outlier_notes
 from lts.study.loop import Progress
 from lts.study.proposals import noise_of
 from lts.study.study import Study
 from lts.targets.calibration import CalibratedCost, Calibration
+from lts.targets.workload import Workload
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import Evaluator
@@ -71,7 +73,7 @@ def calibrate_target(
     MeasurementError
         When fewer than eight architectures could be measured.
     """
-    columns = list(evaluator.costs)
+    columns = [name for name in evaluator.costs if name != SPEED]  # the others are sums over layers
     with Study(
         space,
         evaluator,
@@ -100,9 +102,7 @@ def calibrate_target(
     calibration = Calibration(
         device=str(about["device"]),
         backend=str(about["backend"]),
-        n_prompt=int(about["n_prompt"]),
-        threads=int(about["threads"]),
-        precision=str(about["precision"]),
+        **Workload.of(about).describe(),
         space=space.name,
         environment=measured[-1].environment,
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

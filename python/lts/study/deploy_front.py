@@ -85,7 +85,7 @@ def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
     folder = directory / "models" / str(trial.id) / deployer.target.name
     done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
     return done and all(
-        (folder / phase / MANIFEST).is_file() for phase in phases_of(trial.architecture, deployer.n_prompt)
+        (folder / phase / MANIFEST).is_file() for phase in phases_of(trial.architecture, deployer.workload.n_prompt)
     )
 
 

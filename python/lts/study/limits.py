@@ -20,7 +20,7 @@ class Limits:
     constraints
         Those on columns that the core counts; see `counted_constraints`.
     workload
-        ``n_prompt`` and ``precision`` that columns are counted for.
+        What columns are counted for: the keywords of `lts.analytic`.
     memory_mib, target
         Memory of the target, which the estimate of the peak must not exceed, and its name; None for no limit.
 

@@ -29,7 +29,7 @@ class Predictions:
     objectives
         What is optimized.
     workload
-        ``n_prompt`` and ``precision`` that counted columns are for.
+        What counted columns are for: the keywords of `lts.analytic`.
     models
         Models of the costs by column.
     source

@@ -10,6 +10,7 @@ from lts._core import Architecture, Constraint, Objective, Search, SearchSpace, 
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
 from lts.study.limits import Limits, limits_of
+from lts.targets.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Problem:
     seed
         Seed of everything random.
     workload
-        ``n_prompt`` and ``precision`` that counted columns are for.
+        What counted columns are for: the keywords of `lts.analytic`.
     architectures
         The only members of the space that can be evaluated; None when all of them can.
     limits
@@ -55,8 +56,7 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
     UsageError
         When the evaluator has no architecture of the space.
     """
-    about = evaluator.describe()
-    workload = {"n_prompt": about.get("n_prompt", 128), "precision": about.get("precision", "float32")}
+    workload = Workload.of(evaluator.describe()).counted
     return Problem(
         space=search.space,
         objectives=tuple(search.objectives),

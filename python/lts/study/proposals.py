@@ -72,7 +72,7 @@ class Proposer:
     algorithm
         What evolves candidates on predictions, with its options.
     workload
-        ``n_prompt`` and ``precision`` that counted columns are for.
+        What counted columns are for: the keywords of `lts.analytic`.
     pool
         The only architectures that can be measured, where that is so.
     seed

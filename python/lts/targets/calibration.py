@@ -8,6 +8,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.system.toml_file import check_keys, integer, number, table_at
+from lts.targets.workload import BEFORE, Workload
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Calibration:
 
     Parameters
     ----------
-    device, backend, n_prompt, threads, precision
-        What was measured, and how.
+    device, backend
+        Where, and by what.
+    n_prompt, n_gen, batch, precision, logits, threads
+        What was run: see `lts.targets.workload.Workload`.
     space
         Search space that the architectures came from.
     environment
@@ -58,7 +61,15 @@ class Calibration:
     time: str = ""
     lts_version: str = ""
     provenance: str = "measured"
+    n_gen: int = 0
+    batch: int = 1
+    logits: str = "all"
     costs: dict[str, CalibratedCost] = field(default_factory=dict)
+
+    @property
+    def workload(self) -> Workload:
+        """What was run. Raises `UsageError` for one that there is not."""
+        return Workload(self.n_prompt, self.n_gen, self.batch, self.precision, self.logits, self.threads)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of the table in a profile, for `read_calibration`."""
@@ -67,7 +78,7 @@ class Calibration:
 
 _FIELDS = tuple(each.name for each in fields(Calibration))
 _COST = tuple(each.name for each in fields(CalibratedCost))
-_COUNTS = ("n_prompt", "threads")
+_COUNTS = {"n_prompt": 1, "threads": 1, "n_gen": 0, "batch": 1}
 
 
 def read_calibration(document: Mapping[str, Any], base: Calibration | None, where: str) -> Calibration | None:
@@ -82,8 +93,10 @@ def read_calibration(document: Mapping[str, Any], base: Calibration | None, wher
         if key == "costs":
             continue
         if key in _COUNTS:
-            if integer(table.get(key), f"{place}, '{key}'") < 1:
-                raise UsageError(f"{place}: '{key}' is {table[key]}; it must be at least 1")
+            if key not in table and key in BEFORE:
+                continue
+            if integer(table.get(key), f"{place}, '{key}'") < _COUNTS[key]:
+                raise UsageError(f"{place}: '{key}' is {table[key]}; it must be at least {_COUNTS[key]}")
         elif not isinstance(table.get(key, ""), str):
             raise UsageError(f"{place}: '{key}' must be a string, got {table[key]!r}")
         elif key not in table and key in ("device", "backend", "precision", "space"):
@@ -92,7 +105,12 @@ def read_calibration(document: Mapping[str, Any], base: Calibration | None, wher
             values[key] = table[key]
     costs = table_at(table, "costs", place, "calibration.costs")
     values["costs"] = {name: _cost(costs, name, where) for name in costs}
-    return Calibration(**values)
+    calibration = Calibration(**values)
+    try:
+        _ = calibration.workload
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+    return calibration
 
 
 def _cost(costs: Mapping[str, Any], name: str, where: str) -> CalibratedCost:

@@ -10,7 +10,7 @@ from typing import Any
 from lts.backends.backend import Backend, BuildError
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 # Seconds. Everything here takes less than one, but can take many on a busy machine.
 _TIMEOUT = 60.0
@@ -36,9 +36,9 @@ class BackendSuite:
         backend, target = self.make_backend(), self.target()
         try:
             backend.check(target)
-            workload = Workload(phase, dims_of(phase, self.n_prompt), vocab_size)
-            built = backend.build(model, target, workload, _TIMEOUT)
-            job = backend.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=3)
+            step = Step(phase, dims_of(phase, self.n_prompt), vocab_size)
+            built = backend.build(model, target, step, _TIMEOUT)
+            job = backend.job(built, step, threads=target.threads, min_time=0.0, min_repeats=3)
             with LocalDevice() as device:
                 return device.run(job, _TIMEOUT)
         finally:

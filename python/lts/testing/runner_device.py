@@ -18,7 +18,7 @@ from lts.jobs.job import MANIFEST, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 # Seconds. A model runs in milliseconds, but an emulator, a network or a busy machine can take much longer.
 _TIMEOUT = 120.0
@@ -206,14 +206,14 @@ def _compiled(target: Target, phase: str) -> RunnerJob:
 
     folder = _folder()
     (architecture,) = load_space("gpt2-tiny").sample(1, 7)
-    workload = Workload.of(architecture, phase, _N_PROMPT)
+    step = Step.of(architecture, phase, _N_PROMPT)
     model = export_pooled(architecture, phase, folder)
     compiler, reference = load_backend("tvm"), Reference()
     try:
-        built = compiler.build(model, target, workload, _TIMEOUT)
-        job = compiler.job(built, workload, threads=target.threads, min_time=0.0, min_repeats=3)
+        built = compiler.build(model, target, step, _TIMEOUT)
+        job = compiler.job(built, step, threads=target.threads, min_time=0.0, min_repeats=3)
         assert isinstance(job, RunnerJob)
-        return reference.attach(job, reference.write(model, workload))
+        return reference.attach(job, reference.write(model, step))
     finally:
         compiler.close()
         reference.close()

@@ -26,7 +26,7 @@ from lts.jobs.pool import Workers
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 pytest.importorskip("tvm", reason="apache-tvm is not installed")
 
@@ -220,12 +220,12 @@ def test_compilers_are_not_pinned_to_one_processor(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Workers, "run", lambda self, job, timeout: jobs.append(job) or JobResult(error="it is not run"))
     backend = Tvm(tune=tune, database=tmp_path)
     with pytest.raises(BuildError, match="it is not run"):
-        backend.build(tmp_path / "prefill.onnx", detect_target(), Workload("prefill", {}, 8), 1.0)
+        backend.build(tmp_path / "prefill.onnx", detect_target(), Step("prefill", {}, 8), 1.0)
     assert jobs[0].threads == (1 if tune else len(machine.allowed_cpus()))
     assert list(tmp_path.iterdir()) == [], "nothing is left"
     backend.close()
     with pytest.raises(BuildError, match="the backend was closed"):
-        backend.build(tmp_path / "prefill.onnx", detect_target(), Workload("prefill", {}, 8), 1.0)
+        backend.build(tmp_path / "prefill.onnx", detect_target(), Step("prefill", {}, 8), 1.0)
     assert len(jobs) == 1
 
 

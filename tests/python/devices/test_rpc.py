@@ -26,7 +26,7 @@ from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.targets.target import detect_target, load_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 pytestmark = pytest.mark.alone
 
@@ -62,12 +62,12 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunnerJob]:
     (architecture,) = lts.SearchSpace.load("llama-tiny").sample(1, 5)
     backend, reference, made = Tvm(), Reference(), {}
     for phase in ("prefill", "decode"):
-        workload = Workload.of(architecture, phase, 12)
+        step = Step.of(architecture, phase, 12)
         model = export_pooled(architecture, phase, folder)
         job = backend.job(
-            backend.build(model, detect_target(), workload, TIMEOUT), workload, threads=1, min_time=0.02, min_repeats=5
+            backend.build(model, detect_target(), step, TIMEOUT), step, threads=1, min_time=0.02, min_repeats=5
         )
-        made[phase] = reference.attach(job, reference.write(model, workload))
+        made[phase] = reference.attach(job, reference.write(model, step))
     backend.close()
     reference.close()
     return made

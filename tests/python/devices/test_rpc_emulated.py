@@ -39,10 +39,10 @@ def test_a_model_runs_on_an_emulated_board(tmp_path: Path) -> None:
     from lts.devices.rpc import RpcDevice
     from lts.measure.candidate import export_pooled
     from lts.targets.target import load_target
-    from lts.targets.workload import Workload
+    from lts.targets.workload import Step
 
     (architecture,) = lts.SearchSpace.load("gpt2-tiny").sample(1, 5)
-    workload = Workload.of(architecture, "prefill", 8)
+    step = Step.of(architecture, "prefill", 8)
     model = export_pooled(architecture, "prefill", tmp_path)
     backend, reference = Tvm(), Reference()
     farm = Farm(tmp_path, 0)
@@ -55,11 +55,11 @@ def test_a_model_runs_on_an_emulated_board(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        built = backend.build(model, load_target("cortex-a72"), workload, TIMEOUT)
-        job = backend.job(built, workload, threads=1, min_time=0.0, min_repeats=1)
+        built = backend.build(model, load_target("cortex-a72"), step, TIMEOUT)
+        job = backend.job(built, step, threads=1, min_time=0.0, min_repeats=1)
         farm.wait_for(1, TIMEOUT)
         with RpcDevice.from_uri(farm.uri) as opened:
-            result = opened.run(reference.attach(job, reference.write(model, workload)), TIMEOUT)
+            result = opened.run(reference.attach(job, reference.write(model, step)), TIMEOUT)
         assert result.error is None, result.error
         assert result.value["correct"]
         assert result.value["output_error"] < 1e-5

@@ -41,7 +41,7 @@ from lts.study.store import Store
 from lts.system.environment import environment_hash
 from lts.system.machine import pick_cpus
 from lts.targets.target import detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 from lts.testing import DeviceSuite
 
 pytestmark = pytest.mark.alone
@@ -828,10 +828,10 @@ def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_compiled_model_ends_with_the_connection(server: Sshd, tmp_path: Path) -> None:
     architecture = SearchSpace.load("gpt2-tiny").sample(1)[0]
-    workload = Workload.of(architecture, "prefill", 8)
+    step = Step.of(architecture, "prefill", 8)
     backend = load_backend("tvm")
-    built = backend.build(export_pooled(architecture, "prefill", tmp_path), detect_target(), workload, TIMEOUT)
-    job = backend.job(built, workload, threads=1, min_time=0.0, min_repeats=3)
+    built = backend.build(export_pooled(architecture, "prefill", tmp_path), detect_target(), step, TIMEOUT)
+    job = backend.job(built, step, threads=1, min_time=0.0, min_repeats=3)
     assert isinstance(job, RunnerJob)
     endless = replace(job, options={**job.options, "min_time": 1000.0, "max_time": 1000.0, "max_repeats": 10**6})
     with SshDevice.from_uri(server.uri) as ssh:

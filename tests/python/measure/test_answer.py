@@ -15,7 +15,7 @@ from lts.jobs.job import Job, JobResult, RunnerJob
 from lts.measure.answer import WrongAnswerError, checked
 from lts.measure.run import run_built
 from lts.targets.target import Target, detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 COSTS = ("latency_ms", "peak_memory_mib", "instructions")
 NAN, INFINITY = float("nan"), float("inf")
@@ -132,19 +132,19 @@ class Nothing(Backend):
     name = "nothing"
     needs = "python"
 
-    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+    def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         return model
 
-    def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> Job:
+    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job:
         return Job("lts.testing.jobs:echo")
 
 
 @pytest.mark.parametrize("said", [None, [], "x", 3, *(good(**{key: value}) for key, value in WRONG[:60:7])])
 def test_a_wrong_answer_is_a_failed_run(said: Any, tmp_path: Path) -> None:
-    workload = Workload("prefill", {}, 100)
-    outcome = run_built(tmp_path, workload, detect_target(), Anything(said), Nothing(), costs=COSTS, timeout=5.0)
+    step = Step("prefill", {}, 100)
+    outcome = run_built(tmp_path, step, detect_target(), Anything(said), Nothing(), costs=COSTS, timeout=5.0)
     assert (outcome.error or "").startswith("prefill: the device's answer is wrong: ")
     assert outcome.values == {}
-    right = run_built(tmp_path, workload, detect_target(), Anything(good()), Nothing(), costs=COSTS, timeout=5.0)
+    right = run_built(tmp_path, step, detect_target(), Anything(good()), Nothing(), costs=COSTS, timeout=5.0)
     assert right.error is None
     assert right.values["latency_ms"] == pytest.approx(2.0, rel=1e-3)

@@ -20,7 +20,7 @@ from lts.jobs.job import JobResult, RunnerJob
 from lts.measure.outcome import Outcome
 from lts.measure.run import run_built
 from lts.targets.target import detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 pytestmark = pytest.mark.alone
 
@@ -45,8 +45,8 @@ def model(tmp_path: Path) -> Path:
 
 def outcome(device: Device, model: Path, costs: tuple[str, ...]) -> Outcome:
     backend: Any = SimpleNamespace(name="stand-in", needs="runner", job=lambda built, *_, **__: RunnerJob(built))
-    workload = Workload("prefill", {}, 100)
-    return run_built(model, workload, detect_target(), device, backend, costs=costs, timeout=20.0)
+    step = Step("prefill", {}, 100)
+    return run_built(model, step, detect_target(), device, backend, costs=costs, timeout=20.0)
 
 
 def check(device: Device, model: Path, costs: tuple[str, ...], lie: str | None) -> None:

@@ -20,7 +20,7 @@ from lts.jobs.toolchain import cxx
 from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
 from lts.measure.trial import COMPILED, CORRECT
 from lts.targets.target import Target, load_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 FOREIGN = load_target("x86-64-v3" if platform.machine() == "aarch64" else "arm64")
@@ -35,15 +35,15 @@ class Compiler:
 
     def __init__(self, fails_in: str = "") -> None:
         self.fails_in = fails_in
-        self.workloads: list[Workload] = []
+        self.steps: list[Step] = []
 
     def check(self, target: Target) -> None:
         pass
 
-    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+    def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         assert model.is_file()
-        self.workloads.append(workload)
-        if workload.phase == self.fails_in:
+        self.steps.append(step)
+        if step.phase == self.fails_in:
             raise BuildError("no such operator")
         folder = Path(tempfile.mkdtemp(dir=model.parent))
         manifest = {"weights": [{"file": "weights.bin"}, {"file": "constants.bin"}]}
@@ -51,7 +51,7 @@ class Compiler:
         (folder / "constants.bin").write_bytes(b"1")
         return folder
 
-    def job(self, built: Path, workload: Workload, **options: Any) -> RunnerJob:
+    def job(self, built: Path, step: Step, **options: Any) -> RunnerJob:
         return RunnerJob(built, {}, options)
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Expected:
 
     tolerance = 1e-4
 
-    def write(self, model: Path, workload: Workload) -> Path:
+    def write(self, model: Path, step: Step) -> Path:
         path = model.parent / "expected.f32"
         path.write_text("expected")
         return path
@@ -120,7 +120,7 @@ def test_both_phases_are_compiled_and_checked(tmp_path: Path) -> None:
     assert result.values == {"output_error": 3e-7, "instructions": 1000, "decode_instructions": 40}
     assert set(result.provenance.values()) == {"emulated"}
     assert result.files == [tmp_path / "board" / "prefill", tmp_path / "board" / "decode"]
-    assert [w.dims["total"] for w in compiler.workloads] == [5, 6]
+    assert [w.dims["total"] for w in compiler.steps] == [5, 6]
     assert not (tmp_path / "expected.f32").exists()
     # A compiled model finds its weights from where it lies, and what is its own.
     manifest = json.loads((result.files[0] / MANIFEST).read_text())
@@ -177,7 +177,7 @@ def test_what_became_of_it() -> None:
 
 def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
     class Nothing(Expected):
-        def write(self, model: Path, workload: Workload) -> Path:
+        def write(self, model: Path, step: Step) -> Path:
             raise BuildError("ONNX Runtime gives no outputs")
 
     result = deploy(ARCHITECTURE, tmp_path, TARGET, Compiler(), device=Board(good()), reference=Nothing(), n_prompt=5)
@@ -195,7 +195,7 @@ def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
     compiler = Compiler()
     result = deployed(tmp_path, compiler, Board(good()), n_prompt=ARCHITECTURE.n_positions)
     assert result.checked
-    assert [workload.phase for workload in compiler.workloads] == ["prefill"]
+    assert [step.phase for step in compiler.steps] == ["prefill"]
     assert phases_of(ARCHITECTURE, ARCHITECTURE.n_positions - 1) == ("prefill", "decode")
     with pytest.raises(UsageError, match="n_prompt is 257; the architecture has 256 positions"):
         deployed(tmp_path, n_prompt=257)
@@ -208,7 +208,7 @@ def test_it_can_be_stopped(tmp_path: Path) -> None:
     answers = iter([False, False, True])
     result = deployed(tmp_path, compiler, Board(good()), stop=lambda: next(answers))
     assert result.error == "stopped before the end"
-    assert len(compiler.workloads) == 1
+    assert len(compiler.steps) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from lts.devices.local import LocalDevice
 from lts.errors import UsageError
 from lts.measure.run import run_model
 from lts.targets.target import detect_target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 TARGET = detect_target()
-WORKLOAD = Workload("prefill", {"rows": 8}, vocab_size=2)
+STEP = Step("prefill", {"rows": 8}, vocab_size=2)
 
 
 def own_model(path: Path, *, op: str = "MatMul") -> Path:
@@ -39,7 +39,7 @@ def own_model(path: Path, *, op: str = "MatMul") -> Path:
 def test_a_model_file_of_ones_own_is_timed(tmp_path: Path) -> None:
     model = own_model(tmp_path / "own.onnx")
     with LocalDevice() as device:
-        found = run_model(model, WORKLOAD, TARGET, device, load_backend("onnxruntime"), min_time=0.02)
+        found = run_model(model, STEP, TARGET, device, load_backend("onnxruntime"), min_time=0.02)
     assert found.error is None
     assert set(found.values) == {"latency_ms", "peak_memory_mib"}
     low, high = found.interval["latency_ms"]
@@ -54,10 +54,10 @@ def test_a_model_file_of_ones_own_is_timed(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_is_measured(tmp_path: Path) -> None:
     model = own_model(tmp_path / "own.onnx")
     with LocalDevice() as device:
-        found = run_model(model, WORKLOAD, TARGET, device, load_backend("onnxruntime"), costs=["peak_memory_mib"])
+        found = run_model(model, STEP, TARGET, device, load_backend("onnxruntime"), costs=["peak_memory_mib"])
         assert set(found.values) == {"peak_memory_mib"}
         with pytest.raises(UsageError, match="the device does not give the cost 'beauty'; expected one of latency_ms"):
-            run_model(model, WORKLOAD, TARGET, device, load_backend("onnxruntime"), costs=["beauty"])
+            run_model(model, STEP, TARGET, device, load_backend("onnxruntime"), costs=["beauty"])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_only_what_is_asked_for_is_measured(tmp_path: Path) -> None:
 def test_a_model_that_does_not_run_has_a_reason(tmp_path: Path, op: str, dims: dict[str, int], reason: str) -> None:
     model = own_model(tmp_path / "own.onnx", op=op)
     with LocalDevice() as device:
-        found = run_model(model, Workload("prefill", dims, 2), TARGET, device, load_backend("onnxruntime"))
+        found = run_model(model, Step("prefill", dims, 2), TARGET, device, load_backend("onnxruntime"))
     assert found.values == {}
     assert re.search(reason, found.error or ""), found.error

@@ -22,7 +22,7 @@ from lts.jobs.pool import Workers
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step
 
 _PRELOAD = ("numpy", "onnx", "tvm")
 
@@ -67,7 +67,7 @@ class Tvm:
                 f"backend 'tvm' compiles float32 models; target '{target.name}' has precision {target.precision}"
             )
 
-    def build(self, model: Path, target: Target, workload: Workload, timeout: float) -> Path:
+    def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         """Compile an ONNX file into a folder beside it.
 
         Raises
@@ -78,12 +78,12 @@ class Tvm:
             When there is no compiler that links for the target.
         """
         cxx(target.triple)
-        folder = Path(tempfile.mkdtemp(prefix=f"{workload.phase}-", dir=model.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f"{step.phase}-", dir=model.parent))
         arguments = {
             "model": str(model),
             "directory": str(folder),
             "target": asdict(target),
-            **asdict(workload),
+            **asdict(step),
             "tune": self.tune,
             "database": str(self._database(target)) if self.tune > 0 else None,
             "tracker": self.tracker,
@@ -102,7 +102,7 @@ class Tvm:
             raise
         return folder
 
-    def job(self, built: Path, workload: Workload, *, threads: int, min_time: float, min_repeats: int) -> RunnerJob:
+    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> RunnerJob:
         """The job for lts-runner: the folder, and the weights that its manifest names."""
         manifest = json.loads((built / MANIFEST).read_text(encoding="utf-8"))
         files = {}

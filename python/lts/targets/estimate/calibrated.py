@@ -7,27 +7,22 @@ import json
 from lts._core import Architecture, Surrogate, cost_term_names, cost_terms
 from lts.targets.calibration import Calibration
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 
-def calibration_for(target: Target, n_prompt: int) -> Calibration | None:
+def calibration_for(target: Target, workload: Workload) -> Calibration | None:
     """What the target was measured to cost; None when it was measured otherwise than it is used."""
     known = target.calibration
-    if known is None or (known.n_prompt, known.threads, known.precision) != (
-        n_prompt,
-        target.threads,
-        target.precision,
-    ):
-        return None
-    return known
+    return known if known is not None and known.workload == workload else None
 
 
-def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict[str, tuple[float, float, float]]:
+def predicted(architecture: Architecture, target: Target, workload: Workload) -> dict[str, tuple[float, float, float]]:
     """Costs on a calibrated target: by name, the value and the low and high ends of its interval.
 
-    Empty when the calibration was measured with another prompt length, precision or number of threads. The interval is
+    Empty when the calibration was measured under another workload. The interval is
     as wide as the largest error of predicting a measurement from the others.
     """
-    known = calibration_for(target, n_prompt)
+    known = calibration_for(target, workload)
     if known is None:
         return {}
     amounts = dict(zip(cost_term_names(), cost_terms([architecture])[0].tolist(), strict=True))
@@ -38,9 +33,9 @@ def predicted(architecture: Architecture, target: Target, n_prompt: int) -> dict
     return found
 
 
-def calibrated_models(target: Target, n_prompt: int) -> dict[str, Surrogate]:
+def calibrated_models(target: Target, workload: Workload) -> dict[str, Surrogate]:
     """What `predicted` computes, as models for the core."""
-    known = calibration_for(target, n_prompt)
+    known = calibration_for(target, workload)
     if known is None:
         return {}
     n = len(cost_term_names())

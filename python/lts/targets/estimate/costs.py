@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lts._core import Architecture, Family, analytic, family
@@ -10,8 +10,9 @@ from lts.errors import UsageError
 from lts.targets.assumptions import Published
 from lts.targets.estimate.model import EFFICIENCY, OPERATOR_US, Cost, Model, rates
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
-ESTIMATED_COLUMNS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib", "latency_published_ms")
+ESTIMATED_COLUMNS = ("latency_ms", "decode_ms_per_token", "request_ms", "peak_memory_mib", "latency_published_ms")
 _NEEDED = ("frequency_mhz", "flops_per_cycle", "bandwidth_gib_s")
 _MIB = 2**20
 # What is added to the sum over the parts, counted by the core.
@@ -71,27 +72,29 @@ def published(target: Target) -> Published | None:
     return p if p is not None and target.threads == p.threads and target.precision == "float32" else None
 
 
-def estimate(architecture: Architecture, target: Target, n_prompt: int = 128) -> Estimate:
-    """Estimated costs of a prompt pass of `n_prompt` tokens, and of a decode step after it. O(n_layer).
+def estimate(architecture: Architecture, target: Target, workload: Workload | None = None) -> Estimate:
+    """Estimated costs of a workload, whose precision and threads are those of the target. O(n_layer).
 
     Raises
     ------
     UsageError
-        As `check`, and when `n_prompt` is below 1.
+        As `check`.
     """
-    setting = _setting(target, n_prompt)
+    workload = workload or Workload()
+    setting = _setting(target, workload)
     latency = decode = software = 0.0
     packed = 0
-    for cost in _costs(architecture, target, n_prompt):
+    for cost in _costs(architecture, target, workload):
         latency += cost.prompt_ms
         decode += cost.decode_ms
         software += cost.published_ms
         packed += cost.matrix_elements
-    memory = analytic("peak_memory_estimate_mib", architecture, n_prompt=n_prompt, precision=target.precision)
+    memory = analytic("peak_memory_estimate_mib", architecture, **_on(target, workload).counted)
     values = {
         "latency_ms": latency,
         "decode_ms_per_token": decode,
-        "peak_memory_mib": memory + packed * setting.element_mib,
+        "request_ms": latency + workload.n_steps * decode,
+        "peak_memory_mib": memory + packed * setting.weight_mib,
     }
     interval = {}
     if setting.published is not None:
@@ -102,7 +105,7 @@ def estimate(architecture: Architecture, target: Target, n_prompt: int = 128) ->
     return Estimate(values, interval, setting.source)
 
 
-def parts(architecture: Architecture, target: Target, n_prompt: int = 128) -> list[Part]:
+def parts(architecture: Architecture, target: Target, workload: Workload | None = None) -> list[Part]:
     """What `estimate` adds up: for every layer its attention and its feed-forward network, then the rest.
 
     Raises
@@ -110,17 +113,18 @@ def parts(architecture: Architecture, target: Target, n_prompt: int = 128) -> li
     UsageError
         As `estimate`.
     """
-    setting = _setting(target, n_prompt)
+    workload = workload or Workload()
+    setting = _setting(target, workload)
     names = [f"layers.{i}.{half}" for i in range(architecture.n_layer) for half in ("attention", "feed_forward")]
     return [
         Part(
             name,
             cost.prompt_ms,
             cost.decode_ms,
-            cost.matrix_elements * setting.element_mib,
+            cost.matrix_elements * setting.weight_mib,
             cost.published_ms if setting.published is not None else None,
         )
-        for name, cost in zip([*names, "embedding_and_logits"], _costs(architecture, target, n_prompt), strict=True)
+        for name, cost in zip([*names, "embedding_and_logits"], _costs(architecture, target, workload), strict=True)
     ]
 
 
@@ -130,15 +134,13 @@ class _Setting:
 
     published: Published | None
     near: bool  # whether the prompt is about as long as those of the published measurements
-    element_mib: float
+    weight_mib: float
     source: str
 
 
 @lru_cache(maxsize=64)
-def _setting(target: Target, n_prompt: int) -> _Setting:
+def _setting(target: Target, workload: Workload) -> _Setting:
     check(target)
-    if n_prompt < 1:
-        raise UsageError(f"n_prompt is {n_prompt}; it must be at least 1")
     rate = rates(target)
     efficiency = target.estimate.efficiency or EFFICIENCY[target.kind]
     overhead = OPERATOR_US[target.kind] if target.estimate.operator_us is None else target.estimate.operator_us
@@ -149,39 +151,44 @@ def _setting(target: Target, n_prompt: int) -> _Setting:
     p = published(target)
     if p is not None:
         text += f"; latency_published_ms: {p.software} ({p.source})"
-    near = p is not None and p.n_prompt / 2 <= n_prompt <= 2 * p.n_prompt
-    return _Setting(p, near, rate.element_bytes / _MIB, text)
+    near = p is not None and p.n_prompt / 2 <= workload.n_prompt <= 2 * p.n_prompt and workload.batch == 1
+    return _Setting(p, near, rate.weight_bytes / _MIB, text)
 
 
 @lru_cache(maxsize=256)
-def model_for(target: Target, n_prompt: int, family_name: str, d_model: int) -> Model:
-    """The parts of architectures of a family and width, on a target and for a prompt."""
+def model_for(target: Target, workload: Workload, family_name: str, d_model: int) -> Model:
+    """The parts of architectures of a family and width, on a target and for a workload."""
     traits: Family = family(family_name)
-    return Model(target, published(target), traits, d_model, n_prompt)
+    return Model(target, published(target), traits, d_model, workload)
 
 
-def _costs(a: Architecture, target: Target, n_prompt: int) -> list[Cost]:
+def _costs(a: Architecture, target: Target, workload: Workload) -> list[Cost]:
     """Attention and feed-forward network of every layer in turn, then what is outside of them."""
-    model = model_for(target, n_prompt, a.family, a.d_model)
+    model = model_for(target, workload, a.family, a.d_model)
     found = []
     for n_head, n_kv_head, head_dim, d_ff in zip(a.n_head, a.n_kv_head, a.head_dims, a.d_ff, strict=True):
         found.append(model.attention(n_head, n_kv_head, head_dim))
         found.append(model.feed_forward(d_ff))
-    return [*found, costs_outside(a, target, n_prompt)]
+    return [*found, costs_outside(a, target, workload)]
 
 
-def costs_outside(a: Architecture, target: Target, n_prompt: int) -> Cost:
+def costs_outside(a: Architecture, target: Target, workload: Workload) -> Cost:
     """What is outside of the layers: embedding, final norm and logits."""
     clusters = tuple(a.clean_cutoffs) if a.adaptive else ()
-    model = model_for(target, n_prompt, a.family, a.d_model)
+    model = model_for(target, workload, a.family, a.d_model)
     return model.around_layers(a.vocab_size, a.embedding_width, a.adaptive, a.div_val, clusters)
 
 
-def column_of(cost: Cost, column: str, target: Target) -> float:
+def _on(target: Target, workload: Workload) -> Workload:
+    return replace(workload, precision=target.precision, threads=target.threads)
+
+
+def column_of(cost: Cost, column: str, target: Target, workload: Workload) -> float:
     """What a part adds to a column."""
     if column == "peak_memory_mib":
-        return cost.matrix_elements * rates(target).element_bytes / _MIB
+        return cost.matrix_elements * rates(target).weight_bytes / _MIB
     return {
+        "request_ms": cost.prompt_ms + workload.n_steps * cost.decode_ms,
         "latency_ms": cost.prompt_ms,
         "decode_ms_per_token": cost.decode_ms,
         "latency_published_ms": cost.published_ms,

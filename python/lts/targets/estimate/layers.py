@@ -8,9 +8,12 @@ from itertools import product
 from lts._core import Architecture, LayerCosts, SearchSpace
 from lts.targets.estimate.costs import PLUS, column_of, costs_outside, model_for
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 
-def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iterable[str]) -> dict[str, LayerCosts]:
+def layer_costs(
+    space: SearchSpace, target: Target, workload: Workload, columns: Iterable[str]
+) -> dict[str, LayerCosts]:
     """Cost models by column that give the same as `estimate`, for every architecture of a space.
 
     O(choices of d_model times those of heads and of feed-forward widths).
@@ -24,7 +27,7 @@ def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iter
     family = options["family"]
     attention, feed_forward, rest = {}, {}, {}
     for d_model in options["d_model"]:
-        model = model_for(target, n_prompt, family, d_model)
+        model = model_for(target, workload, family, d_model)
         for n_head, n_kv_head in _heads(options["n_head"], options["n_kv_head"]):
             head_dim = options["head_dim"] or d_model // n_head
             if head_dim:
@@ -34,12 +37,12 @@ def layer_costs(space: SearchSpace, target: Target, n_prompt: int, columns: Iter
     for architecture in _shallow(space):
         own_width = architecture.embedding_width == architecture.d_model
         key = (architecture.d_model, -1 if own_width else architecture.d_embed, architecture.div_val)
-        rest[key] = costs_outside(architecture, target, n_prompt)
+        rest[key] = costs_outside(architecture, target, workload)
     return {
         column: LayerCosts(
-            {key: column_of(cost, column, target) for key, cost in attention.items()},
-            {key: column_of(cost, column, target) for key, cost in feed_forward.items()},
-            {key: column_of(cost, column, target) for key, cost in rest.items()},
+            {key: column_of(cost, column, target, workload) for key, cost in attention.items()},
+            {key: column_of(cost, column, target, workload) for key, cost in feed_forward.items()},
+            {key: column_of(cost, column, target, workload) for key, cost in rest.items()},
             plus=PLUS.get(column),
         )
         for column in columns

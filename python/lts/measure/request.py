@@ -1,0 +1,82 @@
+"""What a user waits for, from what was measured of the steps of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from lts.measure.outcome import Outcome
+from lts.measure.run import OUTPUT_ERROR, PEAK
+from lts.targets.workload import Workload
+
+REQUEST, SPEED = "request_ms", "tokens_per_second"
+# What follows from which costs.
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    REQUEST: ("latency_ms", "decode_ms_per_token"),
+    SPEED: ("decode_ms_per_token",),
+}
+_DECODE = "decode_ms_per_token"
+
+
+def derived_from(costs: Iterable[str]) -> tuple[str, ...]:
+    """The columns that follow where these costs are measured."""
+    known = set(costs)
+    return tuple(name for name, needed in DERIVED.items() if known.issuperset(needed))
+
+
+def needed_for(columns: Iterable[str]) -> list[str]:
+    """The costs that have to be measured for columns, each once."""
+    return list(dict.fromkeys(cost for name in columns for cost in DERIVED.get(name, (name,))))
+
+
+def joined(one: Outcome, other: Outcome) -> Outcome:
+    """Two outcomes of an architecture as one, with the larger one of their peaks and errors."""
+    both = one | other
+    for name in (PEAK, OUTPUT_ERROR):
+        if name in one.values and name in other.values:
+            both.values[name] = max(one.values[name], other.values[name])
+    return both
+
+
+def together(steps: Sequence[Outcome]) -> Outcome:
+    """What the steps of one phase say together: the mean of their times, of peak and error the largest.
+
+    Time grows evenly with the context, so that the mean of a decode step at both ends of a request is that of all its
+    steps. The samples of the second step are kept as ``decode_last``.
+    """
+    found = steps[0]
+    for later in steps[1:]:
+        samples = {name.replace("decode", "decode_last", 1): values for name, values in later.samples_ns.items()}
+        both = joined(found, replace(later, samples_ns=samples))
+        if _DECODE in found.values and _DECODE in later.values:
+            both.values[_DECODE] = (found.values[_DECODE] + later.values[_DECODE]) / 2
+            both.mad[_DECODE] = (found.mad[_DECODE] + later.mad[_DECODE]) / 2
+            low, high = zip(found.interval[_DECODE], later.interval[_DECODE], strict=True)
+            both.interval[_DECODE] = (sum(low) / 2, sum(high) / 2)
+        found = both
+    return found
+
+
+def with_request(outcome: Outcome, workload: Workload) -> Outcome:
+    """The outcome with what follows from its costs: the time of a request, and tokens per second of all sequences.
+
+    An interval follows from the ends of those of the costs, as if these erred together.
+    """
+    values, intervals = dict(outcome.values), dict(outcome.interval)
+    provenance = dict(outcome.provenance)
+    for name in derived_from(values):
+        kinds = {provenance[cost] for cost in DERIVED[name]}
+        if len(kinds) > 1:
+            continue
+        provenance[name] = kinds.pop()
+        values[name] = _derived(name, outcome.values, workload)
+        if all(cost in intervals for cost in DERIVED[name]):
+            ends = [_derived(name, {c: outcome.interval[c][end] for c in DERIVED[name]}, workload) for end in (0, 1)]
+            intervals[name] = (min(ends), max(ends))
+    return replace(outcome, values=values, provenance=provenance, interval=intervals)
+
+
+def _derived(name: str, costs: Mapping[str, float], workload: Workload) -> float:
+    if name == SPEED:
+        return 1000 * workload.batch / costs[_DECODE]
+    return costs["latency_ms"] + workload.n_steps * costs[_DECODE]

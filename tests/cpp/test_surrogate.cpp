@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 
@@ -138,7 +139,7 @@ TEST(Surrogate, IntervalsOfFewSamplesHoldWhatTheyPromise) {
   const auto other = [](const Architecture& a) {
     return 1.7 * (additive(a) + 2e-6 * cost_terms(a)[index(CostTerm::attention)]);
   };
-  for (const std::size_t n : {4, 5, 6, 8, 10, 12, 14}) {
+  for (const std::size_t n : std::initializer_list<std::size_t>{4, 5, 6, 8, 10, 12, 14}) {
     const double without = held(n, {}, additive);
     const double with = held(n, known.state().coefficients, other);
     for (const double share : {without, with}) {  // to within the standard error of about 0.02 that 60 fits have

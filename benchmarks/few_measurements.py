@@ -1,10 +1,13 @@
 """Fronts from few measurements: how well costs are predicted, and how good the measured front is.
 
-Run: python benchmarks/few_measurements.py tables|transfer|replay|host [--seeds 20]
+Run: python benchmarks/few_measurements.py tables|coverage|transfer|replay|host [--seeds 20]
 
 ``tables``: surrogates fitted to 15 random architectures of the published device tables of LiteTransformerSearch, and to
 50 of HW-GPT-S, predict the others; median of the mean absolute percentage error over 200 splits, and how many of the
 90 % intervals hold the measurement.
+
+``coverage``: how many of the 90 % intervals hold the measurement, and how wide they are, for fits to 4 to 50 random
+architectures of these tables; the same for fits to one device of HW-GPT-S that start from 50 measurements of another.
 
 ``transfer``: from 50 measurements of one device of HW-GPT-S to another with 5 or 10.
 
@@ -23,7 +26,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ import numpy as np
 from published import HWGPT_COLUMNS, hwgpt_table, lts_table
 
 import lts
-from lts.measure.evaluator import Evaluator
+from lts.measure.opening import open_evaluator
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive
 from lts.study.front import front_of
@@ -49,14 +52,14 @@ def quartiles(values: Sequence[float], form: str = "{:.3f}") -> str:
 # --- Predictions ---
 
 
-def split_errors(rows: list[tuple[Any, float]], n: int, splits: int) -> tuple[list[float], float]:
+Rows = Sequence[tuple[Any, float]]
+
+
+def split_errors(rows: Rows, n: int, splits: int) -> tuple[list[float], float]:
     """Mean absolute percentage errors of every split, and the share of intervals that hold the measurement."""
-    random = np.random.default_rng(0)
     values = np.array([value for _, value in rows])
     errors, held = [], []
-    for _ in range(splits):
-        order = random.permutation(len(rows))
-        chosen, others = order[:n], order[n : n + 1000]
+    for chosen, others in split(len(rows), n, splits):
         surrogate = lts.Surrogate.fit([rows[i][0] for i in chosen], values[chosen])
         rest = [rows[i][0] for i in others]
         errors.append(100 * float(np.mean(np.abs(surrogate.predict(rest) / values[others] - 1))))
@@ -65,16 +68,77 @@ def split_errors(rows: list[tuple[Any, float]], n: int, splits: int) -> tuple[li
     return errors, statistics.fmean(held)
 
 
-def tables(splits: int) -> None:
-    print("| table | n | error, % (quartiles over splits) | intervals of 90 % that hold |\n|---|---|---|---|")
-    jobs = []
+def split(n_rows: int, n: int, splits: int, most: int = 1000) -> Iterator[tuple[Any, Any]]:
+    """Indices of `n` random rows, and of at most so many others."""
+    random = np.random.default_rng(0)
+    for _ in range(splits):
+        order = random.permutation(n_rows)
+        yield order[:n], order[n : n + most]
+
+
+def device_tables() -> dict[str, Rows]:
+    """Every column of the published device tables, by name."""
+    found: dict[str, Rows] = {}
     for name in ("arm", "corei7"):
         for column in ("latency", "memory"):
-            jobs.append((f"{name} {column}", [(a, row[column]) for a, row in lts_table(name)], 15))
+            found[f"{name} {column}"] = [(a, row[column]) for a, row in lts_table(name)]
     hwgpt = hwgpt_table()
     for name, column in HWGPT_COLUMNS.items():
-        jobs.append((f"HW-GPT-S {name}", [(a, row[column]) for a, row in hwgpt], 50))
-    for name, rows, n in jobs:
+        found[f"HW-GPT-S {name}"] = [(a, row[column]) for a, row in hwgpt]
+    return found
+
+
+def coverage_of(rows: Rows, n: int, splits: int, source: Rows | None = None) -> tuple[float, float]:
+    """The share of 90 % intervals that hold the measurement, and the median of their half-widths over the prediction.
+
+    With `source`, the same architectures on another device, fits start from 50 others of its measurements.
+    """
+    values = np.array([value for _, value in rows])
+    n_known = 0 if source is None else 50
+    held, widths = [], []
+    for chosen, others in split(len(rows), n + n_known, splits, most=200):
+        prior = None
+        if source is not None:
+            known = [source[i] for i in chosen[n:]]
+            prior = lts.Surrogate.fit([a for a, _ in known], [value for _, value in known]).coefficients
+        fitted = lts.Surrogate.fit([rows[i][0] for i in chosen[:n]], values[chosen[:n]], prior=prior)
+        rest = [rows[i][0] for i in others]
+        low, high = fitted.interval(rest).T
+        held.append(float(np.mean((low <= values[others]) & (values[others] <= high))))
+        widths.append(float(np.median(high / fitted.predict(rest) - 1)))
+    return statistics.fmean(held), statistics.median(widths)
+
+
+Covered = list[tuple[float, float]]
+
+
+def covered(tables: dict[str, Rows], n: int, splits: int) -> tuple[Covered, Covered]:
+    """`coverage_of` every table, and of every device of HW-GPT-S from every other one."""
+    latency = [tables[f"HW-GPT-S {device}"] for device in ("A100", "RTX 2080", "Xeon Silver", "AMD 7452")]
+    pairs = [(goal, source) for goal in latency for source in latency if goal is not source]
+    return (
+        [coverage_of(rows, n, splits) for rows in tables.values() if len(rows) >= n + 10],
+        [coverage_of(goal, n, max(1, splits // 2), source) for goal, source in pairs],
+    )
+
+
+def coverage(splits: int) -> None:
+    """Intervals by the number of measurements, in the mean over the tables and from the worst to the best."""
+    tables = device_tables()
+    print("| n | hold | half-width | with a prior, hold | half-width |\n|---|---|---|---|---|")
+    for n in (4, 5, 6, 8, 10, 12, 14, 15, 20, 30, 50):
+        cells = []
+        for found in covered(tables, n, splits):
+            held = [share for share, _ in found]
+            cells.append(f"{statistics.fmean(held):.1%} ({min(held):.1%} to {max(held):.1%})")
+            cells.append(f"{statistics.median(width for _, width in found):.1%}")
+        print(f"| {n} | {' | '.join(cells)} |", flush=True)
+
+
+def tables(splits: int) -> None:
+    print("| table | n | error, % (quartiles over splits) | intervals of 90 % that hold |\n|---|---|---|---|")
+    for name, rows in device_tables().items():
+        n = 50 if name.startswith("HW-GPT-S") else 15
         errors, held = split_errors(rows, n, splits)
         print(f"| {name} | {n} | {quartiles(errors, '{:.2f}')} | {held:.1%} |", flush=True)
 
@@ -131,7 +195,7 @@ class Replay:
 
     def trial(self, i: int, key: int, predicted: Any = None) -> Trial:
         values = {"decoder_params": float(self.params[i]), "latency_ms": float(self.latency[i])}
-        return Trial(key, "complete", self.architectures[i], values, feasible=True, predicted=predicted or {})
+        return Trial(key, "complete", self.architectures[i], values=values, feasible=True, predicted=predicted or {})
 
 
 def predicted_front(replay: Replay, seed: int, n: int) -> tuple[float, float]:
@@ -238,7 +302,7 @@ def host(objectives: list[str], trials: int, timeout: float) -> None:
         for surrogate, n in (("additive", 40), ("none", trials)):
             with Study(
                 space,
-                Evaluator("host"),
+                open_evaluator("host"),
                 objectives=objectives,
                 surrogate=surrogate,
                 store=Path(folder) / f"{surrogate}.db",
@@ -253,14 +317,16 @@ def host(objectives: list[str], trials: int, timeout: float) -> None:
                 )
     again: list[list[Trial]] = [[], []]
     parsed = [lts.parse_objective(text) for text in objectives]
-    with Evaluator("host") as evaluator:
+    with open_evaluator("host") as evaluator:
         columns = [o.name for o in parsed]
         queue = [(side, t) for side, front in enumerate(fronts) for t in front]
         order = np.random.default_rng(0).permutation(len(queue))
         for i in order:  # interleaved, so that both sides have the same machine
             side, trial = queue[i]
             found = evaluator.evaluate(trial.architecture, columns)
-            again[side].append(Trial(trial.id, "complete", trial.architecture, dict(found.values), feasible=True))
+            again[side].append(
+                Trial(trial.id, "complete", trial.architecture, values=dict(found.values), feasible=True)
+            )
     fronts = [front_of(side, parsed, []).trials for side in again]
     signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in parsed])
     points = [np.array([[t.values[c] for c in columns] for t in side]) * signs for side in again]
@@ -276,7 +342,7 @@ def host(objectives: list[str], trials: int, timeout: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("tables", "transfer", "replay", "host"))
+    parser.add_argument("part", choices=("tables", "coverage", "transfer", "replay", "host"))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--devices", default="A100,Xeon Silver,RTX 2080,AMD 7452")
@@ -287,6 +353,7 @@ def main() -> None:
     arguments = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "tables": lambda: tables(arguments.splits),
+        "coverage": lambda: coverage(arguments.splits),
         "transfer": lambda: transfer(arguments.splits),
         "replay": lambda: replay(arguments.seeds, arguments.devices.split(","), peers=not arguments.no_peers),
         "host": lambda: host(arguments.objectives.split(","), arguments.trials, arguments.timeout),

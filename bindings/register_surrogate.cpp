@@ -111,7 +111,8 @@ void register_surrogate(py::module_& m) {
   py::class_<PySurrogate>(m, "Surrogate", R"(A cost as a sum of analytic terms, fitted to measurements.
 
 Coefficients are not negative (Lawson and Hanson 1974); errors are relative, weighted by the noise of the samples.
-Intervals are conformal, from predicting every sample from all others (Barber et al. 2021).)")
+Intervals are conformal, from predicting every sample from all others (Barber et al. 2021), and Student's where the
+samples are too few for that.)")
       .def_static("fit", &fit, py::arg("architectures"), py::arg("values"), py::kw_only(),
                   py::arg("noise") = py::none(), py::arg("prior") = py::none(), py::arg("pairwise") = false,
                   py::arg("level") = 0.9, R"(Fit to measured costs.

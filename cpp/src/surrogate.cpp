@@ -10,23 +10,23 @@
 #include "lts/error.hpp"
 #include "lts/weights.hpp"
 #include "portable_log.hpp"
-#include "surrogate_nnls.hpp"
+#include "surrogate_problem.hpp"
+#include "surrogate_quantile.hpp"
 
 namespace lts {
 
-using detail::Columns;
+using detail::Features;
+using detail::features;
+using detail::kPaired;
+using detail::n_features;
+using detail::Problem;
 
 namespace {
 
 constexpr std::array<std::string_view, n_cost_terms> kNames{"constant",     "layers", "width", "attention",
                                                             "feed_forward", "d_ff",   "heads", "key_value",
                                                             "biases",       "output", "widest"};
-constexpr std::array kPaired{CostTerm::layers, CostTerm::attention, CostTerm::feed_forward, CostTerm::output};
-constexpr std::size_t kPairs = kPaired.size() * (kPaired.size() + 1) / 2;
-constexpr std::size_t kMaxFeatures = n_cost_terms + kPairs;
 
-// Relative errors below this are not worth weighting samples for.
-constexpr double kBaseNoise = 0.01;
 // A sample this many robust standard deviations above what the others predict, and at least this share, is treated as
 // an outlier (the machine paused). Too-fast outliers do not occur.
 constexpr double kOutlier = 6.0;
@@ -35,6 +35,9 @@ constexpr int kOutlierRounds = 3;
 // Up to this many samples, left-out predictions come from separate fits; with more, from the leverages.
 constexpr std::size_t kExactLeftOut = 100;
 constexpr double kMostLeverage = 0.95;
+// Up to this many samples, intervals know that the pull was chosen; with more, the choice hardly depends on one of
+// them.
+constexpr std::size_t kExactChoice = 30;
 // Strengths with which a fit may be drawn towards a prior, weakest first, without 0.
 constexpr std::array kPulls{1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0};
 
@@ -44,137 +47,10 @@ constexpr double kLargest = 1e100;
 // Predictions saturate, so that they are always numbers.
 constexpr double kLargestPrediction = std::numeric_limits<double>::max();
 
-using Features = std::array<double, kMaxFeatures>;
-
-constexpr std::size_t n_features(bool pairwise) { return pairwise ? kMaxFeatures : n_cost_terms; }
-
-Features features(const Architecture& architecture, bool pairwise) {
-  Features all{};
-  const auto terms = cost_terms(architecture);
-  std::copy(terms.begin(), terms.end(), all.begin());
-  if (!pairwise) return all;
-  std::size_t next = n_cost_terms;
-  for (std::size_t i = 0; i < kPaired.size(); ++i) {
-    for (std::size_t j = i; j < kPaired.size(); ++j) {
-      all[next++] = terms[static_cast<std::size_t>(kPaired[i])] * terms[static_cast<std::size_t>(kPaired[j])];
-    }
-  }
-  return all;
-}
-
-double dot(std::span<const double> coefficients, const Features& amounts) {
-  double sum = 0;
-  for (std::size_t i = 0; i < coefficients.size(); ++i) sum += coefficients[i] * amounts[i];
-  return sum;
-}
-
 /// The cost that the coefficients predict.
 double sum_of(std::span<const double> coefficients, const Features& amounts) {
-  return std::min(dot(coefficients, amounts), kLargestPrediction);
+  return std::min(detail::dot(coefficients, amounts), kLargestPrediction);
 }
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
-
-/// The samples as a least-squares problem: weighted rows of amounts over the value, which should sum to 1.
-class Problem {
- public:
-  Problem(std::span<const CostSample> samples, const SurrogateOptions& options)
-      : n_(n_features(options.pairwise)), prior_(options.prior) {
-    for (const CostSample& sample : samples) {
-      rows_.push_back(features(sample.architecture, options.pairwise));
-      values_.push_back(sample.value);
-      const double noise = std::min(sample.noise / kBaseNoise, kLargest);
-      weights_.push_back(1 / std::sqrt(1 + noise * noise));
-    }
-    if (!prior_.empty() && !(scale_of(std::vector<bool>(size(), true)) > 0)) {
-      throw_invalid({"surrogate: the prior predicts no cost above 0 for any sample"});
-    }
-  }
-
-  [[nodiscard]] std::size_t size() const { return rows_.size(); }
-  [[nodiscard]] std::size_t width() const { return n_; }
-  [[nodiscard]] double value(std::size_t i) const { return values_[i]; }
-  [[nodiscard]] bool has_prior() const { return !prior_.empty(); }
-  [[nodiscard]] double predict(std::span<const double> x, std::size_t i) const { return dot(x, rows_[i]); }
-
-  /// Coefficients from the samples that are kept, drawn towards the prior.
-  [[nodiscard]] std::vector<double> solve(const std::vector<bool>& kept, double pull) const {
-    const auto [a, b, norms] = system(kept, pull);
-    std::vector<double> x = detail::nonnegative_least_squares(a, b);
-    for (std::size_t j = 0; j < n_; ++j) x[j] = norms[j] > 0 ? x[j] / norms[j] : 0.0;
-    return x;
-  }
-
-  /// Covariance of the coefficients over the variance of the errors.
-  [[nodiscard]] std::vector<double> covariance(const std::vector<bool>& kept, double pull,
-                                               std::span<const double> x) const {
-    const auto [a, b, norms] = system(kept, pull);
-    std::vector<double> inverse = detail::inverse_gram(a, x);
-    for (std::size_t i = 0; i < n_; ++i) {
-      for (std::size_t j = 0; j < n_; ++j) {
-        const double scale = norms[i] * norms[j];
-        inverse[i * n_ + j] = scale > 0 ? inverse[i * n_ + j] / scale : 0.0;
-      }
-    }
-    return inverse;
-  }
-
-  [[nodiscard]] const Features& row(std::size_t i) const { return rows_[i]; }
-  [[nodiscard]] double weight(std::size_t i) const { return weights_[i]; }
-
- private:
-  struct System {
-    Columns a;
-    std::vector<double> b;
-    std::vector<double> norms;  ///< norms of the columns before they were scaled to 1
-  };
-
-  /// How much slower this device is than that of the prior: the median over the samples that are kept.
-  [[nodiscard]] double scale_of(const std::vector<bool>& kept) const {
-    std::vector<double> ratios;
-    for (std::size_t i = 0; i < size(); ++i) {
-      const double predicted = dot(prior_, rows_[i]);
-      if (kept[i] && predicted > 0) ratios.push_back(values_[i] / predicted);
-    }
-    return ratios.empty() ? 0.0 : median(std::move(ratios));
-  }
-
-  [[nodiscard]] System system(const std::vector<bool>& kept, double pull) const {
-    const auto m = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
-    const bool drawn = has_prior() && pull > 0;
-    const double scale = drawn ? scale_of(kept) : 0.0;
-    System s{Columns(m + (drawn ? n_ : 0), n_), std::vector<double>(m + (drawn ? n_ : 0), 0.0),
-             std::vector<double>(n_, 0.0)};
-    std::size_t row = 0;
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (!kept[i]) continue;
-      for (std::size_t j = 0; j < n_; ++j) s.a.at(row, j) = weights_[i] * rows_[i][j] / values_[i];
-      s.b[row++] = weights_[i];
-    }
-    for (std::size_t j = 0; j < n_; ++j) {
-      double sum = 0;
-      for (std::size_t i = 0; i < m; ++i) sum += s.a.at(i, j) * s.a.at(i, j);
-      s.norms[j] = std::sqrt(sum);
-      if (!(s.norms[j] > 0)) continue;
-      for (std::size_t i = 0; i < m; ++i) s.a.at(i, j) /= s.norms[j];
-      if (!drawn) continue;
-      s.a.at(m + j, j) = std::sqrt(pull);
-      s.b[m + j] = std::sqrt(pull) * scale * prior_[j] * s.norms[j];
-    }
-    return s;
-  }
-
-  std::size_t n_;
-  std::vector<Features> rows_;
-  std::vector<double> values_;
-  std::vector<double> weights_;
-  std::vector<double> prior_;
-};
 
 /// The variance of a prediction that comes from the coefficients, over the variance of the errors.
 double leverage(std::span<const double> covariance, std::size_t n, const Features& amounts, double predicted) {
@@ -193,6 +69,17 @@ struct LeftOut {
   std::vector<bool> slower;          ///< whether each sample is slower than predicted
 };
 
+/// The share of a sample in its own prediction.
+double own_share(const Problem& problem, std::span<const double> covariance, std::size_t i) {
+  const double w = problem.weight(i);
+  return std::min(kMostLeverage, w * w * leverage(covariance, problem.width(), problem.row(i), problem.value(i)));
+}
+
+/// The relative error of a prediction of a sample, however bad.
+double error_of(const Problem& problem, std::size_t i, double predicted) {
+  return predicted > 0 ? std::abs(problem.value(i) / predicted - 1) : 1e9;
+}
+
 LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double pull) {
   const std::vector<double> x = problem.solve(kept, pull);
   const std::vector<double> covariance = problem.covariance(kept, pull, x);
@@ -201,9 +88,7 @@ LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double 
   std::vector<bool> others = kept;
   out.slower.assign(problem.size(), false);
   for (std::size_t i = 0; i < problem.size(); ++i) {
-    const double w = problem.weight(i);
-    const double inside =
-        std::min(kMostLeverage, w * w * leverage(covariance, problem.width(), problem.row(i), problem.value(i)));
+    const double inside = own_share(problem, covariance, i);
     double predicted = problem.predict(x, i);
     double shrink = 1;
     if (kept[i]) {
@@ -217,9 +102,8 @@ LeftOut leave_out(const Problem& problem, const std::vector<bool>& kept, double 
       }
     }
     out.predicted.push_back(predicted);
-    const double error = predicted > 0 ? std::abs(problem.value(i) / predicted - 1) : 1e9;
     out.slower[i] = problem.value(i) > predicted;
-    out.standardized.push_back(error * shrink);
+    out.standardized.push_back(error_of(problem, i, predicted) * shrink);
   }
   return out;
 }
@@ -253,6 +137,37 @@ double choose_pull(const Problem& problem, const std::vector<bool>& kept) {
   return chosen;
 }
 
+/// How far a new sample may be from its prediction, in standard errors of the linear model.
+///
+/// Every sample that is kept is predicted from the others, by which the pull is chosen as well: it would else have been
+/// chosen for a small error of this sample.
+double quantile_of(const Problem& problem, const std::vector<bool>& kept, double pull, const LeftOut& left_out,
+                   double level) {
+  const auto n_kept = static_cast<std::size_t>(std::count(kept.begin(), kept.end(), true));
+  const bool exact = n_kept <= kExactLeftOut;
+  const bool chosen_again = problem.has_prior() && n_kept <= kExactChoice;
+  std::vector<double> errors;
+  std::vector<double> weights;
+  std::vector<std::vector<double>> parts;
+  std::vector<bool> others = kept;
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    if (!kept[i]) continue;
+    weights.push_back(problem.weight(i));
+    errors.push_back(left_out.standardized[i]);
+    if (!exact) continue;
+    others[i] = false;
+    const double without = chosen_again ? choose_pull(problem, others) : pull;
+    const std::vector<double> x = problem.solve(others, without);
+    parts.push_back(problem.parts_of_error(i, others, without, problem.covariance(others, without, x)));
+    others[i] = true;
+    if (without == pull) continue;
+    const std::vector<double> all = problem.covariance(kept, without, problem.solve(kept, without));
+    errors.back() = error_of(problem, i, problem.predict(x, i)) * std::sqrt(1 - own_share(problem, all, i));
+  }
+  const double independent = exact ? detail::independent_errors(parts) : static_cast<double>(n_kept);
+  return detail::error_quantile(std::move(errors), weights, independent, level);
+}
+
 /// Chooses which samples to keep; at most an eighth is left out.
 bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
   std::vector<double> errors;
@@ -260,7 +175,7 @@ bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
     if (kept[i]) errors.push_back(left_out.standardized[i]);
   }
   // The median of absolute errors of a normal distribution is 0.6745 of its standard deviation.
-  const double limit = std::max(kLeastOutlier, kOutlier * median(errors) / 0.6745);
+  const double limit = std::max(kLeastOutlier, kOutlier * detail::median(errors) / 0.6745);
   std::vector<std::pair<double, std::size_t>> beyond;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     if (kept[i] && left_out.slower[i] && left_out.standardized[i] > limit)
@@ -277,17 +192,6 @@ bool drop_outliers(const LeftOut& left_out, std::vector<bool>& kept) {
     changed = true;
   }
   return changed;
-}
-
-/// The value below which a share of new errors lies, from the ranks of those seen; linear between two of them.
-double conformal_quantile(std::vector<double> errors, double level) {
-  std::sort(errors.begin(), errors.end());
-  const double rank = level * static_cast<double>(errors.size() + 1);
-  const auto n = static_cast<double>(errors.size());
-  if (rank >= n) return errors.back() * rank / n;  // there are too few samples to tell
-  if (rank <= 1) return errors.front();
-  const auto below = static_cast<std::size_t>(rank);
-  return errors[below - 1] + (rank - static_cast<double>(below)) * (errors[below] - errors[below - 1]);
 }
 
 void check(std::span<const CostSample> samples, const SurrogateOptions& options) {
@@ -388,11 +292,7 @@ Surrogate Surrogate::fit(std::span<const CostSample> samples, const SurrogateOpt
   state.coefficients = problem.solve(kept, pull);
   state.covariance = problem.covariance(kept, pull, state.coefficients);
   state.error = mean_error(problem, kept, left_out, &state.error_max);
-  std::vector<double> errors;
-  for (std::size_t i = 0; i < problem.size(); ++i) {
-    if (kept[i]) errors.push_back(left_out.standardized[i]);
-  }
-  state.quantile = conformal_quantile(std::move(errors), options.level);
+  state.quantile = quantile_of(problem, kept, pull, left_out, options.level);
   for (double& coefficient : state.coefficients) coefficient *= unit;
   // Covariances are used relative to the square of a prediction.
   for (double& covariance : state.covariance) covariance *= unit * unit;

@@ -760,7 +760,8 @@ class Surrogate:
     A cost as a sum of analytic terms, fitted to measurements.
 
     Coefficients are not negative (Lawson and Hanson 1974); errors are relative, weighted by the noise of the samples.
-    Intervals are conformal, from predicting every sample from all others (Barber et al. 2021).
+    Intervals are conformal, from predicting every sample from all others (Barber et al. 2021), and Student's where the
+    samples are too few for that.
     """
     @staticmethod
     def fit(architectures: collections.abc.Sequence[Architecture], values: numpy.typing.ArrayLike, *, noise: numpy.typing.ArrayLike | None = None, prior: typing.Any = None, pairwise: bool = False, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> Surrogate:

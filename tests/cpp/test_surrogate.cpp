@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 
@@ -105,6 +106,58 @@ TEST(Surrogate, IntervalsHoldWhatTheyPromise) {
   }
   EXPECT_GT(covered / n, 0.85);
   EXPECT_LT(covered / n, 0.95);
+}
+
+/// The share of intervals that hold new samples, of fits to `n` of them.
+double held(std::size_t n, const std::vector<double>& prior, const auto& device) {
+  double inside = 0;
+  constexpr std::uint64_t fits = 60;
+  constexpr std::size_t fresh = 50;
+  for (std::uint64_t seed = 0; seed < fits; ++seed) {
+    Random random(seed);
+    const auto measured = [&](std::size_t count, std::uint64_t of) {
+      std::vector<CostSample> samples;
+      for (const Architecture& a : sampled(count, of)) {
+        // Close to normal.
+        const double noise = 0.05 * (noise_of(random) + noise_of(random) + noise_of(random));
+        samples.push_back({a, device(a) * (1 + noise), 0.0});
+      }
+      return samples;
+    };
+    const Surrogate surrogate = Surrogate::fit(measured(n, 2 * seed + 300), {.prior = prior});
+    for (const CostSample& s : measured(fresh, 2 * seed + 301)) {
+      const Prediction p = surrogate.interval(s.architecture);
+      inside += p.low <= s.value && s.value <= p.high ? 1 : 0;
+    }
+  }
+  return inside / static_cast<double>(fits * fresh);
+}
+
+TEST(Surrogate, IntervalsOfFewSamplesHoldWhatTheyPromise) {
+  const Surrogate known = Surrogate::fit(samples_of(sampled(60, 13), 0, 0));
+  // Another device of the same kind, with dearer attention.
+  const auto other = [](const Architecture& a) {
+    return 1.7 * (additive(a) + 2e-6 * cost_terms(a)[index(CostTerm::attention)]);
+  };
+  for (const std::size_t n : std::initializer_list<std::size_t>{4, 5, 6, 8, 10, 12, 14}) {
+    const double without = held(n, {}, additive);
+    const double with = held(n, known.state().coefficients, other);
+    for (const double share : {without, with}) {  // to within the standard error of about 0.02 that 60 fits have
+      EXPECT_GT(share, 0.85) << n;
+      EXPECT_LT(share, 0.96) << n;
+    }
+  }
+}
+
+TEST(Surrogate, IntervalsOfTwoSamplesAndAPriorAreWide) {
+  const Surrogate known = Surrogate::fit(samples_of(sampled(60, 13), 0, 0));
+  const Surrogate surrogate =
+      Surrogate::fit(samples_of(sampled(2, 14), 0.05, 14), {.prior = known.state().coefficients});
+  for (const Architecture& a : sampled(20, 15)) {
+    const Prediction p = surrogate.interval(a);
+    EXPECT_TRUE(std::isfinite(p.high) && p.low <= p.value && p.value <= p.high);
+    EXPECT_GT(p.high / p.value - 1, 0.05);
+  }
 }
 
 TEST(Surrogate, LeftOutErrorsAreThoseOfNewSamples) {

@@ -68,7 +68,11 @@ struct SurrogateFit {
 ///
 /// Least squares of the relative errors, weighted by the noise of the samples, by the active-set method of Lawson and
 /// Hanson (1974, chapter 23). Intervals are conformal: the quantile of the errors of predicting every sample from all
-/// others, each divided by its standard error in the linear model (jackknife+: Barber et al. 2021, section 1.4).
+/// others, each divided by its standard error in the linear model (jackknife+: Barber et al. 2021, section 1.4). Where
+/// these errors, which depend on each other, are worth too few independent ones to have that quantile, it is Student's
+/// for as many degrees of freedom (Satterthwaite 1946) times their root mean square. With a prior and up to 30 samples,
+/// the strength of the pull is chosen without the sample that is left out (nested cross-validation: Varma and Simon
+/// 2006).
 class Surrogate {
  public:
   /// Everything that predictions need.
@@ -78,13 +82,13 @@ class Surrogate {
     std::uint64_t n_samples = 0;
     double error = 0.0;
     double error_max = 0.0;
-    double quantile = 0.0;             ///< quantile of the standardized errors
+    double quantile = 0.0;             ///< of the absolute standardized errors of new predictions
     std::vector<double> coefficients;  ///< one per feature
     std::vector<double> covariance;    ///< covariance of the coefficients over error variance, n_features squared
     friend bool operator==(const State&, const State&) = default;
   };
 
-  /// Fits to samples. O(n^2) in their number up to 100, then O(n).
+  /// Fits to samples. O(n^3) in their number up to 100, then O(n).
   /// @throws std::invalid_argument: fewer than 3 samples (2 with a prior), a value out of range,
   /// noise that is negative, a level out of range, a prior of the wrong length or with pairwise terms.
   static Surrogate fit(std::span<const CostSample> samples, const SurrogateOptions& options = {},

@@ -38,7 +38,7 @@ class OnnxRuntime:
         """Raise `UsageError` unless the target is a processor whose precision it runs."""
         if target.kind != "cpu":
             raise UsageError(f"backend 'onnxruntime' runs on the cpu; target '{target.name}' is a {target.kind}")
-        from lts.export.runtime import check_runtime
+        from lts.backends.precisions import check_runtime
 
         if target.precision != "float32":
             check_runtime(target.precision, machine=target.triple.partition("-")[0])

@@ -63,3 +63,30 @@ def duration(text: str) -> float:
     if text.strip()[-1].isdigit():
         say(f"note: '{text}' has no unit at its end and is taken as seconds: {text.strip()}s")
     return total
+
+
+class Precision(StrEnum):
+    """How weights are stored and multiplied with."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+    int4 = "int4"
+
+
+class Logits(StrEnum):
+    """Positions of a prompt that get logits."""
+
+    last = "last"
+    all = "all"
+
+
+PromptOption = Annotated[int, typer.Option(help="Tokens of the prompt.", min=1)]
+GenOption = Annotated[int, typer.Option(help="Tokens generated after it; 0: a prompt pass alone.", min=0)]
+BatchOption = Annotated[int, typer.Option(help="Sequences at a time.", min=1)]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option(help="Of the weights; by default the target's.", show_default=False)
+]
+LogitsOption = Annotated[
+    Logits, typer.Option(help="Positions of the prompt with logits: the last, or all, as for training and scoring.")
+]

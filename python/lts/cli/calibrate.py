@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, duration
+from lts.cli.arguments import (
+    BatchOption,
+    Format,
+    FormatOption,
+    GenOption,
+    Logits,
+    LogitsOption,
+    PrecisionOption,
+    PromptOption,
+    duration,
+)
 from lts.cli.errors import exits
 from lts.cli.log import say
 
@@ -33,7 +43,11 @@ def command(
     ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
     timeout: Annotated[str, typer.Option(help="Time for all measurements.", metavar="DURATION")] = "10m",
-    n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
+    n_prompt: PromptOption = 128,
+    n_gen: GenOption = 32,
+    batch: BatchOption = 1,
+    precision: PrecisionOption = None,
+    logits: LogitsOption = Logits.last,
     threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     store: Annotated[
@@ -66,7 +80,17 @@ def command(
             check_writable(file)
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    with open_evaluator(target, device=device, backend=backend, n_prompt=n_prompt, threads=threads) as evaluator:
+    with open_evaluator(
+        target,
+        device=device,
+        backend=backend,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        batch=batch,
+        precision=precision,
+        logits=logits,
+        threads=threads,
+    ) as evaluator:
         if evaluator.provenance == "estimated":
             raise UsageError(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, store_path
+from lts.cli.arguments import BatchOption, Format, FormatOption, Logits, LogitsOption, Precision, store_path
 from lts.cli.errors import exits
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def command(
     architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
-    batch: Annotated[int, typer.Option(help="Sequences at a time.", min=1)] = 1,
-    precision: Annotated[str, typer.Option(help="float32, float16, int8 or int4.")] = "float32",
+    batch: BatchOption = 1,
+    precision: Annotated[Precision, typer.Option(help="Of the weights.")] = Precision.float32,
+    logits: LogitsOption = Logits.last,
     output: FormatOption = Format.table,
 ) -> None:
     """Count parameters by role, operations and memory of an architecture."""
@@ -34,7 +35,7 @@ def command(
     rows += [
         (f"{part}_params", getattr(counts, part), "exact") for part in ("embedding", "decoder", "softmax", "total")
     ]
-    workload: dict[str, Any] = {"n_prompt": n_prompt, "batch": batch, "precision": precision}
+    workload: dict[str, Any] = {"n_prompt": n_prompt, "batch": batch, "precision": precision, "logits": logits}
     try:
         rows += [
             (name, _core.analytic(name, a, **workload), counted_provenance(name))

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
     from lts.measure.trial import Trial
     from lts.study.study import Study
+    from lts.targets.workload import Workload
 
 
-def export_members(trials: Iterable[Trial], directory: Path, *, knee: bool) -> None:
+def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, *, knee: bool) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
 
     for trial in trials:
         folder = directory / "models" / str(trial.id)
-        export_architecture(trial.architecture, folder)
+        export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
         label = "knee of the front" if knee else "front"
         say(f"{label}: trial {trial.id} exported to {folder}")
 

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import (
+    BatchOption,
+    Format,
+    FormatOption,
+    GenOption,
+    Logits,
+    LogitsOption,
+    PrecisionOption,
+    PromptOption,
+)
 from lts.cli.errors import exits
 from lts.cli.log import say
 
@@ -15,28 +24,41 @@ from lts.cli.log import say
 def command(
     architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
     target: Annotated[str, typer.Option(help="Target to estimate for: a name, or a TOML file.")] = "host",
-    n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
+    n_prompt: PromptOption = 128,
+    n_gen: GenOption = 32,
+    batch: BatchOption = 1,
+    precision: PrecisionOption = None,
+    logits: LogitsOption = Logits.last,
     threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Estimate the costs of an architecture on a target, part by part, without running anything."""
     from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
-    from lts.measure.estimated import EstimatedEvaluator
-    from lts.measure.evaluator import with_threads
+    from lts.measure.opening import NO_DEVICE, open_evaluator
     from lts.targets.estimate.costs import estimate, parts
-    from lts.targets.target import load_target
 
     known = load_architecture(architecture)
-    evaluator = EstimatedEvaluator(with_threads(load_target(target), threads), n_prompt=n_prompt)
+    evaluator = open_evaluator(
+        target,
+        device=NO_DEVICE,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        batch=batch,
+        precision=precision,
+        logits=logits,
+        threads=threads,
+    )
+    workload = evaluator.workload
     found = evaluator.evaluate(known, evaluator.costs)
-    source = estimate(known, evaluator.target, n_prompt).source
+    source = estimate(known, evaluator.target, workload).source
     labels = {name: found.provenance[name] for name in evaluator.costs}
     rows: list[tuple[Any, ...]] = []
-    for part in parts(known, evaluator.target, n_prompt):
+    for part in parts(known, evaluator.target, workload):
         by_column = {
             "latency_ms": part.latency_ms,
             "decode_ms_per_token": part.decode_ms_per_token,
+            "request_ms": part.latency_ms + workload.n_steps * part.decode_ms_per_token,
             "latency_published_ms": part.latency_published_ms,
         }
         rows.append((part.name, *(by_column.get(name) for name in labels), part.weight_mib))
@@ -50,10 +72,10 @@ def command(
         "interval": {name: list(found.interval[name]) for name in whole if name in found.interval},
         "parts": [dict(zip(("part", *labels, "matrices_mib"), row, strict=True)) for row in rows[:-1]],
         "target": evaluator.target.name,
-        "n_prompt": n_prompt,
+        **workload.describe(),
         "source": source,
     }
     people = output in (Format.table, Format.md)
     emit(Results([record], columns if people else (), rows if people else ()), output)
     if people:
-        say(f"estimated for {n_prompt} tokens from the {source}")
+        say(f"estimated for {workload} from the {source}")

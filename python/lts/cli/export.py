@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, duration, older, renamed, store_path
+from lts.cli.arguments import (
+    Format,
+    FormatOption,
+    Logits,
+    Precision,
+    StudyArgument,
+    duration,
+    older,
+    renamed,
+    store_path,
+)
 from lts.cli.errors import exits
 from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
     from lts.targets.target import Target
+    from lts.targets.workload import Workload
 
 FORMATS = ("onnx", "hf", "json", "tvm")
 # Prompt length of a study that does not say.
@@ -35,6 +47,13 @@ def command(
     ] = None,
     timeout: Annotated[str | None, older("--timeout")] = None,
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search")
+    ] = None,
+    logits: Annotated[
+        Logits | None,
+        typer.Option(help="Positions of the prompt with logits: last, or all.", show_default="as in the search"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
@@ -54,17 +73,32 @@ def command(
     trials = stored.front.pick(pick)
     place = directory or path.parent / "models"
     plain = tuple(name for name in chosen if name != "tvm")
+    given = {"precision": precision, "logits": logits}
+    workload = _workload({**stored.configuration, **{key: str(value) for key, value in given.items() if value}})
     records = [
         {"trial": trial.id, "file": str(file)}
         for trial in trials
-        for file in export(trial.architecture, place / str(trial.id), plain, seed=seed)
+        for file in export(
+            trial.architecture,
+            place / str(trial.id),
+            plain,
+            precision=workload.precision,
+            logits=workload.logits,
+            seed=seed,
+        )
     ]
     if "tvm" in chosen:
-        positions = (stored.configuration.get("space") or {}).get("n_positions") or _N_PROMPT
-        n_prompt = stored.configuration.get("n_prompt") or min(_N_PROMPT, positions)
-        goal = _target(target, stored.configuration)
-        records += _compiled(trials, place, goal, plain, n_prompt, seconds, seed)
+        goal = replace(_target(target, stored.configuration), precision=workload.precision)
+        records += _compiled(trials, place, goal, plain, workload, seconds, seed)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
+
+
+def _workload(configuration: Mapping[str, Any]) -> Workload:
+    """What the study was searched for; as many tokens of a prompt as its space allows, where it does not say."""
+    from lts.targets.workload import Workload
+
+    positions = (configuration.get("space") or {}).get("n_positions") or _N_PROMPT
+    return Workload.of({"n_prompt": min(_N_PROMPT, positions), **configuration})
 
 
 def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
@@ -81,7 +115,7 @@ def _compiled(
     place: Path,
     target: Target,
     formats: tuple[str, ...],
-    n_prompt: int,
+    workload: Workload,
     timeout: float,
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -90,7 +124,7 @@ def _compiled(
     from lts.measure.deployment import Deployer
 
     records = []
-    deployer = Deployer(target, n_prompt=n_prompt)
+    deployer = Deployer(target, workload=workload)
     try:
         if deployer.unchecked is not None:
             say(f"models are compiled and not run: {deployer.unchecked}")

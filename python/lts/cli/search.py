@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lts._core import algorithm_names
-from lts.cli.arguments import STORE_NAME, Format, FormatOption, duration
+from lts.cli.arguments import (
+    STORE_NAME,
+    BatchOption,
+    Format,
+    FormatOption,
+    GenOption,
+    Logits,
+    LogitsOption,
+    PrecisionOption,
+    PromptOption,
+    duration,
+)
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.log import say
 
@@ -84,7 +95,11 @@ def command(
     ] = None,
     timeout: Annotated[str, typer.Option(help="Time for the whole command.", metavar="DURATION")] = "5m",
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.")] = 128,
+    n_prompt: PromptOption = 128,
+    n_gen: GenOption = 32,
+    batch: BatchOption = 1,
+    precision: PrecisionOption = None,
+    logits: LogitsOption = Logits.last,
     threads: Annotated[
         int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
     ] = None,
@@ -118,9 +133,10 @@ def command(
 ) -> None:
     """Search a space for the Pareto front of a device.
 
-    The same command again resumes a search that was stopped. Objectives by default: decoder_params:max latency_ms:min
-    peak_memory_mib:min, or instructions:min on an emulated device. For a target that is not this machine the front is
-    compiled, and run: on the device when it takes compiled models, else in an emulator where one is installed.
+    The same command again resumes a search that was stopped. Objectives by default: decoder_params:max request_ms:min
+    peak_memory_mib:min; with --n-gen 0 latency_ms:min, on an emulated device instructions:min. For a target that is not
+    this machine the front is compiled, and run: on the device when it takes compiled models, else in an emulator where
+    one is installed.
     """
     started = time.monotonic()
     seconds = duration(timeout)
@@ -151,6 +167,10 @@ def command(
                 device=device,
                 backend=backend,
                 n_prompt=n_prompt,
+                n_gen=n_gen,
+                batch=batch,
+                precision=precision,
+                logits=logits,
                 timeout=duration(candidate_timeout) if candidate_timeout else None,
                 threads=threads,
                 tune=tune,
@@ -193,7 +213,10 @@ def command(
             try:
                 members = plan.compile_order(front)
                 export_members(
-                    front.trials if export is Export.all else members[:1], directory, knee=export is Export.knee
+                    front.trials if export is Export.all else members[:1],
+                    directory,
+                    evaluator.workload,
+                    knee=export is Export.knee,
                 )
                 if compiles:
                     compile_members(study, evaluator, members, directory, started + seconds)
@@ -224,8 +247,11 @@ def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     target = evaluator.target
     say(
         f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
-        f"{evaluator.device_name} with {evaluator.backend_name}, {target.threads} thread(s)"
+        f"{evaluator.device_name} with {evaluator.backend_name}: {evaluator.workload}"
     )
+    known = target.calibration
+    if known is not None and known.workload != evaluator.workload:
+        say(f"note: the calibration of {target.name} is not used: it is for {known.workload}")
     for objective in study.objectives:
         if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
             say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")

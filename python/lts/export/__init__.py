@@ -5,7 +5,6 @@ from lts.export.files import export
 from lts.export.pool import PooledWeights
 from lts.export.precision import PRECISIONS
 from lts.export.quantization import MatrixError, quantization_errors, weight_bytes_of
-from lts.export.runtime import check_runtime
 from lts.export.weights import ArrayWeights, GivenWeights, RandomWeights, StructureOnly
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "PooledWeights",
     "RandomWeights",
     "StructureOnly",
-    "check_runtime",
     "export",
     "onnx_model",
     "quantization_errors",

@@ -124,8 +124,14 @@ def deploy(
     result = Deployment(folder)
     formats = tuple(formats)
     before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
-    form = {"precision": workload.precision, "logits": workload.logits}
-    written = export(architecture, folder, tuple(dict.fromkeys(("onnx", *formats))), seed=seed, **form)
+    written = export(
+        architecture,
+        folder,
+        tuple(dict.fromkeys(("onnx", *formats))),
+        precision=workload.precision,
+        logits=workload.logits,
+        seed=seed,
+    )
     try:
         for phase in phases_of(architecture, workload.n_prompt):
             if stop():

@@ -70,8 +70,8 @@ def open_evaluator(
         raise UsageError(f"tune is {tune}; it must be at least 0")
     known = with_threads(target if isinstance(target, Target) else load_target(target), threads)
     if precision is not None:
-        known = replace(known, precision=precision)
-    workload = Workload(n_prompt, n_gen, batch, known.precision, logits, known.threads)
+        known = replace(known, precision=str(precision))
+    workload = Workload(n_prompt, n_gen, batch, known.precision, str(logits), known.threads)
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
     if device == NO_DEVICE:

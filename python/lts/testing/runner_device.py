@@ -18,7 +18,7 @@ from lts.jobs.job import MANIFEST, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.system.environment import environment_hash
 from lts.targets.target import Target, detect_target
-from lts.targets.workload import Step
+from lts.targets.workload import Step, Workload
 
 # Seconds. A model runs in milliseconds, but an emulator, a network or a busy machine can take much longer.
 _TIMEOUT = 120.0
@@ -207,7 +207,7 @@ def _compiled(target: Target, phase: str) -> RunnerJob:
     folder = _folder()
     (architecture,) = load_space("gpt2-tiny").sample(1, 7)
     step = Step.of(architecture, phase, _N_PROMPT)
-    model = export_pooled(architecture, phase, folder)
+    model = export_pooled(architecture, phase, folder, Workload())
     compiler, reference = load_backend("tvm"), Reference()
     try:
         built = compiler.build(model, target, step, _TIMEOUT)

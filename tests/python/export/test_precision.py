@@ -13,6 +13,7 @@ from export_runner import Runner, arrays, draw, run, session, tokens
 from test_export_onnx import ARCHITECTURES
 
 import lts
+from lts.backends.precisions import check_runtime
 from lts.errors import UsageError
 from lts.export import (
     PRECISIONS,
@@ -20,11 +21,9 @@ from lts.export import (
     PooledWeights,
     RandomWeights,
     StructureOnly,
-    check_runtime,
     export,
     onnx_model,
     quantization_errors,
-    runtime,
     weight_bytes_of,
 )
 from lts.export.decoder import PHASES, decoder_graph
@@ -317,36 +316,8 @@ def test_unknown_precisions(tmp_path: Path) -> None:
         lambda: export(architecture, tmp_path / "new", ["json"], precision="int2"),
         lambda: weight_bytes_of(architecture, "int2"),
         lambda: quantization_errors(architecture, "int2"),
-        lambda: check_runtime("int2"),
     ):
         with pytest.raises(UsageError) as caught:
             call()
         assert str(caught.value) == message
     assert not (tmp_path / "new").exists()
-
-
-def test_what_the_runtime_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime
-
-    for machine in ("x86_64", "aarch64"):
-        for precision in ("float32", "int8"):
-            check_runtime(precision, machine=machine)
-    with pytest.raises(UsageError) as caught:
-        check_runtime("float16", machine="x86_64")
-    assert str(caught.value) == (
-        "ONNX Runtime emulates float16 with float32 on x86_64 processors; choose float32, int8 or int4"
-    )
-    check_runtime("float16", machine="aarch64")
-    check_runtime("float16", device="cuda", machine="x86_64")
-    monkeypatch.setattr(runtime, "_has_int4", lambda: False)
-    monkeypatch.setattr(onnxruntime, "__version__", "1.18.1")
-    with pytest.raises(UsageError) as caught:
-        check_runtime("int4")
-    assert str(caught.value) == "precision int4 needs ONNX Runtime 1.19 or newer; version 1.18.1 is installed"
-
-
-def test_int4_is_looked_for_in_the_installed_runtime() -> None:
-    import onnxruntime
-
-    version = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
-    assert runtime._has_int4() == (version >= (1, 19))

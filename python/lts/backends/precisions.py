@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from lts.errors import UsageError
-from lts.export.precision import check_precision
+from lts.targets.target import PRECISIONS
 
 _NATIVE_FLOAT16 = ("aarch64", "arm64")  # elsewhere its operators for the CPU convert to float32 and back
 
@@ -28,7 +28,8 @@ def check_runtime(precision: str, *, device: str = "cpu", machine: str | None = 
         For an unknown precision; without ONNX Runtime; for ``int4`` when it lacks the operation; and for ``float16``
         on a processor where float32 emulates it, so that its times would say nothing of float16.
     """
-    check_precision(precision)
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision '{precision}'; expected one of {', '.join(PRECISIONS)}")
     machine = machine or platform.machine()
     try:
         import onnxruntime

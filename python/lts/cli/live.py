@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -99,7 +100,7 @@ class Live(Display):
 
         trial = progress.trial
         if progress.again:
-            return f"[{progress.n_finished}] {_again(trial)}"
+            return f"[{progress.n_finished}] {_again(trial, self._study.columns)}"
         total = "" if progress.trials is None else f"/{progress.trials}"
         if trial.state == "failed":
             outcome = f"failed: {trial.error}"
@@ -154,14 +155,14 @@ class Live(Display):
         return max(0.0, min(bounds)) if bounds else None
 
 
-def _again(trial: Trial) -> str:
+def _again(trial: Trial, columns: Collection[str]) -> str:
     """What the last process says of a trial that was measured before."""
     from lts.study.spread import n_processes
     from lts.system.text import number
 
     if not trial.rounds:
         return f"trial {trial.id} again: " + (f"failed: {trial.error}" if trial.error else "disturbed, left out")
-    costs = "  ".join(f"{name} {number(rounds[-1])}" for name, rounds in trial.rounds.items())
+    costs = "  ".join(f"{name} {number(rounds[-1])}" for name, rounds in trial.rounds.items() if name in columns)
     return f"trial {trial.id} again, process {n_processes(trial)}: {costs}"
 
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 # What text begins with that a spreadsheet would calculate or run.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # Columns that are shown beside the objectives where trials have them.
-_MORE = ("latency_published_ms", "instructions", "decode_instructions", "output_error")
+_MORE = (
+    "latency_ms",
+    "tokens_per_second",
+    "latency_published_ms",
+    "instructions",
+    "decode_instructions",
+    "output_error",
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def front_notes(front: Front, trials: Sequence[Trial]) -> list[str]:
     """What the intervals of a front include, and what they cannot tell from its members; for people."""
     if not any(trial.rounds for trial in trials):
         return []
-    columns = list(dict.fromkeys(column for trial in trials for column in trial.rounds))
+    known = {column for trial in trials for column in trial.rounds}
+    columns = [objective.name for objective in front.objectives if objective.name in known]
     spreads = {column: spread for column in columns if (spread := spread_of(trials, column)) is not None}
     told = ", ".join(f"{name} {100 * spread.relative:.2g} %" for name, spread in spreads.items())
     ids = ", ".join(str(trial.id) for trial in front if n_processes(trial) >= CONFIRMED)

@@ -229,7 +229,9 @@ def test_the_adaptive_embedding_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "gpt2-lts ", "GPT2-LTS", "", "../gpt2-lts"])
 def test_an_unknown_space_is_told_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=r"unknown search space '.*'; expected one of gpt2-any-shapes, gpt2-lts, .*, or a TOML file"):
+    with pytest.raises(
+        UsageError, match=r"unknown search space '.*'; expected one of gpt2-any-shapes, gpt2-lts, .*, or a TOML file"
+    ):
         load_space(name)
 
 

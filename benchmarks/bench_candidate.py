@@ -2,7 +2,7 @@
 
 Run: python benchmarks/bench_candidate.py [--candidates 20]
 
-Candidates are drawn from the preset gpt2-small and kept up to 30 million parameters; prompt 128, latency and peak
+Candidates are drawn from the preset gpt2-any-shapes and kept up to 30 million parameters; prompt 128, latency and peak
 memory, one thread. Also prints the CPU seconds of `lts-engine --help`.
 """
 
@@ -24,7 +24,7 @@ MAX_PARAMS = 30_000_000
 
 def candidate_seconds(n: int) -> tuple[list[float], dict[str, list[float]]]:
     """Wall seconds of each trial of a random search, and of its stages."""
-    space = lts.SearchSpace(**{**lts.SearchSpace.load("gpt2-small").options, "total_params": (None, MAX_PARAMS)})
+    space = lts.SearchSpace(**{**lts.SearchSpace.load("gpt2-any-shapes").options, "total_params": (None, MAX_PARAMS)})
     totals: list[float] = []
     stages: dict[str, list[float]] = {}
     with (

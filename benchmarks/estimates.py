@@ -3,7 +3,7 @@
     python benchmarks/estimates.py [SPACE...] [--target arm64] [--algorithms lts,nsga2] [--most 1000000]
 
 Prints for each space and algorithm the hypervolume of the front after 10^3 to 10^6 candidates that evolve on estimates,
-relative to the best of all, and the seconds. For gpt2-any-shapes.toml and arm64 it also says how that compares with
+relative to the best of all, and the seconds. For gpt2-any-shapes and arm64 it also says how that compares with
 `estimates_984.csv`, the front of 984 estimates there, stored trial by trial (reference point: the worst value of each
 objective in that file, and a tenth of its range beyond). First it checks that the core's sums are the estimates.
 """
@@ -24,7 +24,7 @@ from lts.study.predictions import minimized_values
 
 OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 BEFORE = Path(__file__).with_name("estimates_984.csv")
-SPACE_BEFORE = Path(__file__).with_name("gpt2-any-shapes.toml")
+SPACE_BEFORE = "gpt2-any-shapes"
 
 
 def front_before() -> np.ndarray:
@@ -50,7 +50,7 @@ def check(evaluator: lts.Evaluator, space: lts.SearchSpace, models: dict) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spaces", nargs="*", default=[str(SPACE_BEFORE), "gpt2-lts", "llama-edge"])
+    parser.add_argument("spaces", nargs="*", default=[SPACE_BEFORE, "gpt2-lts", "llama-edge"])
     parser.add_argument("--target", default="arm64")
     parser.add_argument("--algorithms", default="nsga2,lts,random")
     parser.add_argument("--most", type=int, default=1_000_000)
@@ -79,10 +79,10 @@ def main() -> None:
         best = max(volume(points, low, reference) for *_, points in found)
         for algorithm, n, seconds, points in found:
             ratio = ""
-            if space.name == SPACE_BEFORE.stem and arguments.target == "arm64":
+            if name == SPACE_BEFORE and arguments.target == "arm64":
                 ratio = f"{volume(points, *box) / volume(before, *box):.4f}"
             share = volume(points, low, reference) / best
-            print(f"{space.name}\t{algorithm}\t{n}\t{seconds:.2f}\t{len(points)}\t{share:.4f}\t{ratio}", flush=True)
+            print(f"{name}\t{algorithm}\t{n}\t{seconds:.2f}\t{len(points)}\t{share:.4f}\t{ratio}", flush=True)
 
 
 if __name__ == "__main__":

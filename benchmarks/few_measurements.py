@@ -16,7 +16,7 @@ parameters, which is all that a search knows; fronts are judged by measured perp
 hypervolume of the front of all 5,000 up to the worst perplexity and latency among them. The algorithm as published and
 NSGA-II propose architectures of the whole space and get the nearest of the 5,000 that was not measured yet.
 
-``host``: the space gpt2-any-shapes.toml on this machine with ONNX Runtime: 40 measurements against 600 of the published
+``host``: the space gpt2-any-shapes on this machine with ONNX Runtime: 40 measurements against 600 of the published
 algorithm. Both fronts are measured again, interleaved; see --objectives for memory as a third objective.
 """
 
@@ -296,7 +296,7 @@ def replay(seeds: int, devices: Sequence[str], *, peers: bool) -> None:
 
 
 def host(objectives: list[str], trials: int, timeout: float) -> None:
-    space = lts.SearchSpace.load(Path(__file__).with_name("gpt2-any-shapes.toml"))
+    space = lts.SearchSpace.load("gpt2-any-shapes")
     fronts, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
         for surrogate, n in (("additive", 40), ("none", trials)):

@@ -10,6 +10,7 @@
 
 namespace py = pybind11;
 using namespace lts::python;
+using namespace py::literals;
 using lts::Architecture;
 using lts::BigUint;
 using lts::SearchSpace;
@@ -73,31 +74,15 @@ SearchSpace space_from_json(const std::string& text) {
 
 py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
   const SearchSpaceOptions& o = space.options();
-  py::typing::Dict<py::str, py::object> d;
-  d["name"] = o.name;
-  d["family"] = o.family;
-  d["vocab_size"] = o.vocab_size;
-  d["n_positions"] = o.n_positions;
-  d["head_dim"] = o.head_dim;
-  d["cutoffs"] = o.cutoffs;
-  d["tie_projs"] = o.tie_projs;
-  d["tie_embedding"] = o.tie_embedding;
-  d["n_layer"] = o.n_layer;
-  d["d_model"] = o.d_model;
-  d["n_head"] = o.n_head;
-  d["n_kv_head"] = o.n_kv_head;
-  d["d_ff"] = o.d_ff;
-  d["d_embed"] = o.d_embed;
-  d["div_val"] = o.div_val;
-  d["shared_n_head"] = o.shared_n_head;
-  d["shared_n_kv_head"] = o.shared_n_kv_head;
-  d["shared_d_ff"] = o.shared_d_ff;
-  d["min_ff_ratio"] = o.min_ff_ratio;
-  d["max_ff_ratio"] = o.max_ff_ratio;
-  d["head_dims"] = o.head_dims;
-  d["decoder_params"] = py::make_tuple(o.decoder_params.min, o.decoder_params.max);
-  d["total_params"] = py::make_tuple(o.total_params.min, o.total_params.max);
-  return d;
+  return py::typing::Dict<py::str, py::object>(
+      "name"_a = o.name, "family"_a = o.family, "vocab_size"_a = o.vocab_size, "n_positions"_a = o.n_positions,
+      "head_dim"_a = o.head_dim, "cutoffs"_a = o.cutoffs, "tie_projs"_a = o.tie_projs,
+      "tie_embedding"_a = o.tie_embedding, "n_layer"_a = o.n_layer, "d_model"_a = o.d_model, "n_head"_a = o.n_head,
+      "n_kv_head"_a = o.n_kv_head, "d_ff"_a = o.d_ff, "d_embed"_a = o.d_embed, "div_val"_a = o.div_val,
+      "shared_n_head"_a = o.shared_n_head, "shared_n_kv_head"_a = o.shared_n_kv_head, "shared_d_ff"_a = o.shared_d_ff,
+      "min_ff_ratio"_a = o.min_ff_ratio, "max_ff_ratio"_a = o.max_ff_ratio, "head_dims"_a = o.head_dims,
+      "decoder_params"_a = py::make_tuple(o.decoder_params.min, o.decoder_params.max),
+      "total_params"_a = py::make_tuple(o.total_params.min, o.total_params.max));
 }
 
 Architecture at(const SearchSpace& space, const Int& index) {

@@ -34,7 +34,7 @@ def command(
     ] = None,
     space: Annotated[
         str, typer.Option(help="Search space of the architectures: a name, or a TOML file.")
-    ] = "gpt2-small",
+    ] = "gpt2-any-shapes",
     device: Annotated[
         str | None, typer.Option(help="Same as for search.", show_default="local where the target runs here")
     ] = None,

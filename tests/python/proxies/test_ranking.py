@@ -21,7 +21,7 @@ from lts.measure.tables.reader import read_table
 from lts.proxies.ranking import CLOSED_FORMS, PROXIES, Scored, rank, score
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
-SPACE = lts.SearchSpace.load("gpt2-small")
+SPACE = lts.SearchSpace.load("gpt2-any-shapes")
 
 
 def sampled(n: int, seed: int = 0) -> list[lts.Architecture]:

@@ -32,6 +32,7 @@ def load(tmp_path: Path, text: str, name: str = "mine.toml") -> lts.SearchSpace:
 
 def test_the_documented_spaces_are_there() -> None:
     assert space_names() == [
+        "gpt2-any-shapes",
         "gpt2-lts",
         "gpt2-small",
         "gpt2-tiny",
@@ -86,6 +87,8 @@ def test_the_published_spaces_have_the_size_of_their_choices(name: str, n_other:
 
 
 def test_sizes_for_their_purpose() -> None:
+    # Heads and widths that do not follow from d_model, so that measurements tell their costs apart.
+    assert load_space("gpt2-any-shapes").size == 5 * sum((3 * 21) ** n for n in range(2, 9))
     assert load_space("gpt2-small").size >= 10**9
     assert load_space("gpt2-tiny").size == 2 * (6 + 6**2 + 6**3)
     small = load_space("gpt2-small").options
@@ -226,7 +229,9 @@ def test_the_adaptive_embedding_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "gpt2-lts ", "GPT2-LTS", "", "../gpt2-lts"])
 def test_an_unknown_space_is_told_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=r"unknown search space '.*'; expected one of gpt2-lts, .*, or a TOML file"):
+    with pytest.raises(
+        UsageError, match=r"unknown search space '.*'; expected one of gpt2-any-shapes, gpt2-lts, .*, or a TOML file"
+    ):
         load_space(name)
 
 

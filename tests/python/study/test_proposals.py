@@ -23,7 +23,7 @@ from lts.study.front import front_of
 from lts.study.proposals import Proposer, expected_gains, noise_of
 from lts.study.study import Study
 
-SPACE = lts.SearchSpace.load("gpt2-small")
+SPACE = lts.SearchSpace.load("gpt2-any-shapes")
 OBJECTIVES = ["decoder_params:max", "latency_ms:min"]
 TERMS = lts.cost_term_names()
 

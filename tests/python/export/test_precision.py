@@ -122,17 +122,18 @@ def test_errors_of_random_weights(name: str) -> None:
 @pytest.mark.parametrize("precision", QUANTIZED)
 @pytest.mark.slow
 def test_errors_of_100_random_architectures(precision: str) -> None:
+    """Of random weights; measured: up to 0.035 and 0.34, medians 0.024 and 0.19."""
     needs(precision)
     source = random.Random(11)
     families = [family.name for family in lts.families() if not family.encoder]
     done = 0
     while done < 100:
         architecture = draw(families[done % len(families)], source)
-        if lts.total_params(architecture) > 30_000_000:
+        if lts.total_params(architecture) > 3_000_000:
             continue
         expected = logits(architecture, "float32", RandomWeights(done))
         for one, other in zip(logits(architecture, precision, RandomWeights(done)), expected, strict=True):
-            assert error(one, other) < {"int8": 0.1, "int4": 0.6}[precision], architecture
+            assert error(one, other) < {"int8": 0.06, "int4": 0.5}[precision], architecture
         done += 1
 
 

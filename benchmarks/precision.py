@@ -4,7 +4,7 @@ Run: python benchmarks/precision.py [--rounds 40] [--logits last|all]
 
 Four GPT-2s with a vocabulary of 50,257 and random weights; a prompt of 128 tokens, and one token after 128. The
 precisions take turns in this process, a sample is processor time, and a ratio is that of two medians. Before anything
-is timed, each model is compared with float32 of the same weights. Prints the milliseconds and the bytes of the weights of
+is timed, each model is compared with float32 of the same weights. Prints the milliseconds and the weights' bytes of
 each model, then ratios (geometric means); exits with 1 where they miss the goals.
 """
 

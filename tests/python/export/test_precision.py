@@ -293,6 +293,15 @@ def test_errors_of_matrices() -> None:
     assert found["layers.1.down.weight"].relative < 1e-6
 
 
+@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("name", ["gpt2", "llama", "xl-div2"])
+def test_weights_of_zero(name: str, precision: str) -> None:
+    needs(precision)
+    weights = {weight.name: np.zeros(weight.shape, np.float32) for weight in lts.weights(ARCHITECTURES[name])}
+    for got, expected in zip(*(logits(ARCHITECTURES[name], p, weights) for p in (precision, "float32")), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
 def test_weights_that_cannot_be_quantized_give_one_clear_sentence() -> None:
     architecture = ARCHITECTURES["gpt2"]
     weights = arrays(architecture)

@@ -144,7 +144,7 @@ class Graph:
             domains.setdefault(domain, 1)
             graph.node.append(
                 onnx.NodeProto(
-                    domain=domain,
+                    domain=domain or None,
                     op_type=kind,
                     name=f"{node.scope}/{kind}_{number}",
                     input=[renamed.get(value, value) for value in node.inputs],

@@ -121,17 +121,18 @@ def test_errors_of_random_weights(name: str) -> None:
 @pytest.mark.parametrize("precision", QUANTIZED)
 @pytest.mark.slow
 def test_errors_of_100_random_architectures(precision: str) -> None:
+    """Of random weights; measured: up to 0.035 and 0.34, medians 0.024 and 0.19."""
     needs(precision)
     source = random.Random(11)
     families = [family.name for family in lts.families() if not family.encoder]
     done = 0
     while done < 100:
         architecture = draw(families[done % len(families)], source)
-        if lts.total_params(architecture) > 30_000_000:
+        if lts.total_params(architecture) > 3_000_000:
             continue
         expected = logits(architecture, "float32", RandomWeights(done))
         for one, other in zip(logits(architecture, precision, RandomWeights(done)), expected, strict=True):
-            assert error(one, other) < {"int8": 0.1, "int4": 0.6}[precision], architecture
+            assert error(one, other) < {"int8": 0.06, "int4": 0.5}[precision], architecture
         done += 1
 
 
@@ -289,6 +290,15 @@ def test_errors_of_matrices() -> None:
     found = {error.name: error for error in quantization_errors(architecture, "int8", weights)}
     assert found["layers.1.up.weight"].relative == found["layers.1.up.weight"].maximum == 0
     assert found["layers.1.down.weight"].relative < 1e-6
+
+
+@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("name", ["gpt2", "llama", "xl-div2"])
+def test_weights_of_zero(name: str, precision: str) -> None:
+    needs(precision)
+    weights = {weight.name: np.zeros(weight.shape, np.float32) for weight in lts.weights(ARCHITECTURES[name])}
+    for got, expected in zip(*(logits(ARCHITECTURES[name], p, weights) for p in (precision, "float32")), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_weights_that_cannot_be_quantized_give_one_clear_sentence() -> None:

@@ -163,13 +163,12 @@ typedef struct lts_workload {
   int64_t n_prompt;         ///< tokens of the prompt, and the context of a decode step; 1 to 2^20
   int32_t weight_bits;      ///< 32, 16, 8 or 4
   int32_t activation_bits;  ///< likewise
-  int32_t last_logits;      ///< 1: only the last position of the prompt gets logits; 0: all do
+  int32_t last_logits;      ///< 1: only the last position of the prompt gets logits; 0: all
 } lts_workload;
 #define LTS_WORKLOAD_INIT \
   { sizeof(lts_workload), 1, 128, 32, 32, 0 }
 
-/// The name at an index among those that lts_count knows: decoder_params, flops_decode, zerolm, ...; NULL when there
-/// are fewer.
+/// The name at an index among those that lts_count knows, such as decoder_params; NULL when there are fewer.
 LTS_API const char* lts_count_name(size_t index) LTS_NOEXCEPT;
 
 /// One count, estimate or proxy by name; `_mib` in MiB, `flops_` in floating-point operations. `workload` may be NULL

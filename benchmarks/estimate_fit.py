@@ -15,6 +15,7 @@ from lts.errors import UsageError
 from lts.targets.assumptions import Assumptions, Published
 from lts.targets.estimate.costs import estimate
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ def amounts(architecture: Architecture, target: Target, n_prompt: int) -> list[f
         coefficients = dict.fromkeys(TERMS, 0.0) | {term: 1.0}
         p = Published("", "", architecture.family, n_prompt, target.threads, 1, 0.0, 0.0, **coefficients)
         one = replace(target, estimate=Assumptions(published=p))
-        found.append(estimate(architecture, one, n_prompt).values["latency_published_ms"])
+        found.append(estimate(architecture, one, Workload(n_prompt, 0)).values["latency_published_ms"])
     return found
 
 

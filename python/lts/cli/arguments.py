@@ -81,8 +81,8 @@ class Logits(StrEnum):
     all = "all"
 
 
-PromptOption = Annotated[int, typer.Option(help="Tokens of the prompt.", min=1)]
-GenOption = Annotated[int, typer.Option(help="Tokens generated after it; 0: a prompt pass alone.", min=0)]
+PromptOption = Annotated[int, typer.Option(help="Tokens of the prompt.")]
+GenOption = Annotated[int, typer.Option(help="Tokens generated after it; 0: a prompt pass alone.")]
 BatchOption = Annotated[int, typer.Option(help="Sequences at a time.", min=1)]
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Of the weights; by default the target's.", show_default=False)

@@ -20,7 +20,7 @@ def command(
     output: FormatOption = Format.table,
 ) -> None:
     """Show the Pareto front of a study."""
-    from lts.cli.output import emit, trial_results
+    from lts.cli.output import columns_of, emit, trial_results
     from lts.errors import InfeasibleError, UsageError
     from lts.study.front import filtered
     from lts.study.stored import read_study
@@ -36,7 +36,7 @@ def command(
         if missing := [trial for trial in trials if name not in trial.values]:
             raise UsageError(f"no column '{name}'; the trials have {', '.join(sorted(missing[0].values))}")
         trials = sorted(trials, key=lambda trial: trial.values[name], reverse=sort.startswith("-"))
-    names = list(dict.fromkeys([*(o.name for o in front.objectives), *([sort.removeprefix("-")] if sort else [])]))
+    names = list(dict.fromkeys([*columns_of(front), *([sort.removeprefix("-")] if sort else [])]))
     emit(trial_results(trials, names), output)
     if not trials:
         raise InfeasibleError("no member of the front satisfies this" if front.trials else "the front is empty")

@@ -113,9 +113,13 @@ def _value(trial: Trial, name: str) -> float | None:
 
 def front_results(front: Front) -> Results:
     """The members of a front with their objectives, and what else is worth a column."""
+    return trial_results(front.trials, columns_of(front), f"Pareto front, {len(front)} architectures")
+
+
+def columns_of(front: Front) -> list[str]:
+    """The objectives, and what else is worth a column."""
     names = [o.name for o in front.objectives]
-    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
-    return trial_results(front.trials, names, f"Pareto front, {len(front)} architectures")
+    return names + [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
 
 
 def _table(results: Results) -> None:

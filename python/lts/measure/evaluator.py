@@ -150,7 +150,9 @@ class TargetEvaluator(Evaluator):
         needed, available = load.positions(decodes=decodes), space.options["n_positions"]
         if available < needed:
             wanted = f"n_prompt is {load.n_prompt}" + (f" and n_gen {load.n_gen}" if decodes else "")
-            raise UsageError(f"{wanted}, which needs n_positions {needed}; {space.name} has {available}")
+            left = available - needed + load.n_prompt
+            enough = f", enough for {left}" if left > 0 else ""
+            raise UsageError(f"{wanted}, which needs n_positions {needed}; {space.name} has {available}{enough}")
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lts.measure.trial import Trial
+from lts.study.stored import read_study
+
 COMMAND = Path(sys.executable).with_name("lts-engine")
 SEARCH = ("search", "gpt2-tiny", "--n-prompt", "8", "--export", "none")
 
@@ -32,6 +35,10 @@ def run(*args: object, cwd: Path, **kwargs: object) -> subprocess.CompletedProce
 def trials_of(store: Path) -> list[dict]:
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
         return [json.loads(record) for (record,) in connection.execute("SELECT record FROM trial ORDER BY id")]
+
+
+def low_of(trial: Trial, name: str) -> float:
+    return trial.interval[name][0]
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +72,26 @@ def test_search_gives_a_measured_front(study: Path) -> None:
         assert len(record["samples_ns"]["latency"]) >= 10
         assert record["target"] == "host"
         assert record["environment"]
-    # The front is the brute-force one of the stored trials.
-    points = {
-        r["trial"]: (-r["values"]["decoder_params"], r["values"]["latency_ms"], r["values"]["peak_memory_mib"])
-        for r in trials_of(study / "study.db")
-    }
+        assert record["values"]["request_ms"] > record["values"]["latency_ms"]
+        assert record["values"]["tokens_per_second"] * record["values"]["decode_ms_per_token"] == pytest.approx(1000)
+    # The front is the brute-force one of the stored trials, less what their intervals do not tell apart.
+    trials = read_study(study / "study.db").trials
+    points = {t.id: (-t.values["decoder_params"], t.values["request_ms"], t.values["peak_memory_mib"]) for t in trials}
     dominated = {
         a
         for a, p in points.items()
         for b, q in points.items()
         if a != b and all(y <= x for x, y in zip(p, q, strict=True)) and p != q
     }
-    assert {r["trial"] for r in records} == set(points) - dominated
+    whole, shown = set(points) - dominated, {r["trial"] for r in records}
+    assert shown <= whole
+    assert max(whole, key=lambda key: -points[key][0]) in shown
+    for left in whole - shown:  # for a member that is at least as large, and no slower and larger beyond the intervals
+        assert any(
+            points[key][0] <= points[left][0] and low_of(trials[key], name) <= trials[left].interval[name][1]
+            for key in shown
+            for name in ("request_ms", "peak_memory_mib")
+        )
     # stdout holds results only, stderr the rest.
     assert "searching gpt2-tiny" in (study.parent / "stderr").read_text()
 
@@ -87,7 +102,7 @@ def test_search_exports_the_knee_that_runs(study: Path) -> None:
     session = onnxruntime.InferenceSession(folder / "prefill.onnx", providers=["CPUExecutionProvider"])
     ids = np.arange(5, dtype=np.int64)[None]
     logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
-    assert logits.shape == (1, 5, 512)
+    assert logits.shape == (1, 1, 512)  # of the last position, as it was measured
     assert np.isfinite(logits).all()
 
 

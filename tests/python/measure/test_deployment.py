@@ -20,7 +20,7 @@ from lts.jobs.toolchain import cxx
 from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
 from lts.measure.trial import COMPILED, CORRECT
 from lts.targets.target import Target, load_target
-from lts.targets.workload import Step
+from lts.targets.workload import Step, Workload
 
 TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 FOREIGN = load_target("x86-64-v3" if platform.machine() == "aarch64" else "arm64")
@@ -105,7 +105,7 @@ def good(**changes: Any) -> JobResult:
 
 
 def deployed(folder: Path, compiler: Compiler | None = None, board: Board | None = None, **options: Any) -> Any:
-    given: dict[str, Any] = {"n_prompt": 5, **options}
+    given: dict[str, Any] = {"workload": Workload(5), **options}
     if board is not None:
         given |= {"device": board, "reference": Expected()}
     return deploy(ARCHITECTURE, folder, TARGET, compiler or Compiler(), **given)
@@ -180,7 +180,9 @@ def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
         def write(self, model: Path, step: Step) -> Path:
             raise BuildError("ONNX Runtime gives no outputs")
 
-    result = deploy(ARCHITECTURE, tmp_path, TARGET, Compiler(), device=Board(good()), reference=Nothing(), n_prompt=5)
+    result = deploy(
+        ARCHITECTURE, tmp_path, TARGET, Compiler(), device=Board(good()), reference=Nothing(), workload=Workload(5)
+    )
     assert result.error == "prefill: ONNX Runtime gives no outputs"
 
 
@@ -193,12 +195,12 @@ def test_files_that_were_there_stay(tmp_path: Path) -> None:
 
 def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
     compiler = Compiler()
-    result = deployed(tmp_path, compiler, Board(good()), n_prompt=ARCHITECTURE.n_positions)
+    result = deployed(tmp_path, compiler, Board(good()), workload=Workload(ARCHITECTURE.n_positions))
     assert result.checked
     assert [step.phase for step in compiler.steps] == ["prefill"]
     assert phases_of(ARCHITECTURE, ARCHITECTURE.n_positions - 1) == ("prefill", "decode")
     with pytest.raises(UsageError, match="n_prompt is 257; the architecture has 256 positions"):
-        deployed(tmp_path, n_prompt=257)
+        deployed(tmp_path, workload=Workload(257))
     (relative,) = lts.SearchSpace.load("transformer-xl-tiny").sample(1, 0)
     assert phases_of(relative, 10_000) == ("prefill", "decode")
 

@@ -19,6 +19,7 @@ from lts.measure.trial import COMPILED, CORRECT
 from lts.study.deploy_front import deploy_front
 from lts.study.study import Study
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 TARGET = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 
@@ -28,7 +29,7 @@ class Maker:
 
     target = TARGET
     parallel = 2
-    n_prompt = 8
+    workload = Workload(8)
     where = "in the emulator"
 
     def __init__(self, outcome: Callable[[], dict[str, Any]], unchecked: str | None = None) -> None:

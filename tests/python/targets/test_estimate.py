@@ -22,6 +22,7 @@ from lts.targets.assumptions import Assumptions, Published
 from lts.targets.estimate.costs import ESTIMATED_COLUMNS, check, columns, estimate, parts
 from lts.targets.estimate.operations import Operation, Shape, around_layers, attention, feed_forward
 from lts.targets.target import Target, load_target, target_names
+from lts.targets.workload import Workload
 
 SPACES = (
     "gpt2-tiny",
@@ -49,8 +50,13 @@ SIMPLE = Target(
 UNIT = Published("s", "r", "gpt2", 4, 1, 9, 0.02, 0.05, 100.0, 50.0, 20.0, 10.0, 5.0)
 
 
-def operations(a: Architecture, new: int, total: int) -> Iterator[Operation]:
-    shape = Shape(a.traits, a.d_model, new, total)
+def prompt_of(n: int) -> Workload:
+    """A prompt pass, and one decode step after it, with logits everywhere as in what was published."""
+    return Workload(n, n_gen=2, logits="all")
+
+
+def operations(a: Architecture, new: int, total: int, heads: int | None = None, batch: int = 1) -> Iterator[Operation]:
+    shape = Shape(a.traits, a.d_model, new, total, batch, new if heads is None else heads)
     for n_head, n_kv_head, head_dim, d_ff in zip(a.n_head, a.n_kv_head, a.head_dims, a.d_ff, strict=True):
         yield from attention(shape, n_head, n_kv_head, head_dim)
         yield from feed_forward(shape, d_ff)
@@ -83,9 +89,9 @@ def test_a_tiny_model_by_hand() -> None:
     outside = (
         ms(n * d, 2 * n * d) + ms(8 * n * d, 2 * n * d) + ms(2 * n * d * v, d * v + n * d + n * v)
     )  # embedding, final norm, logits
-    found = estimate(a, SIMPLE, n)
+    found = estimate(a, SIMPLE, prompt_of(n))
     assert found.values["latency_ms"] == pytest.approx(attend + feed + outside)
-    assert [p.latency_ms for p in parts(a, SIMPLE, n)] == pytest.approx([attend, feed, outside])
+    assert [p.latency_ms for p in parts(a, SIMPLE, prompt_of(n))] == pytest.approx([attend, feed, outside])
     matrices = 4 * d * d + 2 * d * f + d * v
     expected = lts.analytic("peak_memory_estimate_mib", a, n_prompt=n) + matrices * 4 / 2**20
     assert found.values["peak_memory_mib"] == pytest.approx(expected)
@@ -95,7 +101,7 @@ def test_a_tiny_model_by_hand() -> None:
 
 def test_a_decode_step_reads_the_weights_once() -> None:
     a = Architecture("llama", 32000, 512, 1024, n_head=16, n_kv_head=4, d_ff=2816, n_layer=4, tie_embedding=True)
-    found = estimate(a, replace(SIMPLE, flops_per_cycle=1000), 128).values["decode_ms_per_token"]
+    found = estimate(a, replace(SIMPLE, flops_per_cycle=1000), prompt_of(128)).values["decode_ms_per_token"]
     matrices = 4 * (1024 * (2 * 1024 + 2 * 256) + 3 * 1024 * 2816) + 32000 * 1024
     reading = matrices * 4 / (2**30 / 1e3)
     assert reading < found < 1.05 * reading
@@ -108,11 +114,11 @@ def test_the_published_terms_by_hand() -> None:
     logits = 2 * n * d * v * 1e-9
     expected = layers * 100 + logits * 50 + (n * v * 20 + 3 * n * f * 10 + 3 * n * n * h * 5) * 1e-6
     target = replace(SIMPLE, estimate=replace(SIMPLE.estimate, published=UNIT))
-    found = estimate(a, target, n)
+    found = estimate(a, target, prompt_of(n))
     assert columns(target) == ESTIMATED_COLUMNS
     assert found.values["latency_published_ms"] == pytest.approx(expected)
     assert found.interval["latency_published_ms"] == pytest.approx((expected / 1.05, expected / 0.95))
-    assert sum(p.latency_published_ms or 0 for p in parts(a, target, n)) == pytest.approx(expected)
+    assert sum(p.latency_published_ms or 0 for p in parts(a, target, prompt_of(n))) == pytest.approx(expected)
     assert amounts(a, SIMPLE, n) == pytest.approx(
         [layers, logits, n * v * 1e-6, 3 * n * f * 1e-6, 3 * n * n * h * 1e-6]
     )
@@ -123,10 +129,10 @@ def test_what_the_published_figure_is_shown_for() -> None:
     target = load_target("cortex-a72")
     gpt2 = lts.SearchSpace.load("gpt2-tiny").sample(1, seed=1)[0]
     llama = lts.SearchSpace.load("llama-tiny").sample(1, seed=1)[0]
-    assert "latency_published_ms" in estimate(gpt2, target, 128).interval
-    assert "latency_published_ms" in estimate(llama, target, 128).values
-    assert estimate(llama, target, 128).interval == {}, "no llama was measured"
-    assert estimate(gpt2, target, 512).interval == {}, "nor such a prompt"
+    assert "latency_published_ms" in estimate(gpt2, target, prompt_of(128)).interval
+    assert "latency_published_ms" in estimate(llama, target, prompt_of(128)).values
+    assert estimate(llama, target, prompt_of(128)).interval == {}, "no llama was measured"
+    assert estimate(gpt2, target, prompt_of(512)).interval == {}, "nor such a prompt"
     for other in (replace(target, threads=2), replace(target, precision="int8")):
         assert columns(other) == ESTIMATED_COLUMNS[:-1]
         assert set(estimate(gpt2, other).values) == set(columns(other))
@@ -139,13 +145,15 @@ def test_operations_are_those_that_the_core_counts(space: str) -> None:
         assert prompt == pytest.approx(lts.flops_prefill(a, n_prompt=37), rel=1e-12)
         step = sum(operation.flops for operation in operations(a, 1, 38))
         assert step == pytest.approx(lts.flops_decode(a, n_prompt=37), rel=1e-12)
+        last = sum(operation.flops for operation in operations(a, 37, 37, heads=1, batch=3))
+        assert last == pytest.approx(lts.flops_prefill(a, n_prompt=37, batch=3, logits="last"), rel=1e-12)
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_parts_add_up(space: str) -> None:
     target = load_target("arm64")
     for a in lts.SearchSpace.load(space).sample(5, seed=6):
-        found, pieces = estimate(a, target, 64).values, parts(a, target, 64)
+        found, pieces = estimate(a, target, prompt_of(64)).values, parts(a, target, prompt_of(64))
         assert len(pieces) == 2 * a.n_layer + 1
         for column in ("latency_ms", "decode_ms_per_token", "latency_published_ms"):
             assert math.fsum(getattr(piece, column) for piece in pieces) == pytest.approx(found[column])
@@ -189,10 +197,23 @@ def test_a_profile_that_lacks_something(key: str) -> None:
             wrong()
 
 
-def test_a_prompt_has_tokens() -> None:
-    a = lts.SearchSpace.load("gpt2-tiny").sample(1, seed=1)[0]
-    with pytest.raises(UsageError, match="n_prompt is 0; it must be at least 1"):
-        estimate(a, SIMPLE, 0)
+def test_a_request_is_a_prompt_and_the_steps_after_it() -> None:
+    a = lts.SearchSpace.load("gpt2-small").sample(1, seed=1)[0]
+    whole = estimate(a, SIMPLE, Workload(100, n_gen=51)).values
+    assert whole["request_ms"] == pytest.approx(whole["latency_ms"] + 50 * whole["decode_ms_per_token"])
+    ends = [estimate(a, SIMPLE, Workload(n, n_gen=2)).values["decode_ms_per_token"] for n in (100, 149)]
+    assert whole["decode_ms_per_token"] == pytest.approx(sum(ends) / 2)
+    alone = estimate(a, SIMPLE, Workload(100, n_gen=0)).values
+    assert alone["request_ms"] == alone["latency_ms"]
+
+
+def test_logits_of_the_last_position_cost_less() -> None:
+    a = lts.SearchSpace.load("gpt2-small").sample(1, seed=1)[0]
+    all_of_them, last = (estimate(a, SIMPLE, Workload(128, logits=logits)).values for logits in ("all", "last"))
+    saved = 127 * 2 * a.vocab_size * a.d_model / 1e6  # ms at 1 GFLOP/s
+    assert all_of_them["latency_ms"] - last["latency_ms"] == pytest.approx(saved, rel=0.2)
+    assert last["peak_memory_mib"] < all_of_them["peak_memory_mib"]
+    assert last["decode_ms_per_token"] == all_of_them["decode_ms_per_token"]
 
 
 heads = st.sampled_from([1, 2, 4, 8])
@@ -235,7 +256,10 @@ def pairs(draw: st.DrawFn) -> tuple[Architecture, int, Architecture, int]:
 def test_more_is_never_cheaper(pair: tuple[Architecture, int, Architecture, int], name: str) -> None:
     first, n_first, second, n_second = pair
     target = load_target(name)
-    less, more = estimate(first, target, n_first).values, estimate(second, target, n_second).values
+    less, more = (
+        estimate(first, target, prompt_of(n_first)).values,
+        estimate(second, target, prompt_of(n_second)).values,
+    )
     for column in less:
         assert more[column] >= less[column] * (1 - 1e-12), column
 
@@ -247,7 +271,7 @@ def arm(published: Path) -> list[tuple[Architecture, dict[str, float]]]:
 def test_the_published_arm_table(published: Path) -> None:
     target, rows = load_target("cortex-a72"), arm(published)
     assert len(rows) == 45
-    found = [estimate(a, target, 192) for a, _ in rows]
+    found = [estimate(a, target, prompt_of(192)) for a, _ in rows]
     measured = [row["latency"] for _, row in rows]
     said = [each.values["latency_published_ms"] for each in found]
     assert spearman(said, measured) >= 0.998
@@ -299,7 +323,7 @@ def test_the_script_agrees_with_the_profile(published: Path, root: Path) -> None
 
 def test_other_models_and_another_processor_are_ranked_too(published: Path) -> None:
     rows = read_table(published / "pareto_transxl_lm1b_corei7.csv", "transformer_xl")
-    found = [estimate(a, load_target("x86-64-v3"), 192).values for a, _ in rows]
+    found = [estimate(a, load_target("x86-64-v3"), prompt_of(192)).values for a, _ in rows]
     assert spearman([each["latency_ms"] for each in found], [row["latency"] for _, row in rows]) > 0.98
     assert spearman([each["peak_memory_mib"] for each in found], [row["memory"] for _, row in rows]) > 0.98
 

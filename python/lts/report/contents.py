@@ -14,6 +14,7 @@ from lts.measure.trial import Trial
 from lts.study.front import hypervolume_history
 from lts.study.stored import StoredStudy, read_study
 from lts.system.text import unit
+from lts.targets.workload import Workload
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -29,6 +30,11 @@ class Contents(StoredStudy):
     def objectives(self) -> list[str]:
         """Names of the columns that are optimized."""
         return [objective.name for objective in self.front.objectives]
+
+    @property
+    def workload(self) -> Workload | None:
+        """What was run, where the study says. Raises `UsageError` when it says what there is not."""
+        return Workload.of(self.configuration) if "n_prompt" in self.configuration else None
 
     @cached_property
     def complete(self) -> list[Trial]:

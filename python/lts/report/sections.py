@@ -41,8 +41,8 @@ def heading(contents: Contents) -> str:
     about = contents.configuration
     where = " with ".join(str(about[key]) for key in ("device", "backend") if about.get(key))
     facts = [f"on {where}"] if where else []
-    if isinstance(about.get("threads"), int):
-        facts.append(plural(about["threads"], "thread"))
+    if contents.workload is not None:
+        facts += [str(contents.workload), "random weights"]
     facts += [f"{key} {about[key]}" for key in ("algorithm", "surrogate", "seed") if key in about]
     if (times := contents.times()) is not None:
         same_day = times[0].date() == times[1].date()

@@ -61,6 +61,8 @@ def measured_again(
         again = finished(replace(evaluated, trial=replace(trial, state="running")), columns, constraints, environment)
         return replace(again, warnings=[*again.warnings, _cut(f"an earlier process failed: {trial.error}")])
     measured = [name for name, kind in outcome.provenance.items() if kind == "measured" and name in trial.values]
+    if not measured:
+        return trial
     rounds = {name: [*trial.rounds.get(name, [trial.values[name]]), _plain(outcome.values[name])] for name in measured}
     n = max(map(len, rounds.values()), default=1)
     return replace(

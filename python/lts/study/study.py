@@ -241,7 +241,7 @@ class Study:
             self._ledger.snapshot(self._sampler.save())
         loop = Loop(self._problem, self.evaluator, self._sampler, self._ledger, self._description)
         try:
-            loop.run(trials, timeout, progress, confirm and self.evaluator.varies)
+            loop.run(trials, timeout, progress, confirm and self.evaluator.varies and bool(self._problem.measured))
         finally:
             # Only an exception leaves anything running, and ending that takes the device with it.
             self._closed = loop.cut_off

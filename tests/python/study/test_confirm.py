@@ -114,6 +114,10 @@ def test_nothing_is_measured_again_where_it_does_not_vary_or_nobody_wants_it() -
     with Study(SPACE, steady) as study:
         study.run(trials=12)
     assert len(steady.calls) == 12
+    counted = Noisy()
+    with Study(SPACE, counted, objectives=["decoder_params:max"]) as study:
+        study.run(trials=12)
+    assert len(counted.calls) <= 12
     unwanted = Noisy()
     with Study(SPACE, unwanted) as study:
         study.run(trials=12, confirm=False)

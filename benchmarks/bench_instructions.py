@@ -41,7 +41,7 @@ from lts.jobs.job import MANIFEST, RunnerJob
 from lts.measure.candidate import export_pooled, measure
 from lts.system.environment import environment_hash
 from lts.targets.target import Target
-from lts.targets.workload import Step
+from lts.targets.workload import Step, Workload
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules
@@ -120,7 +120,7 @@ def against_published(arguments: argparse.Namespace, target: Target) -> int:
                     emulated,
                     compiler,
                     costs=["instructions"],
-                    n_prompt=arguments.tokens,
+                    workload=Workload(arguments.tokens, 0, logits="all"),
                     timeout=TIMEOUT,
                     workdir=Path(folder),
                     reference=reference,
@@ -221,7 +221,7 @@ def against_default(arguments: argparse.Namespace, target: Target) -> int:
             step = Step.of(architecture, "prefill", tokens)
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                model = export_pooled(architecture, "prefill", folder)
+                model = export_pooled(architecture, "prefill", folder, Workload(logits="all"))
                 expected = reference.write(model, step)
                 counts = []
                 for default in (False, True):

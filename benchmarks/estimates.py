@@ -45,7 +45,7 @@ def check(evaluator: lts.Evaluator, space: lts.SearchSpace, models: dict) -> Non
     architectures = space.sample(200, 0)
     for name, model in models.items():
         expected = [evaluator.evaluate(a, [name]).values[name] for a in architectures]
-        np.testing.assert_allclose(model.predict(architectures, **evaluator.workload), expected, rtol=1e-12)
+        np.testing.assert_allclose(model.predict(architectures, **evaluator.workload.counted), expected, rtol=1e-12)
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
             for n in (10**3, 10**4, 10**5, 200_000, 10**6):
                 if n > arguments.most:
                     break
-                done += evolution.run_in_core(n - done, evaluator.workload, models)
+                done += evolution.run_in_core(n - done, evaluator.workload.counted, models)
                 seconds = time.perf_counter() - start
                 points = minimized_values(evolution.members(), evolution.search.objectives)
                 found.append((algorithm, done, seconds, points))

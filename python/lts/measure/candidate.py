@@ -91,7 +91,7 @@ def measure(
     check_costs(device, asked)
     if not timeout > 0:
         raise UsageError(f"the timeout is {timeout} s; it must be above 0")
-    workload = workload or Workload(precision=target.precision, threads=target.threads)
+    workload = Workload.on(target.precision, target.threads, workload)
     check_together(target, device, backend)
     start = time.monotonic()
     outcome = Outcome(

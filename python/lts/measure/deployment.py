@@ -117,7 +117,7 @@ def deploy(
         When nothing can be compiled, or run on the device.
     """
     limited = family(architecture.family).position != "relative"
-    workload = workload or Workload(precision=target.precision, threads=target.threads)
+    workload = Workload.on(target.precision, target.threads, workload)
     if limited and workload.n_prompt > architecture.n_positions:
         raise UsageError(f"n_prompt is {workload.n_prompt}; the architecture has {architecture.n_positions} positions")
     end = time.monotonic() + timeout
@@ -226,7 +226,7 @@ class Deployer:
         self, target: Target, device: Device | None = None, *, workload: Workload | None = None, **options: Any
     ) -> None:
         self.target = target
-        self.workload = workload or Workload(precision=target.precision, threads=target.threads)
+        self.workload = Workload.on(target.precision, target.threads, workload)
         self.unchecked: str | None = None
         self.backend = load_backend("tvm", **options)
         self.backend.check(target)

@@ -109,7 +109,7 @@ class TargetEvaluator(Evaluator):
     """
 
     def __init__(self, target: Target, device_name: str, backend_name: str, workload: Workload | None = None) -> None:
-        self.workload = workload or Workload(precision=target.precision, threads=target.threads)
+        self.workload = Workload.on(target.precision, target.threads, workload)
         self.target = target
         self.device_name = device_name
         self.backend_name = backend_name

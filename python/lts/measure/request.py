@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lts.measure.outcome import Outcome
-from lts.measure.run import OUTPUT_ERROR, PEAK
+from lts.measure.run import INSTRUCTIONS, OUTPUT_ERROR, PEAK
 from lts.targets.workload import Workload
 
 REQUEST, SPEED = "request_ms", "tokens_per_second"
@@ -48,8 +48,10 @@ def together(steps: Sequence[Outcome]) -> Outcome:
     for later in steps[1:]:
         samples = {name.replace("decode", "decode_last", 1): values for name, values in later.samples_ns.items()}
         both = joined(found, replace(later, samples_ns=samples))
-        if _DECODE in found.values and _DECODE in later.values:
-            both.values[_DECODE] = (found.values[_DECODE] + later.values[_DECODE]) / 2
+        for name in (_DECODE, INSTRUCTIONS["decode"]):
+            if name in found.values and name in later.values:
+                both.values[name] = (found.values[name] + later.values[name]) / 2
+        if _DECODE in found.interval and _DECODE in later.interval:
             both.mad[_DECODE] = (found.mad[_DECODE] + later.mad[_DECODE]) / 2
             low, high = zip(found.interval[_DECODE], later.interval[_DECODE], strict=True)
             both.interval[_DECODE] = (sum(low) / 2, sum(high) / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lts.errors import UsageError
@@ -95,6 +95,11 @@ class Workload:
         """The workload of a stored study or profile; what earlier versions did not say is as it was with them."""
         known = {**BEFORE, **{name: value for name, value in description.items() if value is not None}}
         return Workload(**{name: known[name] for name in Workload.__dataclass_fields__ if name in known})
+
+    @staticmethod
+    def on(precision: str, threads: int, given: Workload | None = None) -> Workload:
+        """The given workload, or the default one, with precision and threads of a target, which are its own."""
+        return replace(given or Workload(), precision=precision, threads=threads)
 
     @property
     def n_steps(self) -> int:

@@ -32,6 +32,7 @@ from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.system import machine
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 from lts.testing import RunnerDeviceSuite
 
 pytestmark = pytest.mark.alone
@@ -201,7 +202,14 @@ def measured(target: Target, workdir: Path, reference: Reference | None, space: 
     compiler, emulated = load_backend("tvm"), open_device("emulated")
     try:
         return measure(
-            architecture, target, emulated, compiler, n_prompt=9, timeout=300, workdir=workdir, reference=reference
+            architecture,
+            target,
+            emulated,
+            compiler,
+            workload=Workload(9),
+            timeout=300,
+            workdir=workdir,
+            reference=reference,
         )
     finally:
         compiler.close()
@@ -280,7 +288,13 @@ class TestModels:
             with EmulatedDevice() as emulated:
                 compiler = load_backend("tvm")
                 found = measure(
-                    architecture, cortex, emulated, compiler, costs=["instructions"], n_prompt=8, workdir=workdir
+                    architecture,
+                    cortex,
+                    emulated,
+                    compiler,
+                    costs=["instructions"],
+                    workload=Workload(8),
+                    workdir=workdir,
                 )
                 compiler.close()
             assert found.error is None

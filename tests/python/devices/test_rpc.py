@@ -26,7 +26,7 @@ from lts.study.store import Store
 from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.targets.target import detect_target, load_target
-from lts.targets.workload import Step
+from lts.targets.workload import Step, Workload
 
 pytestmark = pytest.mark.alone
 
@@ -63,7 +63,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunnerJob]:
     backend, reference, made = Tvm(), Reference(), {}
     for phase in ("prefill", "decode"):
         step = Step.of(architecture, phase, 12)
-        model = export_pooled(architecture, phase, folder)
+        model = export_pooled(architecture, phase, folder, Workload())
         job = backend.job(
             backend.build(model, detect_target(), step, TIMEOUT), step, threads=1, min_time=0.02, min_repeats=5
         )

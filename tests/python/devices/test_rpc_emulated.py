@@ -39,11 +39,11 @@ def test_a_model_runs_on_an_emulated_board(tmp_path: Path) -> None:
     from lts.devices.rpc import RpcDevice
     from lts.measure.candidate import export_pooled
     from lts.targets.target import load_target
-    from lts.targets.workload import Step
+    from lts.targets.workload import Step, Workload
 
     (architecture,) = lts.SearchSpace.load("gpt2-tiny").sample(1, 5)
     step = Step.of(architecture, "prefill", 8)
-    model = export_pooled(architecture, "prefill", tmp_path)
+    model = export_pooled(architecture, "prefill", tmp_path, Workload())
     backend, reference = Tvm(), Reference()
     farm = Farm(tmp_path, 0)
     address = f"127.0.0.1:{farm.port}"

@@ -22,6 +22,7 @@ from lts.measure.measured import MeasuredEvaluator
 from lts.study.study import Study
 from lts.system import machine
 from lts.targets.target import detect_target
+from lts.targets.workload import Workload
 
 pytestmark = [
     pytest.mark.alone,
@@ -103,7 +104,7 @@ def search(model: Path, monkeypatch: pytest.MonkeyPatch) -> list[lts.Trial]:
     monkeypatch.setattr("lts.measure.measured.load_backend", lambda name, **options: Summing(model))
     space = lts.SearchSpace.load("gpt2-tiny")
     with (
-        MeasuredEvaluator(detect_target(), "local", backend="summing", n_prompt=8) as evaluator,
+        MeasuredEvaluator(detect_target(), "local", backend="summing", workload=Workload(8)) as evaluator,
         Study(
             space, evaluator, objectives=["latency_ms:min", "peak_memory_mib:min"], surrogate="none", algorithm="random"
         ) as study,

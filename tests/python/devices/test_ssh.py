@@ -41,7 +41,7 @@ from lts.study.store import Store
 from lts.system.environment import environment_hash
 from lts.system.machine import pick_cpus
 from lts.targets.target import detect_target
-from lts.targets.workload import Step
+from lts.targets.workload import Step, Workload
 from lts.testing import DeviceSuite
 
 pytestmark = pytest.mark.alone
@@ -566,7 +566,7 @@ def test_files_of_python_jobs_are_copied(server: Sshd, tmp_path: Path) -> None:
 
 def test_onnx_runtime_over_ssh(server: Sshd, tmp_path: Path) -> None:
     architecture = SearchSpace.load("gpt2-tiny").sample(1)[0]
-    arguments = {"n_prompt": 16, "min_time": 0.05}
+    arguments = {"workload": Workload(16), "min_time": 0.05}
     with SshDevice.from_uri(f"{server.uri}?python={bare_python(tmp_path)}") as ssh:
         found = measure(architecture, detect_target(), ssh, OnnxRuntime(), workdir=tmp_path, **arguments)  # type: ignore[arg-type]
         copied = ssh.copied
@@ -809,7 +809,7 @@ def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
                     detect_target(),
                     ssh,
                     backend,
-                    n_prompt=8,
+                    workload=Workload(8),
                     min_time=0.05,
                     workdir=tmp_path,
                     reference=reference,
@@ -830,7 +830,7 @@ def test_a_compiled_model_ends_with_the_connection(server: Sshd, tmp_path: Path)
     architecture = SearchSpace.load("gpt2-tiny").sample(1)[0]
     step = Step.of(architecture, "prefill", 8)
     backend = load_backend("tvm")
-    built = backend.build(export_pooled(architecture, "prefill", tmp_path), detect_target(), step, TIMEOUT)
+    built = backend.build(export_pooled(architecture, "prefill", tmp_path, Workload()), detect_target(), step, TIMEOUT)
     job = backend.job(built, step, threads=1, min_time=0.0, min_repeats=3)
     assert isinstance(job, RunnerJob)
     endless = replace(job, options={**job.options, "min_time": 1000.0, "max_time": 1000.0, "max_repeats": 10**6})

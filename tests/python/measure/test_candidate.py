@@ -19,14 +19,17 @@ from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult
 from lts.measure.candidate import export_pooled, measure
 from lts.measure.outcome import Outcome
+from lts.measure.request import derived_from
 from lts.measure.statistics import summary
 from lts.spaces.space import load_space, space_names
 from lts.system.environment import environment_hash, fingerprint
 from lts.targets.target import Target, detect_target
+from lts.targets.workload import Workload
 
 pytestmark = pytest.mark.alone
 
 TARGET = detect_target()
+ONCE = Workload(128, n_gen=2)  # one decode step
 
 
 def architecture(space: str = "gpt2-tiny", seed: int = 0) -> Architecture:
@@ -69,22 +72,28 @@ def good(**changes: Any) -> dict[str, Any]:
     return {**value, "run_seconds": 0.2, "checksum": "0", "rms": 1.0, "warnings": [], **changes}
 
 
-def export(_: Architecture, phase: str, directory: Path) -> Path:
+def export(_: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
     file = directory / f"{phase}.onnx"
     file.write_text(phase)
     return file
 
 
 def fake(device: FakeDevice, **options: Any) -> Outcome:
-    return measure(architecture(), TARGET, device, OnnxRuntime(), **{"export": export, **options})
+    return measure(architecture(), TARGET, device, OnnxRuntime(), **{"export": export, "workload": ONCE, **options})
 
 
 def test_values_come_from_the_samples(tmp_path: Path) -> None:
     device = FakeDevice(JobResult(good()), JobResult(good(samples_ns=[5_000_000] * 12, wall_ns=[5_000_000] * 12)))
     found = fake(device, workdir=tmp_path, costs=LocalDevice.costs)
     assert found.error is None
-    assert found.values == {"latency_ms": 2.01, "decode_ms_per_token": 5.0, "peak_memory_mib": 100.0}
-    assert found.provenance == dict.fromkeys(LocalDevice.costs, "measured")
+    assert found.values == {
+        "latency_ms": 2.01,
+        "decode_ms_per_token": 5.0,
+        "peak_memory_mib": 100.0,
+        "request_ms": pytest.approx(7.01),
+        "tokens_per_second": 200.0,
+    }
+    assert found.provenance == dict.fromkeys(found.values, "measured")
     expected = summary(good()["samples_ns"])
     assert found.interval["latency_ms"] == (expected.low / 1e6, expected.high / 1e6)
     assert found.samples_ns == {"latency": good()["samples_ns"], "decode": [5_000_000] * 12}
@@ -110,7 +119,7 @@ def test_only_what_is_asked_for_is_run() -> None:
         device = FakeDevice()
         found = fake(device, costs=costs)
         assert [job.arguments["phase"] for job, _ in device.jobs] == phases
-        assert set(found.values) == set(costs)
+        assert set(found.values) == {*costs, *derived_from(costs)}
     # Memory alone needs no time.
     device = FakeDevice()
     fake(device, costs=("peak_memory_mib",))
@@ -120,7 +129,7 @@ def test_only_what_is_asked_for_is_run() -> None:
 def test_what_the_runner_is_told() -> None:
     device = FakeDevice()
     target = dataclasses.replace(TARGET, cores=4, threads=3)
-    measure(architecture(), target, device, OnnxRuntime(), n_prompt=7, min_time=0.5, export=export)
+    measure(architecture(), target, device, OnnxRuntime(), workload=Workload(7, n_gen=2), min_time=0.5, export=export)
     (prefill, _), (decode, _) = device.jobs
     assert prefill.function == "lts.backends.onnxruntime:run"
     assert prefill.threads == 3
@@ -234,7 +243,6 @@ def test_more_memory_than_the_target_has_is_a_warning() -> None:
     ("options", "sentence"),
     [
         ({"costs": ("latency",)}, "does not give the cost 'latency'; expected one of latency_ms, decode_ms"),
-        ({"n_prompt": 0}, "n_prompt is 0; it must be at least 1"),
         ({"timeout": 0}, "the timeout is 0 s; it must be above 0"),
         ({"timeout": float("nan")}, "the timeout is nan s"),
     ],
@@ -245,7 +253,7 @@ def test_wrong_arguments(options: dict[str, Any], sentence: str) -> None:
 
 
 def test_combinations_that_cannot_be_measured() -> None:
-    for change, sentence in [({"name": "elsewhere"}, "is not here"), ({"precision": "int4"}, "precision int4")]:
+    for change, sentence in [({"name": "elsewhere"}, "is not here"), ({"precision": "float16"}, "emulates float16")]:
         target = dataclasses.replace(TARGET, **change)
         with pytest.raises(UsageError, match=sentence):
             measure(architecture(), target, FakeDevice(), OnnxRuntime(), export=export)
@@ -297,9 +305,11 @@ def local() -> Iterator[LocalDevice]:
 
 @pytest.mark.parametrize("space", [name for name in space_names() if name.endswith("-tiny")])
 def test_every_family_is_measured(local: LocalDevice, tmp_path: Path, space: str) -> None:
-    found = measure(architecture(space), TARGET, local, OnnxRuntime(), n_prompt=16, min_time=0.02, workdir=tmp_path)
+    found = measure(
+        architecture(space), TARGET, local, OnnxRuntime(), workload=Workload(16), min_time=0.02, workdir=tmp_path
+    )
     assert found.error is None
-    assert set(found.values) == set(LocalDevice.costs)
+    assert set(found.values) == {*LocalDevice.costs, *derived_from(LocalDevice.costs)}
     assert all(value > 0 for value in found.values.values())
     assert len(found.samples_ns["latency"]) >= 10
     for cost, (low, high) in found.interval.items():
@@ -314,7 +324,8 @@ def test_larger_models_cost_more(local: LocalDevice, tmp_path: Path) -> None:
     small = Architecture(n_layer=1, d_model=64, n_head=2, d_ff=128, **common)
     large = Architecture(n_layer=6, d_model=320, n_head=4, d_ff=1280, **common)
     one, other = (
-        measure(a, TARGET, local, OnnxRuntime(), n_prompt=64, min_time=0.05, workdir=tmp_path) for a in (small, large)
+        measure(a, TARGET, local, OnnxRuntime(), workload=Workload(64), min_time=0.05, workdir=tmp_path)
+        for a in (small, large)
     )
     for cost in LocalDevice.costs:
         assert other.values[cost] > one.values[cost], cost
@@ -337,6 +348,6 @@ def test_a_timeout_is_a_failed_measurement(local: LocalDevice, tmp_path: Path) -
 
 
 def test_the_pool_is_shared_by_candidates(tmp_path: Path) -> None:
-    files = [export_pooled(architecture("gpt2-tiny", seed), "prefill", tmp_path) for seed in range(3)]
+    files = [export_pooled(architecture("gpt2-tiny", seed), "prefill", tmp_path, ONCE) for seed in range(3)]
     assert len(set(files)) == 3
     assert {file.name for file in tmp_path.iterdir()} == {"weights.bin", *(file.name for file in files)}

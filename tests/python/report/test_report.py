@@ -201,7 +201,7 @@ def test_the_summary_says_how_the_study_was_made(page: Page) -> None:
     visible = page.visible
     for phrase in (
         "Pareto front of gpt2-tiny for host",
-        "on local with onnxruntime · 128 tokens of prompt, logits of all positions, float32, 4 threads · random weights · ",
+        "on local with onnxruntime · 128 tokens of prompt, logits of all positions, float32, 4 threads",
         " · algorithm lts · seed 7 · 2026-11-20 19:00 to 19:00 UTC",
         "gpt2-tiny, family gpt2, 516 architectures",
         "d_model 32, 64",

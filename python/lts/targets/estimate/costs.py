@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from lts._core import Architecture, Family, analytic, family
@@ -80,7 +80,7 @@ def estimate(architecture: Architecture, target: Target, workload: Workload | No
     UsageError
         As `check`.
     """
-    workload = workload or Workload()
+    workload = Workload.on(target.precision, target.threads, workload)
     setting = _setting(target, workload)
     latency = decode = software = 0.0
     packed = 0
@@ -89,7 +89,7 @@ def estimate(architecture: Architecture, target: Target, workload: Workload | No
         decode += cost.decode_ms
         software += cost.published_ms
         packed += cost.matrix_elements
-    memory = analytic("peak_memory_estimate_mib", architecture, **_on(target, workload).counted)
+    memory = analytic("peak_memory_estimate_mib", architecture, **workload.counted)
     values = {
         "latency_ms": latency,
         "decode_ms_per_token": decode,
@@ -113,7 +113,7 @@ def parts(architecture: Architecture, target: Target, workload: Workload | None 
     UsageError
         As `estimate`.
     """
-    workload = workload or Workload()
+    workload = Workload.on(target.precision, target.threads, workload)
     setting = _setting(target, workload)
     names = [f"layers.{i}.{half}" for i in range(architecture.n_layer) for half in ("attention", "feed_forward")]
     return [
@@ -177,10 +177,6 @@ def costs_outside(a: Architecture, target: Target, workload: Workload) -> Cost:
     clusters = tuple(a.clean_cutoffs) if a.adaptive else ()
     model = model_for(target, workload, a.family, a.d_model)
     return model.around_layers(a.vocab_size, a.embedding_width, a.adaptive, a.div_val, clusters)
-
-
-def _on(target: Target, workload: Workload) -> Workload:
-    return replace(workload, precision=target.precision, threads=target.threads)
 
 
 def column_of(cost: Cost, column: str, target: Target, workload: Workload) -> float:

@@ -1,4 +1,4 @@
-"""What a precision makes of weights: how many bytes they take, and how far rounding moves each matrix."""
+"""What a precision makes of weights: how far rounding moves each matrix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from lts._core import Architecture
 from lts.export.decoder import decoder_graph
-from lts.export.weights import Tensor, Weights, array_source
+from lts.export.weights import Weights, array_source
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,6 @@ class MatrixError:
     maximum: float
 
 
-def weight_bytes_of(architecture: Architecture, precision: str = "float32") -> int:
-    """Bytes of the weights that an exported ONNX model has in a precision, without what aligns them in a file.
-
-    With n inputs and m outputs, or rows, a matrix takes ``4 n m`` in float32, ``2 n m`` in float16, ``n m + 4 m`` in
-    int8, and ``20 m ceil(n / 32)`` in int4. In int8, a table that the output multiplies with as well takes
-    ``2 n m + 4 m``. A projection of an embedding that the output uses the other way round is two matrices in both. All
-    other weights take 4 bytes each, in float16 2.
-
-    Raises
-    ------
-    UsageError
-        For an encoder, or an unknown precision.
-    """
-    return sum(tensor.n_bytes for tensor in _tensors(architecture, precision))
-
-
 def quantization_errors(architecture: Architecture, precision: str, weights: Weights = None) -> list[MatrixError]:
     """The error of every matrix and table in a precision, in the order of the model; the larger one of two forms.
 
@@ -65,7 +49,7 @@ def quantization_errors(architecture: Architecture, precision: str, weights: Wei
     """
     source = array_source(architecture, weights, "quantize")
     errors: dict[str, MatrixError] = {}
-    for tensor in _tensors(architecture, precision):
+    for tensor in decoder_graph(architecture, "prefill", precision=precision)[1]:
         if tensor.encoding.rounded is None or len(tensor.shape_of_weights) == 1:
             continue
         array = source.joined(tensor)
@@ -76,7 +60,3 @@ def quantization_errors(architecture: Architecture, precision: str, weights: Wei
         if error.name not in errors or errors[error.name].relative < relative:
             errors[error.name] = error
     return list(errors.values())
-
-
-def _tensors(architecture: Architecture, precision: str) -> list[Tensor]:
-    return decoder_graph(architecture, "prefill", precision=precision)[1]

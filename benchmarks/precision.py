@@ -24,7 +24,8 @@ import onnxruntime
 
 import lts
 from lts.backends.inputs import make_inputs
-from lts.export import PooledWeights, RandomWeights, check_runtime, onnx_model
+from lts.backends.precisions import check_runtime
+from lts.export import PooledWeights, RandomWeights, onnx_model
 
 N_PROMPT = 128
 ARCHITECTURES = {

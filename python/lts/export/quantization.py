@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -60,3 +62,33 @@ def quantization_errors(architecture: Architecture, precision: str, weights: Wei
         if error.name not in errors or errors[error.name].relative < relative:
             errors[error.name] = error
     return list(errors.values())
+
+
+def error_report(errors: Iterable[MatrixError], n: int = 10) -> str:
+    """A table of the matrices that rounding moves most, the worst first, with the median of all.
+
+    Parameters
+    ----------
+    errors
+        Of `quantization_errors`.
+    n
+        How many matrices to show, at most.
+    """
+    worst = sorted(errors, key=lambda error: -error.relative)
+    if not worst:
+        return "no matrices"
+    shown = worst[: max(0, n)]
+    rows = [(error.name, f"{100 * error.relative:.3g} %", f"{error.maximum:.3g}") for error in shown]
+    rows.append(
+        (
+            f"median of {len(worst)}",
+            f"{100 * median(e.relative for e in worst):.3g} %",
+            f"{median(e.maximum for e in worst):.3g}",
+        )
+    )
+    header = ("matrix", "relative", "maximum")
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(3)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {relative:>{widths[1]}}  {maximum:>{widths[2]}}"
+        for name, relative, maximum in (header, *rows)
+    )

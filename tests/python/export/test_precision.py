@@ -18,9 +18,11 @@ from lts.errors import UsageError
 from lts.export import (
     PRECISIONS,
     GivenWeights,
+    MatrixError,
     PooledWeights,
     RandomWeights,
     StructureOnly,
+    error_report,
     export,
     onnx_model,
     quantization_errors,
@@ -340,6 +342,19 @@ def test_weights_that_cannot_be_quantized_give_one_clear_sentence() -> None:
             assert str(caught.value) == message
     with pytest.raises(UsageError, match="StructureOnly has no numbers of its own to quantize"):
         quantization_errors(architecture, "int8", StructureOnly())
+
+
+def test_the_report_begins_with_the_worst_matrix() -> None:
+    errors = [MatrixError("a.weight", 0.005, 0.0004), MatrixError("b.weight", 0.0812, 0.01), MatrixError("c", 0.006, 0)]
+    assert error_report(errors, 2).splitlines() == [
+        "matrix       relative  maximum",
+        "b.weight       8.12 %     0.01",
+        "c               0.6 %        0",
+        "median of 3     0.6 %   0.0004",
+    ]
+    assert error_report([]) == "no matrices"
+    found = quantization_errors(ARCHITECTURES["gpt2"], "int8")
+    assert len(error_report(found, 1000).splitlines()) == len(found) + 2
 
 
 def test_unknown_precisions(tmp_path: Path) -> None:

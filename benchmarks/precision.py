@@ -24,7 +24,8 @@ import onnxruntime
 
 import lts
 from lts.backends.inputs import make_inputs
-from lts.export import PooledWeights, RandomWeights, check_runtime, onnx_model, weight_bytes_of
+from lts.backends.precisions import check_runtime
+from lts.export import PooledWeights, RandomWeights, onnx_model
 
 N_PROMPT = 128
 ARCHITECTURES = {
@@ -106,7 +107,7 @@ def main() -> None:
         check_runtime(precision)
     ratios: dict[tuple[str, str], list[float]] = {}
     for name, architecture in ARCHITECTURES.items():
-        sizes = ", ".join(f"{weight_bytes_of(architecture, p) / 2**20:.0f} MiB {p}" for p in PRECISIONS)
+        sizes = ", ".join(f"{lts.weight_bytes(architecture, precision=p) / 2**20:.0f} MiB {p}" for p in PRECISIONS)
         print(f"{name}, {lts.total_params(architecture) / 1e6:.1f} million parameters: {sizes}")
         for phase in RUNS:
             with tempfile.TemporaryDirectory() as folder:

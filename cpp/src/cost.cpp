@@ -33,16 +33,26 @@ std::int64_t quantized_bytes(std::int64_t outputs, std::int64_t inputs, Precisio
   return outputs * ((inputs + block - 1) / block) * (block / 2 + scale);
 }
 
+/// Whether the output multiplies with a projection of the embedding, too. With `div_val` 1 there is one for all
+/// clusters.
+bool projects_back(const Architecture& a, const Weight& projection) {
+  if (a.div_val != 1) return projection_tied(a, static_cast<std::size_t>(projection.index));
+  for (std::size_t i = 0; i < n_clusters(a); ++i) {
+    if (projection_tied(a, i)) return true;
+  }
+  return false;
+}
+
 std::int64_t quantized_bytes(const Architecture& a, const Weight& w, Precision precision) {
   const bool table = w.kind == WeightKind::table;
-  if (!(w.kind == WeightKind::matrix || (table && (w.role == Role::token_embedding || w.role == Role::head)))) {
-    return bytes(static_cast<double>(w.size()), Precision::float32);
-  }
+  const bool of_tokens = table && w.role == Role::token_embedding;
+  if (w.kind != WeightKind::matrix && !of_tokens) return bytes(static_cast<double>(w.size()), Precision::float32);
   const std::int64_t stored =
       table ? quantized_bytes(w.rows, w.cols, precision) : quantized_bytes(w.cols, w.rows, precision);
-  const bool again = w.role == Role::token_embedding && (a.adaptive() || a.tie_embedding);
-  if (again && precision == Precision::int8) return stored + w.size();  // the other way round, with the same scales
-  if (w.role == Role::embedding_projection && projection_tied(a, w.index)) {
+  // The vectors of the clusters are rows of the first table of an adaptive embedding.
+  const bool both_ways = w.role == Role::cluster || (of_tokens && (a.adaptive() || a.tie_embedding));
+  if (both_ways && precision == Precision::int8) return stored + w.size();  // transposed, with the same scales
+  if (w.role == Role::embedding_projection && projects_back(a, w)) {
     return stored + quantized_bytes(w.rows, w.cols, precision);
   }
   return stored;

@@ -159,12 +159,12 @@ def repeated(architecture: Architecture, n_layer: int) -> Architecture:
 def build(
     compiler: Backend, target: Target, n_prompt: int, folder: Path, name: str, architecture: Architecture
 ) -> None:
-    """Compile the prompt pass of an architecture; the weights of all lie in one file."""
+    """Compile the prompt pass of an architecture, up to the first token; the weights of all lie in one file."""
     import onnx
 
     place = folder / MODELS / name
     file = folder / f"{name}.onnx"
-    onnx.save(onnx_model(architecture, "prefill", weights=PooledWeights(folder / WEIGHTS)), file)
+    onnx.save(onnx_model(architecture, "prefill", logits="last", weights=PooledWeights(folder / WEIGHTS)), file)
     try:
         built = compiler.build(file, target, Step.of(architecture, "prefill", n_prompt), TIMEOUT)
     except BuildError as error:

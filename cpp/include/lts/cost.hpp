@@ -69,9 +69,11 @@ double flops_decode(const Architecture& architecture, const Workload& workload =
 /// Multiply-adds of one token outside of the layers: projections of the embedding, and logits.
 double output_multiply_adds(const Architecture& architecture);
 
-/// Bytes of all weights as they are exported. In float32 and float16 every weight has that precision. Matrices and
-/// token tables in int8 have a float32 scale for each output or row, in int4 for each 32 inputs of it; the rest is
-/// float32. An int8 table that the output multiplies with as well is there twice, as is a tied projection in both.
+/// Bytes of all weights as they are exported, without what aligns them in a file. In float32 and float16 every weight
+/// has that precision. A matrix or token table of m outputs or rows with n numbers each takes `n m + 4 m` in int8 and
+/// `20 m ceil(n / 32)` in int4, both with float32 scales; the rest is float32. An int8 table that the output multiplies
+/// with as well, the clusters' vectors included, is there twice with one set of scales: `2 n m + 4 m`. A projection
+/// that the output uses the other way round is two matrices in both.
 std::int64_t weight_bytes(const Architecture& architecture, const Workload& workload = {});
 
 /// Bytes of keys and values of `n_prompt` tokens (Transformer-XL: of its memory of layer inputs).

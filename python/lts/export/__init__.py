@@ -4,7 +4,7 @@ from lts.export.decoder import onnx_model
 from lts.export.files import export
 from lts.export.pool import PooledWeights
 from lts.export.precision import PRECISIONS
-from lts.export.quantization import MatrixError, quantization_errors, weight_bytes_of
+from lts.export.quantization import MatrixError, error_report, quantization_errors
 from lts.export.weights import ArrayWeights, GivenWeights, RandomWeights, StructureOnly
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "PooledWeights",
     "RandomWeights",
     "StructureOnly",
+    "error_report",
     "export",
     "onnx_model",
     "quantization_errors",
-    "weight_bytes_of",
 ]

@@ -1,14 +1,16 @@
-"""What a precision makes of weights: how many bytes they take, and how far rounding moves each matrix."""
+"""What a precision makes of weights: how far rounding moves each matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from lts._core import Architecture
 from lts.export.decoder import decoder_graph
-from lts.export.weights import Tensor, Weights, array_source
+from lts.export.weights import Weights, array_source
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,6 @@ class MatrixError:
     maximum: float
 
 
-def weight_bytes_of(architecture: Architecture, precision: str = "float32") -> int:
-    """Bytes of the weights that an exported ONNX model has in a precision, without what aligns them in a file.
-
-    With n inputs and m outputs, or rows, a matrix takes ``4 n m`` in float32, ``2 n m`` in float16, ``n m + 4 m`` in
-    int8, and ``20 m ceil(n / 32)`` in int4. In int8, a table that the output multiplies with as well takes
-    ``2 n m + 4 m``. A projection of an embedding that the output uses the other way round is two matrices in both. All
-    other weights take 4 bytes each, in float16 2.
-
-    Raises
-    ------
-    UsageError
-        For an encoder, or an unknown precision.
-    """
-    return sum(tensor.n_bytes for tensor in _tensors(architecture, precision))
-
-
 def quantization_errors(architecture: Architecture, precision: str, weights: Weights = None) -> list[MatrixError]:
     """The error of every matrix and table in a precision, in the order of the model; the larger one of two forms.
 
@@ -65,7 +51,7 @@ def quantization_errors(architecture: Architecture, precision: str, weights: Wei
     """
     source = array_source(architecture, weights, "quantize")
     errors: dict[str, MatrixError] = {}
-    for tensor in _tensors(architecture, precision):
+    for tensor in decoder_graph(architecture, "prefill", precision=precision)[1]:
         if tensor.encoding.rounded is None or len(tensor.shape_of_weights) == 1:
             continue
         array = source.joined(tensor)
@@ -78,5 +64,31 @@ def quantization_errors(architecture: Architecture, precision: str, weights: Wei
     return list(errors.values())
 
 
-def _tensors(architecture: Architecture, precision: str) -> list[Tensor]:
-    return decoder_graph(architecture, "prefill", precision=precision)[1]
+def error_report(errors: Iterable[MatrixError], n: int = 10) -> str:
+    """A table of the matrices that rounding moves most, the worst first, with the median of all.
+
+    Parameters
+    ----------
+    errors
+        Of `quantization_errors`.
+    n
+        How many matrices to show, at most.
+    """
+    worst = sorted(errors, key=lambda error: -error.relative)
+    if not worst:
+        return "no matrices"
+    shown = worst[: max(0, n)]
+    rows = [(error.name, f"{100 * error.relative:.3g} %", f"{error.maximum:.3g}") for error in shown]
+    rows.append(
+        (
+            f"median of {len(worst)}",
+            f"{100 * median(e.relative for e in worst):.3g} %",
+            f"{median(e.maximum for e in worst):.3g}",
+        )
+    )
+    header = ("matrix", "relative", "maximum")
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(3)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {relative:>{widths[1]}}  {maximum:>{widths[2]}}"
+        for name, relative, maximum in (header, *rows)
+    )

@@ -220,22 +220,27 @@ class Misuse : public testing::Test {
         {"lts_count", "empty", [&] { return lts_count(o.scratch, "zerolm", nullptr, &number); }},
         {"lts_count", "workload size",
          [&] {
-           const lts_workload w{0, 1, 1, 32, 32};
+           const lts_workload w{0, 1, 1, 32, 32, 0};
            return lts_count(o.architecture, "zerolm", &w, &number);
          }},
         {"lts_count", "workload batch",
          [&] {
-           const lts_workload w{sizeof w, 0, 1, 32, 32};
+           const lts_workload w{sizeof w, 0, 1, 32, 32, 0};
            return lts_count(o.architecture, "zerolm", &w, &number);
          }},
         {"lts_count", "workload prompt",
          [&] {
-           const lts_workload w{sizeof w, 1, 1 << 21, 32, 32};
+           const lts_workload w{sizeof w, 1, 1 << 21, 32, 32, 0};
            return lts_count(o.architecture, "zerolm", &w, &number);
          }},
         {"lts_count", "workload bits",
          [&] {
-           const lts_workload w{sizeof w, 1, 1, 7, 32};
+           const lts_workload w{sizeof w, 1, 1, 7, 32, 0};
+           return lts_count(o.architecture, "zerolm", &w, &number);
+         }},
+        {"lts_count", "workload logits",
+         [&] {
+           const lts_workload w{sizeof w, 1, 1, 32, 32, 2};
            return lts_count(o.architecture, "zerolm", &w, &number);
          }},
         {"lts_count_parameters", "counts", [&] { return lts_count_parameters(o.architecture, nullptr); }},

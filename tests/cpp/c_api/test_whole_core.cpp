@@ -67,6 +67,19 @@ TEST(CApi, CountsAndProxiesOfEveryFamily) {
         EXPECT_EQ(lts_last_error(), std::string("lts_count: ") + error.what());
       }
     }
+    for (const char* const count : {"flops_prefill", "flops_decode", "peak_memory_estimate_mib"}) {
+      if (a.family->encoder) break;
+      for (const std::int32_t last : {0, 1}) {
+        lts_workload workload = LTS_WORKLOAD_INIT;
+        EXPECT_EQ(workload.last_logits, 0);
+        workload.n_prompt = 64;
+        workload.last_logits = last;
+        double value = 0;
+        ASSERT_EQ(lts_count(handle, count, &workload, &value), LTS_OK) << lts_last_error();
+        const Workload same{.n_prompt = 64, .logits = last == 1 ? Logits::last : Logits::all};
+        EXPECT_EQ(value, analytic(count)(a, same)) << count << " " << last;
+      }
+    }
     lts_parameter_counts counts = LTS_PARAMETER_COUNTS_INIT;
     ASSERT_EQ(lts_count_parameters(handle, &counts), LTS_OK);
     const ParameterCounts expected = count_parameters(a);

@@ -37,18 +37,26 @@ AARCH64 = 183  # e_machine of ELF
 CORTEX = {"name": "pi", "triple": "aarch64-linux-gnu", "cpu": "cortex-a72", "cores": 4}
 
 
-def model_file(folder: Path, architecture: lts.Architecture, phase: str, pooled: bool = True) -> Path:
+def model_file(
+    folder: Path, architecture: lts.Architecture, phase: str, pooled: bool = True, logits: str = "all"
+) -> Path:
     weights = PooledWeights(folder / "weights.bin") if pooled else None
     path = folder / f"{phase}.onnx"
-    path.write_bytes(onnx_model(architecture, phase, weights=weights).SerializeToString())
+    path.write_bytes(onnx_model(architecture, phase, logits=logits, weights=weights).SerializeToString())
     return path
 
 
 def agreement(
-    folder: Path, architecture: lts.Architecture, phase: str, n_prompt: int, batch: int = 1, **target: Any
+    folder: Path,
+    architecture: lts.Architecture,
+    phase: str,
+    n_prompt: int,
+    batch: int = 1,
+    logits: str = "all",
+    **target: Any,
 ) -> float:
     """How far the outputs are from those of ONNX Runtime."""
-    model = model_file(folder, architecture, phase)
+    model = model_file(folder, architecture, phase, logits=logits)
     dims = dims_of(phase, n_prompt, batch)
     goal = {**asdict(detect_target()), **target}
     build(str(model), str(folder / "out"), goal, phase, dims, architecture.vocab_size)
@@ -93,6 +101,17 @@ ODD = {
 )
 def test_odd_shapes(tmp_path: Path, name: str, phase: str, n_prompt: int, batch: int) -> None:
     assert agreement(tmp_path, ODD[name], phase, n_prompt, batch) < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", ODD)
+def test_logits_of_the_last_position(tmp_path: Path, name: str, batch: int) -> None:
+    assert agreement(tmp_path, ODD[name], "prefill", 17, batch, logits="last") < 1e-5
+
+
+@pytest.mark.parametrize("space", ["gpt2-tiny", "llama-tiny", "transformer-xl-tiny", "hw-gpt-tiny"])
+def test_logits_of_the_last_position_of_a_space(tmp_path: Path, space: str) -> None:
+    assert agreement(tmp_path, load_space(space).sample(1, seed=3)[0], "prefill", 16, logits="last") < 1e-5
 
 
 def test_narrow_vectors_and_threads(tmp_path: Path) -> None:

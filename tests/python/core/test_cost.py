@@ -86,6 +86,15 @@ class TestFlops:
         assert lts.flops_prefill(a, n_prompt=n) == 2 * (n * matrices + 2 * n * n * 8)
         assert lts.flops_prefill(a, n_prompt=n, batch=3) == 3 * lts.flops_prefill(a, n_prompt=n)
 
+    @given(architectures())
+    def test_last_logits_leave_out_those_of_other_positions(self, a: Architecture) -> None:
+        one = lts.flops_prefill(a, n_prompt=1)
+        assert lts.flops_prefill(a, n_prompt=1, logits="last") == one
+        saved = lts.flops_prefill(a, n_prompt=8, batch=3) - lts.flops_prefill(a, n_prompt=8, batch=3, logits="last")
+        again = lts.flops_prefill(a, n_prompt=15) - lts.flops_prefill(a, n_prompt=15, logits="last")
+        assert 2 * saved == 3 * again > 0  # the same for every other position of every sequence
+        assert lts.peak_memory_bytes(a, logits="last") <= lts.peak_memory_bytes(a)
+
     def test_decode_is_the_difference_of_two_prefills_of_one_layer(self) -> None:
         a = small(n_layer=1)
         matrices = 4 * 8 * 8 + 2 * 8 * 32 + 100 * 8
@@ -102,8 +111,13 @@ class TestBytes:
         n = lts.total_params(a)
         assert lts.weight_bytes(a) == 4 * n
         assert lts.weight_bytes(a, precision="float16") == 2 * n
-        assert lts.weight_bytes(a, precision="int8") == n
-        assert lts.weight_bytes(a, precision="int4") == sum((w.size + 1) // 2 for w in lts.weights(a))
+        matrices = [w.shape for w in lts.weights(a) if w.kind == "matrix"]
+        others = 4 * sum(w.size for w in lts.weights(a) if w.kind != "matrix" and w.role != "token_embedding")
+        assert lts.weight_bytes(a, precision="int8") == (
+            others + sum(inputs * outputs + 4 * outputs for inputs, outputs in matrices) + 2 * 100 * 8 + 4 * 100
+        )
+        blocks = [outputs * -(-inputs // 32) for inputs, outputs in matrices] + [100]
+        assert lts.weight_bytes(a, precision="int4") == others + 20 * sum(blocks)
 
     def test_cache(self) -> None:
         assert lts.kv_cache_bytes(small(), n_prompt=10, batch=2) == 2 * 10 * 2 * (8 + 8) * 4
@@ -151,6 +165,8 @@ class TestAnalytic:
             lts.analytic("latency_ms", small())
         with pytest.raises(ValueError, match="unknown precision 'bf16'; expected float32, float16, int8 or int4"):
             lts.weight_bytes(small(), precision="bf16")
+        with pytest.raises(ValueError, match="unknown logits 'first'; expected all or last"):
+            lts.flops_prefill(small(), logits="first")
         with pytest.raises(ValueError, match="n_prompt is 0; it must be from 1 to 1048576"):
             lts.flops_prefill(small(), n_prompt=0)
         with pytest.raises(ValueError, match="batch is -1"):

@@ -15,6 +15,7 @@ from lts import Architecture, SearchSpace
 from lts._core import LayerCosts
 from lts.targets.estimate.costs import estimate, parts
 from lts.targets.target import Target, load_target
+from lts.targets.workload import Workload
 
 ATTENTION = {(4, 1, 1): 0.5, (4, 2, 2): 1.5}
 FEED_FORWARD = {(4, 8): 0.25, (4, 16): 0.75}
@@ -57,7 +58,7 @@ def architectures_of(space: SearchSpace) -> Iterator[Architecture]:
             yield found
 
 
-def layer_costs(space: SearchSpace, target: Target, n_prompt: int = 128) -> dict[str, LayerCosts]:
+def layer_costs(space: SearchSpace, target: Target, workload: Workload) -> dict[str, LayerCosts]:
     """What `estimate` sums, for every column."""
     columns = {
         "latency_ms": "latency_ms",
@@ -72,7 +73,7 @@ def layer_costs(space: SearchSpace, target: Target, n_prompt: int = 128) -> dict
             (a.d_model, a.d_ff[0]),
             (a.d_model, a.embedding_width, a.div_val),
         )
-        for key, part, i in zip(keys, parts(a, target, n_prompt), range(3), strict=True):
+        for key, part, i in zip(keys, parts(a, target, workload), range(3), strict=True):
             for column, name in columns.items():
                 value = getattr(part, name)
                 if value is not None:
@@ -100,12 +101,15 @@ def layer_costs(space: SearchSpace, target: Target, n_prompt: int = 128) -> dict
 def test_equal_estimates(name: str, target: str) -> None:
     space, profile = SearchSpace.load(name), load_target(target)
     sampled = space.sample(500, 1) + space.sample(500, 2, method="choices")
-    for n_prompt in (128, 7):
-        costs = layer_costs(space, profile, n_prompt)
-        expected = [estimate(a, profile, n_prompt).values for a in sampled]
-        assert costs.keys() == expected[0].keys()
+    for workload in (
+        Workload(precision=profile.precision),
+        Workload(7, n_gen=50, batch=3, precision=profile.precision, logits="all"),
+    ):
+        costs = layer_costs(space, profile, workload)
+        expected = [estimate(a, profile, workload).values for a in sampled]
+        assert costs.keys() == expected[0].keys() - {"request_ms"}
         for column, model in costs.items():
-            found = model.predict(sampled, n_prompt=n_prompt, precision=profile.precision)
+            found = model.predict(sampled, **workload.counted)
             assert found.dtype == np.float64
             np.testing.assert_allclose(found, [values[column] for values in expected], rtol=1e-12)
 
@@ -116,9 +120,10 @@ def test_a_search_on_estimates(algorithm: str) -> None:
     space, target = SearchSpace.load("gpt2-small"), load_target("arm64")
     objectives = ["decoder_params:max", "latency_ms:min", "peak_memory_mib:min"]
     found = lts.Search(space, objectives, ["latency_published_ms<=400"], algorithm, seed=3)
-    assert found.run(2000, n_prompt=64, cost_models=layer_costs(space, target, 64)) == 2000
+    load = Workload(64)
+    assert found.run(2000, **load.counted, cost_models=layer_costs(space, target, load)) == 2000
     for member in found.front():
-        values = estimate(member.architecture, target, 64).values
+        values = estimate(member.architecture, target, load).values
         assert member.values["latency_ms"] == pytest.approx(values["latency_ms"], rel=1e-12)
         assert member.values["peak_memory_mib"] == pytest.approx(values["peak_memory_mib"], rel=1e-12)
         assert values["latency_published_ms"] <= 400
@@ -126,7 +131,7 @@ def test_a_search_on_estimates(algorithm: str) -> None:
     for _ in range(2000):
         (candidate,) = told.ask(1)
         a = candidate.architecture
-        values = estimate(a, target, 64).values | {"decoder_params": lts.analytic("decoder_params", a)}
+        values = estimate(a, target, load).values | {"decoder_params": lts.analytic("decoder_params", a)}
         told.tell(candidate.id, {column: values[column] for column in told.columns})
     assert [m.architecture for m in told.front()] == [m.architecture for m in found.front()]
 

@@ -18,13 +18,14 @@ from lts.errors import UsageError
 from lts.export import (
     PRECISIONS,
     GivenWeights,
+    MatrixError,
     PooledWeights,
     RandomWeights,
     StructureOnly,
+    error_report,
     export,
     onnx_model,
     quantization_errors,
-    weight_bytes_of,
 )
 from lts.export.decoder import PHASES, decoder_graph
 
@@ -240,9 +241,34 @@ def test_weight_bytes_are_those_of_the_exported_weights(name: str, precision: st
     for phase in PHASES:
         model = onnx_model(architecture, phase, precision=precision)
         held = sum(len(i.raw_data) for i in model.graph.initializer if not i.name.startswith("const."))
-        assert weight_bytes_of(architecture, precision) == held
+        assert lts.weight_bytes(architecture, precision=precision) == held
     if precision in ("float32", "float16"):
-        assert weight_bytes_of(architecture, precision) == lts.total_params(architecture) * int(precision[5:]) // 8
+        assert held == lts.total_params(architecture) * int(precision[5:]) // 8
+
+
+def any_architecture(source: random.Random) -> lts.Architecture:
+    """A decoder with layers that differ; Transformer-XL and some GPT-2 with an adaptive embedding."""
+    family = source.choice(["gpt2", "transformer_xl", "llama"])
+    vocab_size, d_model, layers = source.randint(40, 200), source.choice([24, 40, 68]), range(source.randint(1, 3))
+    more: dict[str, Any] = {"tie_embedding": source.random() < 0.5}
+    if family == "transformer_xl" or (family == "gpt2" and source.random() < 0.5):
+        ends = source.choice([[], [10, vocab_size], [10, 20, vocab_size], [10, 20, 500], [vocab_size]])
+        more = {"cutoffs": ends, "d_embed": source.choice([-1, 16, 33, d_model]), "div_val": source.choice([1, 2, 4])}
+        if source.random() < 0.6:
+            more["tie_projs"] = [source.random() < 0.5 for _ in ends or [0]]
+    widths: dict[str, Any] = {
+        "n_head": [source.choice([1, 2]) for _ in layers],
+        "d_ff": [source.choice([7, 32, 65]) for _ in layers],
+    }
+    return lts.Architecture(family, vocab_size, 64, d_model, **widths, **more)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_core_counts_the_bytes_of_all_tensors(precision: str) -> None:
+    generator = random.Random(5)
+    for architecture in [*MIDDLE.values(), *(any_architecture(generator) for _ in range(150))]:
+        held = sum(tensor.n_bytes for tensor in decoder_graph(architecture, "prefill", precision=precision)[1])
+        assert lts.weight_bytes(architecture, precision=precision) == held, architecture.to_json()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -253,8 +279,8 @@ def test_exported_files(name: str, precision: str, tmp_path: Path) -> None:
     paths = export(architecture, tmp_path, ["onnx"], precision=precision, logits="last", seed=5)
     stored = (tmp_path / "weights.bin").stat().st_size
     aligned = 4096 * 12 * architecture.n_layer  # at most
-    assert 0.99 * weight_bytes_of(architecture, precision) - 60_000 < stored
-    assert stored < 1.01 * weight_bytes_of(architecture, precision) + aligned
+    assert 0.99 * lts.weight_bytes(architecture, precision=precision) - 60_000 < stored
+    assert stored < 1.01 * lts.weight_bytes(architecture, precision=precision) + aligned
     if precision == "float16":
         return
     ids = tokens(architecture, 1, 9)
@@ -318,13 +344,25 @@ def test_weights_that_cannot_be_quantized_give_one_clear_sentence() -> None:
         quantization_errors(architecture, "int8", StructureOnly())
 
 
+def test_the_report_begins_with_the_worst_matrix() -> None:
+    errors = [MatrixError("a.weight", 0.005, 0.0004), MatrixError("b.weight", 0.0812, 0.01), MatrixError("c", 0.006, 0)]
+    assert error_report(errors, 2).splitlines() == [
+        "matrix       relative  maximum",
+        "b.weight       8.12 %     0.01",
+        "c               0.6 %        0",
+        "median of 3     0.6 %   0.0004",
+    ]
+    assert error_report([]) == "no matrices"
+    found = quantization_errors(ARCHITECTURES["gpt2"], "int8")
+    assert len(error_report(found, 1000).splitlines()) == len(found) + 2
+
+
 def test_unknown_precisions(tmp_path: Path) -> None:
-    message = "unknown precision 'int2'; expected one of float32, float16, int8, int4"
+    message = "unknown precision 'int2'; expected one of float32, float16, int8, int4; did you mean 'int8'?"
     architecture = ARCHITECTURES["gpt2"]
     for call in (
         lambda: onnx_model(architecture, precision="int2"),
         lambda: export(architecture, tmp_path / "new", ["json"], precision="int2"),
-        lambda: weight_bytes_of(architecture, "int2"),
         lambda: quantization_errors(architecture, "int2"),
     ):
         with pytest.raises(UsageError) as caught:

@@ -1,4 +1,7 @@
-"""README.md and docs: every command in them parses, every link leads somewhere, and what README.md shows runs."""
+"""README.md and docs: every command in them parses, every link leads somewhere, and what README.md shows runs.
+
+So does the Python of docs/formats.md.
+"""
 
 from __future__ import annotations
 
@@ -242,3 +245,11 @@ def test_python_runs(tmp_path: Path) -> None:
         done = run(sys.executable, "-W", "error::RuntimeWarning:lts", "-c", snippet, folder=tmp_path)
         assert "latency_ms" in done.stdout
     assert (tmp_path / "study.db").is_file()
+
+
+def test_python_of_formats_runs(tmp_path: Path) -> None:
+    (snippet,) = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    done = run(sys.executable, "-c", snippet, folder=tmp_path)
+    first, *_ = done.stdout.split("int4")
+    assert first.splitlines()[2].startswith("layers.0.up.weight"), "the worst one in int8"
+    assert (tmp_path / "small-int8" / "prefill.onnx").is_file()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lts.cli.arguments import STORE_NAME
 from lts.cli.log import say
+from lts.study.schema import STORE_NAME
 
 if TYPE_CHECKING:
     from lts.errors import LtsError

@@ -18,10 +18,10 @@ from lts.cli.arguments import (
     duration,
     older,
     renamed,
-    store_path,
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.study.schema import store_path
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial

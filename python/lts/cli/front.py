@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
+from lts.cli.arguments import Format, FormatOption, StudyArgument
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.study.schema import store_path
 
 
 @exits

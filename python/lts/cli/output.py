@@ -8,12 +8,11 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
 from lts.cli.table import Columns, print_table
-from lts.system.text import number, runs
+from lts.system.text import number, runs, with_bounds
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -47,11 +46,11 @@ class Results:
 class Spread(float):
     """A number and how far the ends of its interval are from it, at most."""
 
-    half: float
+    bounds: tuple[float, float]
 
     def __new__(cls, value: float, bounds: tuple[float, float]) -> Spread:
         made = super().__new__(cls, value)
-        made.half = max(value - bounds[0], bounds[1] - value)
+        made.bounds = bounds
         return made
 
 
@@ -78,10 +77,9 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    text = number(value) if isinstance(value, int | float) else str(value)
-    if isinstance(value, Spread) and value.half > 0:
-        return f"{text} ±{number(value.half) if value.half >= 100 else format(Decimal(f'{value.half:.2g}'), 'f')}"
-    return text
+    if isinstance(value, Spread):
+        return with_bounds(value, value.bounds)
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | None = None) -> Results:

@@ -13,7 +13,6 @@ import typer
 
 from lts._core import algorithm_names
 from lts.cli.arguments import (
-    STORE_NAME,
     BatchOption,
     Format,
     FormatOption,
@@ -26,6 +25,7 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.log import say
+from lts.study.schema import STORE_NAME
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator

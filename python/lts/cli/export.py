@@ -36,7 +36,7 @@ _N_PROMPT = 128
 @exits
 def command(
     study: StudyArgument,
-    pick: Annotated[str, typer.Option(help="ID, knee, all, or a condition such as 'latency_ms<=20'.")] = "knee",
+    pick: Annotated[str, typer.Option(help="ID, knee, best, all, or a condition such as 'latency_ms<=20'.")] = "knee",
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,

@@ -91,7 +91,7 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     rows = [
         [
             trial.id,
-            *(_value(trial, name) for name in columns),
+            *(value_of(trial, name) for name in columns),
             trial.architecture.n_layer,
             trial.architecture.d_model,
             runs(trial.architecture.n_head),
@@ -103,17 +103,25 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     return Results([trial.record() for trial in trials], ["trial", *headings, *shape], rows, title, len(shape))
 
 
-def _value(trial: Trial, name: str) -> float | None:
+def value_of(trial: Trial, name: str) -> float | None:
     """What a trial has of a column, with its interval where there is one."""
     value = trial.values.get(name)
     return Spread(value, trial.interval[name]) if value is not None and name in trial.interval else value
 
 
-def front_results(front: Front) -> Results:
-    """The members of a front with their objectives, and what else is worth a column."""
+def front_columns(front: Front) -> list[str]:
+    """The objectives of a front, and what else of its members is worth a column."""
     names = [o.name for o in front.objectives]
-    names += [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
-    return trial_results(front.trials, names, f"Pareto front, {len(front)} architectures")
+    return names + [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
+
+
+def front_results(front: Front, n_members: int | None = None) -> Results:
+    """The members of a front; `n_members` is how many it has where these are some of them."""
+    n = len(front)
+    title = (
+        f"Pareto front, {n} architectures" if n_members in (None, n) else f"Pareto front, {n} of {n_members} members"
+    )
+    return trial_results(front.trials, front_columns(front), title)
 
 
 def _table(results: Results) -> None:

@@ -79,7 +79,7 @@ class Baselines:
         """Measure those that are not there yet, in as many processes as confirm a cost where `confirm` says so.
 
         One that failed is measured again; one that `timeout` cuts off is left to the next run. `told` gets each that
-        was measured. The time that is left comes back, which is never nothing.
+        was measured or cut off, which is "running". The time that is left comes back, which is never nothing.
         """
         end = None if timeout is None else time.monotonic() + timeout
         environment = ""
@@ -87,7 +87,7 @@ class Baselines:
             trial = self._known.get(name)
             if trial is None or trial.architecture != architecture or trial.state != "complete":
                 trial = self._begun(architecture)
-            before = trial
+            before = None if trial.state == "running" else trial
             for _ in range(CONFIRMED if confirm else 1):
                 left = None if end is None else end - time.monotonic()
                 done = trial.state == "complete" and n_processes(trial) >= (CONFIRMED if confirm else 1)
@@ -108,11 +108,6 @@ class Baselines:
     def restated(self, trials: Sequence[Trial]) -> list[Baseline]:
         """What is known of them, with intervals that hold from process to process; `trials` are the study's."""
         return together([Baseline(name, trial) for name, trial in self._known.items()], trials, ())
-
-    @property
-    def missing(self) -> list[str]:
-        """Names of those that are not measured yet."""
-        return [name for name in self._wanted if name not in self._known]
 
     def _begun(self, architecture: Architecture) -> Trial:
         return Trial(
@@ -144,23 +139,29 @@ class Baselines:
             self._store.flush({KEY: [{"name": key, "record": each.record()} for key, each in self._known.items()]})
 
 
-def checked(
-    given: Mapping[str, Architecture | str | Path], evaluator: Evaluator, columns: Sequence[str]
-) -> dict[str, Architecture]:
-    """The architectures of baselines, by name.
-
-    Raises
-    ------
-    UsageError
-        For one that cannot be read, or that the evaluator cannot measure, naming it.
-    """
+def read(given: Mapping[str, Architecture | str | Path]) -> dict[str, Architecture]:
+    """The architectures of baselines, by name. Raises `UsageError` for one that cannot be read, naming it."""
     found = {}
     for name, each in given.items():
         if not 0 < len(name) <= _MOST_NAME:
             raise UsageError(f"the name of a baseline has {len(name)} characters; it must have 1 to {_MOST_NAME}")
         try:
             found[name] = each if isinstance(each, Architecture) else load_architecture(str(each))
-            evaluator.check_architecture(found[name], columns)
+        except UsageError as error:
+            message = str(error.args[0])
+            where = "" if message.startswith(str(each)) else f" {name}:"
+            raise UsageError(f"baseline{where} {message}") from None
+    return found
+
+
+def checked(
+    given: Mapping[str, Architecture | str | Path], evaluator: Evaluator, columns: Sequence[str]
+) -> dict[str, Architecture]:
+    """As `read`, of what the evaluator can measure. Raises `UsageError` for one that it cannot, too."""
+    found = read(given)
+    for name, architecture in found.items():
+        try:
+            evaluator.check_architecture(architecture, columns)
         except UsageError as error:
             raise UsageError(f"baseline {name}: {error.args[0]}") from None
     return found

@@ -68,7 +68,8 @@ class Comparison:
             f"{each.name} {_value(trial, each.name)} against {_value(own, each.name)}"
             for each in (self.objectives[1:] or self.objectives)
         )
-        return f"trial {trial.id}: {changes} than baseline {self.baseline.name} ({values})"
+        than = "as" if changes.count(_SAME) == (1 if other is None else 2) else "than"
+        return f"trial {trial.id}: {changes} {than} baseline {self.baseline.name} ({values})"
 
 
 def compare(front: Front, baseline: Baseline) -> Comparison:

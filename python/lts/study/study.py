@@ -259,7 +259,7 @@ class Study:
     def measure_baselines(
         self, timeout: float | None = None, told: Callable[[Baseline], None] | None = None, *, confirm: bool = True
     ) -> float | None:
-        """Measure the baselines, as `run` does first; the time that is left. `told` gets each that was measured."""
+        """Measure the baselines, as `run` does first; the time that is left. `told` gets each of them."""
         return self._baselines.measure(timeout, confirm=confirm and self.evaluator.varies, told=told)
 
     def annotate(

@@ -11,11 +11,13 @@ from typing import Any
 from lts._core import Architecture, Constraint, __version__
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
+from lts.measure.outcome import shown
 from lts.measure.trial import Trial
 from lts.study.architectures import load_architecture
 from lts.study.evaluations import Evaluated
 from lts.study.finishing import finished, measured_again
 from lts.study.problem import Problem
+from lts.study.resume import damaged
 from lts.study.spread import CONFIRMED, n_processes, restated
 from lts.study.store import Store
 from lts.system.environment import environment_hash
@@ -71,7 +73,12 @@ class Baselines:
         self._description = description
         self._store = store
         self._wanted = dict(wanted)
-        self._known = {} if store is None else {each.name: each.trial for each in from_entry(store.meta(KEY))}
+        self._known: dict[str, Trial] = {}
+        if store is not None:
+            try:
+                self._known = {each.name: each.trial for each in from_entry(store.meta(KEY), problem.columns)}
+            except (KeyError, TypeError, ValueError) as error:
+                raise damaged(store, str(error)) from None
 
     def measure(
         self, timeout: float | None, *, confirm: bool, told: Callable[[Baseline], None] | None = None
@@ -143,8 +150,8 @@ def read(given: Mapping[str, Architecture | str | Path]) -> dict[str, Architectu
     """The architectures of baselines, by name. Raises `UsageError` for one that cannot be read, naming it."""
     found = {}
     for name, each in given.items():
-        if not 0 < len(name) <= _MOST_NAME:
-            raise UsageError(f"the name of a baseline has {len(name)} characters; it must have 1 to {_MOST_NAME}")
+        if not _is_name(name):
+            raise UsageError(f"a baseline is called {shown(name)}; expected 1 to {_MOST_NAME} printable characters")
         try:
             found[name] = each if isinstance(each, Architecture) else load_architecture(str(each))
         except UsageError as error:
@@ -167,23 +174,34 @@ def checked(
     return found
 
 
-def from_entry(value: Any) -> list[Baseline]:
-    """The baselines in a store's entry. Raises `KeyError`, `TypeError` or `ValueError` for one that is damaged."""
+def from_entry(value: Any, columns: Sequence[str]) -> list[Baseline]:
+    """The baselines in a store's entry, with values of these columns where they were measured.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        For an entry that is damaged, or that is none.
+    """
     if value is None:
         return []
     if type(value) is not list or len(value) > _MOST:
         raise TypeError("its baselines are no list")
     found = []
     for each in value:
-        if type(each) is not dict or type(each.get("name")) is not str or not 0 < len(each["name"]) <= _MOST_NAME:
+        if type(each) is not dict or type(each.get("name")) is not str or not _is_name(each["name"]):
             raise TypeError("a baseline has no name")
         trial = Trial.from_record(each["record"])
-        if trial.state not in ("complete", "failed"):
-            raise ValueError("a baseline has no result")
+        needed = {*columns, *trial.provenance, *trial.rounds} if trial.state == "complete" else set()
+        if trial.state not in ("complete", "failed") or not needed <= trial.values.keys():
+            raise ValueError("a baseline lacks its result")
         found.append(Baseline(each["name"], trial))
     if len({each.name for each in found}) < len(found):
         raise ValueError("two baselines have the same name")
     return found
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= _MOST_NAME and text.isprintable()
 
 
 def together(

@@ -10,6 +10,7 @@ from lts.measure.trial import Trial
 from lts.study.baselines import Baseline
 from lts.study.distinct import doubt
 from lts.study.front import Front, minimized
+from lts.system.outside import sentence
 from lts.system.text import number, unit, with_bounds
 
 _SAME = "the same"
@@ -41,7 +42,7 @@ class Comparison:
         """What the comparison says, for people."""
         name, own = self.baseline.name, self.baseline.trial
         if own.state != "complete":
-            return [f"baseline {name} could not be measured: {own.error}"]
+            return [f"baseline {name} could not be measured: {sentence(own.error)}"]
         size, *costs = self.objectives
         first = costs[0] if costs else size
         if self.same_size is None:

@@ -41,7 +41,8 @@ def read_study(path: Path) -> StoredStudy:
     try:
         objectives = [parse_objective(text) for text in configuration["objectives"]]
         constraints = [parse_constraint(text) for text in configuration["constraints"]]
-        baselines = together(from_entry(entry), trials, constraints)
+        columns = [*(each.name for each in objectives), *(each.name for each in constraints)]
+        baselines = together(from_entry(entry, columns), trials, constraints)
         trials = restated(trials, constraints)
         front = distinct_front(trials, objectives, constraints)
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):

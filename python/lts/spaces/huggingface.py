@@ -124,8 +124,12 @@ def _pairs(of: Mapping[str, list[int]]) -> list[tuple[int, int]]:
 def _must(config: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> None:
     """Refuse what would be another model than the one that is counted and measured."""
     if (value := config.get(name)) is not None and value not in allowed:
-        expected = " or ".join(str(each).lower() if isinstance(each, bool) else str(each) for each in allowed)
-        raise UsageError(f"its {name} is {str(value)[:60]}; only {expected} can be built here")
+        expected = " or ".join(map(_json, allowed))
+        raise UsageError(f"its {name} is {_json(value)[:60]}; only {expected} can be built here")
+
+
+def _json(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flag(config: Mapping[str, Any], name: str, *, default: bool) -> bool:

@@ -16,6 +16,7 @@ from lts.measure.trial import Trial
 from lts.study.architectures import load_architecture
 from lts.study.evaluations import Evaluated
 from lts.study.finishing import finished, measured_again
+from lts.study.limits import Limits
 from lts.study.problem import Problem
 from lts.study.resume import damaged
 from lts.study.spread import CONFIRMED, n_processes, restated
@@ -162,15 +163,21 @@ def read(given: Mapping[str, Architecture | str | Path]) -> dict[str, Architectu
 
 
 def checked(
-    given: Mapping[str, Architecture | str | Path], evaluator: Evaluator, columns: Sequence[str]
+    given: Mapping[str, Architecture | str | Path], evaluator: Evaluator, problem: Problem
 ) -> dict[str, Architecture]:
-    """As `read`, of what the evaluator can measure. Raises `UsageError` for one that it cannot, too."""
+    """As `read`, of what the evaluator can measure. Raises `UsageError` for one that it cannot, too.
+
+    What needs more than the memory of the target by estimate is refused; the bounds of the study do not count.
+    """
+    memory = Limits((), problem.limits.workload, problem.limits.memory_mib)
     found = read(given)
     for name, architecture in found.items():
         try:
-            evaluator.check_architecture(architecture, columns)
+            evaluator.check_architecture(architecture, problem.columns)
         except UsageError as error:
             raise UsageError(f"baseline {name}: {error.args[0]}") from None
+        if reason := memory.exclude(architecture):
+            raise UsageError(f"baseline {name} is {reason}")
     return found
 
 

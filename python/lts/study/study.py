@@ -109,7 +109,7 @@ class Study:
             "surrogate": self._sampler.name,
         }
         self._closed = False
-        compared = checked(baselines or {}, self.evaluator, self.columns)
+        compared = checked(baselines or {}, self.evaluator, self._problem)
         self._store = Store(store, writable=True, create=True) if store is not None else None
         try:
             records = [] if self._store is None else opened(self._store, self._configuration)

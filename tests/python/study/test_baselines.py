@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,17 @@ def test_a_kill_loses_at_most_the_process_in_flight(n: int, tmp_path: Path) -> N
         study.measure_baselines()
         assert evaluator.n == 6 - n
         assert [len(each.trial.rounds["cost_ms"]) for each in study.baselines] == [3, 3]
+
+
+def test_one_that_the_memory_of_the_target_excludes_is_refused(tmp_path: Path) -> None:
+    large = Architecture("llama", 32000, 4096, 8192, n_head=64, d_ff=28672, n_layer=80)
+    with open_evaluator("host", n_prompt=16, n_gen=0) as evaluator:
+        small = replace(evaluator.target, memory_mib=1000)
+    with (
+        open_evaluator(small, n_prompt=16, n_gen=0) as evaluator,
+        pytest.raises(UsageError, match=r"baseline large is not run: the 1.000 MiB of the target exclude it"),
+    ):
+        Study(SPACE, evaluator, baselines={"large": large}, store=tmp_path / "study.db")
 
 
 def test_what_cannot_be_measured_is_refused_before_anything_is(tmp_path: Path) -> None:

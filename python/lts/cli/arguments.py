@@ -12,7 +12,6 @@ import typer
 from lts.cli.log import say
 from lts.errors import UsageError
 
-STORE_NAME = "study.db"
 _MAX_SECONDS = 365 * 24 * 3600.0
 
 
@@ -44,11 +43,6 @@ def renamed(new: Any, old: Any, names: str) -> Any:
 def older(name: str, *more: str) -> Any:
     """A hidden option that used to be called so."""
     return typer.Option(name, *more, hidden=True)
-
-
-def store_path(study: Path) -> Path:
-    """The store of a study given by its directory or by the store itself."""
-    return study / STORE_NAME if study.is_dir() else study
 
 
 def duration(text: str) -> float:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import BatchOption, Format, FormatOption, Logits, LogitsOption, Precision, store_path
+from lts.cli.arguments import BatchOption, Format, FormatOption, Logits, LogitsOption, Precision
 from lts.cli.errors import exits
-
-if TYPE_CHECKING:
-    from lts._core import Architecture
 
 
 @exits
 def command(
-    architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
+    architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False)],
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
     batch: BatchOption = 1,
     precision: Annotated[Precision, typer.Option(help="Of the weights.")] = Precision.float32,
@@ -28,6 +24,7 @@ def command(
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.measure.counted import counted_provenance
+    from lts.study.architectures import load_architecture
 
     a = load_architecture(architecture)
     counts = _core.count_parameters(a)
@@ -55,31 +52,3 @@ def command(
 
 
 _COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
-
-
-def load_architecture(text: str) -> Architecture:
-    from lts._core import Architecture
-    from lts.errors import UsageError
-    from lts.study.store import Store
-    from lts.system.outside import read_bytes
-
-    study, hash_sign, key = text.rpartition("#")
-    if hash_sign and key.isdigit() and not Path(text).exists():
-        with Store(store_path(Path(study))) as store:
-            for trial in store.trials():
-                if trial.id == int(key):
-                    return trial.architecture
-            raise UsageError(f"{study} has no trial {key}")
-    path = Path(text)
-    if path.suffix == ".db" or (store_path(path).is_file() and path.is_dir()):
-        raise UsageError(f"{path} is a study, and one architecture is needed: name a trial of it, as in {path}#0")
-    try:
-        return Architecture.from_json(read_bytes(path, 16 << 20).decode("utf-8"))
-    except UsageError:
-        raise
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; expected an architecture file or STUDY#ID") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text; expected the JSON of an architecture") from None
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from None

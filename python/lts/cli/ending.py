@@ -7,25 +7,40 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lts.cli.arguments import STORE_NAME
 from lts.cli.log import say
+from lts.study.schema import STORE_NAME
 
 if TYPE_CHECKING:
     from lts.errors import LtsError
     from lts.measure.evaluator import TargetEvaluator
     from lts.measure.trial import Trial
+    from lts.study.front import Front
     from lts.study.study import Study
     from lts.targets.workload import Workload
 
 
-def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, *, knee: bool) -> None:
+def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
+    """The members that a search is for: its knee, or what `pick` says; none of an empty front.
+
+    Raises
+    ------
+    LtsError
+        As `Front.pick`, when there is no such member.
+    """
+    if not whole.trials:
+        return []
+    if pick is None:
+        return [shown.knee()]
+    return shown.trials if pick == "all" else whole.pick(pick)
+
+
+def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, label: str) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
 
     for trial in trials:
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
-        label = "knee of the front" if knee else "front"
         say(f"{label}: trial {trial.id} exported to {folder}")
 
 

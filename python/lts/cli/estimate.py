@@ -33,9 +33,9 @@ def command(
     output: FormatOption = Format.table,
 ) -> None:
     """Estimate the costs of an architecture on a target, part by part, without running anything."""
-    from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.measure.opening import NO_DEVICE, open_evaluator
+    from lts.study.architectures import load_architecture
     from lts.targets.estimate.costs import estimate, parts
 
     known = load_architecture(architecture)

@@ -18,10 +18,10 @@ from lts.cli.arguments import (
     duration,
     older,
     renamed,
-    store_path,
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.study.schema import store_path
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -36,7 +36,7 @@ _N_PROMPT = 128
 @exits
 def command(
     study: StudyArgument,
-    pick: Annotated[str, typer.Option(help="ID, knee, all, or a condition such as 'latency_ms<=20'.")] = "knee",
+    pick: Annotated[str, typer.Option(help="ID, knee, best, all, or a condition such as 'latency_ms<=20'.")] = "knee",
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,

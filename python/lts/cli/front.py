@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, StudyArgument, store_path
+from lts.cli.again import PROCESSES, show_again
+from lts.cli.arguments import Format, FormatOption, StudyArgument, duration
+from lts.cli.compared import show_baselines
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.study.schema import store_path
 
 
 @exits
@@ -16,15 +19,42 @@ def command(
     study: StudyArgument,
     where: Annotated[list[str] | None, typer.Option(help="Condition, may be repeated: 'latency_ms<=20'.")] = None,
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a leading '-' for descending.")] = None,
-    pick: Annotated[str | None, typer.Option(help="Only one member: an ID, knee, or a condition.")] = None,
+    pick: Annotated[
+        str | None, typer.Option(help="Only one member: best (in the first objective), knee, an ID, or a condition.")
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Measure the members anew, and show both; the study stays as it is."),
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Where --again measures.", show_default="that of the search")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="What --again compiles for.", show_default="that of the search")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes of --again for each member.", show_default=str(PROCESSES), min=1)
+    ] = None,
+    candidate_timeout: Annotated[
+        str | None, typer.Option(help="Time of --again for one process.", metavar="DURATION", show_default="60s")
+    ] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Show the Pareto front of a study."""
-    from lts.cli.output import columns_of, emit, trial_results
+    """Show the Pareto front of a study, or measure its members again."""
+    from lts.cli.output import emit, front_columns, trial_results
     from lts.errors import InfeasibleError, UsageError
     from lts.study.front import filtered
     from lts.study.stored import read_study
 
+    for name, value in (
+        ("device", device),
+        ("target", target),
+        ("processes", processes),
+        ("candidate-timeout", candidate_timeout),
+    ):
+        if value is not None and not again:
+            raise UsageError(f"--{name} is for --again, which measures the members anew")
+    seconds = duration(candidate_timeout) if candidate_timeout else None
     stored = read_study(store_path(study))
     for note in stored.notes:
         say(f"note: {note}")
@@ -36,7 +66,12 @@ def command(
         if missing := [trial for trial in trials if name not in trial.values]:
             raise UsageError(f"no column '{name}'; the trials have {', '.join(sorted(missing[0].values))}")
         trials = sorted(trials, key=lambda trial: trial.values[name], reverse=sort.startswith("-"))
-    names = list(dict.fromkeys([*columns_of(front), *([sort.removeprefix("-")] if sort else [])]))
+    if again and trials:
+        show_again(stored, trials, device, target, processes or PROCESSES, seconds, output)
+        return
+    names = list(dict.fromkeys([*front_columns(front), *([sort.removeprefix("-")] if sort else [])]))
     emit(trial_results(trials, names), output)
+    if not (pick or where):
+        show_baselines(front, stored.baselines, output)
     if not trials:
         raise InfeasibleError("no member of the front satisfies this" if front.trials else "the front is empty")

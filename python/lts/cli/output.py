@@ -8,12 +8,11 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
 from lts.cli.table import Columns, print_table
-from lts.system.text import number, runs
+from lts.system.text import number, runs, with_bounds
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -47,11 +46,11 @@ class Results:
 class Spread(float):
     """A number and how far the ends of its interval are from it, at most."""
 
-    half: float
+    bounds: tuple[float, float]
 
     def __new__(cls, value: float, bounds: tuple[float, float]) -> Spread:
         made = super().__new__(cls, value)
-        made.half = max(value - bounds[0], bounds[1] - value)
+        made.bounds = bounds
         return made
 
 
@@ -78,10 +77,9 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    text = number(value) if isinstance(value, int | float) else str(value)
-    if isinstance(value, Spread) and value.half > 0:
-        return f"{text} ±{number(value.half) if value.half >= 100 else format(Decimal(f'{value.half:.2g}'), 'f')}"
-    return text
+    if isinstance(value, Spread):
+        return with_bounds(value, value.bounds)
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | None = None) -> Results:
@@ -93,7 +91,7 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     rows = [
         [
             trial.id,
-            *(_value(trial, name) for name in columns),
+            *(value_of(trial, name) for name in columns),
             trial.architecture.n_layer,
             trial.architecture.d_model,
             runs(trial.architecture.n_head),
@@ -105,21 +103,25 @@ def trial_results(trials: Sequence[Trial], columns: Sequence[str], title: str | 
     return Results([trial.record() for trial in trials], ["trial", *headings, *shape], rows, title, len(shape))
 
 
-def _value(trial: Trial, name: str) -> float | None:
+def value_of(trial: Trial, name: str) -> float | None:
     """What a trial has of a column, with its interval where there is one."""
     value = trial.values.get(name)
     return Spread(value, trial.interval[name]) if value is not None and name in trial.interval else value
 
 
-def front_results(front: Front) -> Results:
-    """The members of a front with their objectives, and what else is worth a column."""
-    return trial_results(front.trials, columns_of(front), f"Pareto front, {len(front)} architectures")
-
-
-def columns_of(front: Front) -> list[str]:
-    """The objectives, and what else is worth a column."""
+def front_columns(front: Front) -> list[str]:
+    """The objectives of a front, and what else of its members is worth a column."""
     names = [o.name for o in front.objectives]
     return names + [n for n in _MORE if n not in names and any(n in trial.values for trial in front.trials)]
+
+
+def front_results(front: Front, n_members: int | None = None) -> Results:
+    """The members of a front; `n_members` is how many it has where these are some of them."""
+    n = len(front)
+    title = (
+        f"Pareto front, {n} architectures" if n_members in (None, n) else f"Pareto front, {n} of {n_members} members"
+    )
+    return trial_results(front.trials, front_columns(front), title)
 
 
 def _table(results: Results) -> None:

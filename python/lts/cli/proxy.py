@@ -192,12 +192,12 @@ def capacity(
 ) -> None:
     """Compute zerolm by its definition, from the singular values of real weights, beside its closed form."""
     from lts._core import zerolm
-    from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export.checkpoint import read_checkpoint
     from lts.export.weights import RandomWeights
     from lts.proxies.capacity import capacity_of
+    from lts.study.architectures import load_architecture
 
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lts.cli.arguments import StudyArgument, older, renamed, store_path
+from lts.cli.arguments import StudyArgument, older, renamed
 from lts.cli.errors import exits
+from lts.study.schema import store_path
 
 
 @exits

@@ -13,7 +13,6 @@ import typer
 
 from lts._core import algorithm_names
 from lts.cli.arguments import (
-    STORE_NAME,
     BatchOption,
     Format,
     FormatOption,
@@ -26,9 +25,10 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.log import say
+from lts.study.schema import STORE_NAME
 
 if TYPE_CHECKING:
-    from lts.measure.evaluator import TargetEvaluator
+    from lts.measure.trial import Trial
     from lts.study.study import Study
 
 
@@ -42,7 +42,6 @@ class Export(StrEnum):
 
 # Seconds between two lines about candidates that take less.
 _INTERVAL = 0.5
-_COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
 @exits
@@ -118,7 +117,25 @@ def command(
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Where results go.", show_default="SPACE-TARGET")
     ] = None,
-    export: Annotated[Export, typer.Option(help="Members of the front to write as models at the end.")] = Export.knee,
+    export: Annotated[
+        Export, typer.Option(help="Members of the front to write as models at the end: the knee, or those of --pick.")
+    ] = Export.knee,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            help="Print only these members of the front, and export them: best (in the first objective), knee, all, an "
+            "ID, or a condition.",
+            show_default="the front is printed, its knee exported",
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model of your own that the front is compared with; measured first. May be repeated.",
+            metavar="FILE|DIR|STUDY#ID",
+            show_default=False,
+        ),
+    ] = None,
     front_size: Annotated[
         int, typer.Option(help="Members of the front, at most, that are shown and compiled when costs are estimates.")
     ] = 6,
@@ -140,7 +157,9 @@ def command(
     """
     started = time.monotonic()
     seconds = duration(timeout)
-    from lts.cli.ending import compile_members, export_members, finish, say_what_lacks_weights, why_nothing
+    from lts.cli.announce import announce
+    from lts.cli.compared import baselines_of, show_baselines
+    from lts.cli.ending import chosen_of, compile_members, export_members, finish, say_what_lacks_weights, why_nothing
     from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, UsageError
     from lts.measure.opening import open_evaluator
@@ -148,6 +167,7 @@ def command(
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
     from lts.study.edges import edge_notes
+    from lts.study.front import check_pick
     from lts.study.study import Study
     from lts.system.uninterrupted import end_like_ctrl_c
 
@@ -158,6 +178,9 @@ def command(
             raise UsageError(f"--{name} is {number}; it must be at least 1")
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must not be negative")
+    if pick is not None:
+        check_pick(pick)
+    baselines = baselines_of(baseline or ())
     end_like_ctrl_c()
     search_space = load_space(space)
     with ExitStack() as stack:
@@ -191,9 +214,10 @@ def command(
                 store=path,
                 surrogate="none" if evaluator.provenance == "estimated" else surrogate,
                 sampler=sampler,
+                baselines=baselines,
             )
         )
-        _announce(study, evaluator, path)
+        announce(study, evaluator, path)
         compiles = export is not Export.none and evaluator.compiles
         left = seconds - (time.monotonic() - started)
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
@@ -209,26 +233,30 @@ def command(
         if len(front) < len(whole):
             say(f"front: {len(front)} of {len(whole)} members stand for all (--front-size)")
         problem: Exception | None = None
-        if not interrupted and front.trials and export is not Export.none:
-            try:
-                members = plan.compile_order(front)
+        chosen: list[Trial] = []
+        try:
+            chosen = chosen_of(whole, front, pick)
+            if not interrupted and chosen and export is not Export.none:
+                members = plan.compile_order(front, chosen)
                 export_members(
-                    front.trials if export is Export.all else members[:1],
+                    front.trials if export is Export.all else chosen,
                     directory,
                     evaluator.workload,
-                    knee=export is Export.knee,
+                    _label(export, pick),
                 )
                 if compiles:
                     compile_members(study, evaluator, members, directory, started + seconds)
                     say_what_lacks_weights(members, path, directory)
-            except KeyboardInterrupt:
-                interrupted = True
-            except Exception as error:  # results first
-                problem = error
-            front = replace(front, trials=[study.trials[trial.id] for trial in front])
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception as error:  # results first
+            problem = error
+        printed = replace(front, trials=[study.trials[trial.id] for trial in (pick and chosen) or front])
         if interrupted:
             say(f"interrupted after {study.n_finished} trials; the same command resumes")
-    emit(front_results(front), output)
+        compared = study.baselines
+    emit(front_results(printed, len(whole) if pick else None), output)
+    show_baselines(whole, compared, output)
     finish(study, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -236,46 +264,26 @@ def command(
         raise nothing
     if problem is not None:
         raise problem
-    if not front.trials:
+    if not whole.trials:
         raise InfeasibleError("no trial satisfies the constraints; relax them or allow more trials")
-
-
-def _announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
-    from lts.system.environment import fitness_warnings
-    from lts.system.text import magnitude
-
-    target = evaluator.target
-    say(
-        f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
-        f"{evaluator.device_name} with {evaluator.backend_name}: {evaluator.workload}"
-    )
-    known = target.calibration
-    if known is not None and known.workload != evaluator.workload:
-        say(f"note: the calibration of {target.name} is not used: it is for {known.workload}")
-    for objective in study.objectives:
-        if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
-            say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")
-    if study.resumed:
-        say(f"resuming {path}: {study.n_finished} trials are there")
-        if study.environment_changed:
-            say("warning: earlier trials come from another machine or software; costs may not compare")
-    if evaluator.provenance == "estimated":
-        say(
-            f"no device: costs are estimated from the profile of {target.name}; to measure: "
-            "--device ssh://HOST (docs/devices.md)"
-        )
-    for warning in fitness_warnings() if evaluator.device_name == "local" else ():
-        say(f"warning: {warning}")
 
 
 def _run(study: Study, trials: int, timeout: float, confirm: bool) -> bool:
     """Run the search; true when it was interrupted."""
+    from lts.cli.compared import say_baseline
     from lts.cli.live import Live
 
     first = "evolving candidates on estimates" if study.evaluator.provenance == "estimated" else None
     try:
+        left = study.measure_baselines(timeout, lambda each: say_baseline(study, each), confirm=confirm)
         with Live(study, _INTERVAL, first) as live:
-            study.run(trials=trials, timeout=timeout, progress=live, confirm=confirm)
+            study.run(trials=trials, timeout=left, progress=live, confirm=confirm)
     except KeyboardInterrupt:
         return True
     return False
+
+
+def _label(export: Export, pick: str | None) -> str:
+    """What an exported member is called."""
+    known = {None: "knee of the front", "knee": "knee of the front", "best": "best of the front"}
+    return "front" if export is Export.all else known.get(pick, "front")

@@ -79,10 +79,10 @@ def check(
     output: FormatOption = Format.table,
 ) -> None:
     """Tell whether an architecture is in a space, and its index; exit code 1 and the reason when it is not."""
-    from lts.cli.count import load_architecture
     from lts.cli.output import Results, emit
     from lts.errors import InfeasibleError
     from lts.spaces.space import load_space
+    from lts.study.architectures import load_architecture
 
     loaded = load_space(space)
     a = load_architecture(str(architecture))

@@ -74,6 +74,11 @@ class Evaluator(ABC, metaclass=_Kinds):
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
         """Raise `UsageError` naming the first column, or property of the space, that cannot be evaluated."""
 
+    def check_architecture(self, architecture: Architecture, columns: Iterable[str]) -> None:
+        """Raise `UsageError` for an architecture that these columns cannot be evaluated of, of whatever space."""
+        if self.architectures is not None and architecture not in self.architectures:
+            raise UsageError("the evaluator has no values of this architecture")
+
     def environment(self) -> dict[str, Any]:
         """The machine and software that the values come from, as JSON; by default this machine."""
         return fingerprint(threads=1)
@@ -143,16 +148,25 @@ class TargetEvaluator(Evaluator):
                     f"unknown objective or constraint '{name}' on the device '{self.device_name}'; "
                     f"expected one of {', '.join(known)}"
                 )
-        if family(space.family).position == "relative":
+        self._check_positions(space.family, space.options["n_positions"], space.name, columns)
+
+    def check_architecture(self, architecture: Architecture, columns: Iterable[str]) -> None:
+        super().check_architecture(architecture, columns)
+        if architecture.traits.encoder:
+            raise UsageError(f"the family {architecture.family} is an encoder; expected a decoder")
+        self._check_positions(architecture.family, architecture.n_positions, "it", columns)
+
+    def _check_positions(self, kind: str, available: int, name: str, columns: Iterable[str]) -> None:
+        if family(kind).position == "relative":
             return  # no table of positions, no limit
         load = self.workload
         decodes = any(name.startswith(("decode_", "request_", "tokens_")) and name in self.costs for name in columns)
-        needed, available = load.positions(decodes=decodes), space.options["n_positions"]
+        needed = load.positions(decodes=decodes)
         if available < needed:
             wanted = f"n_prompt is {load.n_prompt}" + (f" and n_gen {load.n_gen}" if decodes else "")
             left = available - needed + load.n_prompt
             enough = f", enough for {left}" if left > 0 else ""
-            raise UsageError(f"{wanted}, which needs n_positions {needed}; {space.name} has {available}{enough}")
+            raise UsageError(f"{wanted}, which needs n_positions {needed}; {name} has {available}{enough}")
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from lts.report import charts, deployment, prediction, sections
+from lts.report import baselines, charts, deployment, prediction, sections
 from lts.report.contents import Contents
 from lts.report.sections import escaped
 from lts.study.edges import edge_notes
@@ -53,6 +53,7 @@ def document(contents: Contents, plotly_js: str) -> str:
             sections.heading(contents),
             deployment.estimates(contents),
             _front(contents, figures),
+            baselines.section(contents),
             deployment.compiled(contents),
             sections.objectives(contents),
             _hypervolume(contents, figures),
@@ -100,12 +101,12 @@ def _front(contents: Contents, figures: Figures) -> str:
     parts = ["<h2>The front</h2>"]
     if not contents.complete:
         return parts[0] + "<p>No trial is complete yet.</p>"
-    chart = charts.front_chart(contents, x, y, color)
+    chart = baselines.marked(charts.front_chart(contents, x, y, color), contents, x, y)
     parts.append(figures.place("front", chart, f"Scatter of {y} over {x or 'trial'}"))
     if contents.failed:
         parts.append(f'<p class="muted">Failed and therefore not shown: {number(len(contents.failed))} trials.</p>')
     for i, other in enumerate(others):
-        figure = charts.front_chart(contents, other, y, color)
+        figure = baselines.marked(charts.front_chart(contents, other, y, color), contents, other, y)
         parts.append(figures.place(f"front-{i}", figure, f"Scatter of {y} over {other}"))
     if (knee := contents.knee) is not None:
         values = ", ".join(f"{name} {charts.value_text(knee, name)}" for name in names)

@@ -72,7 +72,7 @@ def relation(one: Trial, other: Trial, objectives: Sequence[Objective]) -> str:
     beats = False
     for objective in objectives:
         a, b = one.values[objective.name], other.values[objective.name]
-        if a == b or (a > 0 and b > 0 and abs(math.log(a / b)) <= _doubt(one, other, objective.name)):
+        if a == b or (a > 0 and b > 0 and abs(math.log(a / b)) <= doubt(one, other, objective.name)):
             continue
         if (a > b) != (objective.direction == "max"):
             return ""
@@ -80,8 +80,8 @@ def relation(one: Trial, other: Trial, objectives: Sequence[Objective]) -> str:
     return "beats" if beats else "equals"
 
 
-def _doubt(one: Trial, other: Trial, column: str) -> float:
-    """By how much the logarithms of two values have to differ."""
+def doubt(one: Trial, other: Trial, column: str) -> float:
+    """By how much the logarithms of two values have to differ for their intervals to tell them apart."""
     return math.hypot(_half_width(one, column), _half_width(other, column))
 
 

@@ -13,6 +13,9 @@ from lts._core import Constraint, Objective, ParetoArchive, hypervolume, nondomi
 from lts.errors import InfeasibleError, UsageError
 from lts.measure.trial import Trial
 
+_PICKS = ("knee", "best", "all")
+_EMPTY = "the front is empty: no feasible trial yet"
+
 
 @dataclass(frozen=True, repr=False)
 class Front:
@@ -50,19 +53,25 @@ class Front:
         extreme of the front wins by counting twice. Raises `InfeasibleError` on an empty front.
         """
         if not self.trials:
-            raise InfeasibleError("the front is empty: no feasible trial yet")
+            raise InfeasibleError(_EMPTY)
         points = self.points()
         low, high = points.min(axis=0), points.max(axis=0)
         scaled = (points - low) / np.where(high > low, high - low, 1.0)
         return self.trials[int(np.argmin(np.linalg.norm(scaled, axis=1)))]
 
     def pick(self, choice: str) -> list[Trial]:
-        """Members by id ("17"), "knee", "all", or a condition ("latency_ms<=20": the best such in the first objective).
+        """Members by id ("17"), "knee", "best" (in the first objective), "all", or a condition ("latency_ms<=20": the
+        best such).
 
-        Raises `UsageError` for something else, `InfeasibleError` when no member satisfies the condition.
+        Raises `UsageError` for something else, `InfeasibleError` when no member is it.
         """
+        check_pick(choice)
         if choice == "all":
             return list(self.trials)
+        if choice == "best" and self.trials:
+            return [self.trials[0]]
+        if choice in ("best", "knee") and not self.trials:
+            raise InfeasibleError(_EMPTY)
         if choice == "knee":
             return [self.knee()]
         if re.fullmatch(r"\d+", choice):
@@ -94,6 +103,20 @@ class Front:
             rest = [i for i in range(len(self.trials)) if i not in chosen]
             chosen.append(max(rest, key=lambda i: (hypervolume(scaled[[*chosen, i]], reference), -i)))
         return replace(self, trials=[self.trials[i] for i in sorted(chosen)])
+
+
+def check_pick(choice: str) -> None:
+    """Raise `UsageError` for what `Front.pick` takes for no front."""
+    if choice in _PICKS or re.fullmatch(r"\d+", choice):
+        return
+    if re.fullmatch(r"\w+", choice):
+        raise UsageError(
+            f"unknown member '{choice}'; expected {', '.join(_PICKS)}, an ID, or a condition such as 'latency_ms<=20'"
+        )
+    try:
+        parse_constraint(choice)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def minimized(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lts._core import Constraint, Objective, ParetoArchive
+from lts.errors import UsageError
+from lts.measure.outcome import Provenance
 from lts.measure.trial import Trial
 from lts.study.front import minimized
 from lts.study.rows import Stored
@@ -91,6 +94,30 @@ class Ledger:
         self._several |= bool(trial.rounds)
         if self._store is not None:
             self._store.annotate(trial)
+
+    def annotate(
+        self,
+        key: int,
+        values: Mapping[str, float],
+        provenance: Mapping[str, Provenance],
+        deployed: str | None,
+        *,
+        told: Sequence[str],
+    ) -> Trial:
+        """Add to a complete trial, as `Study.annotate`; `told` are the columns that the sampler was told."""
+        if not 0 <= key < len(self.trials) or self.trials[key].state != "complete":
+            raise UsageError(f"trial {key} is not a complete trial of this study")
+        if known := set(values) & set(told):
+            raise UsageError(f"trial {key} has its value of '{sorted(known)[0]}', which the search was told")
+        trial = self.trials[key]
+        trial = replace(
+            trial,
+            values={**trial.values, **values},
+            provenance={**trial.provenance, **provenance},
+            deployed=deployed if deployed is not None else trial.deployed,
+        )
+        self.replace(trial)
+        return trial
 
     def flush(self, meta: Mapping[str, Any] | None = None) -> None:
         """Store everything that is not stored yet, and meta values with it."""

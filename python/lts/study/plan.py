@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lts.measure.evaluator import Evaluator
 from lts.measure.trial import Trial
@@ -76,7 +76,7 @@ def shown(front: Front, evaluator: Evaluator, size: int) -> Front:
     return front.spread(size) if evaluator.provenance == "estimated" else front
 
 
-def compile_order(front: Front) -> list[Trial]:
-    """The members of a front in the order in which they are compiled: the knee first."""
-    knee = front.knee()
-    return [knee, *(trial for trial in front if trial is not knee)]
+def compile_order(front: Front, first: Sequence[Trial]) -> list[Trial]:
+    """The members of a front in the order in which they are compiled, some of them first."""
+    ids = {trial.id for trial in first}
+    return [*first, *(trial for trial in front if trial.id not in ids)]

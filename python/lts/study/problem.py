@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,17 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         architectures=_pool(search.space, evaluator),
         limits=limits_of(search.constraints, workload, evaluator),
     )
+
+
+def described(search: Search) -> dict[str, Any]:
+    """What makes it the same search, as JSON."""
+    return {
+        "space": json.loads(search.space.to_json()),
+        "objectives": [str(objective) for objective in search.objectives],
+        "constraints": [str(constraint) for constraint in search.constraints],
+        "algorithm": search.algorithm,
+        "seed": search.seed,
+    }
 
 
 def _pool(space: SearchSpace, evaluator: Evaluator) -> list[Architecture] | None:

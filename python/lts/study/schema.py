@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lts.errors import UsageError
 
+STORE_NAME = "study.db"
 SCHEMA = 2
 _READ = (1, SCHEMA)
 _APPLICATION_ID = 0x4C545345  # "LTSE"
@@ -31,6 +32,11 @@ UPDATE meta SET checksum = lts_checksum(value, key);
 UPDATE environment SET checksum = lts_checksum(description, hash);
 """
 WITHOUT_CHECKSUMS = "the study is of an earlier version, without checksums: damage to its numbers would not be noticed"
+
+
+def store_path(study: Path) -> Path:
+    """The store of a study given by its directory or by the store itself."""
+    return study / STORE_NAME if study.is_dir() else study
 
 
 def checksum(text: str, *about: object) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from lts._core import Constraint, parse_constraint, parse_objective
 from lts.errors import UsageError
 from lts.measure.trial import Trial
+from lts.study.baselines import KEY, Baseline, from_entry, together
 from lts.study.distinct import distinct_front, front_notes
 from lts.study.front import Front
 from lts.study.spread import restated
@@ -25,6 +26,7 @@ class StoredStudy:
     front: Front
     environments: dict[str, dict[str, Any]]
     notes: list[str]
+    baselines: list[Baseline]
 
 
 def read_study(path: Path) -> StoredStudy:
@@ -32,20 +34,24 @@ def read_study(path: Path) -> StoredStudy:
     with Store(path) as store:
         configuration, trials, environments = store.meta("study"), store.trials(), store.environments()
         notes = store.meta("notes") or []
+        entry = store.meta(KEY)
         about_file = store.notes
     if configuration is None:
         raise UsageError(f"{path} holds no study yet; run lts-engine search first")
     try:
         objectives = [parse_objective(text) for text in configuration["objectives"]]
         constraints = [parse_constraint(text) for text in configuration["constraints"]]
+        columns = [*(each.name for each in objectives), *(each.name for each in constraints)]
+        baselines = together(from_entry(entry, columns), trials, constraints)
         trials = restated(trials, constraints)
         front = distinct_front(trials, objectives, constraints)
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise TypeError("its notes are no texts")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
+    about_front = front_notes(front, trials)
     return StoredStudy(
-        configuration, constraints, trials, front, environments, [*about_file, *notes, *front_notes(front, trials)]
+        configuration, constraints, trials, front, environments, [*about_file, *notes, *about_front], baselines
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +12,7 @@ from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
 from lts.measure.outcome import Provenance
 from lts.measure.trial import Trial
+from lts.study.baselines import Baseline, Baselines, checked
 from lts.study.cost_model import CostModel, SurrogateLike
 from lts.study.distinct import distinct_front, front_notes
 from lts.study.front import Front
@@ -21,7 +20,7 @@ from lts.study.kinds import sampler_for
 from lts.study.ledger import Ledger
 from lts.study.loop import Loop, Progress
 from lts.study.plan import algorithm_for, surrogate_for, trials_for
-from lts.study.problem import problem_of
+from lts.study.problem import described, problem_of
 from lts.study.resume import opened, replay
 from lts.study.sampler import Sampler
 from lts.study.spread import drift_notes
@@ -58,6 +57,8 @@ class Study:
     sampler
         Name in the entry point group ``lts.samplers`` of what decides instead of algorithm and surrogate; it gets
         `algorithm_options`.
+    baselines
+        What the front is compared with, by name: architectures, files, folders or ``STUDY#ID``; measured first, once.
 
     Raises
     ------
@@ -79,6 +80,7 @@ class Study:
         surrogate: str | SurrogateLike | None = None,
         design: int | None = None,
         sampler: str | None = None,
+        baselines: Mapping[str, Architecture | str | Path] | None = None,
     ) -> None:
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else FunctionEvaluator(evaluator)
         options = dict(algorithm_options or {})
@@ -101,22 +103,20 @@ class Study:
             name=sampler,
         )
         self._configuration = {
-            "space": json.loads(space.to_json()),
-            "objectives": [str(o) for o in self.objectives],
-            "constraints": [str(c) for c in self.constraints],
-            "algorithm": algorithm,
+            **described(search),
             "algorithm_options": options,
-            "seed": seed,
             **self._description,
             "surrogate": self._sampler.name,
         }
         self._closed = False
+        compared = checked(baselines or {}, self.evaluator, self._problem)
         self._store = Store(store, writable=True, create=True) if store is not None else None
         try:
             records = [] if self._store is None else opened(self._store, self._configuration)
             if records and self._store is not None:
                 self._problem.limits.remember(self._store.meta("study"))
             self._ledger = Ledger(self.objectives, self._store, records)
+            self._baselines = Baselines(compared, self._problem, self.evaluator, self._description, self._store)
             if self._store is not None:
                 replay(self._store, records, self._sampler)
         except BaseException:
@@ -158,6 +158,11 @@ class Study:
     def trials(self) -> list[Trial]:
         """All trials in the order in which they were handed out, as all processes together have measured them."""
         return [*self._ledger.restated(self.constraints)]
+
+    @property
+    def baselines(self) -> list[Baseline]:
+        """What is known of the baselines, also of those that earlier runs have measured."""
+        return self._baselines.restated(self._ledger.trials)
 
     @property
     def n_finished(self) -> int:
@@ -236,6 +241,7 @@ class Study:
             raise UsageError(f"trials is {trials}; it must be at least 1")
         if timeout is not None and not timeout > 0:
             raise UsageError(f"the timeout is {timeout} s; it must be above 0")
+        timeout = self.measure_baselines(timeout, confirm=confirm)
         self._sampler.start(trials, timeout)
         if not self._ledger.trials:
             self._ledger.snapshot(self._sampler.save())
@@ -249,6 +255,12 @@ class Study:
             self._ledger.flush()
         self._ledger.snapshot(self._sampler.save())
         return self.front()
+
+    def measure_baselines(
+        self, timeout: float | None = None, told: Callable[[Baseline], None] | None = None, *, confirm: bool = True
+    ) -> float | None:
+        """Measure the baselines, as `run` does first; the time that is left. `told` gets each of them."""
+        return self._baselines.measure(timeout, confirm=confirm and self.evaluator.varies, told=told)
 
     def annotate(
         self,
@@ -266,20 +278,7 @@ class Study:
         UsageError
             For a trial that is not complete, or a value of a column that the sampler was told.
         """
-        known = self._ledger.trials
-        if not 0 <= key < len(known) or known[key].state != "complete":
-            raise UsageError(f"trial {key} is not a complete trial of this study")
-        trial = known[key]
-        if told := set(values) & set(self.columns):
-            raise UsageError(f"trial {key} has its value of '{sorted(told)[0]}', which the search was told")
-        trial = replace(
-            trial,
-            values={**trial.values, **values},
-            provenance={**trial.provenance, **provenance},
-            deployed=deployed if deployed is not None else trial.deployed,
-        )
-        self._ledger.replace(trial)
-        return trial
+        return self._ledger.annotate(key, values, provenance, deployed, told=self.columns)
 
     def close(self) -> None:
         """Release the store. The evaluator stays open: it may serve another study."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 _UNITS = {
@@ -51,6 +52,14 @@ def number(value: float) -> str:
     if 1e4 <= abs(value) < 1e10:
         return grouped(round(value))
     return f"{value:#.4g}".rstrip(".")
+
+
+def with_bounds(value: float, bounds: tuple[float, float] | None) -> str:
+    """A number with how far the ends of its interval are from it, at most: "81.20 ±1.2"."""
+    half = 0.0 if bounds is None else max(value - bounds[0], bounds[1] - value)
+    if half <= 0:
+        return number(value)
+    return f"{number(value)} ±{number(half) if half >= 100 else format(Decimal(f'{half:.2g}'), 'f')}"
 
 
 def grouped(value: int) -> str:

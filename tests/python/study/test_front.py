@@ -202,6 +202,7 @@ def test_picking() -> None:
     assert [trial.id for trial in front.pick("all")] == [0, 1, 2]
     assert [trial.id for trial in front.pick("1")] == [1]
     assert [trial.id for trial in front.pick("knee")] == [front.knee().id]
+    assert [trial.id for trial in front.pick("best")] == [0]
     assert [trial.id for trial in front.pick("ms<=5")] == [1], "the best one in the first objective"
     assert [trial.id for trial in front.pick("params>=5")] == [0]
     with pytest.raises(UsageError, match="trial 3 is not on the front; its members are 0, 1, 2"):
@@ -210,7 +211,7 @@ def test_picking() -> None:
         front.pick("ms<=0.5")
 
 
-@pytest.mark.parametrize("choice", ["", "best", "-1", "ms<5", "ms<=", "<=5", "ms<=fast", "1.0", "²"])
+@pytest.mark.parametrize("choice", ["", "beast", "-1", "ms<5", "ms<=", "<=5", "ms<=fast", "1.0", "²"])
 def test_picking_by_something_else_is_told(choice: str) -> None:
     with pytest.raises(UsageError):
         front_from([(30, 9)], "params:max", "ms:min").pick(choice)

@@ -1,0 +1,74 @@
+"""Architectures from a config.json of Hugging Face: what we write comes back, and what is another model is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lts import total_params
+from lts.errors import UsageError
+from lts.export.huggingface import config
+from lts.spaces.huggingface import architecture_of
+from lts.spaces.space import load_space, space_names
+
+GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 32000,
+    "max_position_embeddings": 2048,
+    "hidden_size": 2048,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "intermediate_size": 5632,
+}
+
+
+OURS = {"model_type": "lts", "d_model": 8}
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_what_is_written_comes_back(name: str) -> None:
+    for architecture in load_space(name).sample(20, seed=1):
+        written = json.loads(json.dumps(config(architecture)))
+        read = architecture_of(written)
+        assert config(read) == written
+        assert total_params(read) == total_params(architecture)
+
+
+def test_published_models_have_their_published_sizes() -> None:
+    assert total_params(architecture_of(GPT2)) == 124_439_808
+    assert total_params(architecture_of(LLAMA)) == 1_100_048_384  # TinyLlama
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model_type": "bert"}, r"unknown model_type 'bert'; expected gpt2, llama, lts"),
+        ({"model_type": None}, "unknown model_type"),
+        ({"model_type": ["gpt2"]}, "unknown model_type"),
+        ({**GPT2, "activation_function": "relu"}, "its activation_function is relu; only gelu_new or"),
+        ({**GPT2, "n_head": 7}, "n_head"),
+        ({**GPT2, "n_head": "12"}, "str|integer|incompatible"),
+        ({**GPT2, "n_layer": 10**400}, "n_layer|large|convert|incompatible"),
+        ({**GPT2, "tie_word_embeddings": 1}, "its tie_word_embeddings is 1; expected true or false"),
+        ({key: value for key, value in GPT2.items() if key != "n_embd"}, "has no 'n_embd', which a gpt2 needs"),
+        ({**LLAMA, "attention_bias": True}, "its attention_bias is true; only false"),
+        ({**LLAMA, "hidden_act": "gelu"}, "its hidden_act is gelu; only silu"),
+        (
+            {**OURS, "family": "gpt3", "layers": []},
+            "unknown family 'gpt3'.*did you mean 'gpt2'",
+        ),
+        ({**OURS, "family": "gpt2", "layers": []}, "its layers must be a list of objects"),
+        ({**OURS, "family": "gpt2", "layers": [{}]}, "has no 'n_head'"),
+        (
+            {**OURS, "family": "gpt2", "layers": [], "norm": "rms_norm"},
+            "its norm is rms_norm",
+        ),
+    ],
+)
+def test_another_model_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        architecture_of(values)

@@ -3,8 +3,9 @@
 Run: python benchmarks/repeatability.py intervals|search [--loaded] [--rounds 10] [--save FILE] [--load FILE]
 
 ``intervals``: random architectures of gpt2-small, each measured in a process of its own in every round, the rounds one
-after another; with ``--loaded`` beside a program that keeps one core busy. From three of them, in four rounds spread
-over the time, a study would learn how much processes differ (`lts.study.spread`). Then, over all models and rounds: how
+after another; with ``--loaded`` beside a program that keeps one core busy. From three of them a study would learn how
+much processes differ (`lts.study.spread`): each measured in the first round and, in turn, in every third of the others,
+as `lts.study.confirm` does it over 40 trials. Then, over all other models and rounds: how
 many of the medians that later processes measure lie within the 95 % interval that is stated for an earlier one (two
 equally noisy values: an honest interval holds 83 %, one that also allows for not knowing the spread exactly some more),
 how many of the intervals from three processes hold the median of all rounds, and the same for the intervals that one
@@ -34,7 +35,7 @@ from lts.study.spread import center, restated, spread_of
 from lts.study.study import Study
 
 COLUMNS = ("latency_ms", "peak_memory_mib")
-REFERENCES, PROCESSES, CONFIRMED = 3, 4, 3
+REFERENCES, CONFIRMED = 3, 3
 
 
 def measured(models: int, rounds: int) -> list[list[dict[str, list[float]]]]:
@@ -61,7 +62,7 @@ def measured(models: int, rounds: int) -> list[list[dict[str, list[float]]]]:
 
 def intervals(found: list[list[dict[str, list[float]]]]) -> None:
     rounds, models = len(found), len(found[0])
-    at = np.linspace(0, rounds - 1, PROCESSES).round().astype(int)
+    times = [[0, *range(1 + k, rounds, REFERENCES)] for k in range(REFERENCES)]
     for name in COLUMNS:
         values = np.array([[row[m][name][0] for row in found] for m in range(models)])
         bounds = np.array([[row[m][name][1:] for row in found] for m in range(models)])
@@ -69,7 +70,7 @@ def intervals(found: list[list[dict[str, list[float]]]]) -> None:
         later, own, confirmed, widths, spreads = [], [], [], [], []
         architecture = load_space("gpt2-small").sample(1, 1)[0]
         for chosen in combinations(range(models), REFERENCES):
-            known = [trial(architecture, name, values[m, at].tolist()) for m in chosen]
+            known = [trial(architecture, name, values[m, at].tolist()) for m, at in zip(chosen, times, strict=True)]
             spread = spread_of(known, name)
             assert spread is not None
             spreads.append(spread.relative)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, median
 
 from lts._core import Constraint
-from lts.measure.statistics import OUTLIER, student_quantile
+from lts.measure.statistics import student_quantile
 from lts.measure.trial import Trial
 
 CONFIRMED = 3
@@ -17,6 +17,9 @@ CONFIRMED = 3
 # Variance of the median of so many samples of a normal distribution with variance 1, beyond them pi / 2n
 # (Sarhan and Greenberg, Contributions to Order Statistics, 1962, table 10B.1); of two, it is their mean.
 _VARIANCE = (1.0, 0.5, 0.4487, 0.2982, 0.2868, 0.2147, 0.2104)
+# A process that is off by this factor shows no noise, but that something was wrong: such a trial is measured again, and
+# must not widen all intervals.
+_FAR = 2.0
 # Drift: the slope over the time of the study, in its standard errors, and from this change on.
 _DRIFT, _DRIFT_ERRORS = 0.02, 3.0
 _LEAST_FOR_DRIFT = 6
@@ -65,9 +68,7 @@ def spread_of(trials: Iterable[Trial], column: str) -> Spread | None:
     freedom = len(deviations) - n_trials
     if freedom < 1:
         return None
-    # What is no noise, such as the first process of a trial that was measured again because it was far off.
-    limit = OUTLIER * median(map(abs, deviations))
-    kept = [x for x in deviations if abs(x) <= limit] if limit > 0 else deviations
+    kept = [x for x in deviations if abs(x) <= math.log(_FAR)] or deviations
     freedom = max(1, freedom - (len(deviations) - len(kept)))
     return Spread(math.sqrt(sum(x * x for x in kept) / len(kept)), freedom)
 

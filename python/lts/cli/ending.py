@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lts.measure.trial import Trial
     from lts.study.front import Front
     from lts.study.study import Study
+    from lts.targets.target import Target
     from lts.targets.workload import Workload
 
 
@@ -42,6 +44,21 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
         say(f"{label}: trial {trial.id} exported to {folder}")
+
+
+def check_compiles(target: Target) -> None:
+    """Raise `UsageError` when models for the target cannot be compiled, before minutes of searching.
+
+    That TVM is not installed is said at the end, where the results are.
+    """
+    from lts.backends.backend import load_backend
+    from lts.errors import MeasurementError, UsageError
+
+    with suppress(MeasurementError):
+        try:
+            load_backend("tvm").check(target)
+        except UsageError as error:
+            raise UsageError(f"the front cannot be compiled (--export none leaves that out): {error}") from None
 
 
 def compile_members(

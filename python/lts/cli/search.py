@@ -159,7 +159,15 @@ def command(
     seconds = duration(timeout)
     from lts.cli.announce import announce
     from lts.cli.compared import baselines_of, show_baselines
-    from lts.cli.ending import chosen_of, compile_members, export_members, finish, say_what_lacks_weights, why_nothing
+    from lts.cli.ending import (
+        check_compiles,
+        chosen_of,
+        compile_members,
+        export_members,
+        finish,
+        say_what_lacks_weights,
+        why_nothing,
+    )
     from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, UsageError
     from lts.measure.opening import open_evaluator
@@ -199,6 +207,8 @@ def command(
                 tune=tune,
             )
         )
+        if compiles := export is not Export.none and evaluator.compiles:
+            check_compiles(evaluator.target)
         directory = output_dir or (
             store.parent if store else Path(plan.directory_name(search_space.name, evaluator.target.name, evaluator))
         )
@@ -218,7 +228,6 @@ def command(
             )
         )
         announce(study, evaluator, path)
-        compiles = export is not Export.none and evaluator.compiles
         left = seconds - (time.monotonic() - started)
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
         interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles), confirm)

@@ -43,7 +43,8 @@ bool projects_back(const Architecture& a, const Weight& projection) {
   return false;
 }
 
-std::int64_t quantized_bytes(const Architecture& a, const Weight& w, Precision precision) {
+/// Bytes of a weight in int8 or int4. Not inlined into each of the places that visit a weight.
+[[gnu::noinline]] std::int64_t quantized_bytes(const Architecture& a, const Weight& w, Precision precision) {
   const bool table = w.kind == WeightKind::table;
   const bool of_tokens = table && w.role == Role::token_embedding;
   if (w.kind != WeightKind::matrix && !of_tokens) return bytes(static_cast<double>(w.size()), Precision::float32);
@@ -166,12 +167,10 @@ std::int64_t total_params(const Architecture& a) {
 }
 
 double output_multiply_adds(const Architecture& a) {
-  double sum = tied_multiply_adds(a);
-  const auto visit = [&sum](const Weight& w) {
+  double sum = head_multiply_adds(a);
+  visit_embedding_weights(a, [&sum](const Weight& w) {
     if (multiplies(w)) sum += static_cast<double>(w.size());
-  };
-  visit_embedding_weights(a, visit);
-  visit_softmax_weights(a, visit);
+  });
   return sum;
 }
 
@@ -197,11 +196,11 @@ double flops_decode(const Architecture& a, const Workload& workload) {
 }
 
 std::int64_t weight_bytes(const Architecture& a, const Workload& workload) {
+  if (workload.weights == Precision::float32 || workload.weights == Precision::float16) {
+    return bytes(static_cast<double>(total_params(a)), workload.weights);
+  }
   std::int64_t sum = 0;
-  const bool plain = workload.weights == Precision::float32 || workload.weights == Precision::float16;
-  visit_weights(a, [&](const Weight& w) {
-    sum += plain ? bytes(static_cast<double>(w.size()), workload.weights) : quantized_bytes(a, w, workload.weights);
-  });
+  visit_weights(a, [&](const Weight& w) { sum += quantized_bytes(a, w, workload.weights); });
   return sum;
 }
 

@@ -171,5 +171,5 @@ def test_this_machine(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     target = load_target(tmp_path / "here.toml")
     assert target.calibration is not None
-    assert set(target.calibration.costs) == {"latency_ms", "decode_ms_per_token", "peak_memory_mib"}
+    assert set(target.calibration.costs) == {"latency_ms", "decode_ms_per_token", "request_ms", "peak_memory_mib"}
     assert target.calibration.device == "local"

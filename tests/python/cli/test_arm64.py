@@ -147,7 +147,12 @@ def test_an_emulated_device_has_instructions_as_its_cost(tmp_path: Path) -> None
 
 def test_a_prompt_as_long_as_the_positions_has_no_decode_step(tmp_path: Path) -> None:
     arguments = ["search", "gpt2-tiny", "--target", "arm64", "--n-prompt", "256", "--trials", "20", "--front-size", "1"]
-    result = run(tmp_path, *arguments, "-o", "json")
+    result = run(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert (
+        "n_prompt is 256 and n_gen 32, which needs n_positions 287; gpt2-tiny has 256, enough for 225" in result.stderr
+    )
+    result = run(tmp_path, *arguments, "--n-gen", "0", "-o", "json")
     assert result.returncode == 0, result.stderr
     assert "no decode step" in result.stderr
     (record,) = json.loads(result.stdout)

@@ -83,6 +83,12 @@ def test_three_processes_count_by_their_median_and_narrow_the_interval() -> None
     assert widths[1] == pytest.approx(widths[0] * math.sqrt(0.4487))
 
 
+def test_a_speed_has_the_center_of_its_time() -> None:
+    for times in ([4.0], [4.0, 9.0], [4.0, 9.0, 5.0], [1.0, 4.0, 9.0, 100.0]):
+        assert center([1 / ms for ms in times]) == pytest.approx(1 / center(times))
+    assert center([4.0, 9.0]) == 6.0
+
+
 def test_what_one_process_doubts_itself_only_widens() -> None:
     references = [trial_of(i, [10.0, 10.01, 9.99, 10.0]) for i in range(3)]
     noisy = replace(trial_of(3, [10.0]), interval={"latency_ms": (8.0, 13.0)})

@@ -31,7 +31,8 @@ class Disturbances:
             trials = self._trials.setdefault(kind, [])
             if not trials:
                 say(f"warning: trial {trial.id}: {warning}")
-            trials.append(trial.id)
+            if trial.id not in trials:  # which may be measured again
+                trials.append(trial.id)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,8 @@ from lts.export import export
 from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.measure.outcome import Outcome, Provenance
-from lts.measure.run import INSTRUCTIONS, OUTPUT_ERROR, build_model, provenance_of, run_built
+from lts.measure.request import joined
+from lts.measure.run import INSTRUCTIONS, build_model, provenance_of, run_built
 from lts.measure.trial import COMPILED, CORRECT
 from lts.system import machine
 from lts.targets.target import Target
@@ -49,12 +50,8 @@ class Deployment:
 
     def take(self, outcome: Outcome) -> None:
         """Keep what running one of the models gave; of two output errors the larger one."""
-        error = max(self.values.get(OUTPUT_ERROR, 0.0), outcome.values.get(OUTPUT_ERROR, 0.0))
-        self.values.update(outcome.values)
-        self.provenance.update(outcome.provenance)
-        if OUTPUT_ERROR in self.values:
-            self.values[OUTPUT_ERROR] = error
-        self.error = outcome.error
+        both = joined(Outcome(values=self.values, provenance=self.provenance), outcome)
+        self.values, self.provenance, self.error = both.values, both.provenance, outcome.error
 
     @property
     def outcome(self) -> str:

@@ -21,7 +21,7 @@ _MOST_KILLED = 3
 
 def n_further(trials: Sequence[Trial]) -> int:
     """Number of processes beyond the first of every trial."""
-    return sum(max(map(len, trial.rounds.values())) - 1 for trial in trials if trial.rounds)
+    return sum(n_processes(trial) - 1 for trial in trials)
 
 
 def reference_due(trials: Sequence[Trial], without: Collection[int] = ()) -> Trial | None:

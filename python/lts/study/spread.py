@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import mean, median
+from statistics import mean
 
 from lts._core import Constraint
 from lts.measure.statistics import student_quantile
@@ -62,11 +62,10 @@ def spread_of(trials: Iterable[Trial], column: str) -> Spread | None:
         rounds = _positive(trial.rounds.get(column, ()))
         if len(rounds) < 2:
             continue
-        logarithms = [math.log(value) for value in rounds]
-        around = mean(logarithms) if len(rounds) == 2 else median(logarithms)
+        around = math.log(center(rounds))
         # Of few samples, deviations from what they have in common are too small by this.
         scale = math.sqrt(len(rounds) / (len(rounds) - 1))
-        deviations += [scale * (value - around) for value in logarithms]
+        deviations += [scale * (math.log(value) - around) for value in rounds]
         n_trials += 1
     freedom = len(deviations) - n_trials
     if freedom < 1:

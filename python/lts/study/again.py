@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lts._core import __version__, analytic_names
+from lts._core import analytic_names
 from lts.errors import UsageError
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.opening import NO_DEVICE, open_evaluator
 from lts.measure.trial import Trial
 from lts.study.distinct import doubt
-from lts.study.evaluations import Evaluated
-from lts.study.finishing import finished, measured_again
+from lts.study.evaluations import begun, evaluate
+from lts.study.finishing import with_process
 from lts.study.spread import restated
 from lts.study.stored import StoredStudy
 from lts.system.environment import environment_hash
@@ -138,29 +137,12 @@ def measure_members(
         except UsageError as error:
             raise UsageError(f"trial {member.id}: {error.args[0]}") from None
     environment = environment_hash(evaluator.environment())
-    now = [_begun(member, evaluator) for member in members]
+    about = evaluator.describe()
+    now = [begun(each.architecture, about, key=each.id, seed=each.seed, origin="again") for each in members]
     for process in range(processes if evaluator.varies else 1):
         for place, trial in enumerate(now):
-            begun = time.monotonic()
-            outcome = evaluator.evaluate(trial.architecture, columns)
-            done = Evaluated(trial, outcome, None, time.monotonic() - begun)
-            finish = finished if trial.state == "running" else measured_again
-            now[place] = finish(done, columns, (), environment)
+            now[place] = with_process(evaluate(evaluator, trial, columns, None), columns, (), environment)
             told(process + 1, now[place])
-    about = stored.configuration
-    same = (evaluator.device_name, evaluator.target.name) == (about.get("device"), about.get("target"))
+    of_study = stored.configuration
+    same = all(about[key] == of_study.get(key) for key in ("device", "target"))
     return [Again(*pair, same) for pair in zip(members, restated(now), strict=True)]
-
-
-def _begun(member: Trial, evaluator: TargetEvaluator) -> Trial:
-    return Trial(
-        id=member.id,
-        state="running",
-        architecture=member.architecture,
-        origin="again",
-        target=evaluator.target.name,
-        device=evaluator.device_name,
-        backend=evaluator.backend_name,
-        seed=member.seed,
-        lts_version=__version__,
-    )

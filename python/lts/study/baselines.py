@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lts._core import Architecture, Constraint, __version__
+from lts._core import Architecture, Constraint
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
 from lts.measure.outcome import shown
 from lts.measure.trial import Trial
 from lts.study.architectures import load_architecture
-from lts.study.evaluations import Evaluated
-from lts.study.finishing import finished, measured_again
+from lts.study.evaluations import begun, evaluate
+from lts.study.finishing import with_process
 from lts.study.limits import Limits
 from lts.study.problem import Problem
 from lts.study.resume import damaged
@@ -94,7 +94,7 @@ class Baselines:
         for name, architecture in self._wanted.items():
             trial = self._known.get(name)
             if trial is None or trial.architecture != architecture or trial.state != "complete":
-                trial = self._begun(architecture)
+                trial = begun(architecture, self._description, key=0, seed=self._problem.seed, origin="baseline")
             before = None if trial.state == "running" else trial
             for _ in range(CONFIRMED if confirm else 1):
                 left = None if end is None else end - time.monotonic()
@@ -117,27 +117,10 @@ class Baselines:
         """What is known of them, with intervals that hold from process to process; `trials` are the study's."""
         return together([Baseline(name, trial) for name, trial in self._known.items()], trials, ())
 
-    def _begun(self, architecture: Architecture) -> Trial:
-        return Trial(
-            id=0,
-            state="running",
-            architecture=architecture,
-            origin="baseline",
-            seed=self._problem.seed,
-            target=self._description.get("target", ""),
-            device=self._description.get("device", ""),
-            backend=self._description.get("backend", ""),
-            lts_version=__version__,
-        )
-
     def _evaluated(self, trial: Trial, left: float | None, environment: str) -> Trial:
         """The trial with what one process more has measured; unchanged when the time was not enough for it."""
-        begun = time.monotonic()
-        outcome = self._evaluator.evaluate(trial.architecture, self._problem.columns, left)
-        taken = max(time.monotonic() - begun, sum(outcome.seconds.values()))
-        finish = finished if trial.state == "running" else measured_again
-        done = Evaluated(trial, outcome, left, taken)
-        return finish(done, self._problem.columns, self._problem.constraints, environment)
+        done = evaluate(self._evaluator, trial, self._problem.columns, left)
+        return with_process(done, self._problem.columns, self._problem.constraints, environment)
 
     def _keep(self, name: str, trial: Trial) -> None:
         self._known = {**self._known, name: trial}

@@ -9,33 +9,35 @@ from dataclasses import replace
 from lts._core import Constraint, Objective
 from lts.measure.trial import Trial
 from lts.study.front import Front, front_of
-from lts.study.spread import CONFIRMED, n_processes, restated, spread_of
+from lts.study.spread import CONFIRMED, drift_notes, n_processes, spread_of
 
 
 def distinct_front(
     trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Front:
-    """The front of what all processes together have measured, of members that their intervals tell apart.
+    """The front of trials, as `lts.study.spread.restated`, of members that their intervals tell apart.
 
     Where no trial was measured by several processes, all non-dominated trials are members.
     """
     trials = list(trials)
-    front = front_of(restated(trials, constraints), objectives, constraints)
+    front = front_of(trials, objectives, constraints)
     return told_apart(front) if any(trial.rounds for trial in trials) else front
 
 
-def front_notes(front: Front, trials: Sequence[Trial]) -> list[str]:
-    """What the intervals of a front include, and what they cannot tell from its members; for people."""
+def front_notes(front: Front, trials: Sequence[Trial], columns: Iterable[str]) -> list[str]:
+    """What measuring again has shown, for people: which of the columns changed meanwhile, what the intervals of a front
+    include, and what they cannot tell from its members."""
     if not any(trial.rounds for trial in trials):
         return []
     known = {column for trial in trials for column in trial.rounds}
-    columns = [objective.name for objective in front.objectives if objective.name in known]
-    spreads = {column: spread for column in columns if (spread := spread_of(trials, column)) is not None}
+    optimized = [objective.name for objective in front.objectives if objective.name in known]
+    spreads = {column: spread for column in optimized if (spread := spread_of(trials, column)) is not None}
     told = ", ".join(f"{name} {100 * spread.relative:.2g} %" for name, spread in spreads.items())
     ids = ", ".join(str(trial.id) for trial in front if n_processes(trial) >= CONFIRMED)
     notes = [
+        *drift_notes(trials, columns),
         f"intervals include how much processes differ (standard deviation: {told}); confirmed in {CONFIRMED} processes "
-        f"or more: {f'trial {ids}' if ids else 'none'}"
+        f"or more: {f'trial {ids}' if ids else 'none'}",
     ]
     if same := front.indistinguishable:
         pairs = ", ".join(f"{key} from {known}" for key, known in same.items())

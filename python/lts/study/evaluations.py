@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
+from lts._core import Architecture, __version__
 from lts.measure.evaluator import Evaluator
 from lts.measure.outcome import Outcome
 from lts.measure.trial import Trial
@@ -21,6 +23,29 @@ class Evaluated:
     outcome: Outcome
     allowed: float | None
     seconds: float
+
+
+def begun(architecture: Architecture, description: Mapping[str, Any], *, key: int, seed: int, **more: Any) -> Trial:
+    """A trial that is evaluated now, by what an evaluator says of itself; `more` are fields of `Trial`."""
+    return Trial(
+        id=key,
+        state="running",
+        architecture=architecture,
+        target=description.get("target", ""),
+        device=description.get("device", ""),
+        backend=description.get("backend", ""),
+        seed=seed,
+        lts_version=__version__,
+        **more,
+    )
+
+
+def evaluate(evaluator: Evaluator, trial: Trial, columns: Iterable[str], allowed: float | None) -> Evaluated:
+    """Hand a trial to an evaluator, in the calling thread."""
+    start = time.monotonic()
+    outcome = evaluator.evaluate(trial.architecture, columns, allowed)
+    taken = max(time.monotonic() - start, sum(outcome.seconds.values()))
+    return Evaluated(trial, outcome, allowed, taken)
 
 
 class Evaluations:
@@ -68,9 +93,6 @@ class Evaluations:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _evaluate(self, trial: Trial, allowed: float | None) -> Evaluated:
-        begun = time.monotonic()
         if reason := self._limits.exclude(trial.architecture):  # of a sampler that does not know better
             return Evaluated(trial, Outcome(error=reason), None, 0.0)
-        outcome = self._evaluator.evaluate(trial.architecture, self._columns, allowed)
-        taken = max(time.monotonic() - begun, sum(outcome.seconds.values()))
-        return Evaluated(trial, outcome, allowed, taken)
+        return evaluate(self._evaluator, trial, self._columns, allowed)

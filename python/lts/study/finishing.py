@@ -73,6 +73,14 @@ def measured_again(
     )
 
 
+def with_process(
+    evaluated: Evaluated, columns: Iterable[str], constraints: Sequence[Constraint], environment: str
+) -> Trial:
+    """The trial with what one process has measured, its first or a further one."""
+    take = finished if evaluated.trial.state == "running" else measured_again
+    return take(evaluated, columns, constraints, environment)
+
+
 def _cut(text: str) -> str:
     """A sentence for the store: what a compiler or a function of the user's says may be very long."""
     return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - len(_MORE)]}{_MORE}"

@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lts._core import __version__
 from lts.errors import MeasurementError, UsageError
 from lts.measure.evaluator import Evaluator
 from lts.measure.trial import Trial
 from lts.study.confirm import doubtful, reference_due
-from lts.study.evaluations import Evaluated, Evaluations
+from lts.study.evaluations import Evaluated, Evaluations, begun
 from lts.study.finishing import finished, measured_again
 from lts.study.front import front_of
 from lts.study.ledger import Ledger
 from lts.study.problem import Problem
 from lts.study.sampler import Sampler
-from lts.study.spread import drift_notes
 from lts.system.environment import environment_hash
 from lts.system.uninterrupted import without_interrupts
 
@@ -121,12 +119,7 @@ class Loop:
         self._evaluate(proposed, None if timeout is None else start + timeout * share, told)
         if confirm:
             self._evaluate(self._doubtful, None if timeout is None else start + timeout, told)
-            self._ledger.flush({"notes": self.notes})
-
-    @property
-    def notes(self) -> list[str]:
-        """What the sampler has found out, and what measuring again has shown."""
-        return [*self._sampler.notes, *drift_notes(self._ledger.trials, self._problem.measured)]
+            self._keep_notes()
 
     def _evaluate(
         self, choose: Callable[[], Trial | None], end: float | None, told: Callable[[Trial, bool], None]
@@ -174,27 +167,27 @@ class Loop:
             return trials[self._left.pop(0)]
         known = self._ledger.restated(self._problem.constraints)
         answer = self._sampler.ask(known, self._evaluations.trials, budget)
-        if self._sampler.notes != self._notes:
-            self._notes = list(self._sampler.notes)
-            self._ledger.flush({"notes": self._notes})
+        self._keep_notes()
         if answer == "wait" and not self._evaluations.trials:
             raise UsageError(f"the sampler '{self._sampler.name}' waits for trials, but none is running")
         if isinstance(answer, str):
             return None
-        trial = Trial(
-            id=len(trials),
-            state="running",
-            architecture=answer.architecture,
+        trial = begun(
+            answer.architecture,
+            self._description,
+            key=len(trials),
+            seed=self._problem.seed,
             predicted=dict(answer.predicted),
             origin=answer.origin,
-            target=self._description.get("target", ""),
-            device=self._description.get("device", ""),
-            backend=self._description.get("backend", ""),
-            seed=self._problem.seed,
-            lts_version=__version__,
         )
         self._ledger.begin(trial)
         return trial
+
+    def _keep_notes(self) -> None:
+        """Store what the sampler has found out since."""
+        if self._sampler.notes != self._notes:
+            self._notes = list(self._sampler.notes)
+            self._ledger.flush({"notes": self._notes})
 
     def _finish(self, evaluated: Evaluated) -> Trial:
         """The trial with what came out for it; unchanged when it failed for want of time."""

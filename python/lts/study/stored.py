@@ -49,7 +49,7 @@ def read_study(path: Path) -> StoredStudy:
             raise TypeError("its notes are no texts")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {path} is damaged ({error}); restore a copy") from None
-    about_front = front_notes(front, trials)
+    about_front = front_notes(front, trials, columns)
     return StoredStudy(
         configuration, constraints, trials, front, environments, [*about_file, *notes, *about_front], baselines
     )

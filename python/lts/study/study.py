@@ -23,7 +23,6 @@ from lts.study.plan import algorithm_for, surrogate_for, trials_for
 from lts.study.problem import described, problem_of
 from lts.study.resume import opened, replay
 from lts.study.sampler import Sampler
-from lts.study.spread import drift_notes
 from lts.study.store import Store
 from lts.system.environment import environment_hash
 
@@ -187,8 +186,7 @@ class Study:
     @property
     def notes(self) -> list[str]:
         """What the sampler has found out and what measuring again has shown, in sentences for people."""
-        found = [*self._sampler.notes, *drift_notes(self._ledger.trials, self._problem.measured)]
-        return [*found, *front_notes(self.front(), self._ledger.trials)]
+        return [*self._sampler.notes, *front_notes(self.front(), self._ledger.trials, self.columns)]
 
     @property
     def models(self) -> dict[str, CostModel]:
@@ -203,7 +201,7 @@ class Study:
 
     def front(self) -> Front:
         """The feasible, non-dominated trials, by the first objective, as far as their intervals tell them apart."""
-        return distinct_front(self._ledger.trials, self.objectives, self.constraints)
+        return distinct_front(self._ledger.restated(self.constraints), self.objectives, self.constraints)
 
     def run(
         self,

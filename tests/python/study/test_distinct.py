@@ -8,6 +8,7 @@ import lts
 from lts.measure.trial import Trial
 from lts.study.distinct import distinct_front, front_notes, told_apart
 from lts.study.front import Front, front_of
+from lts.study.spread import restated
 
 OBJECTIVES = [lts.parse_objective(text) for text in ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")]
 SMALL = lts.Architecture("gpt2", vocab_size=100, n_positions=16, d_model=8, n_head=[2], d_ff=[16])
@@ -74,15 +75,15 @@ def test_a_counted_objective_is_exact() -> None:
 
 def test_without_further_processes_the_front_is_the_plain_one() -> None:
     trials = [trial_of(0, 10.0, 50.0, 100.0), trial_of(1, 10.1, 50.5, 100.01)]
-    assert len(distinct_front(trials, OBJECTIVES, [])) == 2
-    assert front_notes(front_of(trials, OBJECTIVES, []), trials) == []
+    assert len(distinct_front(restated(trials), OBJECTIVES, [])) == 2
+    assert front_notes(front_of(trials, OBJECTIVES, []), trials, []) == []
 
 
 def test_notes_say_what_is_confirmed_and_what_is_not_shown() -> None:
     rounds = {"latency_ms": [50.0, 50.9, 50.4], "peak_memory_mib": [100.0, 100.01, 100.0]}
     trials = [trial_of(0, 10.0, 50.0, 100.0, rounds=rounds), trial_of(1, 9.9, 49.9, 100.0)]
-    found = distinct_front(trials, OBJECTIVES, [])
-    notes = front_notes(found, trials)
+    found = distinct_front(restated(trials), OBJECTIVES, [])
+    notes = front_notes(found, trials, [])
     assert len(notes) == 2
     assert "confirmed in 3 processes or more: trial 0" in notes[0]
     assert "latency_ms" in notes[0]

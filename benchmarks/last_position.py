@@ -34,6 +34,7 @@ from interleaved import cheapest, described, geometric_mean, measured, ratios
 from published import recommended
 
 import lts
+from lts.errors import UsageError
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.opening import open_evaluator
 from lts.measure.trial import Trial
@@ -99,7 +100,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds must be at least 2")
-    models = recommended(options.table)
+    try:
+        models = recommended(options.table)
+    except UsageError as error:
+        parser.error(error.args[0])
     cost = options.objective
     n_gen = N_GEN if cost == "request_ms" else 0
     with open_evaluator("host", n_prompt=N_PROMPT, n_gen=n_gen, precision=options.precision, threads=1) as evaluator:

@@ -9,6 +9,7 @@ from pathlib import Path
 from estimate_fit import read_table
 
 import lts
+from lts.errors import UsageError
 from lts.measure.tables import reader as tables
 
 LTS_TABLES = {
@@ -43,10 +44,21 @@ RECOMMENDED = "archai_gpt2_even.csv"
 def recommended(path: Path | None = None) -> dict[str, lts.Architecture]:
     """GPT-2s by name that the authors of LiteTransformerSearch publish as its results, the smallest decoder first.
 
-    All layers of each are equal. Raises `ValueError` for a row whose ``decoder_params`` is not what the core counts.
+    All layers of each are equal. Raises `UsageError` for a table that cannot be read, or is not of this form, and for a
+    row whose ``decoder_params`` is not what the core counts.
     """
+    path = path or folder() / "lts" / RECOMMENDED
+    try:
+        return _recommended(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is no table of the form of {RECOMMENDED}: {error}") from None
+
+
+def _recommended(path: Path) -> dict[str, lts.Architecture]:
     found = {}
-    with (path or folder() / "lts" / RECOMMENDED).open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             n_layer = int(row["n_layer"])
             architecture = lts.Architecture(
@@ -61,6 +73,8 @@ def recommended(path: Path | None = None) -> dict[str, lts.Architecture]:
             if counted != int(row["decoder_params"]):
                 raise ValueError(f"{row['name']} has {row['decoder_params']} decoder parameters, counted are {counted}")
             found[row["name"]] = architecture
+    if not found:
+        raise ValueError("it has no rows")
     return dict(sorted(found.items(), key=lambda each: lts.decoder_params(each[1])))
 
 

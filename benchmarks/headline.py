@@ -275,8 +275,11 @@ def eager_table(cells: list[dict[str, Any]]) -> str:
             two_digits(Ratio(**each["fastest"][key]))
             for key in ("faster", "faster_in_onnxruntime", "smaller_in_onnxruntime")
         )
-        times = [f"{each[key]['eager']:.3g}, {each[key]['onnxruntime']:.3g}" for key in ("baseline", "overhead")]
-        rows.append(f"| {' | '.join([each['backbone'], times[0], *figures, times[1]])} |")
+        baseline, overhead = (
+            ", ".join(f"{each[key][runtime]:{form}}" for runtime in ("eager", "onnxruntime"))
+            for key, form in (("baseline", ".0f"), ("overhead", ".3f"))
+        )
+        rows.append(f"| {' | '.join([each['backbone'], baseline, *figures, overhead])} |")
     return "\n".join(rows)
 
 

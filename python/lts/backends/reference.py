@@ -14,9 +14,9 @@ from lts.jobs.job import Job, RunnerJob
 from lts.jobs.pool import Workers
 from lts.targets.workload import Step
 
-# Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
-# makes errors of some 1e-6.
-TOLERANCE = 1e-4
+# Largest difference, relative to the output's largest value, by the precision of the model. Compilers reorder sums and
+# approximate functions, which makes errors of some 1e-6; where activations are rounded, each does it in its own way.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 5e-2, "int4": 5e-2}
 _TIMEOUT = 120.0
 
 
@@ -26,10 +26,16 @@ def difference(error: float) -> str:
 
 
 class Reference:
-    """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with."""
+    """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with.
 
-    def __init__(self, tolerance: float = TOLERANCE) -> None:
-        self.tolerance = tolerance
+    Parameters
+    ----------
+    precision
+        Precision of the models, which says how much an output may differ.
+    """
+
+    def __init__(self, precision: str = "float32") -> None:
+        self.tolerance = TOLERANCE[precision]
         self._workers = Workers()
 
     def write(self, model: Path, step: Step) -> Path:

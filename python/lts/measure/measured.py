@@ -68,7 +68,8 @@ class MeasuredEvaluator(TargetEvaluator):
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
             if self.provenance == "emulated":
-                self._reference = Reference()  # emulation says whether a model is right, and counts its instructions
+                # Emulation says whether a model is right, and counts its instructions.
+                self._reference = Reference(self.workload.precision)
             emulated = self._reference is not None
             self.timeout = timeout or (_EMULATED_TIMEOUT if emulated else _TIMEOUT) + _TUNE_TIMEOUT * tune
         except BaseException:

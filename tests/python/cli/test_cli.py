@@ -319,7 +319,10 @@ def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
         (("search", "gpt2-tiny", "--n-gen", "-1"), "n_gen is -1"),
         (("search", "gpt2-tiny", "--n-gen", "5000"), "n_prompt is 128 and n_gen 5000, which needs n_positions 5127"),
         (("search", "gpt2-tiny", "--precision", "int8", "--target", "sm_90"), "compiles float32 models for a gpu"),
-        (("search", "gpt2-tiny", "--precision", "float16", "--target", "x86-64-v3"), "--export none leaves that out"),
+        (
+            ("search", "gpt2-tiny", "--precision", "float16", "--target", "x86-64-v3", "--device", "none"),
+            "--export none",
+        ),
         (("search", "gpt2-tiny", "--n-prompt", "100000"), "n_positions"),
         (("search", "gpt2-tiny", "--threads", "100000"), "threads is 100000"),
         (("search", "malformed.toml"), "line 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -140,7 +141,8 @@ def run(
 def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, file: str) -> int:
     """Run a model once and write its first output, float32 in row-major order, to a file. For a worker process.
 
-    The outputs of other backends are compared with it. The arguments are those of `run`.
+    The outputs of other backends are compared with it, so activations are not rounded, which each does in a way of its
+    own. The arguments are those of `run`.
 
     Returns
     -------
@@ -149,10 +151,25 @@ def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, 
     """
     import numpy as np
 
-    session = _session(model, threads=1)
+    session = _unrounded_session(model)
     (first, *_) = session.run([session.get_outputs()[0].name], _feed(session, dims, vocab_size))
     np.ascontiguousarray(first, np.float32).tofile(file)
     return int(first.size)
+
+
+def _unrounded_session(model: str) -> Any:
+    import onnx
+
+    from lts.backends.stored import without_rounding
+
+    proto = onnx.load_model(model, load_external_data=False)
+    if not without_rounding(proto.graph):
+        return _session(model, threads=1)
+    # Beside the model, where its weights are found.
+    with tempfile.NamedTemporaryFile(dir=Path(model).parent, suffix=".onnx") as file:
+        file.write(proto.SerializeToString())
+        file.flush()
+        return _session(file.name, threads=1)
 
 
 def _session(model: str, threads: int) -> Any:

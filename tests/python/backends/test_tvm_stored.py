@@ -12,12 +12,11 @@ import numpy as np
 import onnx
 import pytest
 from export_runner import arrays, rounded
-from onnx import TensorProto, helper, numpy_helper
 from test_tvm_compile import ODD
 from tvm_models import compiled_outputs, dims_of, error_of, expected_outputs
 
 import lts
-from lts.errors import MeasurementError, UsageError
+from lts.errors import UsageError
 from lts.export import encodings, onnx_model
 from lts.targets.target import Target, detect_target
 
@@ -33,7 +32,6 @@ from lts.backends.tvm.intrinsics import Integers
 from lts.backends.tvm.llvm_target import tvm_target
 from lts.backends.tvm.onnx_model import fixed_model
 from lts.backends.tvm.schedule import schedule_function, schedule_module
-from lts.backends.tvm.stored import find_stored
 from lts.backends.tvm.tiles import Tiles, tiles_of
 
 HOST = tvm_target(detect_target())
@@ -277,32 +275,6 @@ def test_stored_matrices_are_the_weights_of_the_manifest(tmp_path: Path) -> None
             len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer if not tensor.name.startswith("const.")
         )
         assert size == pytest.approx(exported, rel=0.05)
-
-
-def block_product(**changes: Any) -> Any:
-    """A graph with one `MatMulNBits`."""
-    attributes = {"K": 64, "N": 8, "bits": 4, "block_size": 32, **changes}
-    inputs = ["x", "w", "s", *(["z"] if attributes.pop("zeros", False) else [])]
-    node = helper.make_node("MatMulNBits", inputs, ["y"], domain="com.microsoft", name="product", **attributes)
-    initializers = [
-        numpy_helper.from_array(np.zeros((8, 2, 16), np.uint8), "w"),
-        numpy_helper.from_array(np.ones((8, 2), np.float32), "s"),
-        numpy_helper.from_array(np.zeros((8, 1), np.uint8), "z"),
-    ]
-    return helper.make_graph(
-        [node],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 64])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 8])],
-        initializers,
-    )
-
-
-@pytest.mark.parametrize("changes", [{"bits": 8}, {"zeros": True}, {"block_size": 20}])
-def test_other_forms_of_integers_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(MeasurementError, match="node 'product' has another form"):
-        find_stored(block_product(**changes))
-    assert [stored.shape for stored in find_stored(block_product()).values()] == [(8, 64)]
 
 
 def test_what_is_refused_before_anything_is_compiled() -> None:

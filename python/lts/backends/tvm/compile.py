@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lts.backends.inputs import make_inputs
+from lts.backends.stored import Stored
 from lts.backends.tvm import tune as tuning
 from lts.backends.tvm.llvm_target import tvm_target
 from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
 from lts.backends.tvm.rewrite import rewrite
 from lts.backends.tvm.schedule import schedule_module
-from lts.backends.tvm.stored import Stored
 from lts.backends.tvm.tiles import tiles_of
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.jobs.job import MANIFEST

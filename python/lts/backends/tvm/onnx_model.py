@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lts.backends.tvm.stored import Stored, find_stored
+from lts.backends.stored import Stored, find_stored
 from lts.errors import MeasurementError, first_line
 
 Array = npt.NDArray[Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
+from lts.backends.stored import Stored
 from lts.backends.tvm import approximate, products, rows
-from lts.backends.tvm.stored import Stored
 from lts.backends.tvm.stored_products import StoredProducts
 from lts.backends.tvm.tiles import Tiles
 from lts.errors import MeasurementError

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lts.backends.stored import Stored
 from lts.backends.tvm import integers, products
-from lts.backends.tvm.stored import Stored
 from lts.backends.tvm.tiles import Tiles
 
 Call = Callable[..., Any]

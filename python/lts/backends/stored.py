@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -118,12 +119,21 @@ def _blocks_of(node: Any, graph: Any) -> Stored:
     attributes = {entry.name: entry.i for entry in node.attribute}
     values, scales, zeros, order = [*node.input, "", ""][1:5]
     block, n, k = (attributes.get(key, 0) for key in ("block_size", "N", "K"))
-    known = {values, scales} <= {tensor.name for tensor in graph.initializer}
-    if not known or attributes.get("bits", 4) != 4 or zeros or order or block < 8 or block % 8:
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    known = values in initializers and scales in initializers
+    if not known or attributes.get("bits", 4) != 4 or zeros or order or block < 16 or block % 16:
         raise MeasurementError(
-            f"{BLOCK_PRODUCT} is understood with 4 bits and blocks of a multiple of 8, without zero points or an "
+            f"{BLOCK_PRODUCT} is understood with 4 bits and blocks of a multiple of 16, without zero points or an "
             f"order; node '{node.name}' has another form"
         )
+    # Some tools write the scales, or the values, in fewer dimensions.
+    for name, shape in ((values, (n, -(-k // block), block // 2)), (scales, (n, -(-k // block)))):
+        if prod(initializers[name].dims) != prod(shape):
+            raise MeasurementError(
+                f"node '{node.name}': '{name}' has {list(initializers[name].dims)}, not {list(shape)}"
+            )
+        del initializers[name].dims[:]
+        initializers[name].dims.extend(shape)
     return Stored("int4", values, scales, (n, k))
 
 

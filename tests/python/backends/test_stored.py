@@ -111,12 +111,14 @@ def test_products_in_another_form_stay_as_they_are(changes: dict[str, Any]) -> N
 
 def block_product(**changes: Any) -> Any:
     """A graph with one `MatMulNBits`."""
+    scales = np.ones(changes.pop("scales", (8, 2)), np.float32)
+    zeros = changes.pop("zeros", False)
     attributes = {"K": 64, "N": 8, "bits": 4, "block_size": 32, **changes}
-    inputs = ["x", "w", "s", *(["z"] if attributes.pop("zeros", False) else [])]
+    inputs = ["x", "w", "s", *(["z"] if zeros else [])]
     node = helper.make_node("MatMulNBits", inputs, ["y"], domain="com.microsoft", name="product", **attributes)
     initializers = [
         numpy_helper.from_array(np.zeros((8, 2, 16), np.uint8), "w"),
-        numpy_helper.from_array(np.ones((8, 2), np.float32), "s"),
+        numpy_helper.from_array(scales, "s"),
         numpy_helper.from_array(np.zeros((8, 1), np.uint8), "z"),
     ]
     return helper.make_graph(
@@ -128,8 +130,15 @@ def block_product(**changes: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("changes", [{"bits": 8}, {"zeros": True}, {"block_size": 20}])
+@pytest.mark.parametrize("changes", [{"bits": 8}, {"zeros": True}, {"block_size": 24}])
 def test_other_forms_of_integers_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(MeasurementError, match="node 'product' has another form"):
         find_stored(block_product(**changes))
-    assert [stored.shape for stored in find_stored(block_product()).values()] == [(8, 64)]
+
+
+def test_scales_in_one_dimension() -> None:
+    graph = block_product(scales=16)
+    assert [stored.shape for stored in find_stored(graph).values()] == [(8, 64)]
+    assert {tensor.name: list(tensor.dims) for tensor in graph.initializer}["s"] == [8, 2]
+    with pytest.raises(MeasurementError, match=r"node 'product': 's' has \[15\], not \[8, 2\]"):
+        find_stored(block_product(scales=15))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lts._core import Architecture, Constraint
+from lts._core import Architecture, Constraint, Objective
 from lts.measure.trial import Trial
 from lts.study.expected_gain import expected_gains
 from lts.study.front import minimized
@@ -50,6 +50,12 @@ class Window:
 
     bound: Constraint
     limits: tuple[Constraint, Constraint]
+
+    def objectives(self, objectives: Sequence[Objective]) -> list[Objective]:
+        """Those of a study, and to keep a distance from the bound, so that what is likely feasible is not given up."""
+        name = self.bound.name
+        inward = Objective(name, "max" if self.bound.relation == ">=" else "min")
+        return [*objectives, *([] if name in {each.name for each in objectives} else [inward])]
 
     def among(self, constraints: Iterable[Constraint]) -> list[Constraint]:
         """The constraints of a study with those of the window in place of the bound."""

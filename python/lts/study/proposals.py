@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import (
-    Architecture,
-    Constraint,
-    Objective,
-    SearchSpace,
-)
+from lts._core import Architecture, Constraint, Objective, SearchSpace
 from lts.measure.trial import Trial
 from lts.study.bounds import EVOLVED_NEAR, ORIGIN, chosen_at_bounds, n_due, windows_of
 from lts.study.cost_model import outlier_notes, outliers_of
@@ -206,11 +201,11 @@ class Proposer:
         seen = {trial.architecture.to_json() for trial in trials}
         found = {}
         for window in windows_of(self.constraints, {column: model.error for column, model in self.models.items()}):
-            within = window.among(self.constraints)
+            goals, within = window.objectives(self.objectives), window.among(self.constraints)
             if self.pool is None:
-                inside = self.limits.kept(self._evolved(trials, (), within, EVOLVED_NEAR))
+                inside = self.limits.kept(self._evolved(trials, (), goals, within, EVOLVED_NEAR))
             else:
-                inside = self.predictions.near_front(self.pool, within)
+                inside = replace(self.predictions, objectives=goals).near_front(self.pool, within)
             found[window] = [a for a in inside if a.to_json() not in seen]
         members, running = self._measured(trials)
         return chosen_at_bounds(found, members, running, self.constraints, self.predictions, n)
@@ -231,7 +226,9 @@ class Proposer:
         # Fronts behind the first one, where that has fewer members than a batch: an optimum is one point.
         for _ in range(_PEELED):
             before = len(found)
-            for architecture in self.limits.kept(self._evolved(trials, list(found.values()), self.constraints)):
+            for architecture in self.limits.kept(
+                self._evolved(trials, list(found.values()), self.objectives, self.constraints)
+            ):
                 if architecture.to_json() not in seen:
                     found[architecture.to_json()] = architecture
             if len(found) == before or len(found) >= n:
@@ -242,13 +239,14 @@ class Proposer:
         self,
         trials: Sequence[Trial],
         without: Sequence[Architecture],
+        objectives: Sequence[Objective],
         constraints: Sequence[Constraint],
         n: int = EVOLVED,
     ) -> list[Architecture]:
         """The front of what was measured and of candidates that evolve on predictions, without some."""
         evolution = Evolution(
             self.space,
-            [str(o) for o in self.objectives],
+            [str(o) for o in objectives],
             [str(c) for c in constraints],
             self.algorithm,
             self.algorithm_options,

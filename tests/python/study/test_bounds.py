@@ -91,6 +91,18 @@ def test_a_bound_that_is_no_amount_has_no_window() -> None:
     assert window.places(np.array([0.0, -1.0])).tolist() == [np.inf, np.inf]
 
 
+def test_a_distance_from_the_bound_is_an_objective() -> None:
+    """So with one objective there are candidates of every probability, and not only the largest one."""
+    (largest, below, above) = windows_of(
+        [lts.parse_constraint(text) for text in ("decoder_params>=1e6", "latency_ms<=20", "peak_memory_mib>=5")], {}
+    )
+    size = OBJECTIVES[:1]
+    assert [str(o) for o in largest.objectives(size)] == ["decoder_params:max"]
+    assert [str(o) for o in below.objectives(size)] == ["decoder_params:max", "latency_ms:min"]
+    assert [str(o) for o in above.objectives(size)] == ["decoder_params:max", "peak_memory_mib:max"]
+    assert below.objectives(OBJECTIVES) == OBJECTIVES
+
+
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.data())
 def test_the_share_holds_over_all_batches(batches: list[int], data: st.DataObject) -> None:
     """However many there are to choose from in each batch, the bounds never get more than their share."""

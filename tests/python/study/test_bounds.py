@@ -235,6 +235,7 @@ def test_a_front_is_dense_at_a_bound(seed: int) -> None:
         assert max(sizes) > 3, "the rest of the front is searched, too"
 
 
+@pytest.mark.slow
 def test_a_study_with_a_bound_goes_on_where_it_was(tmp_path: Path) -> None:
     options: dict[str, Any] = {"constraints": ["decoder_params>=2e6", "latency_ms<=25"]}
     for n in (14, 20):

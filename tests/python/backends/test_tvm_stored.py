@@ -1,4 +1,4 @@
-"""Models with stored matrices, compiled by TVM: against NumPy, and against float32 with the rounded weights."""
+"""Models with stored matrices, compiled by TVM: products against NumPy, models against ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from export_runner import arrays, rounded
+from export_runner import arrays
 from test_tvm_compile import ODD
 from tvm_models import compiled_outputs, dims_of, error_of, expected_outputs
 
@@ -25,6 +25,7 @@ pytest.importorskip("tvm", reason="apache-tvm is not installed")
 import tvm
 from tvm import te
 
+from lts.backends.stored import without_rounding
 from lts.backends.tvm import integers, products
 from lts.backends.tvm.backend import Tvm
 from lts.backends.tvm.compile import build
@@ -34,7 +35,8 @@ from lts.backends.tvm.onnx_model import fixed_model
 from lts.backends.tvm.schedule import schedule_function, schedule_module
 from lts.backends.tvm.tiles import Tiles, tiles_of
 
-HOST = tvm_target(detect_target())
+HERE = detect_target()
+HOST = tvm_target(HERE)
 MULTIPLIES = tiles_of(HOST).integers is not None
 BOARDS = {
     "neon": Target("a72", "aarch64-linux-gnu", "cortex-a72", 4),
@@ -209,53 +211,52 @@ def test_which_processors_multiply_integers() -> None:
 
 
 def compiled(
-    folder: Path, architecture: lts.Architecture, phase: str, precision: str, dims: dict[str, int], **target: Any
-) -> tuple[list[Array], Path, dict[str, Array]]:
-    """Outputs of the compiled model, its ONNX file, and the weights."""
-    given = arrays(architecture)
-    model = folder / f"{precision}.onnx"
-    model.write_bytes(onnx_model(architecture, phase, precision=precision, weights=given).SerializeToString())
-    goal = {**asdict(detect_target()), **target}
-    build(str(model), str(folder / "out"), goal, phase, dims, architecture.vocab_size)
-    return compiled_outputs(folder / "out", {}), model, given
+    folder: Path, architecture: lts.Architecture, phase: str, precision: str, **target: Any
+) -> tuple[list[Array], list[Array]]:
+    """Outputs of the compiled model, and of ONNX Runtime where products take their rows as they are."""
+    dims = dims_of(phase, 6, 2)
+    model = onnx_model(architecture, phase, precision=precision, weights=arrays(architecture))
+    path = folder / f"{precision}.onnx"
+    path.write_bytes(model.SerializeToString())
+    build(str(path), str(folder / "out"), {**asdict(HERE), **target}, phase, dims, architecture.vocab_size)
+    without_rounding(model.graph)
+    path.write_bytes(model.SerializeToString())
+    return compiled_outputs(folder / "out", {}), expected_outputs(path, dims, architecture.vocab_size)
+
+
+# Each family in one phase or the other.
+MODELS = [("gpt2", "prefill"), ("gpt2-17", "decode"), ("llama", "decode"), ("gated", "prefill")]
+MODELS += [("transformer_xl", "prefill"), ("transformer_xl", "decode")]
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-@pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("name", ODD)
-def test_models_compute_with_the_rounded_weights(tmp_path: Path, name: str, phase: str, precision: str) -> None:
+@pytest.mark.parametrize(("name", "phase"), MODELS)
+def test_models_that_convert_are_those_of_the_rounded_weights(
+    tmp_path: Path, name: str, phase: str, precision: str
+) -> None:
     """Without instructions for integers, activations are not rounded: what is left is the order of sums."""
-    architecture, dims = ODD[name], dims_of(phase, 6, 2)
-    outputs, _, given = compiled(tmp_path, architecture, phase, precision, dims, cpu="x86-64-v2")
-    same = tmp_path / "float32.onnx"
-    weights = rounded(architecture, precision, given)
-    same.write_bytes(onnx_model(architecture, phase, weights=weights).SerializeToString())
-    expected = expected_outputs(same, dims, architecture.vocab_size)
-    if name != "transformer_xl":  # whose projection is rounded once for each direction
-        assert error_of(outputs, expected) < 1e-4
+    outputs, expected = compiled(tmp_path, ODD[name], phase, precision, cpu="x86-64-v2")
+    assert error_of(outputs, expected) < 1e-4
 
 
 @pytest.mark.skipif(not MULTIPLIES, reason="this processor multiplies no integers of 8 bits")
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-@pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("name", ODD)
-def test_models_in_integers_are_near_those_of_onnxruntime(
-    tmp_path: Path, name: str, phase: str, precision: str
-) -> None:
-    """Both round activations to 8 bits, one by rows, the other by the whole or by blocks."""
-    architecture, dims = ODD[name], dims_of(phase, 6, 2)
-    outputs, model, _ = compiled(tmp_path, architecture, phase, precision, dims)
-    expected = expected_outputs(model, dims, architecture.vocab_size)
+@pytest.mark.parametrize(("name", "phase"), MODELS)
+def test_models_in_integers_round_their_activations(tmp_path: Path, name: str, phase: str, precision: str) -> None:
+    """These weights amplify what is rounded; measured: up to 0.036."""
+    outputs, expected = compiled(tmp_path, ODD[name], phase, precision)
     for output, right in zip(outputs, expected, strict=True):
-        difference = np.sqrt(np.mean((output - right) ** 2)) / right.std()
-        assert difference < {"int8": 0.2, "int4": 0.1}[precision]
+        assert 0 < np.sqrt(np.mean((output - right) ** 2)) / right.std() < 0.1
 
 
-@pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(("name", "phase"), [("gpt2", "prefill"), ("llama", "decode"), ("transformer_xl", "decode")])
 def test_models_in_float16_compute_in_float32(tmp_path: Path, name: str, phase: str) -> None:
     architecture, dims = ODD[name], dims_of(phase, 6, 2)
-    outputs, _, given = compiled(tmp_path, architecture, phase, "float16", dims)
+    given = arrays(architecture)
+    path = tmp_path / "float16.onnx"
+    path.write_bytes(onnx_model(architecture, phase, precision="float16", weights=given).SerializeToString())
+    build(str(path), str(tmp_path / "out"), asdict(HERE), phase, dims, architecture.vocab_size)
+    outputs = compiled_outputs(tmp_path / "out", {})
     same = tmp_path / "float32.onnx"
     halves = {name: array.astype(np.float16).astype(np.float32) for name, array in given.items()}
     same.write_bytes(onnx_model(architecture, phase, weights=halves).SerializeToString())

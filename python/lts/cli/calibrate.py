@@ -10,6 +10,7 @@ import typer
 
 from lts.cli.arguments import (
     BatchOption,
+    CacheOption,
     Format,
     FormatOption,
     GenOption,
@@ -17,6 +18,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    ThreadsOption,
     duration,
 )
 from lts.cli.errors import exits
@@ -48,7 +50,8 @@ def command(
     batch: BatchOption = 1,
     precision: PrecisionOption = None,
     logits: LogitsOption = Logits.last,
-    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
+    cache: CacheOption = None,
+    threads: ThreadsOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file that keeps the measurements.", show_default="none is kept")
@@ -89,6 +92,7 @@ def command(
         batch=batch,
         precision=precision,
         logits=logits,
+        cache=cache,
         threads=threads,
     ) as evaluator:
         if evaluator.provenance == "estimated":

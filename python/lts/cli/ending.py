@@ -44,6 +44,11 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
         say(f"{label}: trial {trial.id} exported to {folder}")
+    if workload.n_gen and workload.cache == "in_place":
+        say(
+            "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
+            "place: lts-engine export --cache in_place"
+        )
 
 
 def check_compiles(target: Target) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli.arguments import (
+    Cache,
     Format,
     FormatOption,
     Logits,
@@ -54,6 +55,9 @@ def command(
         Logits | None,
         typer.Option(help="Positions of the prompt with logits: last, or all.", show_default="as in the search"),
     ] = None,
+    cache: Annotated[
+        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+    ] = Cache.copied,
     seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
     output: FormatOption = Format.table,
 ) -> None:
@@ -84,6 +88,7 @@ def command(
             plain,
             precision=workload.precision,
             logits=workload.logits,
+            cache=cache,
             seed=seed,
         )
     ]

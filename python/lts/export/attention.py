@@ -11,7 +11,7 @@ from lts.export.embedding import sinusoids
 from lts.export.graph import Dim
 
 MASKED = {"float32": -1e30, "float16": -3e4}  # added to scores; a row without any key stays finite, and uniform
-_FUSED_WIDTH, _FUSED_GROUP = 8, 4  # see InPlaceAttention
+FUSED_WIDTH, FUSED_GROUP = 8, 4  # see InPlaceAttention
 
 
 class CachedAttention:
@@ -107,7 +107,7 @@ class InPlaceAttention(CachedAttention):
     be finite.
 
     Attention is one operation of ONNX Runtime where that is the fastest (``benchmarks/cache.py``), for heads of a
-    multiple of `_FUSED_WIDTH` numbers and at most `_FUSED_GROUP` queries to a key. It works on each query by itself, so
+    multiple of `FUSED_WIDTH` numbers and at most `FUSED_GROUP` queries to a key. It works on each query by itself, so
     that for larger groups the products of `CachedAttention` are faster.
 
     Parameters
@@ -128,8 +128,8 @@ class InPlaceAttention(CachedAttention):
         """Attention of a layer; `x` and the result are [batch, d_model]."""
         a = self.builder.architecture
         group = a.n_head[layer] // a.n_kv_head[layer]
-        fits = a.head_dims[layer] % _FUSED_WIDTH == 0
-        return self._fused(layer, x) if fits and group <= _FUSED_GROUP else super().__call__(layer, x)
+        fits = a.head_dims[layer] % FUSED_WIDTH == 0
+        return self._fused(layer, x) if fits and group <= FUSED_GROUP else super().__call__(layer, x)
 
     def _fused(self, layer: int, x: str) -> str:
         b, graph = self.builder, self.builder.graph

@@ -90,7 +90,7 @@ class MeasuredEvaluator(TargetEvaluator):
             self.workload = replace(self.workload, cache=possible)
         elif self.workload.cache == "in_place" and possible != "in_place":
             raise UsageError(
-                f"the backend '{self.backend_name}' copies keys and values on this device; --cache in_place needs ONNX "
+                f"the backend '{self.backend_name}' copies keys and values on this device; in place needs ONNX "
                 "Runtime 1.22 or newer"
             )
 

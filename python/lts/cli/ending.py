@@ -47,7 +47,7 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
     if workload.n_gen and workload.cache == "in_place":
         say(
             "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
-            "place: lts-engine export --cache in_place"
+            f"place: lts-engine export {directory} --cache in_place"
         )
 
 

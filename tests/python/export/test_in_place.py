@@ -228,7 +228,7 @@ def operations(model: Any, layer: int) -> set[str]:
     return {node.op_type for node in model.graph.node if node.name.startswith(f"layers.{layer}.attention/")}
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8", "int4"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "int4"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_models_are_valid_and_have_the_same_weights(name: str, precision: str) -> None:
     architecture = ARCHITECTURES[name]

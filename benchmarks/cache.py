@@ -8,7 +8,7 @@ of attention in place, an operation of ONNX Runtime and products; which one a la
 `lts.export.attention`.
 
 The forms take turns in this process, each in six sessions, because the memory of a session lies better or worse: two
-sessions of one model in float32 may differ by a quarter. A sample is processor time, and a ratio is that of two medians.
+sessions of one model in float32 may differ by a quarter. A sample is processor time, and a ratio that of two medians.
 Before anything is timed, the forms are compared with the same weights. Prints milliseconds, then ratios (geometric
 means); exits with 1 where they miss the goals.
 """

@@ -91,7 +91,9 @@ PrecisionOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)]
 CacheOption = Annotated[
     Cache | None,
-    typer.Option(help="Of keys and values in decode steps.", show_default="in_place with ONNX Runtime, else copied"),
+    typer.Option(
+        help="Of keys and values in decode steps.", show_default="in_place with ONNX Runtime 1.22, else copied"
+    ),
 ]
 LogitsOption = Annotated[
     Logits, typer.Option(help="Positions of the prompt with logits: the last, or all, as for training and scoring.")

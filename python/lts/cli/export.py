@@ -71,6 +71,8 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
+    if "tvm" in chosen and cache is Cache.in_place:
+        raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     path = store_path(study)
     stored = read_study(path)

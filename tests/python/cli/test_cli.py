@@ -206,6 +206,9 @@ def test_keys_and_values_stay_in_place(study: Path, tmp_path: Path) -> None:
         (folder,) = (tmp_path / given).iterdir()
         model = onnx.load(folder / "decode.onnx", load_external_data=False)
         assert {node.domain for node in model.graph.node} == domains
+    result = run("export", study, "--format", "onnx,tvm", "--cache", "in_place", cwd=study)
+    assert result.returncode == 2
+    assert "the format tvm copies keys and values; export it without --cache in_place" in result.stderr
     other = run("search", "gpt2-tiny", "--n-prompt", 16, "--cache", "copied", "--export", "none", cwd=study.parent)
     assert other.returncode == 2
     assert "cache is in_place there and copied here; repeat its arguments to resume it" in other.stderr

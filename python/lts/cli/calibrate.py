@@ -70,7 +70,7 @@ def command(
     from lts.cli.disturbed import Disturbances
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.opening import open_evaluator
+    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
     from lts.system.files import check_writable, replace_file
@@ -92,7 +92,7 @@ def command(
         batch=batch,
         precision=precision,
         logits=logits,
-        cache=cache,
+        cache=cache_for(known, cache),
         threads=threads,
     ) as evaluator:
         if evaluator.provenance == "estimated":

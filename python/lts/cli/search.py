@@ -171,7 +171,7 @@ def command(
     )
     from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.measure.opening import open_evaluator
+    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
@@ -203,7 +203,7 @@ def command(
                 batch=batch,
                 precision=precision,
                 logits=logits,
-                cache=cache,
+                cache=cache_for(search_space, cache),
                 timeout=duration(candidate_timeout) if candidate_timeout else None,
                 threads=threads,
                 tune=tune,

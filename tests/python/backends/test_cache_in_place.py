@@ -17,8 +17,9 @@ from lts.devices.local import LocalDevice
 from lts.errors import UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob
 from lts.measure.candidate import export_pooled, measure
-from lts.measure.opening import open_evaluator
+from lts.measure.opening import cache_for, open_evaluator
 from lts.measure.run import run_model
+from lts.spaces.space import load_space
 from lts.system.environment import fingerprint
 from lts.targets.target import detect_target
 from lts.targets.workload import Step, Workload
@@ -141,6 +142,14 @@ def test_it_copies_in_an_older_onnx_runtime() -> None:
     assert str(error.value) == (
         "the backend 'onnxruntime' copies keys and values on this device; in place needs ONNX Runtime 1.22 or newer"
     )
+
+
+def test_what_a_search_of_a_space_is_told() -> None:
+    relative, other = load_space("transformer-xl-tiny"), load_space("llama-tiny")
+    assert cache_for(relative, None) == "copied"
+    assert cache_for(relative, "in_place") == "in_place"
+    assert cache_for(other, None) is None
+    assert cache_for(other, "copied") == "copied"
 
 
 def test_an_unknown_cache() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli.arguments import (
+    Cache,
     Format,
     FormatOption,
     Logits,
@@ -81,6 +82,9 @@ def command(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random weights of a study's members.", min=0, show_default="0")
     ] = None,
+    cache: Annotated[
+        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+    ] = Cache.copied,
     output: FormatOption = Format.table,
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
@@ -94,10 +98,13 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
+    if "tvm" in chosen and cache is Cache.in_place:
+        raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
     given = {"--pick": pick, "--target": target, "--candidate-timeout": candidate_timeout, "--timeout": timeout}
     if not store_path(source).is_file() and is_pretrained(source):
         _refuse({**given, "--seed": seed}, chosen)
-        _export_model(source, directory, chosen, precision or Precision.float32, logits or Logits.last, text, output)
+        form = {"precision": precision or Precision.float32, "logits": logits or Logits.last, "cache": cache}
+        _export_model(source, directory, chosen, form, text, output)
         return
     if text is not None:
         raise UsageError(
@@ -121,6 +128,7 @@ def command(
             plain,
             precision=workload.precision,
             logits=workload.logits,
+            cache=cache,
             seed=seed or 0,
         )
     ]
@@ -150,12 +158,11 @@ def _export_model(
     folder: Path,
     directory: Path | None,
     formats: Sequence[str],
-    precision: Precision,
-    logits: Logits,
+    form: Mapping[str, Any],
     text: Path | None,
     output: Format,
 ) -> None:
-    """Write a trained model, and say what its precision changes."""
+    """Write a trained model in a form of `lts.export.export`, and say what its precision changes."""
     from lts.cli.output import Results, emit
     from lts.cli.rounding import read_windows, say_errors, say_perplexity
     from lts.errors import UsageError
@@ -166,8 +173,9 @@ def _export_model(
     if place.resolve() == folder.resolve():
         raise UsageError(f"--output-dir is the folder of the model itself, {folder}; choose another one")
     model = read_pretrained(folder)
+    precision = form["precision"]
     windows = None if text is None else read_windows(model, precision, text)
-    files = export(model.architecture, place, formats, precision=precision, logits=logits, weights=model.weights)
+    files = export(model.architecture, place, formats, **form, weights=model.weights)
     emit(Results([{"file": str(file)} for file in files], ("file",), [(str(file),) for file in files]), output)
     if precision is not Precision.float32:
         say_errors(model, precision)

@@ -194,6 +194,27 @@ def test_every_front_model_exports_and_runs(study: Path, tmp_path: Path) -> None
             onnxruntime.InferenceSession(folder / f"{phase}.onnx", providers=["CPUExecutionProvider"])
 
 
+def test_keys_and_values_stay_in_place(study: Path, tmp_path: Path) -> None:
+    import onnx
+
+    written = (study.parent / "stderr").read_text()
+    assert "1 thread, keys and values in place" in written
+    assert "note: decode.onnx copies keys and values" in written
+    for given, domains in (("copied", {""}), ("in_place", {"", "com.microsoft"})):
+        result = run("export", study, "--format", "onnx", "--cache", given, "-O", tmp_path / given, cwd=study)
+        assert result.returncode == 0, result.stderr
+        (folder,) = (tmp_path / given).iterdir()
+        model = onnx.load(folder / "decode.onnx", load_external_data=False)
+        assert {node.domain for node in model.graph.node} == domains
+    result = run("export", study, "--format", "onnx,tvm", "--cache", "in_place", cwd=study)
+    assert result.returncode == 2
+    assert "the format tvm copies keys and values; export it without --cache in_place" in result.stderr
+    other = run("search", "gpt2-tiny", "--n-prompt", 16, "--cache", "copied", "--export", "none", cwd=study.parent)
+    assert other.returncode == 2
+    assert "cache is in_place there and copied here; repeat its arguments to resume it" in other.stderr
+    assert "--cache in_place" in other.stderr
+
+
 def test_count_of_a_file_and_of_a_trial(study: Path, tmp_path: Path) -> None:
     record = trials_of(study / "study.db")[0]
     file = tmp_path / "architecture.json"

@@ -38,7 +38,7 @@ from lts.targets.workload import Step
 N_PROMPT = 128
 # Root mean square of the logits' differences over their spread. Both round activations to 8 bits, by scales of their
 # own: ONNX Runtime takes one for all rows in int8 and one for each block in int4, TVM one for each row.
-TOLERANCE = {"float32": 1e-4, "int8": 0.05, "int4": 0.05}
+TOLERANCE = {"float32": 1e-4, "int8": 0.1, "int4": 0.1}
 # Largest ratios to ONNX Runtime, geometric means of the models.
 GOALS = {("float32", "decode"): 1.0, ("int8", "decode"): 1.0, ("int4", "decode"): 1.0, ("int8", "prefill"): 1.5}
 

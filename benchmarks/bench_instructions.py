@@ -2,6 +2,7 @@
 
 Run: python benchmarks/bench_instructions.py [--models 15] [--tokens 16] [--records FILE]
      python benchmarks/bench_instructions.py --against-default
+     python benchmarks/bench_instructions.py --precisions
 
 The first ranks published architectures by the instructions of their prompt pass, compiled for the target by TVM, and
 compares with their published latencies on an Arm device (LiteTransformerSearch, GPT-2 on LM1B): Spearman's rank
@@ -12,7 +13,10 @@ an interruption. The table is in $LTS_DATA/lts or ../shared/data/lts, or given w
 The second compares our schedules with TVM's default ones, for models whose time is that of matrix products: executed
 instructions, and the outputs of both with ONNX Runtime's.
 
-Both need TVM, qemu-user and a cross compiler: pip install 'lts-engine[tvm]';
+The third compares int8 and int4 with float32 in models whose time is that of matrix products, for a processor with dot
+products of integers and one without: executed instructions of a prompt pass and of a decode step.
+
+All need TVM, qemu-user and a cross compiler: pip install 'lts-engine[tvm]';
 apt-get install qemu-user g++-aarch64-linux-gnu
 """
 
@@ -45,6 +49,14 @@ from lts.targets.workload import Step, Workload
 
 TABLE = "pareto_gpt2_lm1b_arm.csv"
 FEWEST = 10.0  # times fewer instructions than with the default schedules
+# Times fewer instructions than in float32, at least, by processor, precision and phase.
+GOALS = {
+    ("cortex-a76", "int8", "prefill"): 2.5,
+    ("cortex-a76", "int8", "decode"): 1.0,
+    ("cortex-a76", "int4", "decode"): 1.0,
+    ("cortex-a72", "int8", "decode"): 1.0,
+    ("cortex-a72", "int4", "decode"): 1.0,
+}
 TIMEOUT = 7200.0
 
 
@@ -188,7 +200,7 @@ def build_default(model: Path, folder: Path, target: Target, step: Step) -> None
     ours.build(str(model), str(folder), asdict(target), step.phase, step.dims, step.vocab_size)
     goal = tvm_target(target)
     with goal:
-        executable = tvm.compile(ours.import_model(fixed_model(model, step.dims)), goal)
+        executable = tvm.compile(ours.import_model(fixed_model(model, step.dims))[0], goal)
     executable.export_library(str(folder / "model.so"), fcompile=tvm.support.cc.cross_compiler(f"{target.triple}-g++"))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["prepare"] = None
@@ -247,20 +259,75 @@ def against_default(arguments: argparse.Namespace, target: Target) -> int:
     return 0 if worst >= FEWEST else 1
 
 
+def of_precisions(arguments: argparse.Namespace) -> int:
+    tokens = arguments.tokens
+    architectures = [
+        lts.Architecture("gpt2", 512, 2 * tokens, 512, n_head=[8] * 2, d_ff=[2048] * 2),
+        lts.Architecture("gpt2", 512, 2 * tokens, 384, n_head=[6] * 3, d_ff=[1536] * 3),
+        lts.Architecture("llama", 512, 2 * tokens, 512, n_head=[8] * 2, n_kv_head=[4] * 2, d_ff=[1408] * 2),
+    ]
+    missed = False
+    for cpu in ("cortex-a76", "cortex-a72"):
+        ratios: dict[tuple[str, str], list[float]] = {}
+        for architecture in architectures:
+            counts = {p: counted(architecture, cpu, p, tokens) for p in ("float32", "int8", "int4")}
+            for precision, values in counts.items():
+                for phase, count in values.items():
+                    ratios.setdefault((precision, phase), []).append(counts["float32"][phase] / count)
+            print(f"{cpu}: {architecture.family} {architecture.n_layer} x {architecture.d_model}, {tokens} tokens,")
+            for precision, values in counts.items():
+                shown = ", ".join(f"{phase} {count / 1e6:.2f} M" for phase, count in values.items())
+                print(f"  {precision}: instructions of {shown}", flush=True)
+        for (precision, phase), found in ratios.items():
+            goal = GOALS.get((cpu, precision, phase))
+            if precision != "float32":
+                said = "no goal" if goal is None else f"goal: at least {goal}"
+                print(f"{cpu}: {precision} {phase}: {min(found):.2f} to {max(found):.2f} times fewer ({said})")
+            missed |= goal is not None and min(found) < goal
+    return int(missed)
+
+
+def counted(architecture: lts.Architecture, cpu: str, precision: str, tokens: int) -> dict[str, float]:
+    """Instructions of both phases, whose outputs must be right."""
+    target = Target(cpu, "aarch64-linux-gnu", cpu, 4, precision=precision)
+    compiler, emulated, reference = load_backend("tvm"), open_device("emulated"), Reference(precision)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(
+                architecture,
+                target,
+                emulated,
+                compiler,
+                workload=Workload(tokens, 2, precision=precision),
+                timeout=TIMEOUT,
+                workdir=Path(folder),
+                reference=reference,
+            )
+    finally:
+        for held in (emulated, compiler, reference):
+            held.close()
+    if found.error is not None:
+        raise SystemExit(f"{precision} for {cpu}: {found.error}")
+    return {"prefill": found.values["instructions"], "decode": found.values["decode_instructions"]}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against-default", action="store_true", help="compare with TVM's default schedules")
+    parser.add_argument("--precisions", action="store_true", help="compare int8 and int4 with float32")
     parser.add_argument("--models", type=int, default=15, help="published architectures, spread over their latencies")
-    parser.add_argument("--tokens", type=int, help="tokens of the prompt; default 16, with --against-default 64")
+    parser.add_argument("--tokens", type=int, help="tokens of the prompt; default 16, in comparisons 64")
     parser.add_argument("--cpu", default="cortex-a72", help="processor, by the name of LLVM and qemu")
     parser.add_argument("--table", type=Path, help="the published table")
     parser.add_argument("--records", type=Path, default=Path("build/bench_instructions.jsonl"))
     parser.add_argument("--jobs", type=int, help="models at the same time; default: one per processor")
     arguments = parser.parse_args()
     if arguments.tokens is None:
-        arguments.tokens = 64 if arguments.against_default else 16
+        arguments.tokens = 64 if arguments.against_default or arguments.precisions else 16
     target = Target(name=arguments.cpu, triple="aarch64-linux-gnu", cpu=arguments.cpu, cores=4)
     try:
+        if arguments.precisions:
+            return of_precisions(arguments)
         return against_default(arguments, target) if arguments.against_default else against_published(arguments, target)
     except LtsError as error:
         print(f"bench_instructions: {error}", file=sys.stderr)

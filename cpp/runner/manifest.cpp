@@ -23,17 +23,19 @@ struct DTypeRow {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr std::array<DTypeRow, 5> kDTypes{{{DType::float32, "float32", 4},
+constexpr std::array<DTypeRow, 7> kDTypes{{{DType::float32, "float32", 4},
                                            {DType::float16, "float16", 2},
                                            {DType::int64, "int64", 8},
                                            {DType::int32, "int32", 4},
+                                           {DType::int8, "int8", 1},
+                                           {DType::uint8, "uint8", 1},
                                            {DType::boolean, "bool", 1}}};
 
 DType read_dtype(const Fields& fields) {
   const std::string name = fields.text("dtype");
   const auto* const row =
       std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeRow& known) { return known.name == name; });
-  if (row == kDTypes.end()) fields.refuse("dtype", "float32, float16, int64, int32 or bool");
+  if (row == kDTypes.end()) fields.refuse("dtype", kDTypeNames);
   return row->dtype;
 }
 

@@ -9,7 +9,10 @@
 
 namespace lts::runner {
 
-enum class DType { float32, float16, int64, int32, boolean };
+enum class DType { float32, float16, int64, int32, int8, uint8, boolean };
+
+/// Their names, for people.
+inline constexpr std::string_view kDTypeNames = "float32, float16, int64, int32, int8, uint8 or bool";
 
 std::string_view dtype_name(DType dtype);
 std::size_t item_bytes(DType dtype);

@@ -48,6 +48,9 @@ double number(const Output& output, std::size_t i) {
       return static_cast<double>(item<std::int64_t>(output.bytes, i));
     case DType::int32:
       return item<std::int32_t>(output.bytes, i);
+    case DType::int8:
+      return item<std::int8_t>(output.bytes, i);
+    case DType::uint8:
     case DType::boolean:
       return item<std::uint8_t>(output.bytes, i);
   }

@@ -135,6 +135,10 @@ DLDataType dl_type(DType dtype) {
       return {.code = kDLInt, .bits = 64, .lanes = 1};
     case DType::int32:
       return {.code = kDLInt, .bits = 32, .lanes = 1};
+    case DType::int8:
+      return {.code = kDLInt, .bits = 8, .lanes = 1};
+    case DType::uint8:
+      return {.code = kDLUInt, .bits = 8, .lanes = 1};
     case DType::boolean:
       return {.code = kDLBool, .bits = 8, .lanes = 1};
   }
@@ -257,13 +261,14 @@ Output view_of(const Object& tensor, const std::string& what) {
   Output output;
   output.shape.assign(view.shape, view.shape + view.ndim);
   bool known = false;
-  for (const auto dtype : {DType::float32, DType::float16, DType::int64, DType::int32, DType::boolean}) {
+  for (const auto dtype : {DType::float32, DType::float16, DType::int64, DType::int32, DType::int8, DType::uint8,
+                           DType::boolean}) {
     const DLDataType type = dl_type(dtype);
     if (std::memcmp(&type, &view.dtype, sizeof type) != 0) continue;
     output.dtype = dtype;
     known = true;
   }
-  if (!known) fail({what, " has a type that is not float32, float16, int64, int32 or bool"});
+  if (!known) fail({what, " has a type that is not ", kDTypeNames});
   // TVM gives strides also for tensors without gaps.
   std::int64_t stride = 1;
   for (int i = view.ndim - 1; i >= 0 && view.strides != nullptr; --i) {

@@ -10,6 +10,8 @@ import numpy as np
 import onnxruntime as ort
 
 import lts
+from lts.export import GivenWeights
+from lts.export.decoder import decoder_graph
 
 
 def session(model: Any, **entries: str) -> ort.InferenceSession:
@@ -117,3 +119,21 @@ def draw(family: str, source: random.Random) -> lts.Architecture:
     if source.random() < 0.2:
         options["head_dim"] = source.choice([16, 32, 80])
     return lts.Architecture(family, d_model=d_model, **options)
+
+
+def rounded(architecture: lts.Architecture, precision: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights that a quantized model stands for, in float32."""
+    source = GivenWeights(given)
+    result = {name: np.array(array) for name, array in given.items()}
+    for tensor in decoder_graph(architecture, "prefill", precision=precision)[1]:
+        if tensor.encoding.rounded is None or len(tensor.shape_of_weights) == 1:
+            continue
+        values = source.rounded(tensor)
+        begin = 0
+        for piece in tensor.pieces:
+            end = begin + piece.shape[tensor.axis]
+            part = np.take(values, range(begin, end), axis=tensor.axis)
+            first, last = piece.rows or (0, piece.weight.shape[0])
+            result[piece.weight.name][first:last] = part.T if piece.transposed else part
+            begin = end
+    return result

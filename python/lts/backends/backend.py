@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,15 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release all resources. Harmless when repeated."""
+
+
+def cache_of(backend: Backend, environment: Callable[[], Mapping[str, Any]]) -> str:
+    """How a backend keeps keys and values in decode steps on a machine, whose fingerprint is only asked for if needed.
+
+    ``in_place`` or ``copied``: what its method ``cache`` says, or copied where it has none, as most have.
+    """
+    said = getattr(backend, "cache", None)
+    return "copied" if said is None else str(said(environment()))
 
 
 def backend_names() -> list[str]:

@@ -14,9 +14,10 @@ from lts.jobs.job import Job, RunnerJob
 from lts.jobs.pool import Workers
 from lts.targets.workload import Step
 
-# Largest difference, relative to the output's largest value. Compilers reorder sums and approximate functions, which
-# makes errors of some 1e-6.
-TOLERANCE = 1e-4
+# Largest difference, relative to the output's largest value, by the precision of the model. Compilers reorder sums and
+# approximate functions, which makes errors of some 1e-6. In integers, they also round activations to 8 bits, which
+# moves logits by some hundredths.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1, "int4": 0.1}
 _TIMEOUT = 120.0
 
 
@@ -26,10 +27,16 @@ def difference(error: float) -> str:
 
 
 class Reference:
-    """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with."""
+    """Runs ONNX models in a worker process and keeps their first output in a file for lts-runner to compare with.
 
-    def __init__(self, tolerance: float = TOLERANCE) -> None:
-        self.tolerance = tolerance
+    Parameters
+    ----------
+    precision
+        Precision of the models, which says how much an output may differ.
+    """
+
+    def __init__(self, precision: str = "float32") -> None:
+        self.tolerance = TOLERANCE[precision]
         self._workers = Workers()
 
     def write(self, model: Path, step: Step) -> Path:
@@ -43,7 +50,9 @@ class Reference:
         handle, name = tempfile.mkstemp(prefix="expected-", suffix=".f32", dir=model.parent)
         os.close(handle)
         arguments = {"model": str(model), **asdict(step), "file": name}
-        result = self._workers.run(Job("lts.backends.onnxruntime:reference", arguments, preload=PRELOAD), _TIMEOUT)
+        result = self._workers.run(
+            Job("lts.backends.onnxruntime:reference", arguments, preload=(*PRELOAD, "onnx")), _TIMEOUT
+        )
         if result.error is not None:
             Path(name).unlink(missing_ok=True)
             raise BuildError(f"ONNX Runtime gives no outputs to compare with: {result.error}")

@@ -75,11 +75,25 @@ class Logits(StrEnum):
     all = "all"
 
 
+class Cache(StrEnum):
+    """How decode steps keep keys and values."""
+
+    copied = "copied"
+    in_place = "in_place"
+
+
 PromptOption = Annotated[int, typer.Option(help="Tokens of the prompt.")]
 GenOption = Annotated[int, typer.Option(help="Tokens generated after it; 0: a prompt pass alone.")]
 BatchOption = Annotated[int, typer.Option(help="Sequences at a time.", min=1)]
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Of the weights; by default the target's.", show_default=False)
+]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)]
+CacheOption = Annotated[
+    Cache | None,
+    typer.Option(
+        help="Of keys and values in decode steps.", show_default="in_place with ONNX Runtime 1.22, else copied"
+    ),
 ]
 LogitsOption = Annotated[
     Logits, typer.Option(help="Positions of the prompt with logits: the last, or all, as for training and scoring.")

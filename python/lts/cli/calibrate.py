@@ -10,6 +10,7 @@ import typer
 
 from lts.cli.arguments import (
     BatchOption,
+    CacheOption,
     Format,
     FormatOption,
     GenOption,
@@ -17,6 +18,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    ThreadsOption,
     duration,
 )
 from lts.cli.errors import exits
@@ -48,7 +50,8 @@ def command(
     batch: BatchOption = 1,
     precision: PrecisionOption = None,
     logits: LogitsOption = Logits.last,
-    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
+    cache: CacheOption = None,
+    threads: ThreadsOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file that keeps the measurements.", show_default="none is kept")
@@ -67,7 +70,7 @@ def command(
     from lts.cli.disturbed import Disturbances
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.opening import open_evaluator
+    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
     from lts.system.files import check_writable, replace_file
@@ -89,6 +92,7 @@ def command(
         batch=batch,
         precision=precision,
         logits=logits,
+        cache=cache_for(known, cache),
         threads=threads,
     ) as evaluator:
         if evaluator.provenance == "estimated":

@@ -40,10 +40,17 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
 
+    copied = False
     for trial in trials:
+        copied |= trial.architecture.traits.position != "relative"
         folder = directory / "models" / str(trial.id)
         export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
         say(f"{label}: trial {trial.id} exported to {folder}")
+    if copied and workload.n_gen and workload.cache == "in_place":
+        say(
+            "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
+            f"place: lts-engine export {directory} --cache in_place"
+        )
 
 
 def check_compiles(target: Target) -> None:

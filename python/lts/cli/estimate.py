@@ -15,6 +15,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    ThreadsOption,
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
@@ -29,7 +30,7 @@ def command(
     batch: BatchOption = 1,
     precision: PrecisionOption = None,
     logits: LogitsOption = Logits.last,
-    threads: Annotated[int | None, typer.Option(help="Threads; by default the target's.", show_default=False)] = None,
+    threads: ThreadsOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Estimate the costs of an architecture on a target, part by part, without running anything."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli.arguments import (
+    Cache,
     Format,
     FormatOption,
     Logits,
     Precision,
-    StudyArgument,
     duration,
     older,
     renamed,
@@ -35,8 +35,21 @@ _N_PROMPT = 128
 
 @exits
 def command(
-    study: StudyArgument,
-    pick: Annotated[str, typer.Option(help="ID, knee, best, all, or a condition such as 'latency_ms<=20'.")] = "knee",
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="STUDY|MODEL",
+            help="Directory or store (.db file) of a search; or the folder of a trained model: config.json and "
+            "model.safetensors.",
+            show_default=False,
+        ),
+    ],
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a study: ID, knee, best, all, or a condition such as 'latency_ms<=20'.", show_default="knee"
+        ),
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,
@@ -48,33 +61,64 @@ def command(
     timeout: Annotated[str | None, older("--timeout")] = None,
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search")
+        Precision | None,
+        typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search; of a model float32"),
     ] = None,
     logits: Annotated[
         Logits | None,
-        typer.Option(help="Positions of the prompt with logits: last, or all.", show_default="as in the search"),
+        typer.Option(
+            help="Positions of the prompt with logits: last, or all.", show_default="as in the search; of a model last"
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random weights.", min=0)] = 0,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a model: a text, or token ids (.npy), on which its perplexity in float32 and in --precision is "
+            "measured.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the random weights of a study's members.", min=0, show_default="0")
+    ] = None,
+    cache: Annotated[
+        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+    ] = Cache.copied,
     output: FormatOption = Format.table,
 ) -> None:
-    """Write members of the front as files that run."""
+    """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
     from lts.export import export
+    from lts.measure.pretrained import is_pretrained
     from lts.study.stored import read_study
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
+    if "tvm" in chosen and cache is Cache.in_place:
+        raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
+    given = {"--pick": pick, "--target": target, "--candidate-timeout": candidate_timeout, "--timeout": timeout}
+    if not store_path(source).is_file() and is_pretrained(source):
+        _refuse({**given, "--seed": seed}, chosen)
+        form = {"precision": precision or Precision.float32, "logits": logits or Logits.last, "cache": cache}
+        _export_model(source, directory, chosen, form, text, output)
+        return
+    if text is not None:
+        raise UsageError(
+            "--text needs weights that were trained, and members of a study have random ones; give the folder of a "
+            "model, with config.json and model.safetensors"
+        )
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
-    path = store_path(study)
+    path = store_path(source)
     stored = read_study(path)
-    trials = stored.front.pick(pick)
+    trials = stored.front.pick(pick or "knee")
     place = directory or path.parent / "models"
     plain = tuple(name for name in chosen if name != "tvm")
-    given = {"precision": precision, "logits": logits}
-    workload = _workload({**stored.configuration, **{key: str(value) for key, value in given.items() if value}})
+    wanted = {"precision": precision, "logits": logits}
+    workload = _workload({**stored.configuration, **{key: str(value) for key, value in wanted.items() if value}})
     records = [
         {"trial": trial.id, "file": str(file)}
         for trial in trials
@@ -84,13 +128,59 @@ def command(
             plain,
             precision=workload.precision,
             logits=workload.logits,
-            seed=seed,
+            cache=cache,
+            seed=seed or 0,
         )
     ]
+    if workload.precision != "float32":
+        say(
+            f"note: the weights are random, and how far {workload.precision} moves them says nothing of trained ones; "
+            "export the folder of a trained model to see that"
+        )
     if "tvm" in chosen:
         goal = replace(_target(target, stored.configuration), precision=workload.precision)
-        records += _compiled(trials, place, goal, plain, workload, seconds, seed)
+        records += _compiled(trials, place, goal, plain, workload, seconds, seed or 0)
     emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
+
+
+def _refuse(given: Mapping[str, Any], formats: Sequence[str]) -> None:
+    """Raise `UsageError` for what only members of a study have."""
+    from lts.errors import UsageError
+
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} is about members of a study, and this is the folder of a model; leave it out")
+    if "tvm" in formats:
+        raise UsageError("the format tvm is for members of a study; a model is written as onnx, hf and json")
+
+
+def _export_model(
+    folder: Path,
+    directory: Path | None,
+    formats: Sequence[str],
+    form: Mapping[str, Any],
+    text: Path | None,
+    output: Format,
+) -> None:
+    """Write a trained model in a form of `lts.export.export`, and say what its precision changes."""
+    from lts.cli.output import Results, emit
+    from lts.cli.rounding import read_windows, say_errors, say_perplexity
+    from lts.errors import UsageError
+    from lts.export import export
+    from lts.measure.pretrained import read_pretrained
+
+    place = directory or folder / "models"
+    if place.resolve() == folder.resolve():
+        raise UsageError(f"--output-dir is the folder of the model itself, {folder}; choose another one")
+    model = read_pretrained(folder)
+    precision = form["precision"]
+    windows = None if text is None else read_windows(model, precision, text)
+    files = export(model.architecture, place, formats, **form, weights=model.weights)
+    emit(Results([{"file": str(file)} for file in files], ("file",), [(str(file),) for file in files]), output)
+    if precision is not Precision.float32:
+        say_errors(model, precision)
+    if text is not None and windows is not None:
+        say_perplexity(model, precision, windows, text)
 
 
 def _workload(configuration: Mapping[str, Any]) -> Workload:

@@ -14,6 +14,7 @@ import typer
 from lts._core import algorithm_names
 from lts.cli.arguments import (
     BatchOption,
+    CacheOption,
     Format,
     FormatOption,
     GenOption,
@@ -21,6 +22,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    ThreadsOption,
     duration,
 )
 from lts.cli.errors import INTERRUPTED, exits
@@ -99,9 +101,8 @@ def command(
     batch: BatchOption = 1,
     precision: PrecisionOption = None,
     logits: LogitsOption = Logits.last,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads; the target says when absent.", show_default=False)
-    ] = None,
+    cache: CacheOption = None,
+    threads: ThreadsOption = None,
     tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
     candidate_timeout: Annotated[
         str | None,
@@ -170,7 +171,7 @@ def command(
     )
     from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.measure.opening import open_evaluator
+    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
@@ -202,6 +203,7 @@ def command(
                 batch=batch,
                 precision=precision,
                 logits=logits,
+                cache=cache_for(search_space, cache),
                 timeout=duration(candidate_timeout) if candidate_timeout else None,
                 threads=threads,
                 tune=tune,

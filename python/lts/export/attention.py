@@ -7,9 +7,11 @@ import math
 import numpy as np
 
 from lts.export.builder import Builder
+from lts.export.embedding import sinusoids
 from lts.export.graph import Dim
 
 MASKED = {"float32": -1e30, "float16": -3e4}  # added to scores; a row without any key stays finite, and uniform
+FUSED_WIDTH, FUSED_GROUP = 8, 4  # see InPlaceAttention
 
 
 class CachedAttention:
@@ -30,30 +32,22 @@ class CachedAttention:
         self.positions = positions
         self.mask = mask
         self.past = past
+        self.length = builder.total  # of keys and values
 
     def __call__(self, layer: int, x: str) -> str:
         """Attention of a layer; `x` and the result are [tokens, d_model]."""
         b, graph = self.builder, self.builder.graph
-        batch, sequence, total = b.batch, b.sequence, b.total
+        batch, sequence = b.batch, b.sequence
         n_head, n_kv = b.architecture.n_head[layer], b.architecture.n_kv_head[layer]
         width = b.architecture.head_dims[layer]
-        prefix = f"layers.{layer}"
 
-        joined = b.linear(x, f"{prefix}.query", f"{prefix}.key", f"{prefix}.value")
-        heads = split_heads(b, joined, sequence, n_head + 2 * n_kv, width)
+        heads = split_heads(b, self._joined(layer, x), sequence, n_head + 2 * n_kv, width)
         if b.traits.position == "rotary":
             rotated, value = graph.split(heads, [n_head + n_kv, n_kv], axis=1)
             query, key = graph.split(rotate(b, rotated, self.positions, width), [n_head, n_kv], axis=1)
         else:
             query, key, value = graph.split(heads, [n_head, n_kv, n_kv], axis=1)
-        if self.past is not None:
-            cache = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
-            for name in cache:
-                graph.input(name, graph.real, batch, n_kv, self.past, width)
-            key = graph.op("Concat", cache[0], key, axis=2)
-            value = graph.op("Concat", cache[1], value, axis=2)
-        graph.output(f"present.{layer}.key", key, batch, n_kv, total, width)
-        graph.output(f"present.{layer}.value", value, batch, n_kv, total, width)
+        key, value = self._remembered(layer, key, value)
 
         # The queries of a group are rows of one product with its key: keys and values need no repetition.
         grouped = n_head != n_kv
@@ -63,14 +57,131 @@ class CachedAttention:
         query = graph.op("Mul", query, graph.number(1 / math.sqrt(width)))
         scores = graph.op("MatMul", query, graph.op("Transpose", key, perm=(0, 1, 3, 2)))
         if grouped:
-            scores = graph.reshape(scores, batch, n_head, sequence, total)
-        weights = graph.op("Softmax", graph.op("Add", scores, self.mask), axis=-1)
+            scores = graph.reshape(scores, batch, n_head, sequence, self.length)
+        weights = graph.op("Softmax", graph.op("Add", scores, self._hidden()), axis=-1)
         if grouped:
-            weights = graph.reshape(weights, batch, n_kv, rows, total)
+            weights = graph.reshape(weights, batch, n_kv, rows, self.length)
         mixed = graph.op("MatMul", weights, value)
         if grouped:
             mixed = graph.reshape(mixed, batch, n_head, sequence, width)
-        return b.linear(merge_heads(b, mixed, sequence, n_head * width), f"{prefix}.attention_output")
+        return self._projected(layer, merge_heads(b, mixed, sequence, n_head * width))
+
+    def _joined(self, layer: int, x: str) -> str:
+        """Query, key and value of all heads side by side, [tokens, heads * width]."""
+        return self.builder.linear(x, *(f"layers.{layer}.{name}" for name in ("query", "key", "value")))
+
+    def _projected(self, layer: int, mixed: str) -> str:
+        return self.builder.linear(mixed, f"layers.{layer}.attention_output")
+
+    def _hidden(self) -> str:
+        """What is added to scores, [batch, 1, sequence or 1, length]."""
+        return self.mask
+
+    def _remembered(self, layer: int, key: str, value: str) -> list[str]:
+        """Keys and values of all tokens, [batch, n_kv_head, length, width], which become outputs."""
+        new = [key, value]
+        if self.past is not None:
+            old = self._inputs(layer, self.past)
+            new = [self.builder.graph.op("Concat", *pair, axis=2) for pair in zip(old, new, strict=True)]
+        return self._outputs(layer, *new)
+
+    def _inputs(self, layer: int, length: Dim) -> list[str]:
+        graph, shape = self.builder.graph, self._shape(layer, length)
+        return [graph.input(f"past_key_values.{layer}.{part}", graph.real, *shape) for part in ("key", "value")]
+
+    def _outputs(self, layer: int, *given: str) -> list[str]:
+        for part, value in zip(("key", "value"), given, strict=True):
+            self.builder.graph.output(f"present.{layer}.{part}", value, *self._shape(layer, self.length))
+        return list(given)
+
+    def _shape(self, layer: int, length: Dim) -> tuple[Dim, ...]:
+        a = self.builder.architecture
+        return self.builder.batch, a.n_kv_head[layer], length, a.head_dims[layer]
+
+
+class InPlaceAttention(CachedAttention):
+    """The same in a decode step whose cache has room for more: the new key and value are written behind those there.
+
+    Past and present have the same shape. Bound to the same memory, nothing but the new token is written; bound to two,
+    the runtime copies the tokens from the one to the other first. What lies behind the new token is not used, but must
+    be finite.
+
+    Attention is one operation of ONNX Runtime where that is the fastest (``benchmarks/cache.py``), for heads of a
+    multiple of `FUSED_WIDTH` numbers and at most `FUSED_GROUP` queries to a key. It works on each query by itself, so
+    that for larger groups the products of `CachedAttention` are faster.
+
+    Parameters
+    ----------
+    positions
+        int64 [batch, 1]; used by rotary positions.
+    mask
+        Added to scores: [batch, 1, 1, total].
+    capacity
+        Tokens that the cache has room for, at least `total`.
+    """
+
+    def __init__(self, builder: Builder, positions: str, mask: str, capacity: Dim) -> None:
+        super().__init__(builder, positions, mask, capacity)
+        self.length = capacity
+
+    def __call__(self, layer: int, x: str) -> str:
+        """Attention of a layer; `x` and the result are [batch, d_model]."""
+        a = self.builder.architecture
+        group = a.n_head[layer] // a.n_kv_head[layer]
+        fits = a.head_dims[layer] % FUSED_WIDTH == 0
+        return self._fused(layer, x) if fits and group <= FUSED_GROUP else super().__call__(layer, x)
+
+    def _fused(self, layer: int, x: str) -> str:
+        b, graph = self.builder, self.builder.graph
+        n_head, n_kv = b.architecture.n_head[layer], b.architecture.n_kv_head[layer]
+        width = b.architecture.head_dims[layer]
+        joined = self._joined(layer, x)
+        if b.traits.position == "rotary":
+            heads = split_heads(b, joined, 1, n_head + 2 * n_kv, width)
+            rotated, value = graph.split(heads, [n_head + n_kv, n_kv], axis=1)
+            joined = graph.op("Concat", rotate(b, rotated, self.positions, width), value, axis=1)
+        total = graph.cast(graph.size(b.total), np.int32)
+        last = graph.op("Sub", total, graph.constant([1], np.int32))
+        mixed, key, value = graph.ops(
+            3,
+            "com.microsoft.GroupQueryAttention",
+            graph.reshape(joined, b.batch, 1, (n_head + 2 * n_kv) * width),
+            *("", ""),  # key and value, which the query holds
+            *self._inputs(layer, self.length),
+            graph.op("Expand", last, graph.size(b.batch)),
+            graph.op("Squeeze", total),
+            *("", "", ""),  # rotary tables and positions
+            self.mask,
+            num_heads=n_head,
+            kv_num_heads=n_kv,
+            scale=1 / math.sqrt(width),
+        )
+        self._outputs(layer, key, value)
+        return self._projected(layer, graph.reshape(mixed, -1, n_head * width))
+
+    def _hidden(self) -> str:
+        graph = self.builder.graph
+        if self.length == self.builder.total:
+            return self.mask
+        free = graph.op("Sub", graph.size(self.length), graph.size(self.builder.total))
+        pads = graph.op("Concat", graph.constant([0] * 7), free, axis=0)
+        return graph.op("Pad", self.mask, pads, graph.number(MASKED[graph.real.name]))
+
+    def _remembered(self, layer: int, key: str, value: str) -> list[str]:
+        index, old = self._places(layer), self._inputs(layer, self.length)
+        pairs = zip(old, (key, value), strict=True)
+        return self._outputs(layer, *(self.builder.graph.op("ScatterND", past, index, new) for past, new in pairs))
+
+    def _places(self, layer: int) -> str:
+        """Where in the cache the new tokens belong: sequence, head and place, int64 [batch, n_kv_head, 1, 3]."""
+        b, graph = self.builder, self.builder.graph
+        n_kv = b.architecture.n_kv_head[layer]
+        count = graph.op("Range", graph.constant(0), graph.op("Squeeze", graph.size(b.batch)), graph.constant(1))
+        sequence = graph.op("Unsqueeze", count, graph.constant([1, 2, 3]))
+        head = graph.constant(np.arange(n_kv).reshape(1, n_kv, 1, 1))
+        place = graph.op("Sub", graph.size(b.total), graph.constant([1]))
+        shape = graph.op("Concat", graph.size(b.batch), graph.constant([n_kv, 1, 1]), axis=0)
+        return graph.op("Concat", *(graph.op("Expand", each, shape) for each in (sequence, head, place)), axis=3)
 
 
 class RelativeAttention:
@@ -183,18 +294,3 @@ def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
     crossed = graph.op("Concat", second, first, axis=3)
     crossed = graph.op("Mul", crossed, graph.op("Concat", graph.op("Neg", sin), sin, axis=3))
     return graph.op("Add", straight, crossed)
-
-
-def sinusoids(builder: Builder) -> str:
-    """Sines, then cosines, of the distances ``total - 1 .. 0``: [total, d_model]."""
-    graph = builder.graph
-    d_model = builder.architecture.d_model
-    frequencies = 1 / 10000 ** (np.arange(0, d_model, 2, dtype=np.float32) / np.float32(d_model))
-    last = graph.op("Sub", graph.op("Squeeze", graph.size(builder.total)), graph.constant(1))
-    distances = graph.op("Range", last, graph.constant(-1), graph.constant(-1))
-    distances = graph.op("Unsqueeze", graph.cast(distances, np.float32), graph.constant([1]))
-    angles = graph.op("Mul", distances, graph.constant(frequencies, np.float32))
-    sines, cosines = graph.as_real(graph.op("Sin", angles)), graph.as_real(graph.op("Cos", angles))
-    if d_model % 2 == 1:  # one cosine too many
-        cosines = graph.split(cosines, [d_model // 2, 1], axis=1)[0]
-    return graph.op("Concat", sines, cosines, axis=1)

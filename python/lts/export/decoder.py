@@ -9,7 +9,7 @@ import numpy as np
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.attention import MASKED, CachedAttention, RelativeAttention
+from lts.export.attention import MASKED, CachedAttention, InPlaceAttention, RelativeAttention
 from lts.export.builder import Builder
 from lts.export.embedding import embed, embed_positions, head
 from lts.export.feed_forward import feed_forward
@@ -19,6 +19,7 @@ from lts.export.weights import Tensor, Weights, weight_source
 
 PHASES = ("prefill", "decode")
 LOGITS = ("all", "last")
+CACHES = ("copied", "in_place")
 
 
 def onnx_model(
@@ -27,11 +28,12 @@ def onnx_model(
     *,
     logits: str = "all",
     precision: str = "float32",
+    cache: str = "copied",
     weights: Weights = None,
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> Any:
-    """The architecture as an ONNX model that uses standard operations only (opset 17), except with ``int4``.
+    """The architecture as an ONNX model of standard operations only (opset 17), but for ``int4`` and ``in_place``.
 
     Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
     ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
@@ -50,6 +52,10 @@ def onnx_model(
     precision
         ``float32``, ``float16``, ``int8`` or ``int4``, see `lts.export.precision`. The last two store and multiply the
         matrices so; all else stays float32.
+    cache
+        How a decode step keeps keys and values: ``copied``, which gives out new ones, with those of the token appended;
+        or ``in_place``, where they stay in memory that has room for more (ONNX Runtime from 1.22 on). A prompt pass is
+        the same for both, and so is Transformer-XL, which remembers the inputs of its layers.
     weights
         A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
         ``RandomWeights(0)``.
@@ -67,11 +73,12 @@ def onnx_model(
     Raises
     ------
     UsageError
-        For an unknown phase or precision, a size below 1 or above the positions there are, or weights that do not fit.
+        For an unknown phase, precision or cache, a size below 1 or above the positions there are, or weights that do
+        not fit.
     """
     source = weight_source(weights)
     graph, tensors = decoder_graph(
-        architecture, phase, logits=logits, precision=precision, n_prompt=n_prompt, batch=batch
+        architecture, phase, logits=logits, precision=precision, cache=cache, n_prompt=n_prompt, batch=batch
     )
     return finish(graph, architecture, phase, source.initializers(architecture, tensors))
 
@@ -87,11 +94,12 @@ def decoder_graph(
     *,
     logits: str = "all",
     precision: str = "float32",
+    cache: str = "copied",
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> tuple[Graph, list[Tensor]]:
     """The graph of a decoder, and its weights as initializers; both phases have the same ones in the same order."""
-    _check(architecture, phase, logits, n_prompt, batch)
+    _check(architecture, phase, logits, cache, n_prompt, batch)
     decode = phase == "decode"
     relative = architecture.traits.position == "relative"
     rows: Dim = Symbol("batch", "input_ids", 0) if batch is None else batch
@@ -111,14 +119,7 @@ def decoder_graph(
     graph = b.graph
     input_ids = graph.input("input_ids", np.int64, rows, sequence)
     attention_mask = graph.input("attention_mask", np.int64, rows, total)
-    mask = _mask(b, attention_mask, decode)
-
-    past = prompt if decode else None
-    attention: Callable[[int, str], str] = (
-        RelativeAttention(b, mask, past)
-        if relative
-        else CachedAttention(b, _positions(graph, attention_mask, decode), mask, past)
-    )
+    attention = _attention(b, attention_mask, prompt if decode else None, cache)
     with b.scope("embedding"):
         x = embed(b, input_ids)
         if b.traits.position == "learned":
@@ -139,6 +140,18 @@ def decoder_graph(
         given = graph.reshape(head(b, x), rows, positions, architecture.vocab_size)
     graph.output("logits", given, rows, positions, architecture.vocab_size, first=True)
     return graph, list(b.matrices.tensors.values())
+
+
+def _attention(b: Builder, attention_mask: str, past: Dim | None, cache: str) -> Callable[[int, str], str]:
+    """The attention of the family; `past` are the tokens before, None in a prompt pass."""
+    mask = _mask(b, attention_mask, past is not None)
+    if b.traits.position == "relative":
+        return RelativeAttention(b, mask, past)
+    positions = _positions(b.graph, attention_mask, past is not None)
+    if past is None or cache == "copied":
+        return CachedAttention(b, positions, mask, past)
+    capacity = b.total if isinstance(past, int) else Symbol("capacity", "past_key_values.0.key", 2)
+    return InPlaceAttention(b, positions, mask, capacity)
 
 
 def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
@@ -176,9 +189,11 @@ def check_decoder(architecture: Architecture) -> None:
         raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
 
 
-def _check(architecture: Architecture, phase: str, logits: str, n_prompt: int | None, batch: int | None) -> None:
+def _check(
+    architecture: Architecture, phase: str, logits: str, cache: str, n_prompt: int | None, batch: int | None
+) -> None:
     check_decoder(architecture)
-    for what, given, known in (("phase", phase, PHASES), ("logits", logits, LOGITS)):
+    for what, given, known in (("phase", phase, PHASES), ("logits", logits, LOGITS), ("cache", cache, CACHES)):
         if given not in known:
             raise UsageError(f"unknown {what} '{given}'; expected one of {', '.join(known)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):

@@ -1,9 +1,11 @@
-"""From tokens to vectors and back: plain and adaptive embeddings, tied or not."""
+"""From tokens and positions to vectors, and back to tokens: plain and adaptive embeddings, tied or not."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
+
+import numpy as np
 
 from lts.export.builder import Builder
 from lts.export.weights import Piece, Tensor
@@ -41,6 +43,21 @@ def embed_positions(builder: Builder, position_ids: str) -> str:
     """Learned position embeddings, [tokens, d_model], of `position_ids`, int64 [batch, sequence]."""
     graph = builder.graph
     return graph.op("Gather", builder.weight("position_embedding.weight"), graph.reshape(position_ids, -1))
+
+
+def sinusoids(builder: Builder) -> str:
+    """Sines, then cosines, of the distances ``total - 1 .. 0``: [total, d_model]."""
+    graph = builder.graph
+    d_model = builder.architecture.d_model
+    frequencies = 1 / 10000 ** (np.arange(0, d_model, 2, dtype=np.float32) / np.float32(d_model))
+    last = graph.op("Sub", graph.op("Squeeze", graph.size(builder.total)), graph.constant(1))
+    distances = graph.op("Range", last, graph.constant(-1), graph.constant(-1))
+    distances = graph.op("Unsqueeze", graph.cast(distances, np.float32), graph.constant([1]))
+    angles = graph.op("Mul", distances, graph.constant(frequencies, np.float32))
+    sines, cosines = graph.as_real(graph.op("Sin", angles)), graph.as_real(graph.op("Cos", angles))
+    if d_model % 2 == 1:  # one cosine too many
+        cosines = graph.split(cosines, [d_model // 2, 1], axis=1)[0]
+    return graph.op("Concat", sines, cosines, axis=1)
 
 
 def _embed_plain(builder: Builder, ids: str) -> str:

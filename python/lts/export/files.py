@@ -36,6 +36,7 @@ def export(
     *,
     precision: str = "float32",
     logits: str = "all",
+    cache: str = "copied",
     weights: Weights = None,
     seed: int = 0,
 ) -> list[Path]:
@@ -51,7 +52,7 @@ def export(
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
         `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
         the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
-    precision, logits
+    precision, logits, cache
         Of the ONNX models, as for `lts.export.onnx_model`.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
@@ -66,8 +67,8 @@ def export(
     Raises
     ------
     UsageError
-        For an unknown format or precision, weights that do not fit, or a file that cannot be written. Then no file is
-        changed.
+        For an unknown format, precision or cache, weights that do not fit, or a file that cannot be written. Then no
+        file is changed.
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
@@ -77,7 +78,7 @@ def export(
         check_decoder(architecture)
     check_precision(precision)
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
-    form = _OnnxForm(precision, logits)
+    form = _OnnxForm(precision, logits, cache)
     with _staged(Path(directory)) as stage:
         for name in formats:
             _WRITERS[name](architecture, source, stage, form)
@@ -87,6 +88,7 @@ def export(
 class _OnnxForm(NamedTuple):
     precision: str
     logits: str
+    cache: str
 
 
 class _Stage:

@@ -150,6 +150,7 @@ def export_pooled(architecture: Architecture, phase: str, directory: Path, workl
         phase,
         logits=workload.logits,
         precision=workload.precision,
+        cache=workload.cache,
         weights=PooledWeights(directory / "weights.bin"),
     )
     handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".onnx", dir=directory)

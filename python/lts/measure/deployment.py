@@ -237,7 +237,7 @@ class Deployer:
                 device = self._own = self._open()
             if device is not None:
                 device.check(target)
-                self._device, self._reference = device, Reference()
+                self._device, self._reference = device, Reference(self.workload.precision)
         except LtsError as error:
             self.unchecked = str(error)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture
-from lts.backends.backend import Backend, load_backend
+from lts.backends.backend import Backend, cache_of, load_backend
 from lts.backends.reference import Reference
 from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
@@ -28,7 +29,10 @@ _TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
 
 
 class MeasuredEvaluator(TargetEvaluator):
-    """Counts in the core, and measures on a device; see `lts.measure.opening.open_evaluator` for the arguments."""
+    """Counts in the core, and measures on a device; see `lts.measure.opening.open_evaluator` for the arguments.
+
+    With `best_cache`, the workload's cache is in place where the backend can keep it so on the device.
+    """
 
     surrogate = "additive"
 
@@ -39,6 +43,7 @@ class MeasuredEvaluator(TargetEvaluator):
         *,
         backend: str | None = None,
         workload: Workload | None = None,
+        best_cache: bool = False,
         timeout: float | None = None,
         min_time: float = 0.3,
         tune: int = 0,
@@ -62,19 +67,33 @@ class MeasuredEvaluator(TargetEvaluator):
             self._backend = load_backend(self.backend_name, **self.tuning())
             check_together(target, self._device, self._backend)
             self._device.prepare(self._backend.needs)
+            self._settle_cache(best_cache)
             self.compiles = self._backend.needs == "runner"
             self.costs = (*self._device.costs, *derived_from(self._device.costs))
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
             if self.provenance == "emulated":
-                self._reference = Reference()  # emulation says whether a model is right, and counts its instructions
+                # Emulation says whether a model is right, and counts its instructions.
+                self._reference = Reference(self.workload.precision)
             emulated = self._reference is not None
             self.timeout = timeout or (_EMULATED_TIMEOUT if emulated else _TIMEOUT) + _TUNE_TIMEOUT * tune
         except BaseException:
             self.close()
             raise
         self.priors = self._calibrated()
+
+    def _settle_cache(self, best: bool) -> None:
+        """Take the best cache that there is, or raise `UsageError` where the given one cannot be had."""
+        assert self._backend is not None
+        possible = cache_of(self._backend, lambda: self.device.environment(self.target.threads))
+        if best:
+            self.workload = replace(self.workload, cache=possible)
+        elif self.workload.cache == "in_place" and possible != "in_place":
+            raise UsageError(
+                f"the backend '{self.backend_name}' copies keys and values on this device; in place needs ONNX "
+                "Runtime 1.22 or newer"
+            )
 
     def tuning(self) -> dict[str, Any]:
         """Options of the backend `tvm`: nothing, or how much to tune, and on which devices."""

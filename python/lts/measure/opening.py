@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lts._core import SearchSpace, family
 from lts.devices.device import Device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
@@ -19,6 +20,11 @@ _TABLE = "table:"
 NO_DEVICE = "none"
 
 
+def cache_for(space: SearchSpace, given: str | None) -> str | None:
+    """The argument `cache` of `open_evaluator` for a space: as given, but copied where there are no keys and values."""
+    return "copied" if given is None and family(space.family).position == "relative" else given
+
+
 def open_evaluator(
     target: str | Path | Target = "host",
     *,
@@ -29,6 +35,7 @@ def open_evaluator(
     batch: int = 1,
     precision: str | None = None,
     logits: str = "last",
+    cache: str | None = None,
     timeout: float | None = None,
     min_time: float = 0.3,
     threads: int | None = None,
@@ -50,6 +57,9 @@ def open_evaluator(
         emulated, and ten seconds more for each trial of `tune`.
     min_time
         Least number of seconds that each quantity is measured.
+    cache
+        How decode steps keep keys and values: ``copied`` or ``in_place``. By default in place where the backend can,
+        which is ONNX Runtime from 1.22 on; without a device, as the target was calibrated, or copied.
     threads, precision
         Override those of the target.
     tune
@@ -71,7 +81,10 @@ def open_evaluator(
     known = with_threads(target if isinstance(target, Target) else load_target(target), threads)
     if precision is not None:
         known = replace(known, precision=str(precision))
-    workload = Workload(n_prompt, n_gen, batch, known.precision, str(logits), known.threads)
+    calibrated = "copied" if known.calibration is None else known.calibration.cache
+    workload = Workload(
+        n_prompt, n_gen, batch, known.precision, str(logits), known.threads, cache=str(cache or calibrated)
+    )
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
     if device == NO_DEVICE:
@@ -85,6 +98,7 @@ def open_evaluator(
         device,
         backend=backend,
         workload=workload,
+        best_cache=cache is None,
         timeout=timeout,
         min_time=min_time,
         tune=tune,

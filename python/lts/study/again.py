@@ -86,6 +86,7 @@ def open_again(
         batch=load.batch,
         precision=load.precision,
         logits=load.logits,
+        cache=load.cache if device in (None, known) and target is None else None,
         threads=load.threads if target is None else None,
         timeout=timeout,
         tune=int(configuration.get("tune") or 0) if backend == "tvm" else 0,

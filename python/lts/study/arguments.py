@@ -14,7 +14,7 @@ _MOST_TEXT = 10_000
 _MOST_ENTRIES = 1_000
 _MOST_TOKENS = 2**20
 _MOST = 2**63
-_WORDS = ("device", "backend", "threads", "n_prompt", "n_gen", "batch", "logits", "precision")
+_WORDS = ("device", "backend", "threads", "n_prompt", "n_gen", "batch", "logits", "precision", "cache")
 
 
 def population_for(algorithm: str, trials: int | None) -> dict[str, int]:
@@ -147,6 +147,7 @@ _ARGUMENTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "n_gen": _whole(0, _MOST_TOKENS),
     "batch": _whole(1, _MOST_TOKENS),
     "logits": _TEXT,
+    "cache": _TEXT,
     "tune": _whole(0, _MOST),
 }
 _OF_THE_SPACE: Mapping[str, tuple[str, Callable[[Any], bool]]] = {

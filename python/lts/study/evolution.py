@@ -8,8 +8,8 @@ from typing import Any
 from lts._core import Architecture, FrontMember, LayerCosts, Search, SearchSpace, Surrogate
 from lts.study.predictions import Predictions
 
-# Candidates of one evolution: in the core, and for models of your own, which are called from Python.
-EVOLVED, _EVOLVED_IN_PYTHON = 200_000, 5_000
+# Candidates of one evolution in the core, and of how many there is one for models of your own, called from Python.
+EVOLVED, _IN_PYTHON = 200_000, 40
 _AT_ONCE = 100
 
 
@@ -41,13 +41,14 @@ class Evolution:
             known = None if values is None else {name: values[name] for name in self.search.columns}
             self.search.tell(key, known)
 
-    def run(self, predictions: Predictions) -> None:
-        """Evolve on the models of predictions, in the core where it knows them all."""
+    def run(self, predictions: Predictions, n: int = EVOLVED) -> None:
+        """Evolve `n` candidates on the models of predictions, in the core where it knows them all; else a fortieth of
+        them, which are called from Python."""
         compiled = {name: m for name, m in predictions.models.items() if isinstance(m, Surrogate | LayerCosts)}
         if len(compiled) == len(predictions.models):
-            self.run_in_core(EVOLVED, predictions.workload, compiled)
+            self.run_in_core(n, predictions.workload, compiled)
             return
-        for _ in range(_EVOLVED_IN_PYTHON // _AT_ONCE):
+        for _ in range(max(1, n // _IN_PYTHON // _AT_ONCE)):
             candidates = self.search.ask(_AT_ONCE)
             if not candidates:
                 return

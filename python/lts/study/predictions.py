@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import Architecture, FrontMember, Objective, analytic
+from lts._core import Architecture, Constraint, FrontMember, Objective, analytic, nondominated
 from lts.errors import UsageError
 from lts.study.cost_model import CostModel
 
@@ -69,6 +70,31 @@ class Predictions:
             else:
                 columns.append(np.zeros(len(architectures)))
         return np.column_stack(columns)
+
+    def probability(self, constraint: Constraint, architectures: Sequence[Architecture]) -> Array:
+        """How likely a constraint holds for what is measured, (n,): predictions are normal in their intervals."""
+        values = self.values(architectures, [constraint.name])[constraint.name]
+        if constraint.name not in self.models:
+            return np.array([float(constraint.holds(float(value))) for value in values])
+        low, high = self.interval(constraint.name, architectures).T
+        margin = (constraint.bound - values) * (1.0 if constraint.relation == "<=" else -1.0)
+        sigma = np.maximum((high - low) / (2 * _Z90), 1e-12 * np.abs(values) + 1e-300)
+        return np.array([0.5 * math.erfc(-z / math.sqrt(2)) for z in margin / sigma])
+
+    def near_front(self, pool: Sequence[Architecture], constraints: Sequence[Constraint]) -> list[Architecture]:
+        """Those of a pool that may be on the front of what is predicted to be feasible, given the intervals."""
+        found = self.values(pool, [*(o.name for o in self.objectives), *(c.name for c in constraints)])
+        feasible = np.ones(len(pool), dtype=bool)
+        for constraint in constraints:
+            feasible &= np.array([constraint.holds(float(v)) for v in found[constraint.name]], dtype=bool)
+        pool = [a for a, keep in zip(pool, feasible, strict=True) if keep]
+        if not pool:
+            return []
+        points = self.points({name: value[feasible] for name, value in found.items()})
+        best = points - self.spread(pool)
+        front = points[nondominated(points)]
+        worse = np.array([bool((front < point).all(axis=1).any()) for point in best])
+        return [a for a, out in zip(pool, worse, strict=True) if not out]
 
     def of(self, architecture: Architecture) -> dict[str, tuple[float, float, float]]:
         """By column what is predicted for one architecture: value, low and high."""

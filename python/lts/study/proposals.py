@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import (
-    Architecture,
-    Constraint,
-    Objective,
-    SearchSpace,
-    nondominated,
-)
+from lts._core import Architecture, Constraint, Objective, SearchSpace
 from lts.measure.trial import Trial
+from lts.study.bounds import EVOLVED_NEAR, ORIGIN, chosen_at_bounds, n_due, windows_of
 from lts.study.cost_model import outlier_notes, outliers_of
 from lts.study.design import design_size, first_design
-from lts.study.evolution import Evolution
+from lts.study.evolution import EVOLVED, Evolution
 from lts.study.expected_gain import expected_gains
 from lts.study.front import front_of, hypervolume_history, minimized
 from lts.study.limits import Limits
@@ -128,13 +123,15 @@ class Proposer:
         self.settled = self._is_settled(complete, n)
         if self.settled or len(trials) < self._barren:
             return []
+        n = min(n, max(1, budget - len(trials)))
+        near = self._near_bounds(trials, n_due(trials, n))
         candidates = self._candidates(trials, n)
-        if not candidates:
+        if not candidates and not near:
             # All that is near the predicted front is measured: done, if the predictions of that were right.
             self.settled = self._is_confirmed([t for t in complete if t.predicted][-n:])
             self._barren = len(trials) + n
             return []
-        return self._best(trials, candidates, min(n, max(1, budget - len(trials))))
+        return self._best(trials, candidates, near, n)
 
     def _design_size(self, budget: int) -> int:
         priors = getattr(self.surrogate, "priors", {})
@@ -197,30 +194,60 @@ class Proposer:
         """See `lts.study.design.first_design`."""
         return first_design(self.space, n, self.seed, self.pool, self.limits)
 
+    def _near_bounds(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
+        """At most `n` architectures that were not measured, close to the bounds; see `lts.study.bounds`."""
+        if n < 1 or not self.constraints:
+            return []
+        seen = {trial.architecture.to_json() for trial in trials}
+        found = {}
+        for window in windows_of(self.constraints, {column: model.error for column, model in self.models.items()}):
+            goals, within = window.objectives(self.objectives), window.among(self.constraints)
+            if self.pool is None:
+                inside = self.limits.kept(self._evolved(trials, (), goals, within, EVOLVED_NEAR))
+            else:
+                inside = replace(self.predictions, objectives=goals).near_front(self.pool, within)
+            found[window] = [a for a in inside if a.to_json() not in seen]
+        members, running = self._measured(trials)
+        return chosen_at_bounds(found, members, running, self.constraints, self.predictions, n)
+
+    def _measured(self, trials: Sequence[Trial]) -> tuple[list[Trial], list[Architecture]]:
+        """The front of what was measured, and what is being measured elsewhere at the same time."""
+        members = front_of(trials, self.objectives, self.constraints).trials
+        return members, [trial.architecture for trial in trials if trial.state == "running"]
+
     def _candidates(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """Architectures that were not measured, near the front of what was and of predictions."""
         seen = {trial.architecture.to_json() for trial in trials}
         if self.pool is not None:
             rest = [a for a in self.pool if a.to_json() not in seen]
-            near = self._near_front(rest)
+            near = self.predictions.near_front(rest, self.constraints)
             return near if len(near) >= n else rest
         found: dict[str, Architecture] = {}
         # Fronts behind the first one, where that has fewer members than a batch: an optimum is one point.
         for _ in range(_PEELED):
             before = len(found)
-            for architecture in self.limits.kept(self._evolved(trials, list(found.values()))):
+            for architecture in self.limits.kept(
+                self._evolved(trials, list(found.values()), self.objectives, self.constraints)
+            ):
                 if architecture.to_json() not in seen:
                     found[architecture.to_json()] = architecture
             if len(found) == before or len(found) >= n:
                 break
         return list(found.values())
 
-    def _evolved(self, trials: Sequence[Trial], without: Sequence[Architecture]) -> list[Architecture]:
+    def _evolved(
+        self,
+        trials: Sequence[Trial],
+        without: Sequence[Architecture],
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        n: int = EVOLVED,
+    ) -> list[Architecture]:
         """The front of what was measured and of candidates that evolve on predictions, without some."""
         evolution = Evolution(
             self.space,
-            [str(o) for o in self.objectives],
-            [str(c) for c in self.constraints],
+            [str(o) for o in objectives],
+            [str(c) for c in constraints],
             self.algorithm,
             self.algorithm_options,
             (self.seed + len(trials)) % 2**64,
@@ -229,41 +256,35 @@ class Proposer:
             evolution.add(trial.architecture, trial.values if trial.state == "complete" else None)
         for architecture in without:
             evolution.add(architecture, None)
-        evolution.run(self.predictions)
+        evolution.run(self.predictions, n)
         members = evolution.front()
         keep = np.unique(np.linspace(0, len(members) - 1, min(_COMPARED, len(members))).round().astype(int))
         return [members[i] for i in keep]
 
-    def _near_front(self, pool: list[Architecture]) -> list[Architecture]:
-        """Those of a pool that may be on the front, given the intervals."""
-        found = self.predictions.values(pool, [*(o.name for o in self.objectives), *(c.name for c in self.constraints)])
-        feasible = np.ones(len(pool), dtype=bool)
-        for constraint in self.constraints:
-            feasible &= np.array([constraint.holds(float(v)) for v in found[constraint.name]])
-        pool = [a for a, keep in zip(pool, feasible, strict=True) if keep]
-        if not pool:
-            return []
-        points = self.predictions.points({name: value[feasible] for name, value in found.items()})
-        best = points - self.predictions.spread(pool)
-        front = points[nondominated(points)]
-        worse = np.array([bool((front < point).all(axis=1).any()) for point in best])
-        return [a for a, out in zip(pool, worse, strict=True) if not out]
-
-    def _best(self, trials: Sequence[Trial], candidates: list[Architecture], n: int) -> list[Proposal]:
-        """Those with the largest expected gain of hypervolume, each given the ones before it as predicted."""
-        if not candidates:
-            return []
-        names = [o.name for o in self.objectives]
-        points = self.predictions.points(self.predictions.values(candidates, names))
-        spread = self.predictions.spread(candidates)
-        members = front_of(trials, self.objectives, self.constraints).trials
-        measured = minimized(members, self.objectives)
-        running = [trial.architecture for trial in trials if trial.state == "running"]
-        if running:  # elsewhere at the same time: as predicted
-            measured = np.vstack([measured, self.predictions.points(self.predictions.values(running, names))])
-        chosen = expected_gains(measured, points, spread, n)
+    def _best(
+        self, trials: Sequence[Trial], candidates: list[Architecture], near: list[Architecture], n: int
+    ) -> list[Proposal]:
+        """Those near a bound, and those with the largest expected gain of hypervolume, each given the ones before it
+        as predicted."""
+        chosen = [Proposal(a, self.predictions.of(a), ORIGIN) for a in near]
+        known = {a.to_json() for a in near}
+        candidates = [a for a in candidates if a.to_json() not in known]
+        if candidates and len(near) < n:
+            members, running = self._measured(trials)
+            measured = np.vstack([minimized(members, self.objectives), self._points([*running, *near])])
+            gains = expected_gains(
+                measured, self._points(candidates), self.predictions.spread(candidates), n - len(near)
+            )
+            chosen += [Proposal(candidates[i], self.predictions.of(candidates[i]), GAIN) for i in gains]
         order = np.random.default_rng([self.seed, len(trials)]).permutation(len(chosen))
-        return [Proposal(candidates[chosen[i]], self.predictions.of(candidates[chosen[i]]), GAIN) for i in order]
+        return [chosen[i] for i in order]
+
+    def _points(self, architectures: Sequence[Architecture]) -> Array:
+        """Predicted objectives, minimized: (n, n_objectives)."""
+        if not architectures:
+            return np.empty((0, len(self.objectives)))
+        names = [objective.name for objective in self.objectives]
+        return self.predictions.points(self.predictions.values(architectures, names))
 
 
 def noise_of(trial: Trial, column: str) -> float:

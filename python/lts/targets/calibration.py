@@ -39,7 +39,7 @@ class Calibration:
     ----------
     device, backend
         Where, and by what.
-    n_prompt, n_gen, batch, precision, logits, threads
+    n_prompt, n_gen, batch, precision, logits, threads, cache
         What was run: see `lts.targets.workload.Workload`.
     space
         Search space that the architectures came from.
@@ -64,12 +64,13 @@ class Calibration:
     n_gen: int = 0
     batch: int = 1
     logits: str = "all"
+    cache: str = "copied"
     costs: dict[str, CalibratedCost] = field(default_factory=dict)
 
     @property
     def workload(self) -> Workload:
         """What was run. Raises `UsageError` for one that there is not."""
-        return Workload(self.n_prompt, self.n_gen, self.batch, self.precision, self.logits, self.threads)
+        return Workload(self.n_prompt, self.n_gen, self.batch, self.precision, self.logits, self.threads, self.cache)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of the table in a profile, for `read_calibration`."""

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from lts._core import Architecture
 
 LOGITS = ("all", "last")
+CACHES = ("copied", "in_place")
 _MOST = 2**20  # what the core counts for
 # A decode step at the last context of a request is measured on its own where that is longer than the first by this.
 _LONGER = 1.02
 # What studies and profiles that do not say were measured with.
-BEFORE = {"n_gen": 0, "batch": 1, "logits": "all"}
+BEFORE = {"n_gen": 0, "batch": 1, "logits": "all", "cache": "copied"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Step:
         if phase == "prefill":
             dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n}
         else:
-            dims = {"batch": batch, "sequence": 1, "past": n, "memory": n, "total": n + 1}
+            dims = {"batch": batch, "sequence": 1, "past": n, "memory": n, "total": n + 1, "capacity": n + 1}
         return Step(phase, dims, architecture.vocab_size)
 
 
@@ -68,11 +69,14 @@ class Workload:
         training, scoring and the published protocol.
     threads
         Threads that the model runs with.
+    cache
+        How decode steps keep keys and values: ``copied`` to new memory by every step, or ``in_place``, where a step
+        adds its own. (The memory of Transformer-XL, which is neither, is copied.)
 
     Raises
     ------
     UsageError
-        For a number out of range, or unknown logits.
+        For a number out of range, unknown logits, or an unknown cache.
     """
 
     n_prompt: int = 128
@@ -81,6 +85,7 @@ class Workload:
     precision: str = "float32"
     logits: str = "last"
     threads: int = 1
+    cache: str = "copied"
 
     def __post_init__(self) -> None:
         for name, least in (("n_prompt", 1), ("n_gen", 0), ("batch", 1)):
@@ -89,6 +94,8 @@ class Workload:
                 raise UsageError(f"{name} is {number}; it must be at least {least} and at most {_MOST}")
         if self.logits not in LOGITS:
             raise UsageError(f"unknown logits '{self.logits}'; expected {' or '.join(LOGITS)}")
+        if self.cache not in CACHES:
+            raise UsageError(f"unknown cache '{self.cache}'; expected {' or '.join(CACHES)}")
 
     @staticmethod
     def of(description: Mapping[str, Any]) -> Workload:
@@ -135,4 +142,6 @@ class Workload:
         positions = "the last position" if self.logits == "last" else "all positions"
         batch = f", batch {self.batch}" if self.batch != 1 else ""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.n_prompt} tokens of prompt{generated}{batch}, logits of {positions}, {self.precision}, {threads}"
+        cache = ", keys and values in place" if self.n_gen and self.cache == "in_place" else ""
+        run = f"{self.n_prompt} tokens of prompt{generated}{batch}"
+        return f"{run}, logits of {positions}, {self.precision}, {threads}{cache}"

@@ -61,7 +61,7 @@ TEST(RunnerManifest, RefusesWhatIsWrong) {
   EXPECT_EQ(refused(changed("[3, 5]", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]")),
             "model.json: weights[0] has more than 16 dimensions");
   EXPECT_EQ(refused(changed("float32", "float31")),
-            "model.json: weights[0]: 'dtype' must be float32, float16, int64, int32 or bool, not \"float31\"");
+            "model.json: weights[0]: 'dtype' must be float32, float16, int64, int32, int8, uint8 or bool, not \"float31\"");
   EXPECT_TRUE(refused(changed("4096", "-1")).starts_with("model.json: weights[0]: 'offset' must be an integer from 0"));
   EXPECT_EQ(refused(changed(R"(["logits"])", "[]")),
             "model.json: 'outputs' must be an array with a name or more, not an array");
@@ -71,6 +71,8 @@ TEST(RunnerManifest, RefusesWhatIsWrong) {
 
 TEST(RunnerManifest, CountsBytes) {
   EXPECT_EQ(tensor_bytes({}, DType::float16, "x"), 2U);
+  EXPECT_EQ(tensor_bytes({3, 5}, DType::int8, "x"), 15U);
+  EXPECT_EQ(tensor_bytes({3, 5}, DType::uint8, "x"), 15U);
   EXPECT_EQ(tensor_bytes({2, 3, 4}, DType::int32, "x"), 96U);
   EXPECT_EQ(tensor_bytes({INT64_MAX, INT64_MAX, 0}, DType::int64, "x"), 0U);
   EXPECT_EQ(tensor_bytes({7}, DType::boolean, "x"), 7U);

@@ -194,6 +194,27 @@ def test_every_front_model_exports_and_runs(study: Path, tmp_path: Path) -> None
             onnxruntime.InferenceSession(folder / f"{phase}.onnx", providers=["CPUExecutionProvider"])
 
 
+def test_keys_and_values_stay_in_place(study: Path, tmp_path: Path) -> None:
+    import onnx
+
+    written = (study.parent / "stderr").read_text()
+    assert "1 thread, keys and values in place" in written
+    assert "note: decode.onnx copies keys and values" in written
+    for given, domains in (("copied", {""}), ("in_place", {"", "com.microsoft"})):
+        result = run("export", study, "--format", "onnx", "--cache", given, "-O", tmp_path / given, cwd=study)
+        assert result.returncode == 0, result.stderr
+        (folder,) = (tmp_path / given).iterdir()
+        model = onnx.load(folder / "decode.onnx", load_external_data=False)
+        assert {node.domain for node in model.graph.node} == domains
+    result = run("export", study, "--format", "onnx,tvm", "--cache", "in_place", cwd=study)
+    assert result.returncode == 2
+    assert "the format tvm copies keys and values; export it without --cache in_place" in result.stderr
+    other = run("search", "gpt2-tiny", "--n-prompt", 16, "--cache", "copied", "--export", "none", cwd=study.parent)
+    assert other.returncode == 2
+    assert "cache is in_place there and copied here; repeat its arguments to resume it" in other.stderr
+    assert "--cache in_place" in other.stderr
+
+
 def test_count_of_a_file_and_of_a_trial(study: Path, tmp_path: Path) -> None:
     record = trials_of(study / "study.db")[0]
     file = tmp_path / "architecture.json"
@@ -318,8 +339,11 @@ def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
         (("search", "gpt2-tiny", "--n-prompt", "0"), "n_prompt is 0"),
         (("search", "gpt2-tiny", "--n-gen", "-1"), "n_gen is -1"),
         (("search", "gpt2-tiny", "--n-gen", "5000"), "n_prompt is 128 and n_gen 5000, which needs n_positions 5127"),
-        (("search", "gpt2-tiny", "--precision", "int8", "--backend", "tvm"), "compiles float32 models"),
-        (("search", "gpt2-tiny", "--precision", "int8", "--target", "arm64"), "--export none leaves that out"),
+        (("search", "gpt2-tiny", "--precision", "int8", "--target", "sm_90"), "compiles float32 models for a gpu"),
+        (
+            ("search", "gpt2-tiny", "--precision", "float16", "--target", "x86-64-v3", "--device", "none"),
+            "--export none",
+        ),
         (("search", "gpt2-tiny", "--n-prompt", "100000"), "n_positions"),
         (("search", "gpt2-tiny", "--threads", "100000"), "threads is 100000"),
         (("search", "malformed.toml"), "line 2"),

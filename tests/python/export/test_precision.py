@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_runner import Runner, arrays, draw, run, session, tokens
+from export_runner import Runner, arrays, draw, rounded, run, session, tokens
 from test_export_onnx import ARCHITECTURES
 
 import lts
@@ -17,7 +17,6 @@ from lts.backends.precisions import check_runtime
 from lts.errors import UsageError
 from lts.export import (
     PRECISIONS,
-    GivenWeights,
     MatrixError,
     PooledWeights,
     RandomWeights,
@@ -61,24 +60,6 @@ def error(got: np.ndarray, expected: np.ndarray) -> float:
     assert got.shape == expected.shape
     spread = expected - expected.mean(-1, keepdims=True)
     return float(np.sqrt(((got - expected) ** 2).sum() / (spread**2).sum()))
-
-
-def rounded(architecture: lts.Architecture, precision: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights that a quantized model stands for, in float32."""
-    source = GivenWeights(given)
-    result = {name: np.array(array) for name, array in given.items()}
-    for tensor in decoder_graph(architecture, "prefill", precision=precision)[1]:
-        if tensor.encoding.rounded is None or len(tensor.shape_of_weights) == 1:
-            continue
-        values = source.rounded(tensor)
-        begin = 0
-        for piece in tensor.pieces:
-            end = begin + piece.shape[tensor.axis]
-            part = np.take(values, range(begin, end), axis=tensor.axis)
-            first, last = piece.rows or (0, piece.weight.shape[0])
-            result[piece.weight.name][first:last] = part.T if piece.transposed else part
-            begin = end
-    return result
 
 
 @pytest.mark.parametrize("precision", QUANTIZED)

@@ -138,7 +138,8 @@ def test_what_the_runner_is_told() -> None:
     assert prefill.arguments["min_time"] == 0.5
     dims = {"batch": 1, "sequence": 7, "past": 0, "memory": 0, "total": 7}
     assert prefill.arguments["dims"] == dims
-    assert decode.arguments["dims"] == {"batch": 1, "sequence": 1, "past": 7, "memory": 7, "total": 8}
+    dims = {"batch": 1, "sequence": 1, "past": 7, "memory": 7, "total": 8, "capacity": 8}
+    assert decode.arguments["dims"] == dims
 
 
 def test_models_are_removed_whatever_happens(tmp_path: Path) -> None:

@@ -248,8 +248,14 @@ def test_python_runs(tmp_path: Path) -> None:
 
 
 def test_python_of_formats_runs(tmp_path: Path) -> None:
-    (snippet,) = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
-    done = run(sys.executable, "-c", snippet, folder=tmp_path)
+    rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    done = run(sys.executable, "-c", rounded, folder=tmp_path)
     first, *_ = done.stdout.split("int4")
     assert first.splitlines()[2].startswith("layers.0.up.weight"), "the worst one in int8"
     assert (tmp_path / "small-int8" / "prefill.onnx").is_file()
+    run(
+        sys.executable,
+        "-c",
+        f"{in_place}\nassert np.abs(room.numpy()).sum(axis=3).astype(bool)[0, 0].sum() == 5",
+        folder=tmp_path,
+    )

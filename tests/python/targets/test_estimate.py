@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import lts
 from lts import Architecture
 from lts.errors import UsageError
+from lts.spaces.space import load_space
 from lts.targets.assumptions import Assumptions, Published
 from lts.targets.estimate.costs import ESTIMATED_COLUMNS, check, columns, estimate, parts
 from lts.targets.estimate.operations import Operation, Shape, around_layers, attention, feed_forward
@@ -358,3 +359,18 @@ def test_equal_values_share_their_rank() -> None:
     stats = pytest.importorskip("scipy.stats")
     first, second = [3, 1, 1, 2, 9, 9, 9], [1.0, 2.0, 2.0, 0.5, 7.0, 8.0, 9.0]
     assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second)[0])
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_cache_in_place_is_not_copied(space: str) -> None:
+    """A step saves to read and write the keys and values of the tokens before it; of Transformer-XL, nothing."""
+    load = Workload(100, 20, batch=2)
+    for a in load_space(space).sample(5, 3):
+        one, other = (estimate(a, SIMPLE, replace(load, cache=cache)).values for cache in ("copied", "in_place"))
+        saved = 0.0
+        if a.traits.position != "relative":
+            elements = sum(n * width for n, width in zip(a.n_kv_head, a.head_dims, strict=True))
+            saved = 4 * 4 * 2 * elements * (sum(load.contexts) / 2) / 2**30 * 1e3
+        assert one["decode_ms_per_token"] - other["decode_ms_per_token"] == pytest.approx(saved)
+        assert one["latency_ms"] == other["latency_ms"]
+        assert one["peak_memory_mib"] == other["peak_memory_mib"]

@@ -32,7 +32,9 @@ SPACES = (
 @pytest.mark.parametrize("logits", ["all", "last"])
 @pytest.mark.parametrize("space", SPACES)
 def test_the_core_gives_what_python_estimates(space: str, logits: str, target: str) -> None:
-    known, profile, workload = load_space(space), load_target(target), Workload(48, 20, batch=2, logits=logits)
+    cache = {"all": "copied", "last": "in_place"}[logits]
+    workload = Workload(48, 20, batch=2, logits=logits, cache=cache)
+    known, profile = load_space(space), load_target(target)
     models = layer_costs(known, profile, workload, columns(profile))
     architectures = known.sample(100, 1) + known.sample(100, 2, method="choices")
     for column, model in models.items():
@@ -51,6 +53,11 @@ def test_a_calibrated_target_is_predicted_alike() -> None:
     architectures = load_space("gpt2-tiny").sample(20, 1)
     expected = [predicted(a, target, workload)["latency_ms"][0] for a in architectures]
     np.testing.assert_allclose(model.predict(architectures), expected, rtol=1e-12)
-    for other in (Workload(33, 0, logits="all"), Workload(32, 0), Workload(32, 8, logits="all")):
+    for other in (
+        Workload(33, 0, logits="all"),
+        Workload(32, 0),
+        Workload(32, 8, logits="all"),
+        replace(workload, cache="in_place"),
+    ):
         assert calibrated_models(target, other) == {}
     assert json.loads(model.to_json())["n_samples"] == 20

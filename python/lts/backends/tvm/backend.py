@@ -57,14 +57,20 @@ class Tvm:
         self._lock = threading.Lock()
 
     def check(self, target: Target) -> None:
-        """Raise `UsageError` unless the precision is that of the exported models, float32, and tuning can measure."""
+        """Raise `UsageError` unless it compiles the target's precision, and tuning can measure."""
         if self.tune > 0 and self.tracker is None and not runs_here(target):
             raise UsageError(
                 f"tuning for target '{target.name}' measures on it: use --device rpc://TRACKER:PORT/KEY, or no --tune"
             )
-        if target.precision != "float32":
+        if target.precision != "float32" and target.kind == "gpu":
             raise UsageError(
-                f"backend 'tvm' compiles float32 models; target '{target.name}' has precision {target.precision}"
+                f"backend 'tvm' compiles float32 models for a gpu; target '{target.name}' has precision "
+                f"{target.precision}"
+            )
+        if target.precision == "float16" and not target.triple.startswith("aarch64"):
+            raise UsageError(
+                f"backend 'tvm' compiles float16 for aarch64; target '{target.name}' is {target.triple}: choose "
+                "float32, int8 or int4"
             )
 
     def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:

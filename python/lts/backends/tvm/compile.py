@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lts.backends.inputs import make_inputs
+from lts.backends.stored import Stored
 from lts.backends.tvm import tune as tuning
 from lts.backends.tvm.llvm_target import tvm_target
 from lts.backends.tvm.onnx_model import CONSTANTS_FILE, FixedModel, fixed_model
@@ -102,14 +104,14 @@ def compile_model(
     from tvm import relax
 
     goal = tvm_target(target)
-    module = import_model(fixed)
+    module, stored = import_model(fixed)
     if target.kind == "gpu":
         return _compile_gpu(module, goal), False
     tiles = tiles_of(goal, target.threads)
     passes = relax.transform
     # Arguments are what the manifest says: checking them again in every function would take half of the compile time.
     with goal, tvm.transform.PassContext(opt_level=3, config={"tirx.disable_assert": True}):
-        module = rewrite(module, tiles)
+        module = rewrite(module, tiles, stored)
         entries = ["main"]
         if fixed.weights:
             module = _prepare_apart(passes.LiftTransformParams()(module))
@@ -133,16 +135,27 @@ def compile_model(
         return tvm.compile(schedule_module(module, tiles, known), goal), bool(fixed.weights)
 
 
-def import_model(fixed: FixedModel) -> Any:
-    """The model as a Relax module with the function ``main`` of the inputs and weights, in their order."""
+def import_model(fixed: FixedModel) -> tuple[Any, dict[str, Stored]]:
+    """The model as a Relax module with the function ``main`` of the inputs and weights, in their order.
+
+    The last parameters are placeholders of stored matrices, which come by the names of these parameters, with the names
+    of the parameters that hold them.
+    """
     from tvm.relax.frontend.onnx import from_onnx
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = from_onnx(fixed.proto)
     # TVM takes the weights, which are inputs of the graph, for inputs of the model.
-    module["main"] = module["main"].with_attr("num_input", len(fixed.inputs))
-    return module
+    main = module["main"].with_attr("num_input", len(fixed.inputs))
+    module["main"] = main
+    names = [*(name for name, *_ in fixed.inputs), *(weight.name for weight in fixed.weights), *fixed.stored]
+    own = {name: variable.name for name, variable in zip(names, main.params, strict=True)}
+    stored = {
+        own[name]: replace(matrix, values=own[matrix.values], scales=matrix.scales and own[matrix.scales])
+        for name, matrix in fixed.stored.items()
+    }
+    return module, stored
 
 
 def _prepare_apart(module: Any) -> Any:

@@ -14,7 +14,8 @@ _X86_LEVELS = {
     "x86-64-v3": {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"},
     "x86-64-v2": {"sse4_2", "ssse3", "popcnt"},
 }
-# Features of arm64 as Linux calls them, and as LLVM does.
+# Features beyond these levels and of arm64, as Linux calls them, and as LLVM does.
+_X86_FEATURES = {"avx512_vnni": "avx512vnni", "avx_vnni": "avxvnni"}
 _ARM_FEATURES = {
     "asimd": "neon",
     "asimddp": "dotprod",
@@ -83,7 +84,7 @@ def _processor(target: Target) -> tuple[str, list[str]]:
     if target.triple.startswith("x86_64"):
         for level, needed in _X86_LEVELS.items():
             if needed <= set(target.features):
-                return level, []
+                return level, [f"+{_X86_FEATURES[name]}" for name in target.features if name in _X86_FEATURES]
         if target.features:
             return "x86-64", []
     raise UsageError(_unknown(target, known[0]))

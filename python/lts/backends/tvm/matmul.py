@@ -8,7 +8,9 @@ from lts.backends.tvm.elementwise import vectorize
 from lts.backends.tvm.tiles import Tiles
 
 
-def schedule_tiles(sch: Any, sums: Any, last: Any, packs: list[Any], lefts: list[Any], tiles: Tiles) -> None:
+def schedule_tiles(
+    sch: Any, sums: Any, last: Any, packs: list[Any], lefts: list[Any], tiles: Tiles, unpacked: list[Any] | None = None
+) -> None:
     """Schedule a product of `lts.backends.tvm.products`.
 
     Panels of the right side are the outer loop, so that one panel stays in the cache while all rows use it.
@@ -25,6 +27,8 @@ def schedule_tiles(sch: Any, sums: Any, last: Any, packs: list[Any], lefts: list
         Blocks that pack the right side within the function.
     lefts
         Blocks that load vectors of the left side.
+    unpacked
+        Blocks that convert the right side to float32, a row of a tile at a time.
     """
     height, width = (int(sch.get(loop).extent) for loop in sch.get_loops(sums)[-3:-1])
     *batch, i, j = sch.get_loops(last)
@@ -49,6 +53,11 @@ def schedule_tiles(sch: Any, sums: Any, last: Any, packs: list[Any], lefts: list
         i, ki = sch.get_loops(block)[-2:]
         sch.unroll(i)
         sch.vectorize(ki)
+    for block in unpacked or []:
+        sch.compute_at(block, step, preserve_unit_loops=True)
+        vectors, lane = sch.split(sch.get_loops(block)[-1], [None, tiles.lanes])
+        sch.unroll(vectors)
+        sch.vectorize(lane)
     vectorize(sch, last, ji, tiles)
     if tiles.threads > 1:
         sch.parallel(sch.fuse(*batch, jo))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lts.backends.stored import Stored, find_stored
 from lts.errors import MeasurementError, first_line
 
 Array = npt.NDArray[Any]
@@ -41,11 +42,14 @@ class FixedModel:
     Attributes
     ----------
     proto
-        The `onnx.ModelProto`; its weights are inputs of the graph, after the model's own inputs.
+        The `onnx.ModelProto`; its weights are inputs of the graph, after the model's own inputs, and the placeholders
+        of `stored` come last.
     inputs
         Names, shapes and types of the model's own inputs.
     weights
         The inputs of the graph that are weights, in order.
+    stored
+        Matrices that are stored in another form than float32, by their placeholders.
     constants
         Content of the file ``constants.bin``: weights that the model file holds itself.
     outputs
@@ -56,6 +60,7 @@ class FixedModel:
     inputs: list[tuple[str, tuple[int, ...], np.dtype[Any]]]
     weights: list[Weight]
     outputs: list[str]
+    stored: dict[str, Stored]
     constants: bytes = field(repr=False, default=b"")
 
 
@@ -87,13 +92,14 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
     for value in model.graph.input:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         inputs.append((value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim), dtype))
-    weights, constants = _separate(model.graph)
+    stored = find_stored(model.graph)
+    weights, constants = _separate(model.graph, stored)
     try:
         _fold(onnx, model)
     except Exception as error:
         raise MeasurementError(f"{path} is not a correct ONNX model: {first_line(error)}") from None
     outputs = [value.name for value in model.graph.output]
-    return FixedModel(model, inputs, weights, outputs, constants)
+    return FixedModel(model, inputs, weights, outputs, stored, constants)
 
 
 def _fix(graph: Any, dims: Mapping[str, int]) -> None:
@@ -116,10 +122,11 @@ def _fix(graph: Any, dims: Mapping[str, int]) -> None:
     del graph.value_info[:]
 
 
-def _separate(graph: Any) -> tuple[list[Weight], bytes]:
+def _separate(graph: Any, stored: Mapping[str, Stored]) -> tuple[list[Weight], bytes]:
     """Take the weights out of the initializers; what is left is small."""
     import onnx
 
+    parts = {name for matrix in stored.values() for name in (matrix.values, matrix.scales) if name}
     weights = []
     constants = bytearray()
     left = []
@@ -129,7 +136,9 @@ def _separate(graph: Any) -> tuple[list[Weight], bytes]:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             place = {entry.key: entry.value for entry in tensor.external_data}
             weights.append(Weight(tensor.name, shape, dtype.name, place["location"], int(place.get("offset", 0))))
-        elif prod(shape) * dtype.itemsize > _INLINE_BYTES and tensor.name not in _shapes_of_operators(graph):
+        elif tensor.name in parts or (
+            prod(shape) * dtype.itemsize > _INLINE_BYTES and tensor.name not in _shapes_of_operators(graph)
+        ):
             constants.extend(b"\0" * (-len(constants) % _ALIGNMENT))
             weights.append(Weight(tensor.name, shape, dtype.name, CONSTANTS_FILE, len(constants)))
             constants.extend(onnx.numpy_helper.to_array(tensor).tobytes())
@@ -137,11 +146,13 @@ def _separate(graph: Any) -> tuple[list[Weight], bytes]:
             left.append(tensor)
     del graph.initializer[:]
     graph.initializer.extend(left)
-    used = {name for node in graph.node for name in node.input}
+    used = {name for node in graph.node for name in node.input} | parts
     weights = [weight for weight in weights if weight.name in used]
     for weight in weights:
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(weight.dtype))
         graph.input.append(onnx.helper.make_tensor_value_info(weight.name, kind, weight.shape))
+    for name, matrix in stored.items():
+        graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, matrix.shape))
     return weights, bytes(constants)
 
 

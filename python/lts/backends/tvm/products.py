@@ -48,6 +48,20 @@ def packed_product(x: Any, panels: Any, columns: int, tiles: Tiles) -> Any:
     return te.compute((m, columns), lambda i, j: sums[j // width, i // height, i % height, j % width], name="product")
 
 
+def converted(panels: Any) -> Any:
+    """Packed weights of another type as float32, for `packed_product`, which converts them as it uses them."""
+    from tvm import te
+
+    return te.compute(panels.shape, lambda *i: panels[i].astype("float32"), name="numbers", attrs={RULE: "unpack"})
+
+
+def scaled(product: Any, scales: Any) -> Any:
+    """A product [M, N], its columns times scales [N]."""
+    from tvm import te
+
+    return te.compute(product.shape, lambda i, j: product[i, j] * scales[j], name="scaled")
+
+
 def batched_product(x: Any, y: Any, transposed: bool, tiles: Tiles) -> Any:
     """Products of the matrices in x [..., M, K] and y [..., K, N], or if transposed y [..., N, K]; [..., M, N].
 
@@ -98,7 +112,7 @@ def batched_product(x: Any, y: Any, transposed: bool, tiles: Tiles) -> Any:
 def dot_product(x: Any, y: Any, tiles: Tiles) -> Any:
     """Products of the matrices in x [..., M, K] and y [..., N, K], of few rows M: [..., M, N].
 
-    Every number is the sum over the lanes of a vector of partial sums; y is read as it lies in memory.
+    Every number is the sum over the lanes of a vector of partial sums; y, of any type, is read as it lies in memory.
     """
     from tvm import te
 
@@ -110,7 +124,12 @@ def dot_product(x: Any, y: Any, tiles: Tiles) -> Any:
     whole = inner // lanes
     rest = range(whole * lanes, inner)
     height = next(height for height in (_DOT_ROWS, 4, 3, 2, 1) if n % height == 0 or height == 1)
-    right = _broadcast(y, dims)
+    plain = str(y.dtype) == "float32"
+    element = _broadcast(y, dims)
+
+    def right(*index: Any) -> Any:
+        return element(*index) if plain else element(*index).astype("float32")
+
     k = te.reduce_axis((0, whole), "k")
     shape = (*batch, m, n // height, height)
 
@@ -146,18 +165,18 @@ def _left(x: Any, height: int, tiles: Tiles) -> Callable[..., Any]:
 
     *batch, m, inner = (int(size) for size in x.shape)
     if tiles.steps == 1 or inner % tiles.steps:
-        return lambda lead, tile, i, k: x[(*lead, _row(tile, i, height, m), k)]
+        return lambda lead, tile, i, k: x[(*lead, row_of_tile(tile, i, height, m), k)]
 
     def element(*index: Any) -> Any:
         tile, ko, i, ki = index[len(batch) :]
-        return x[(*index[: len(batch)], _row(tile, i, height, m), ko * tiles.steps + ki)]
+        return x[(*index[: len(batch)], row_of_tile(tile, i, height, m), ko * tiles.steps + ki)]
 
     shape = (*batch, -(-m // height), inner // tiles.steps, height, tiles.steps)
     stage = te.compute(shape, element, name="left", attrs={RULE: "left"})
     return lambda lead, tile, i, k: stage[(*lead, tile, k // tiles.steps, i, k % tiles.steps)]
 
 
-def _row(tile: Any, i: Any, height: int, rows: int) -> Any:
+def row_of_tile(tile: Any, i: Any, height: int, rows: int) -> Any:
     """Index of a row of a tile; the last row is repeated where a tile ends after it."""
     from tvm import te
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
+from lts.backends.stored import Stored
 from lts.backends.tvm import approximate, products, rows
+from lts.backends.tvm.stored_products import StoredProducts
 from lts.backends.tvm.tiles import Tiles
+from lts.errors import MeasurementError
 
 # TVM's numbers for kinds of operators, which say what may be fused with what.
 _FUSES_ELEMENTS = 4
@@ -22,7 +25,7 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def rewrite(module: Any, tiles: Tiles) -> Any:
+def rewrite(module: Any, tiles: Tiles, stored: Mapping[str, Stored] | None = None) -> Any:
     """Replace products, softmax, norms and transcendental functions of ``main`` by calls of TensorIR functions.
 
     Parameters
@@ -32,15 +35,35 @@ def rewrite(module: Any, tiles: Tiles) -> Any:
         inputs. The others are weights, which may be packed beforehand.
     tiles
         Register tiles of the target.
+    stored
+        Parameters that stand for matrices stored in another form, by name. They are gone from the result.
+
+    Raises
+    ------
+    MeasurementError
+        When such a matrix is used by something else than a product.
     """
     from tvm import relax
 
     module = _with_rms_norm(relax, module)
     main = module["main"]
-    weights = {variable.name for variable in main.params[int(main.attrs["num_input"]) :]}
-    mutator = _mutator(relax)(module, weights, tiles)
-    mutator.builder_.update_func(module.get_global_var("main"), mutator.visit_expr(module["main"]))
+    weights = {variable.name: variable for variable in main.params[int(main.attrs["num_input"]) :]}
+    mutator = _mutator(relax)(module, weights, tiles, stored or {})
+    function = mutator.visit_expr(main)
+    if stored:
+        function = _without(relax, function, set(stored))
+    mutator.builder_.update_func(module.get_global_var("main"), function)
     return relax.transform.DeadCodeElimination(["main"])(mutator.builder_.get())
+
+
+def _without(relax: Any, function: Any, names: Set[str]) -> Any:
+    """The function without parameters that it does not use."""
+    function = relax.analysis.remove_all_unused(function)
+    used = {variable.name for variable in relax.analysis.free_vars(function.body)}
+    if names & used:
+        raise MeasurementError(f"the model uses the stored matrix '{min(names & used)}' in more than products")
+    left = [variable for variable in function.params if variable.name not in names]
+    return relax.Function(left, function.body, function.ret_ty, function.is_pure, function.attrs)
 
 
 def _with_rms_norm(relax: Any, module: Any) -> Any:
@@ -76,10 +99,12 @@ def _mutator(relax: Any) -> Any:
 
     @mutator
     class Rewriter(PyExprMutator):  # type: ignore[misc]
-        def __init__(self, module: Any, weights: Set[str], tiles: Tiles) -> None:
+        def __init__(self, module: Any, weights: Mapping[str, Any], tiles: Tiles, stored: Mapping[str, Stored]) -> None:
             super().__init__(module)
             self.weights = weights
             self.tiles = tiles
+            self.stored = stored
+            self.with_stored = StoredProducts(self._pack, self._product, tiles)
 
         def visit_call_(self, call: Any) -> Any:
             call = self.visit_expr_post_order(call)
@@ -94,6 +119,12 @@ def _mutator(relax: Any) -> Any:
         def _te(self, function: Any, *args: Any, hint: str, pattern: int | None = None) -> Any:
             attributes = {} if pattern is None else {"op_pattern": pattern}
             return self.builder_.call_te(function, *args, primfunc_name_hint=hint, primfunc_attrs=attributes)
+
+        def _product(self, function: Any, *args: Any, hint: str = "matmul") -> Any:
+            return self._te(function, *args, hint=hint, pattern=_FUSES_ELEMENTS)
+
+        def _pack(self, function: Any, *args: Any) -> Any:
+            return self.builder_.emit(self._te(function, *args, hint="pack", pattern=_OPAQUE))
 
         def _transposed(self, expr: Any) -> Any:
             """The expression whose last two dimensions `expr` exchanges; None if it is not such a transpose."""
@@ -119,16 +150,8 @@ def _mutator(relax: Any) -> Any:
             if any(a != b and b != 1 for a, b in zip(sizes[0][:-2][::-1], sizes[1][:-2][::-1], strict=False)):
                 return call
             if base is not None and sizes[0][-2] <= _MOST_DOT_ROWS:
-                return self._te(
-                    lambda a, b: products.dot_product(a, b, self.tiles), x, base, hint="dot", pattern=_FUSES_ELEMENTS
-                )
-            return self._te(
-                lambda a, b: products.batched_product(a, b, base is not None, self.tiles),
-                x,
-                weight,
-                hint="matmul",
-                pattern=_FUSES_ELEMENTS,
-            )
+                return self._product(lambda a, b: products.dot_product(a, b, self.tiles), x, base, hint="dot")
+            return self._product(lambda a, b: products.batched_product(a, b, base is not None, self.tiles), x, weight)
 
         def _weighted(self, x: Any, weight: Any, transposed: bool) -> Any:
             *lead, k = _sizes(x)
@@ -137,26 +160,17 @@ def _mutator(relax: Any) -> Any:
             for size in lead:
                 m *= size
             flat = x if len(lead) == 1 else self.builder_.emit(relax.op.reshape(x, (m, k)))
-            if transposed and m == 1:
-                y = self._te(
-                    lambda a, b: products.dot_product(a, b, self.tiles),
-                    flat,
-                    weight,
-                    hint="dot",
-                    pattern=_FUSES_ELEMENTS,
-                )
+            stored = self.stored.get(weight.name)
+            if stored is not None:
+                values = self.weights[stored.values]
+                scales = None if stored.scales is None else self.weights[stored.scales]
+                y = self.with_stored(flat, stored, values, scales, transposed)
+            elif transposed and m == 1:
+                y = self._product(lambda a, b: products.dot_product(a, b, self.tiles), flat, weight, hint="dot")
             else:
                 columns = self.tiles.of_product(m, n)[1]
-                packed = self.builder_.emit(
-                    self._te(lambda w: products.pack(w, columns, transposed), weight, hint="pack", pattern=_OPAQUE)
-                )
-                y = self._te(
-                    lambda a, p: products.packed_product(a, p, n, self.tiles),
-                    flat,
-                    packed,
-                    hint="matmul",
-                    pattern=_FUSES_ELEMENTS,
-                )
+                packed = self._pack(lambda w: products.pack(w, columns, transposed), weight)
+                y = self._product(lambda a, p: products.packed_product(a, p, n, self.tiles), flat, packed)
             return y if len(lead) == 1 else relax.op.reshape(self.builder_.emit(y), (*lead, n))
 
         def nn_softmax(self, call: Any) -> Any:
@@ -174,7 +188,7 @@ def _mutator(relax: Any) -> Any:
 
         def take(self, call: Any) -> Any:
             table, indices = call.args
-            if str(call.attrs.mode) != "fast" or int(call.attrs.axis or 0) != 0 or len(_sizes(table)) != 2:
+            if str(call.attrs.mode) != "fast" or int(call.attrs.axis or 0) != 0:
                 return call
             return self._te(_gather, table, indices, hint="gather")
 
@@ -219,10 +233,12 @@ def _elementwise(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _gather(table: Any, indices: Any) -> Any:
-    """Rows of a table."""
+    """Rows of a table, or what else its first dimension has."""
     from tvm import te
 
-    return te.compute((*indices.shape, table.shape[1]), lambda *i: table[indices[i[:-1]], i[-1]], name="gather")
+    rank = len(indices.shape)
+    shape = (*indices.shape, *table.shape[1:])
+    return te.compute(shape, lambda *i: table[(indices[i[:rank]], *i[rank:])], name="gather")
 
 
 def _sizes(expr: Any) -> list[int]:

@@ -24,9 +24,9 @@ def softmax(x: Any, lanes: int, logarithm: bool = False) -> Any:
     def read(*index: Any) -> Any:
         return x[index]
 
-    greatest = _reduce(shape, read, lanes, "max")
+    greatest = reduce_row(shape, read, lanes, "max")
     powers = _stage(shape, lambda *i: approximate.exp_of_negative(x[i] - greatest(*i[:-1])), "powers")
-    total = _reduce(shape, lambda *i: powers[i], lanes, "sum")
+    total = reduce_row(shape, lambda *i: powers[i], lanes, "sum")
     if logarithm:
         scale = _stage(shape[:-1], lambda *i: greatest(*i) + te.log(total(*i)), "scale")
         return te.compute(shape, lambda *i: x[i] - scale[i[:-1]], name="log_softmax", attrs={RULE: "row"})
@@ -40,10 +40,10 @@ def layer_norm(x: Any, scale: Any, bias: Any, epsilon: float, lanes: int) -> Any
 
     shape = [int(size) for size in x.shape]
     part = tirx.const(1 / shape[-1], "float32")
-    total = _reduce(shape, lambda *i: x[i], lanes, "sum")
+    total = reduce_row(shape, lambda *i: x[i], lanes, "sum")
     mean = _stage(shape[:-1], lambda *i: total(*i) * part, "mean")
     centered = _stage(shape, lambda *i: x[i] - mean[i[:-1]], "centered")
-    squares = _reduce(shape, lambda *i: centered[i] * centered[i], lanes, "sum")
+    squares = reduce_row(shape, lambda *i: centered[i] * centered[i], lanes, "sum")
     factor = _stage(
         shape[:-1],
         lambda *i: tirx.const(1, "float32") / te.sqrt(squares(*i) * part + tirx.const(epsilon, "float32")),
@@ -62,7 +62,7 @@ def rms_norm(x: Any, scale: Any, epsilon: float, lanes: int) -> Any:
     from tvm import te, tirx
 
     shape = [int(size) for size in x.shape]
-    squares = _reduce(shape, lambda *i: x[i] * x[i], lanes, "sum")
+    squares = reduce_row(shape, lambda *i: x[i] * x[i], lanes, "sum")
     part = tirx.const(1 / shape[-1], "float32")
     factor = _stage(
         shape[:-1],
@@ -92,7 +92,7 @@ def _stage(shape: list[int], value: _Value, name: str) -> Any:
     return te.compute(shape, value, name=name, attrs={RULE: "stage"})
 
 
-def _reduce(shape: list[int], value: _Value, lanes: int, kind: str) -> _Value:
+def reduce_row(shape: list[int], value: _Value, lanes: int, kind: str) -> _Value:
     """The sum or maximum over the last dimension, by the other indices."""
     from tvm import te
 

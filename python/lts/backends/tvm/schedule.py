@@ -7,6 +7,7 @@ from typing import Any
 
 from lts.backends.tvm.elementwise import schedule_elements
 from lts.backends.tvm.gemv import schedule_dots
+from lts.backends.tvm.integer_tiles import schedule_integers
 from lts.backends.tvm.matmul import schedule_tiles
 from lts.backends.tvm.products import RULE
 from lts.backends.tvm.reduction import schedule_rows, schedule_sums
@@ -48,8 +49,11 @@ def schedule_function(function: Any, tiles: Tiles) -> Any:
     for block, rule in left:
         by_rule.setdefault(rule, []).append(block)
     last = left[-1][0]
-    if "tile" in by_rule:
-        schedule_tiles(sch, by_rule["tile"][0], last, by_rule.get("pack", []), by_rule.get("left", []), tiles)
+    if "integers" in by_rule and tiles.integers is not None:
+        schedule_integers(sch, by_rule, last, tiles, tiles.integers)
+    elif "tile" in by_rule:
+        packs, lefts, unpacked = (by_rule.get(rule, []) for rule in ("pack", "left", "unpack"))
+        schedule_tiles(sch, by_rule["tile"][0], last, packs, lefts, tiles, unpacked)
     elif "dot" in by_rule:
         schedule_dots(sch, by_rule["dot"][0], by_rule.get("half", []), last, tiles)
     elif "row" in by_rule:

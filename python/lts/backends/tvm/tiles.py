@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lts.backends.tvm.intrinsics import Integers
+
 # Largest number of vectors in a row of a tile.
 _MOST_VECTORS = 8
 
@@ -29,6 +31,8 @@ class Tiles:
         where an instruction can multiply by one lane of a vector.
     threads
         Threads that share the outermost loop.
+    integers
+        How integers of 8 bits are multiplied; None where converting them is as fast.
     """
 
     lanes: int
@@ -36,6 +40,7 @@ class Tiles:
     rows: int
     steps: int = 1
     threads: int = 1
+    integers: Integers | None = None
 
     def of_product(self, rows: int, columns: int) -> tuple[int, int]:
         """Tile of a product with that many rows and columns; its columns are a multiple of `lanes`.
@@ -62,18 +67,36 @@ class Tiles:
         height, vectors = min(sizes, key=cost)
         return height, self.lanes * vectors
 
+    def of_integers(self, rows: int, columns: int) -> tuple[int, int]:
+        """Tile of a product in `integers`."""
+        if self.integers is None:
+            raise ValueError("the target multiplies no integers")
+        own = self.integers
+        return Tiles(own.lanes, own.accumulators, own.rows).of_product(rows, columns)
+
 
 def tiles_of(target: Any, threads: int = 1) -> Tiles:
     """Tiles for a `tvm.target.Target` of kind llvm."""
     from tvm.target.codegen import llvm_cpu_has_features
 
     triple = str(target.attrs["mtriple"])
-    if triple.startswith("x86_64"):
-        with target:
-            if llvm_cpu_has_features("avx512f", target):
-                return Tiles(lanes=16, accumulators=16, rows=8, threads=threads)
-            if llvm_cpu_has_features("avx2", target):
-                return Tiles(lanes=8, accumulators=12, rows=6, threads=threads)
-    if triple.startswith("aarch64"):
-        return Tiles(lanes=4, accumulators=20, rows=5, steps=4, threads=threads)
+
+    def has(feature: str) -> bool:
+        return bool(llvm_cpu_has_features(feature, target))
+
+    with target:
+        if triple.startswith("x86_64"):
+            if has("avx512f"):
+                integers = Integers("vnni", 16) if has("avx512vnni") else None
+                return Tiles(lanes=16, accumulators=16, rows=8, threads=threads, integers=integers)
+            if has("avx2"):
+                integers = Integers("vnni", 8, accumulators=8, rows=4) if has("avxvnni") else None
+                return Tiles(lanes=8, accumulators=12, rows=6, threads=threads, integers=integers)
+        if triple.startswith("aarch64"):
+            integers = (
+                Integers("dotprod", 4, loaded=4, accumulators=20, rows=5)
+                if has("dotprod")
+                else Integers("neon", 8, depth=2, groups=2, accumulators=8, rows=4)
+            )
+            return Tiles(lanes=4, accumulators=20, rows=5, steps=4, threads=threads, integers=integers)
     return Tiles(lanes=4, accumulators=12, rows=6, threads=threads)

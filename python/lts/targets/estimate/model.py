@@ -81,7 +81,8 @@ class Model:
         n = load.n_prompt
         self._prompt = Shape(traits, d, n, n, load.batch, n if load.logits == "all" else 1)
         self._all_logits = replace(self._prompt, heads=n)
-        self._steps = [Shape(traits, d, 1, context + 1, load.batch) for context in load.contexts]
+        in_place = load.cache == "in_place"
+        self._steps = [Shape(traits, d, 1, context + 1, load.batch, in_place=in_place) for context in load.contexts]
         self.attention = lru_cache(maxsize=4096)(self._attention)
         self.feed_forward = lru_cache(maxsize=4096)(self._feed_forward)
         self.around_layers = lru_cache(maxsize=256)(self._around_layers)

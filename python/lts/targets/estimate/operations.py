@@ -31,7 +31,7 @@ class Operation(NamedTuple):
 @dataclass(frozen=True)
 class Shape:
     """What an operator works on: in each of `batch` sequences, `new` tokens that attend to `all` positions, themselves
-    included, at width `d`; `heads` of the new tokens get logits."""
+    included, at width `d`; `heads` of the new tokens get logits. A cache is copied unless it stays `in_place`."""
 
     traits: Family
     d: int
@@ -39,6 +39,7 @@ class Shape:
     all: int
     batch: int = 1
     heads: int = 1
+    in_place: bool = False
 
     @property
     def tokens(self) -> int:
@@ -77,7 +78,8 @@ def attention(s: Shape, n_head: int, n_kv_head: int, head_dim: int) -> Iterator[
         yield _product("query_key_value", s.tokens, s.d, q + 2 * kv)
         if s.traits.position == "rotary":
             yield Operation("rotary", 0, 6 * s.tokens * (q + kv), 2 * s.tokens * (q + kv))
-        yield Operation("cache", 0, 0, 4 * s.known * kv)  # keys and values, read and written
+        moved = s.tokens if s.in_place else s.known
+        yield Operation("cache", 0, 0, 4 * moved * kv)  # keys and values, read and written
     products = 2 if relative else 1  # content and position
     yield Operation("scores", products * 2.0 * s.pairs * q, 0, products * (s.tokens * q + s.known * kv) + scores)
     yield Operation("softmax", 0, _EXP * scores, 2 * scores)

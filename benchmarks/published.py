@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
 from estimate_fit import read_table
 
 import lts
+from lts.errors import UsageError
 from lts.measure.tables import reader as tables
 
 LTS_TABLES = {
@@ -34,6 +36,46 @@ def lts_table(name: str) -> list[tuple[lts.Architecture, dict[str, float]]]:
     """Architectures of a table of LiteTransformerSearch with ``latency`` (ms) and ``memory`` (MB)."""
     file, family = LTS_TABLES[name]
     return read_table(folder() / "lts" / file, family)
+
+
+RECOMMENDED = "archai_gpt2_even.csv"
+
+
+def recommended(path: Path | None = None) -> dict[str, lts.Architecture]:
+    """GPT-2s by name that the authors of LiteTransformerSearch publish as its results, the smallest decoder first.
+
+    All layers of each are equal. Raises `UsageError` for a table that cannot be read, or is not of this form, and for a
+    row whose ``decoder_params`` is not what the core counts.
+    """
+    path = path or folder() / "lts" / RECOMMENDED
+    try:
+        return _recommended(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is no table of the form of {RECOMMENDED}: {error}") from None
+
+
+def _recommended(path: Path) -> dict[str, lts.Architecture]:
+    found = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            n_layer = int(row["n_layer"])
+            architecture = lts.Architecture(
+                "gpt2",
+                int(row["vocab_size"]),
+                int(row["n_positions"]),
+                int(row["d_model"]),
+                n_head=[int(row["n_head"])] * n_layer,
+                d_ff=[int(row["d_inner"])] * n_layer,
+            )
+            counted = lts.decoder_params(architecture)
+            if counted != int(row["decoder_params"]):
+                raise ValueError(f"{row['name']} has {row['decoder_params']} decoder parameters, counted are {counted}")
+            found[row["name"]] = architecture
+    if not found:
+        raise ValueError("it has no rows")
+    return dict(sorted(found.items(), key=lambda each: lts.decoder_params(each[1])))
 
 
 def hwgpt_table(path: Path | None = None) -> list[tuple[lts.Architecture, dict[str, float]]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lts._core import hypervolume, nondominated
+from lts.study.front import by_ratio, have_ratios
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +26,16 @@ def expected_gains(measured: Array, points: Array, spread: Array, n: int) -> lis
     Costs are normal around `points` with standard deviations `spread`, those of one point fully correlated. What was
     chosen counts as measured as predicted (the kriging believer of Ginsbourger, Le Riche and Carraro 2010). Gains only
     shrink, so that most of them are never computed again (Minoux 1978).
+
+    Hypervolume is that of logarithms, in every objective whose values are all above 0, or all below: of a front from 2
+    to 200 million parameters, a model that is 10 % faster counts as much at either end. Without them, nearly all
+    measurements would be of the largest.
     """
     every = np.vstack([measured, points])
+    columns = have_ratios(every)
+    spread = np.where(columns, spread / np.abs(np.where(columns, points, 1.0)), spread)
+    every = by_ratio(every, columns)
+    measured, points = every[: len(measured)], every[len(measured) :]
     low, high = every.min(axis=0), every.max(axis=0)
     scale = np.where(high > low, high - low, 1.0)
     front, mean, sigma = (measured - low) / scale, (points - low) / scale, spread / scale

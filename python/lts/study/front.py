@@ -155,12 +155,15 @@ def filtered(trials: Iterable[Trial], conditions: Iterable[str]) -> list[Trial]:
     return kept
 
 
-def hypervolume_history(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[float]:
+def hypervolume_history(
+    trials: Sequence[Trial], objectives: Sequence[Objective], *, ratios: bool = False
+) -> list[float]:
     """Hypervolume after each trial, as a fraction of the box of the observed values, 10 % longer at the worst end.
 
-    The same box for the whole history, so the curve never falls. Failed and infeasible trials add nothing.
+    The same box for the whole history, so the curve never falls. Failed and infeasible trials add nothing. With
+    `ratios`, it is that of logarithms (`by_ratio`), in the objectives that have them.
     """
-    points, scale, reference = _in_box(trials, objectives)
+    points, scale, reference = _in_box(trials, objectives, ratios=ratios)
     history: list[float] = []
     archive = ParetoArchive(len(objectives))
     n_seen, value = 0, 0.0
@@ -188,7 +191,22 @@ def _counts(trial: Trial) -> bool:
     return trial.state == "complete" and bool(trial.feasible)
 
 
-def _in_box(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[np.ndarray, float, np.ndarray]:
+def have_ratios(points: np.ndarray) -> np.ndarray:
+    """Of points (n, n_objectives), the columns whose values are all above 0, or all below: (n_objectives,) bool."""
+    columns: np.ndarray = np.logical_or(np.all(points > 0, axis=0), np.all(points < 0, axis=0))
+    return columns
+
+
+def by_ratio(points: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Points in logarithms in those columns, where the order of values stays, so that equal ratios are equally far."""
+    inside = np.where(columns, points, 1.0)
+    turned: np.ndarray = np.where(columns, np.sign(inside) * np.log(np.abs(inside)), points)
+    return turned
+
+
+def _in_box(
+    trials: Sequence[Trial], objectives: Sequence[Objective], *, ratios: bool = False
+) -> tuple[np.ndarray, float, np.ndarray]:
     """The feasible points, one over the volume of their box, and its worst corner: the reference point.
 
     The corner lies 10 % of each side beyond the worst value, so that the extremes of the front count too. A flat side
@@ -197,6 +215,7 @@ def _in_box(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[n
     points = minimized([trial for trial in trials if _counts(trial)], objectives)
     if not len(points):
         return points, 1.0, np.ones(len(objectives))
+    points = by_ratio(points, have_ratios(points)) if ratios else points
     low, high = points.min(axis=0), points.max(axis=0)
     side = 1.1 * np.where(high > low, high - low, 1.0)
     return points, 1.0 / math.prod(side.tolist()), low + side

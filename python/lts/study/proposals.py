@@ -172,7 +172,7 @@ class Proposer:
             return False
         new = {trial.id for trial in predicted[-2 * n :]}
         old = [trial for trial in trials if trial.id not in new]
-        history = hypervolume_history([*old, *(t for t in trials if t.id in new)], self.objectives)
+        history = hypervolume_history([*old, *(t for t in trials if t.id in new)], self.objectives, ratios=True)
         if not old or history[-1] - history[len(old) - 1] > _SETTLED_GAIN * history[-1]:
             return False
         return self._is_confirmed(predicted[-n:])

@@ -118,6 +118,18 @@ def test_the_hypervolume_is_what_adding_up_cells_finds(
     assert observed_hypervolume(trials, objectives) == pytest.approx(sizes[dominated].sum() / sizes.sum())
 
 
+def test_a_history_by_ratio_is_that_of_logarithms() -> None:
+    """Of what is above 0; a column that is not stays as it is."""
+    objectives = objectives_of("a:max", "b:min", "c:min")
+    random = np.random.default_rng(5)
+    values = [{"a": a, "b": b, "c": c - 0.5} for a, b, c in random.lognormal(0, 2, (12, 3)).tolist()]
+    turned = [{**each, "a": math.log(each["a"]), "b": math.log(each["b"])} for each in values]
+    history = hypervolume_history([trial_of(i, each) for i, each in enumerate(values)], objectives, ratios=True)
+    assert history == pytest.approx(
+        hypervolume_history([trial_of(i, each) for i, each in enumerate(turned)], objectives)
+    )
+
+
 def test_values_are_turned_so_that_less_is_better() -> None:
     trials = [trial_of(0, {"a": 3.0, "b": 4.0, "other": 9.0})]
     assert minimized(trials, objectives_of("b:min", "a:max")).tolist() == [[4.0, -3.0]]

@@ -69,11 +69,13 @@ def test_the_first_design_has_the_extremes_and_many_depths() -> None:
 
 
 def test_expected_gains_against_every_choice() -> None:
-    """Without uncertainty the first choice is the best of all, and greedy pairs nearly so."""
+    """Without uncertainty the first choice is the best of all, and greedy pairs nearly so: by their logarithms, and as
+    they are where some are above 0 and some below."""
     random = np.random.default_rng(3)
-    for m in (2, 3):
-        measured, points = random.random((6, m)), random.random((25, m))
+    for m, below in itertools.product((2, 3), (0.0, 0.5)):
+        measured, points = random.random((6, m)) - below, random.random((25, m)) - below
         every = np.vstack([measured, points])
+        every = every if below else np.log(every)
         low, high = every.min(axis=0), every.max(axis=0)
         scaled = (every - low) / (high - low)
         seen, new = scaled[:6], scaled[6:]
@@ -97,6 +99,26 @@ def test_what_is_uncertain_may_be_worth_more() -> None:
     assert expected_gains(measured, points, np.zeros((2, 2)), 1) == [0]
     assert expected_gains(measured, points, np.array([[0.0, 0.0], [0.0, 0.2]]), 1) == [1]
     assert expected_gains(measured, points, np.zeros((2, 2)), 5) == [0, 1]
+
+
+def test_gains_are_the_same_in_any_unit() -> None:
+    """Of a maximized objective, too, which is below 0."""
+    random = np.random.default_rng(4)
+    measured, points = random.random((6, 2)) * [1, -1], random.random((25, 2)) * [1, -1]
+    spread = 0.1 * np.abs(points)
+    chosen = expected_gains(measured, points, spread, 5)
+    assert expected_gains(measured * [1000, 7], points * [1000, 7], spread * [1000, 7], 5) == chosen
+    assert expected_gains(measured**3, points**3, 3 * spread * points**2, 5) == chosen
+
+
+def test_both_ends_of_a_wide_front_are_measured_alike() -> None:
+    """A front from 2 to 200 million parameters on which each candidate costs what it has: of those between its ends, as
+    many are chosen below their geometric mean as above, although nearly all of the range lies above."""
+    params = np.geomspace(2e6, 2e8, 201)
+    line = np.column_stack([-params, params / 1e5])
+    chosen = expected_gains(line[[0, -1]], line[1:-1], np.zeros((199, 2)), 15)
+    small = sum(params[1 + i] < 2e7 for i in chosen)
+    assert 6 <= small <= 9
 
 
 def test_proposals_are_new_predicted_and_near_the_front() -> None:

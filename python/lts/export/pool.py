@@ -15,7 +15,8 @@ from lts.export.encodings import FLOAT32, Encoding
 from lts.export.weights import ALIGNMENT, INLINE_BYTES, Tensor, external, inline, offsets
 
 _CHUNK = 1 << 22  # bytes drawn from one seed
-_DRAWN = 16  # number of chunks that are drawn; later ones repeat all but the first, which begins with the magic
+_DRAWN = 16  # number of chunks that are drawn; later ones have the numbers of all but the first, moved by
+_MOVED = 64  # bytes more each time: runtimes keep weights that are equal only once
 
 
 class PooledWeights:
@@ -99,12 +100,15 @@ class PooledWeights:
 
 def _magic(encoding: Encoding) -> bytes:
     what = "float32 numbers" if encoding.name == FLOAT32.name else f"{encoding.name} of numbers"
-    return f"lts-engine weight pool 1: {what} from N(0, 0.02^2)\n".encode().ljust(ALIGNMENT, b"\0")
+    return f"lts-engine weight pool 2: {what} from N(0, 0.02^2)\n".encode().ljust(ALIGNMENT, b"\0")
 
 
 def _content(file: int, chunk: int, encoding: Encoding) -> bytes:
     if chunk >= _DRAWN:
-        return os.pread(file, _CHUNK, (1 + (chunk - 1) % (_DRAWN - 1)) * _CHUNK)
+        times, drawn = divmod(chunk - 1, _DRAWN - 1)
+        numbers = os.pread(file, _CHUNK, (1 + drawn) * _CHUNK)
+        moved = times * _MOVED % _CHUNK
+        return numbers[moved:] + numbers[:moved]
     data = encoding.draw(np.random.default_rng([2203, 2094, chunk]), _CHUNK // encoding.item_bytes).tobytes()
     magic = _magic(encoding)
     return magic + data[len(magic) :] if chunk == 0 else data

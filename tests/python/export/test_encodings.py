@@ -159,7 +159,7 @@ def test_every_encoding_has_a_pool_of_its_own(tmp_path: Path) -> None:
     ]
     heads = {path.read_bytes()[:64] for path in tmp_path.iterdir()}
     assert len(heads) == 6
-    assert all(head.startswith(b"lts-engine weight pool 1: ") for head in heads)
+    assert all(head.startswith(b"lts-engine weight pool 2: ") for head in heads)
     again = PooledWeights(tmp_path / "other.bin")
     again.reserve(1, INT4)
     assert (tmp_path / "other.int4.bin").read_bytes() == (tmp_path / "weights.int4.bin").read_bytes()[: 1 << 22]

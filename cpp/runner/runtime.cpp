@@ -261,8 +261,8 @@ Output view_of(const Object& tensor, const std::string& what) {
   Output output;
   output.shape.assign(view.shape, view.shape + view.ndim);
   bool known = false;
-  for (const auto dtype : {DType::float32, DType::float16, DType::int64, DType::int32, DType::int8, DType::uint8,
-                           DType::boolean}) {
+  for (const auto dtype :
+       {DType::float32, DType::float16, DType::int64, DType::int32, DType::int8, DType::uint8, DType::boolean}) {
     const DLDataType type = dl_type(dtype);
     if (std::memcmp(&type, &view.dtype, sizeof type) != 0) continue;
     output.dtype = dtype;

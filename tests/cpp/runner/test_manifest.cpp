@@ -60,8 +60,9 @@ TEST(RunnerManifest, RefusesWhatIsWrong) {
   EXPECT_EQ(refused(changed("[3, 5]", "[4611686018427387904]")), "model.json: weights[0] is larger than any memory");
   EXPECT_EQ(refused(changed("[3, 5]", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]")),
             "model.json: weights[0] has more than 16 dimensions");
-  EXPECT_EQ(refused(changed("float32", "float31")),
-            "model.json: weights[0]: 'dtype' must be float32, float16, int64, int32, int8, uint8 or bool, not \"float31\"");
+  EXPECT_EQ(
+      refused(changed("float32", "float31")),
+      "model.json: weights[0]: 'dtype' must be float32, float16, int64, int32, int8, uint8 or bool, not \"float31\"");
   EXPECT_TRUE(refused(changed("4096", "-1")).starts_with("model.json: weights[0]: 'offset' must be an integer from 0"));
   EXPECT_EQ(refused(changed(R"(["logits"])", "[]")),
             "model.json: 'outputs' must be an array with a name or more, not an array");

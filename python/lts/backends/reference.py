@@ -16,8 +16,8 @@ from lts.targets.workload import Step
 
 # Largest difference, relative to the output's largest value, by the precision of the model. Compilers reorder sums and
 # approximate functions, which makes errors of some 1e-6. In integers, they also round activations to 8 bits, which
-# moves logits by some hundredths.
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.1, "int4": 0.1}
+# moves logits by some hundredths, and by a tenth in deep models; a wrong product moves them by as much as they are.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.25, "int4": 0.25}
 _TIMEOUT = 120.0
 
 

@@ -91,8 +91,8 @@ def compare_architectures(
             raise UsageError(f"unknown metric '{name}' on this device; expected one of {', '.join(evaluator.costs)}")
         if not evaluator.varies and not Metric.named(name).exact:
             raise UsageError(
-                f"{name} is not measured there: its values are {evaluator.provenance}, the same every time; "
-                "compare on a device that measures it"
+                f"{name} is not measured there, every time it is the same value; "
+                "name a device that measures it, as in --device local"
             )
     for side, architecture in (("baseline", baseline), ("contender", contender)):
         try:

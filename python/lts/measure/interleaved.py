@@ -15,8 +15,8 @@ from lts.system.text import listed
 
 MOST = 6
 """Processes per side, unless it is said."""
-MOST_ALLOWED = 40
-"""More than that, no noise is worth: `enough` of a verdict says when it would be."""
+MOST_ALLOWED = 25
+"""More than that, no answer is worth: `enough` of a verdict says what one would take."""
 
 Side = Literal["baseline", "contender"]
 Run = Callable[[], Outcome]
@@ -124,7 +124,7 @@ def interleave(
 
     In the order A B B A, in which a machine that slowly changes its speed does the same to both, at least `FEWEST`
     times each, then on as long as a metric is inconclusive and fewer than `most` processes per side were used. When
-    that shows a regression, both are measured `FEWEST` times more: it is one only when these processes alone show it,
+    that shows a regression, both are measured again in the same way: it is one only when these processes alone show it,
     too, and all of them together. One that is not seen again is inconclusive, unless all together show no change.
 
     A process that fails is run once more. A pair of which one was disturbed does not count and is measured again, at
@@ -139,7 +139,7 @@ def interleave(
     max_regression
         The bound; by default that of each metric.
     most
-        Processes per side that are used at most, without those that measure a regression again.
+        Processes per side that are used at most, and as many more to measure a regression again.
     varies
         Whether another process says something else; if not, one each is enough.
     told
@@ -169,13 +169,23 @@ def interleave(
     seen = _with(found, Answer.regression)
     if not seen:
         return Comparison(found, pairs.processes)
-    first = len(pairs.counted)
-    pairs.lost = 0
-    pairs.take(FEWEST)
-    alone = _with(pairs.verdicts(max_regression, first), Answer.regression) if len(pairs.counted) > first else []
-    confirmed = [name for name in seen if name in alone]
+    confirmed = _seen_again(pairs, seen, max_regression, most)
     found = {name: _doubted(each, name in confirmed) for name, each in pairs.verdicts(max_regression).items()}
     return Comparison(found, pairs.processes, tuple(seen), tuple(name for name in seen if name not in confirmed))
+
+
+def _seen_again(pairs: _Pairs, seen: list[str], max_regression: float | None, most: int) -> list[str]:
+    """Measure anew, and say which of these regressions that shows by itself."""
+    first = len(pairs.counted)
+    pairs.lost = 0
+    enough = pairs.take(FEWEST)
+    while len(pairs.counted) > first:
+        alone = pairs.verdicts(max_regression, first)
+        unclear = [name for name in seen if alone[name].answer is Answer.inconclusive]
+        if not unclear or not enough or len(pairs.counted) - first >= most:
+            return [name for name in seen if alone[name].answer is Answer.regression]
+        enough = pairs.take(1)
+    return []
 
 
 @dataclass

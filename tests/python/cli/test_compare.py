@@ -171,7 +171,7 @@ def test_how_a_bound_is_written(share: str) -> None:
         (("small.json", "large.json", "--max-regression", "nan"), "--max-regression is 'nan'; expected a share"),
         (("small.json", "large.json", "--max-regression", "9" * 400), "; expected a share of at least 0"),
         (("small.json", "large.json", "--max-regression", ""), "--max-regression is ''; expected a share"),
-        (("small.json", "large.json", "--processes", "3"), "3 processes per side; expected 4 to 40"),
+        (("small.json", "large.json", "--processes", "3"), "3 processes per side; expected 4 to 25"),
         (("small.json", "large.json", "--candidate-timeout", "soon"), "'soon' is not a duration"),
         (("small.json", "large.json", "--inconclusive", "maybe"), "maybe"),
         (("small.json",), "Missing argument 'contender'"),

@@ -75,7 +75,9 @@ def command(
     inconclusive: Annotated[
         Inconclusive, typer.Option(help="What the gate does where the measurements do not say.")
     ] = Inconclusive.pass_,
-    processes: Annotated[int, typer.Option(help="Processes per side, at most; at least 4.")] = 6,
+    processes: Annotated[
+        int, typer.Option(help="Processes per side, at most, and as many to measure a regression again; 4 to 25.")
+    ] = 6,
     n_prompt: PromptOption = 128,
     n_gen: GenOption = 32,
     batch: BatchOption = 1,

@@ -98,7 +98,7 @@ def command(
     bound = None if max_regression is None else _share(max_regression)
     seconds = None if candidate_timeout is None else duration(candidate_timeout)
     from lts.measure.compare import Answer
-    from lts.measure.interleaved import compare_architectures
+    from lts.measure.interleaved import check_comparable, compare_architectures
     from lts.measure.opening import open_evaluator
     from lts.study.architectures import load_architecture
     from lts.system.environment import fitness_warnings
@@ -120,6 +120,7 @@ def command(
         timeout=seconds,
     ) as evaluator:
         names = _metrics(metric, evaluator)
+        check_comparable(both["baseline"], both["contender"], evaluator, names)
         say(
             f"comparing {listed(names)} for {evaluator.target.name} on {evaluator.device_name} with "
             f"{evaluator.backend_name}: {evaluator.workload}"

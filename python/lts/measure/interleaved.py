@@ -86,6 +86,22 @@ def compare_architectures(
     MeasurementError
         When one of them cannot be measured.
     """
+    check_comparable(baseline, contender, evaluator, metrics)
+    return interleave(
+        lambda: evaluator.evaluate(baseline, metrics, timeout),
+        lambda: evaluator.evaluate(contender, metrics, timeout),
+        metrics,
+        max_regression=max_regression,
+        most=most,
+        varies=evaluator.varies,
+        told=told,
+    )
+
+
+def check_comparable(
+    baseline: Architecture, contender: Architecture, evaluator: Evaluator, metrics: Sequence[str]
+) -> None:
+    """Raise `UsageError` for a metric that the evaluator does not measure, or an architecture that it cannot."""
     for name in metrics:
         if name not in evaluator.costs:
             raise UsageError(f"unknown metric '{name}' on this device; expected one of {', '.join(evaluator.costs)}")
@@ -99,15 +115,6 @@ def compare_architectures(
             evaluator.check_architecture(architecture, metrics)
         except UsageError as error:
             raise UsageError(f"the {side}: {error.args[0]}") from None
-    return interleave(
-        lambda: evaluator.evaluate(baseline, metrics, timeout),
-        lambda: evaluator.evaluate(contender, metrics, timeout),
-        metrics,
-        max_regression=max_regression,
-        most=most,
-        varies=evaluator.varies,
-        told=told,
-    )
 
 
 def interleave(

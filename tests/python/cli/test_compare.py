@@ -197,7 +197,9 @@ def test_wrong_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], told
     ],
 )
 def test_what_cannot_be_compared_here_is_exit_2(arguments: tuple[str, ...], told: str) -> None:
-    assert told in compare("small.json", "large.json", *arguments, code=2).stderr
+    result = compare("small.json", "large.json", *arguments, code=2)
+    assert told in result.stderr
+    assert "comparing" not in result.stderr
 
 
 def test_trials_of_a_study(folder: Path, board: Board) -> None:

@@ -1,0 +1,279 @@
+"""Two models measured in turn on one device, until it is clear whether one of them costs more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from lts._core import Architecture
+from lts.errors import MeasurementError, UsageError
+from lts.measure.compare import FEWEST, Answer, Metric, Verdict, verdicts
+from lts.measure.evaluator import Evaluator
+from lts.measure.outcome import Outcome
+from lts.system.text import listed
+
+MOST = 6
+"""Processes per side, unless it is said."""
+MOST_ALLOWED = 25
+"""More than that, no answer is worth: `enough` of a verdict says what one would take."""
+
+Side = Literal["baseline", "contender"]
+Run = Callable[[], Outcome]
+"""Measures one of the two in a process of its own; a failure is an outcome's `error`."""
+Told = Callable[[Side, Outcome, bool], None]
+"""Gets each process, when its pair has ended or it has failed: its side, what came out, and whether that counts."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What measuring two models in turn has shown.
+
+    Parameters
+    ----------
+    verdicts
+        By metric, on all the processes that count.
+    processes
+        Every process in the order of time: its side, what came out of it, and whether it counts.
+    measured_again
+        The metrics of which a regression was seen, so that all was measured again.
+    not_seen_again
+        Those of them of which the second measurement, alone, showed no regression: what was seen was the machine.
+    """
+
+    verdicts: dict[str, Verdict]
+    processes: list[tuple[Side, Outcome, bool]]
+    measured_again: tuple[str, ...] = ()
+    not_seen_again: tuple[str, ...] = ()
+
+    def answers(self, answer: Answer) -> list[str]:
+        """The metrics with that answer."""
+        return [name for name, each in self.verdicts.items() if each.answer is answer]
+
+
+def compare_architectures(
+    baseline: Architecture,
+    contender: Architecture,
+    evaluator: Evaluator,
+    metrics: Sequence[str],
+    *,
+    max_regression: float | None = None,
+    most: int = MOST,
+    timeout: float | None = None,
+    told: Told | None = None,
+) -> Comparison:
+    """Measure two architectures in turn with an evaluator, and compare them; see `interleave`.
+
+    Where every process says the same, as an emulated processor that counts instructions does, one each is enough.
+
+    Parameters
+    ----------
+    baseline, contender
+        What is measured.
+    evaluator
+        On which device, by what, with which workload.
+    metrics
+        Of the costs of the evaluator.
+    max_regression, most, told
+        As of `interleave`.
+    timeout
+        Seconds for one process; by default the evaluator's.
+
+    Raises
+    ------
+    UsageError
+        For a metric that the evaluator does not measure, an architecture that it cannot, or an argument out of range.
+    MeasurementError
+        When one of them cannot be measured.
+    """
+    check_comparable(baseline, contender, evaluator, metrics)
+    return interleave(
+        lambda: evaluator.evaluate(baseline, metrics, timeout),
+        lambda: evaluator.evaluate(contender, metrics, timeout),
+        metrics,
+        max_regression=max_regression,
+        most=most,
+        varies=evaluator.varies,
+        told=told,
+    )
+
+
+def check_comparable(
+    baseline: Architecture, contender: Architecture, evaluator: Evaluator, metrics: Sequence[str]
+) -> None:
+    """Raise `UsageError` for a metric that the evaluator does not measure, or an architecture that it cannot."""
+    for name in metrics:
+        if name not in evaluator.costs:
+            raise UsageError(f"unknown metric '{name}' on this device; expected one of {', '.join(evaluator.costs)}")
+        if not evaluator.varies and not Metric.named(name).exact:
+            raise UsageError(
+                f"{name} is not measured there, every time it is the same value; "
+                "name a device that measures it, as in --device local"
+            )
+    for side, architecture in (("baseline", baseline), ("contender", contender)):
+        try:
+            evaluator.check_architecture(architecture, metrics)
+        except UsageError as error:
+            raise UsageError(f"the {side}: {error.args[0]}") from None
+
+
+def interleave(
+    baseline: Run,
+    contender: Run,
+    metrics: Sequence[str],
+    *,
+    max_regression: float | None = None,
+    most: int = MOST,
+    varies: bool = True,
+    told: Told | None = None,
+) -> Comparison:
+    """Measure two things in turn, each time in a process of its own, until every verdict is clear.
+
+    In the order A B B A, in which a machine that slowly changes its speed does the same to both, at least `FEWEST`
+    times each, then on as long as a metric is inconclusive and fewer than `most` processes per side were used. When
+    that shows a regression, both are measured again in the same way: it is one only when these processes alone show it,
+    too, and all of them together. One that is not seen again is inconclusive, unless all together show no change.
+
+    A process that fails is run once more. A pair of which one was disturbed does not count and is measured again, at
+    most `most` times.
+
+    Parameters
+    ----------
+    baseline, contender
+        What is measured.
+    metrics
+        Columns of the outcomes.
+    max_regression
+        The bound; by default that of each metric.
+    most
+        Processes per side that are used at most, and as many more to measure a regression again.
+    varies
+        Whether another process says something else; if not, one each is enough.
+    told
+        See `Told`.
+
+    Raises
+    ------
+    UsageError
+        Without metrics, for one that is named twice, or for an argument out of range.
+    MeasurementError
+        When a process of one side has failed twice in a row, or none was undisturbed.
+    """
+    if not metrics:
+        raise UsageError("there is nothing to compare: no metric is named")
+    if len(set(metrics)) < len(metrics):
+        raise UsageError(f"the metrics are {listed(metrics)}; expected each once")
+    if not FEWEST <= most <= MOST_ALLOWED:
+        raise UsageError(f"{most} processes per side; expected {FEWEST} to {MOST_ALLOWED}")
+    pairs = _Pairs(baseline, contender, metrics, told, most)
+    if not varies:
+        pairs.take(1)
+        return Comparison(pairs.verdicts(max_regression), pairs.processes)
+    pairs.take(FEWEST)
+    found = pairs.verdicts(max_regression)
+    while _with(found, Answer.inconclusive) and len(pairs.counted) < most and pairs.take(1):
+        found = pairs.verdicts(max_regression)
+    seen = _with(found, Answer.regression)
+    if not seen:
+        return Comparison(found, pairs.processes)
+    confirmed = _seen_again(pairs, seen, max_regression, most)
+    found = {name: _doubted(each, name in confirmed) for name, each in pairs.verdicts(max_regression).items()}
+    return Comparison(found, pairs.processes, tuple(seen), tuple(name for name in seen if name not in confirmed))
+
+
+def _seen_again(pairs: _Pairs, seen: list[str], max_regression: float | None, most: int) -> list[str]:
+    """Measure anew, and say which of these regressions that shows by itself."""
+    first = len(pairs.counted)
+    pairs.lost = 0
+    enough = pairs.take(FEWEST)
+    while len(pairs.counted) > first:
+        alone = pairs.verdicts(max_regression, first)
+        unclear = [name for name in seen if alone[name].answer is Answer.inconclusive]
+        if not unclear or not enough or len(pairs.counted) - first >= most:
+            return [name for name in seen if alone[name].answer is Answer.regression]
+        enough = pairs.take(1)
+    return []
+
+
+@dataclass
+class _Pairs:
+    """Processes of both sides, one of each at a time."""
+
+    baseline: Run
+    contender: Run
+    metrics: Sequence[str]
+    told: Told | None
+    may_lose: int
+    processes: list[tuple[Side, Outcome, bool]] = field(default_factory=list)
+    counted: list[dict[Side, Outcome]] = field(default_factory=list)
+    taken: int = 0
+    lost: int = 0
+
+    def take(self, n: int) -> bool:
+        """Measure `n` pairs that count; false where too many were disturbed for that.
+
+        Raises `MeasurementError` when no pair counts at all.
+        """
+        wanted = len(self.counted) + n
+        while len(self.counted) < wanted and self.lost <= self.may_lose:
+            self._pair()
+        if not self.counted:
+            reasons = [text for _, outcome, _ in self.processes if outcome.disturbed for text in outcome.warnings]
+            raise MeasurementError(
+                f"all {self.lost} pairs of processes were disturbed: {reasons[0] if reasons else 'the device says so'}"
+            )
+        return len(self.counted) >= wanted
+
+    def verdicts(self, max_regression: float | None, first: int = 0) -> dict[str, Verdict]:
+        """On the pairs that count, from that one on."""
+
+        def values(side: Side) -> dict[str, list[float]]:
+            return {name: [pair[side].values[name] for pair in self.counted[first:]] for name in self.metrics}
+
+        return verdicts(values("baseline"), values("contender"), max_regression)
+
+    def _pair(self) -> None:
+        order: tuple[Side, Side] = ("contender", "baseline") if self.taken % 2 else ("baseline", "contender")
+        self.taken += 1
+        pair: dict[Side, Outcome] = {side: self._measured(side) for side in order}
+        counts = not any(outcome.disturbed for outcome in pair.values())
+        if counts:
+            self.counted.append(pair)
+        else:
+            self.lost += 1
+        for side, outcome in pair.items():
+            self._note(side, outcome, counts)
+
+    def _measured(self, side: Side) -> Outcome:
+        run = self.baseline if side == "baseline" else self.contender
+        outcome = run()
+        if self._problem(outcome) is not None:
+            self._note(side, outcome, False)
+            outcome = run()
+        if (problem := self._problem(outcome)) is not None:
+            self._note(side, outcome, False)
+            raise MeasurementError(f"the {side} cannot be measured: {problem}")
+        return outcome
+
+    def _problem(self, outcome: Outcome) -> str | None:
+        """Why it cannot count; a quantity of nothing has no relative change."""
+        if (problem := outcome.problem(self.metrics)) is not None:
+            return problem
+        wrong = [name for name in self.metrics if outcome.values[name] <= 0]
+        return f"{wrong[0]} is {outcome.values[wrong[0]]:g}; it must be above 0" if wrong else None
+
+    def _note(self, side: Side, outcome: Outcome, counts: bool) -> None:
+        self.processes.append((side, outcome, counts))
+        if self.told is not None:
+            self.told(side, outcome, counts)
+
+
+def _with(found: dict[str, Verdict], answer: Answer) -> list[str]:
+    return [name for name, each in found.items() if each.answer is answer]
+
+
+def _doubted(verdict: Verdict, confirmed: bool) -> Verdict:
+    """A regression that was not seen twice is none yet."""
+    if verdict.answer is Answer.regression and not confirmed:
+        return replace(verdict, answer=Answer.inconclusive)
+    return verdict

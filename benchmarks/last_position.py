@@ -1,12 +1,14 @@
 """Fronts in the form that ships, against the GPT-2s that the authors of LiteTransformerSearch recommend.
 
 Run: python benchmarks/last_position.py [--precision float32|int8|int4] [--objective latency_ms|request_ms]
-     [--table FILE] [--each] [--trials 40] [--rounds 5] [--seed 0] [--save DIR]
+     [--table FILE] [--unknown] [--each] [--trials 40] [--rounds 5] [--seed 0] [--save DIR]
 
 The published models were found by timing prompt passes in float32 with logits at all positions. Here one search of
 gpt2-lts, the space of the paper, measures what a user waits for: a prompt of 256 tokens with logits of the last
 position alone (``request_ms``: and 32 generated tokens), in the precision that ships, by ONNX Runtime on one thread.
-Its only bound is at least as many decoder parameters as the smallest published model has.
+The published models are its baselines, as with ``lts-engine search --baseline``: they are measured first, are none of
+the 40 measurements, and half of what is predicted goes to models as large as one of them. Its only bound is at least as
+many decoder parameters as the smallest published model has. With ``--unknown``, the search does not know of them.
 
 Every published model is then compared with the fastest member of the front that has at least as many decoder
 parameters. Both are measured again, side by side, in further processes; the figures are ratios of these with their
@@ -14,10 +16,9 @@ parameters. Both are measured again, side by side, in further processes; the fig
 the interval, or where the geometric mean of the ratios of times is above 0.93; with 3 where something could not be
 measured.
 
-The members of one front are as far apart as its 40 measurements let them be, from 2 to 200 million parameters, and what
-a member has too much of costs time. With ``--each``, there is a search for every published model instead, as somebody
-would search who has that model: for the least time and the least memory, with at least as many decoder parameters and
-at most 1.5 times as many.
+What a member has too much of costs time. With ``--each``, there is a search for every published model instead, as
+somebody would search who has that model: for the least time and the least memory, with at least as many decoder
+parameters and at most 1.5 times as many.
 
 `--table` takes other models of the same form as ``archai_gpt2_even.csv``. `--save` keeps the searches in a folder, so
 that the same command measures again without searching again.
@@ -49,7 +50,12 @@ SIZE, MEMORY = "decoder_params", "peak_memory_mib"
 
 
 def searched(
-    evaluator: TargetEvaluator, objectives: list[str], constraints: list[str], name: str, options: argparse.Namespace
+    evaluator: TargetEvaluator,
+    objectives: list[str],
+    constraints: list[str],
+    baselines: dict[str, lts.Architecture],
+    name: str,
+    options: argparse.Namespace,
 ) -> Front:
     """The front of one search, which `--save` keeps under that name."""
     start = time.monotonic()
@@ -61,6 +67,7 @@ def searched(
         objectives=objectives,
         constraints=constraints,
         seed=options.seed,
+        baselines=baselines,
         store=None if options.save is None else options.save / f"{name}.db",
     ) as study:
         front = study.run(trials=options.trials)
@@ -77,12 +84,14 @@ def fastest(
     sizes = {name: lts.decoder_params(each) for name, each in models.items()}
     kind = f"{options.objective}-{options.precision}"
     if not options.each:
-        front = searched(evaluator, [f"{SIZE}:max", *costs], [f"{SIZE}>={min(sizes.values())}"], kind, options)
+        bounds = [f"{SIZE}>={min(sizes.values())}"]
+        baselines = {} if options.unknown else models
+        front = searched(evaluator, [f"{SIZE}:max", *costs], bounds, baselines, kind, options)
         return {name: cheapest(front, n, options.objective) for name, n in sizes.items()}
     found = {}
     for name, n in sizes.items():
         bounds = [f"{SIZE}>={n}", f"{SIZE}<={int(LARGEST * n)}"]
-        front = searched(evaluator, costs, bounds, f"{kind}-{name}", options)
+        front = searched(evaluator, costs, bounds, {}, f"{kind}-{name}", options)
         found[name] = cheapest(front, n, options.objective)
     return found
 
@@ -92,6 +101,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "float16", "int8", "int4"), default="float32")
     parser.add_argument("--objective", choices=("latency_ms", "request_ms"), default="latency_ms")
     parser.add_argument("--table", type=Path, help="published models (default: ../shared/data/lts)")
+    parser.add_argument("--unknown", action="store_true", help="the search does not know the published models")
     parser.add_argument("--each", action="store_true", help="a search for every published model")
     parser.add_argument("--trials", type=int, default=40, help="measurements of a search")
     parser.add_argument("--rounds", type=int, default=5, help="further processes of every model")

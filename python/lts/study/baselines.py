@@ -49,7 +49,8 @@ class Baseline:
 class Baselines:
     """The baselines of a study, measured once.
 
-    They are no trials of the study: neither its front nor its sampler knows them.
+    They are no trials of the study, and not in its front. Samplers that predict know how large they are
+    (`lts.study.problem.beside`).
 
     Parameters
     ----------

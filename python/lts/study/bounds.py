@@ -1,4 +1,7 @@
-"""Candidates close to the bounds of a study: whoever gives a bound asks about models there."""
+"""Candidates close to the bounds of a study: whoever gives a bound asks about models there.
+
+Baselines are bounds, too: a front that is compared with one should have a member that is as large, and not much larger.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.25
 """Share of the predicted candidates that is for the bounds, where there are any."""
+SHARE_BESIDE = 0.5
+"""The same where the front will be compared with baselines, each of which is a bound: as large, and no slower."""
 WIDTH = 0.15
 """How far from the bound a candidate may be, relative to it."""
 EVOLVED_NEAR = 50_000
@@ -83,11 +88,11 @@ def windows_of(constraints: Iterable[Constraint], errors: Mapping[str, float]) -
     return found
 
 
-def n_due(trials: Sequence[Trial], n: int) -> int:
-    """How many of the next `n` predicted candidates are for the bounds, so that of all of them it is `SHARE`."""
+def n_due(trials: Sequence[Trial], n: int, share: float = SHARE) -> int:
+    """How many of the next `n` predicted candidates are for the bounds, so that of all of them it is this share."""
     origins = [trial.origin for trial in trials if trial.predicted]
-    due = int(SHARE * (len(origins) + n) + 1e-9) - origins.count(ORIGIN)
-    return max(0, min(due, int(np.ceil(SHARE * n))))
+    due = int(share * (len(origins) + n) + 1e-9) - origins.count(ORIGIN)
+    return max(0, min(due, int(np.ceil(share * n))))
 
 
 def chosen_at_bounds(
@@ -104,7 +109,7 @@ def chosen_at_bounds(
     times the probability that all constraints hold (Schonlau 1997). Gaps are filled from the bound outwards, with
     candidates that are likely feasible, until members are 2 % apart, then 1 %; of all about there, by the one with the
     largest expected gain of hypervolume. What was chosen counts as measured as predicted. What a member is predicted to
-    dominate is not chosen.
+    dominate is not chosen. Of several windows, the one whose bound has no member near it comes first.
 
     Parameters
     ----------
@@ -141,7 +146,7 @@ def chosen_at_bounds(
             gaps = {window: i for window, each in left.items() if (i := each.in_a_gap()) is not None}
             if not gaps:
                 break
-            window = min(gaps, key=lambda w: left[w].n_inside)
+            window = min(gaps, key=lambda w: (-left[w].steps_away, left[w].n_inside))
             take(window, gaps[window])
     return chosen
 
@@ -169,8 +174,7 @@ class _Candidates:
         for constraint in constraints:
             self.probability *= predictions.probability(constraint, self.architectures)
         self.known = minimized(members, predictions.objectives)
-        inside = window.places(np.array([trial.values[window.bound.name] for trial in members]))
-        self._inside = inside[(inside >= 0) & (inside <= 1)]
+        self._inside = self._places_inside(np.array([trial.values[window.bound.name] for trial in members]))
         hopeful = self.points - self.spread
         self.open = np.array([not _dominated(point, self.known) for point in hopeful], dtype=bool)
 
@@ -179,14 +183,23 @@ class _Candidates:
         """How many are measured in the window, those that were chosen among them."""
         return len(self._inside)
 
+    @property
+    def steps_away(self) -> int:
+        """How many of the first steps the member next to the bound is away from it, at most those of the window."""
+        return int(np.log1p(WIDTH) * self._inside.min(initial=1.0) / _STEPS[0])
+
     def believe(self, architectures: Sequence[Architecture]) -> None:
         """Take these for measured as predicted."""
         if architectures:
             values = self._predictions.values(architectures, self._names)
             self.known = np.vstack([self.known, self._predictions.points(values)])
-            self._inside = np.append(self._inside, self.window.places(values[self.window.bound.name]))
+            self._inside = np.append(self._inside, self._places_inside(values[self.window.bound.name]))
             names = {architecture.to_json() for architecture in architectures}
             self.open &= np.array([a.to_json() not in names for a in self.architectures], dtype=bool)
+
+    def _places_inside(self, values: Array) -> Array:
+        places = self.window.places(values)
+        return places[(places >= 0) & (places <= 1)]
 
     def improvements(self) -> Array:
         """Expected improvements of the first objective, relative to the best of what is known; 0 without any."""

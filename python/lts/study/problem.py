@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lts._core import Architecture, Constraint, Objective, Search, SearchSpace, analytic_names
+from lts._core import Architecture, Constraint, Objective, Search, SearchSpace, analytic, analytic_names
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
 from lts.study.limits import Limits, limits_of
@@ -36,6 +36,8 @@ class Problem:
         The only members of the space that can be evaluated; None when all of them can.
     limits
         What is known not to fit, and is not run.
+    compared_at
+        Where the front will be compared with baselines: as bounds of a column, without being constraints.
     """
 
     space: SearchSpace
@@ -47,6 +49,7 @@ class Problem:
     workload: Mapping[str, Any] = field(default_factory=dict)
     architectures: Sequence[Architecture] | None = None
     limits: Limits = field(default_factory=Limits)
+    compared_at: Sequence[Constraint] = ()
 
 
 def problem_of(search: Search, evaluator: Evaluator) -> Problem:
@@ -69,6 +72,17 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         architectures=_pool(search.space, evaluator),
         limits=limits_of(search.constraints, workload, evaluator),
     )
+
+
+def beside(problem: Problem, baselines: Iterable[Architecture]) -> Problem:
+    """The problem of finding also what is best where baselines are: with at least as much of the first objective that
+    the core counts (at most, where it is minimized). Without such an objective, nobody knows where that is."""
+    for objective in problem.objectives:
+        if objective.name not in problem.measured:
+            relation = ">=" if objective.direction == "max" else "<="
+            values = {float(analytic(objective.name, each, **problem.workload)) for each in baselines}
+            return replace(problem, compared_at=[Constraint(objective.name, relation, each) for each in sorted(values)])
+    return problem
 
 
 def described(search: Search) -> dict[str, Any]:

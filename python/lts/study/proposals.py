@@ -11,7 +11,7 @@ import numpy as np
 
 from lts._core import Architecture, Constraint, Objective, SearchSpace
 from lts.measure.trial import Trial
-from lts.study.bounds import EVOLVED_NEAR, ORIGIN, chosen_at_bounds, n_due, windows_of
+from lts.study.bounds import EVOLVED_NEAR, ORIGIN, SHARE, SHARE_BESIDE, chosen_at_bounds, n_due, windows_of
 from lts.study.cost_model import outlier_notes, outliers_of
 from lts.study.design import design_size, first_design
 from lts.study.evolution import EVOLVED, Evolution
@@ -77,6 +77,8 @@ class Proposer:
         what is known of another device.
     limits
         What is not run.
+    compared_at
+        Where the front will be compared with baselines.
     """
 
     space: SearchSpace
@@ -91,6 +93,7 @@ class Proposer:
     seed: int = 0
     n_design: int | None = None
     limits: Limits = field(default_factory=Limits)
+    compared_at: Sequence[Constraint] = ()
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
     waiting: bool = False
@@ -124,7 +127,7 @@ class Proposer:
         if self.settled or len(trials) < self._barren:
             return []
         n = min(n, max(1, budget - len(trials)))
-        near = self._near_bounds(trials, n_due(trials, n))
+        near = self._near_bounds(trials, n_due(trials, n, SHARE_BESIDE if self.compared_at else SHARE))
         candidates = self._candidates(trials, n)
         if not candidates and not near:
             # All that is near the predicted front is measured: done, if the predictions of that were right.
@@ -196,11 +199,12 @@ class Proposer:
 
     def _near_bounds(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """At most `n` architectures that were not measured, close to the bounds; see `lts.study.bounds`."""
-        if n < 1 or not self.constraints:
+        bounds = [*self.constraints, *self.compared_at]
+        if n < 1 or not bounds:
             return []
         seen = {trial.architecture.to_json() for trial in trials}
         found = {}
-        for window in windows_of(self.constraints, {column: model.error for column, model in self.models.items()}):
+        for window in windows_of(bounds, {column: model.error for column, model in self.models.items()}):
             goals, within = window.objectives(self.objectives), window.among(self.constraints)
             if self.pool is None:
                 inside = self.limits.kept(self._evolved(trials, (), goals, within, EVOLVED_NEAR))

@@ -20,7 +20,7 @@ from lts.study.kinds import sampler_for
 from lts.study.ledger import Ledger
 from lts.study.loop import Loop, Progress
 from lts.study.plan import algorithm_for, surrogate_for, trials_for
-from lts.study.problem import described, problem_of
+from lts.study.problem import beside, described, problem_of
 from lts.study.resume import opened, replay
 from lts.study.sampler import Sampler
 from lts.study.store import Store
@@ -92,8 +92,9 @@ class Study:
         self._description = self.evaluator.describe()
         self._problem = problem_of(search, self.evaluator)
         self.evaluator.check(space, self._problem.columns)
+        compared = checked(baselines or {}, self.evaluator, self._problem)
         self._sampler = sampler_for(
-            self._problem,
+            beside(self._problem, compared.values()),
             self.evaluator,
             search,
             options,
@@ -108,7 +109,6 @@ class Study:
             "surrogate": self._sampler.name,
         }
         self._closed = False
-        compared = checked(baselines or {}, self.evaluator, self._problem)
         self._store = Store(store, writable=True, create=True) if store is not None else None
         try:
             records = [] if self._store is None else opened(self._store, self._configuration)

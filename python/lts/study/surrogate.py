@@ -60,6 +60,7 @@ class SurrogateSampler(Sampler):
             seed=problem.seed,
             n_design=design,
             limits=problem.limits,
+            compared_at=problem.compared_at,
         )
 
     def start(self, budget: int | None, timeout: float | None) -> None:

@@ -19,6 +19,7 @@ import lts
 from lts.measure.trial import Trial
 from lts.study.bounds import ORIGIN, SHARE, WIDTH, chosen_at_bounds, n_due, windows_of
 from lts.study.predictions import Predictions
+from lts.study.problem import beside
 from lts.study.proposals import GAIN
 from lts.study.study import Study
 
@@ -233,6 +234,34 @@ def test_a_front_is_dense_at_a_bound(seed: int) -> None:
         origins = [t.origin for t in dense.trials if t.predicted]
         assert 0 < origins.count(ORIGIN) <= SHARE * len(origins)
         assert max(sizes) > 3, "the rest of the front is searched, too"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_front_is_dense_where_baselines_are(seed: int) -> None:
+    """For each baseline there is a member that is as large, and hardly larger; without them most are farther away."""
+    models = sorted(SPACE.sample(200, 5), key=lts.decoder_params)[30:180:30]
+    away = {}
+    for known in (True, False):
+        with study(seed=seed, baselines={str(i): each for i, each in enumerate(models)} if known else {}) as found:
+            found.run(trials=40)
+            sizes = np.array([trial.values["decoder_params"] for trial in found.front()])
+        away[known] = [float(sizes[sizes >= n].min() / n - 1) for n in map(lts.decoder_params, models)]
+    assert max(away[True]) < 0.05
+    assert np.mean(away[True]) < 0.5 * np.mean(away[False])
+
+
+@pytest.mark.parametrize("objective", ["decoder_params:max", "flops_decode:min"])
+def test_what_is_compared_is_a_bound_of_what_is_counted(objective: str) -> None:
+    with study(objectives=["latency_ms:min", objective]) as given_:
+        problem = given_._problem
+    models = SPACE.sample(2, 1)
+    name, _, goal = objective.partition(":")
+    values = sorted(float(lts.analytic(name, each, **problem.workload)) for each in models)
+    expected = [lts.Constraint(name, ">=" if goal == "max" else "<=", value) for value in values]
+    assert list(beside(problem, [*models, models[0]]).compared_at) == expected
+    assert not beside(problem, []).compared_at
+    with study(objectives=["latency_ms:min"]) as given_:
+        assert not beside(given_._problem, models).compared_at
 
 
 @pytest.mark.slow

@@ -134,26 +134,34 @@ def test_how_often_a_model_is_run(options: dict[str, float], seconds: float, exp
 
 @pytest.mark.slow
 def test_both_devices_are_used_at_once(steady: Farm, jobs: dict[str, RunnerJob]) -> None:
-    results: list[JobResult] = []
-    with RpcDevice.from_uri(steady.uri) as opened:
+    from tvm import rpc  # before the jobs: it can take as long as they do
+
+    def free() -> int:
+        """Servers that work are not free: at some time the tracker has none to give."""
+        found: int = rpc.connect_tracker("127.0.0.1", steady.port).summary()["queue_info"][KEY]["free"]
+        return found
+
+    def overlap(opened: RpcDevice) -> bool:
+        results: list[JobResult] = []
         threads = [
             threading.Thread(target=lambda: results.append(opened.run(long_job(jobs["prefill"]), TIMEOUT)))
             for _ in range(2)
         ]
-        from tvm import rpc  # before the jobs: it can take as long as they do
-
         for thread in threads:
             thread.start()
-        end = time.monotonic() + TIMEOUT
-        # Servers that work are not free: at some time the tracker has none to give.
-        while rpc.connect_tracker("127.0.0.1", steady.port).summary()["queue_info"][KEY]["free"] > 0:
-            assert time.monotonic() < end
-            assert any(thread.is_alive() for thread in threads), f"the jobs did not overlap: {results}"
+        seen = False
+        while not seen and any(thread.is_alive() for thread in threads):
+            seen = free() == 0
             time.sleep(0.05)
         for thread in threads:
-            thread.join()
-    assert all(good(result) for result in results)
-    assert len(results) == 2
+            thread.join(TIMEOUT)
+        assert len(results) == 2
+        assert all(good(result) for result in results)
+        return seen
+
+    with RpcDevice.from_uri(steady.uri) as opened:
+        # On a busy machine, a job may end before the other has begun.
+        assert any(overlap(opened) for _ in range(3))
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 
 import lts
-from lts.backends.inputs import make_inputs
+from lts.backends.onnxruntime import make_feed, open_session
 from lts.backends.stored import without_rounding
 from lts.backends.timing import time_runs
 from lts.backends.tvm.compile import build
@@ -74,17 +74,8 @@ Function = Callable[[], Any]
 
 def with_onnxruntime(model: Path, step: Step) -> Function:
     """A run of the model, as `lts.backends.onnxruntime` sets it up."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    types = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
-    specifications = [(value.name, value.shape, types[value.type]) for value in session.get_inputs()]
-    feed = make_inputs(specifications, step.dims, step.vocab_size)
+    session = open_session(str(model), 1)
+    feed = make_feed(session, step.dims, step.vocab_size)
     names = [value.name for value in session.get_outputs()]
     return lambda: session.run(names, feed)
 

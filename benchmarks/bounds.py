@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from published import HWGPT_COLUMNS, hwgpt_table
+from published import HWGPT_COLUMNS, hwgpt_space, hwgpt_table
 
 import lts
 from lts.measure.evaluator import Evaluator
@@ -160,14 +160,7 @@ def functions(arguments: argparse.Namespace) -> None:
 
 
 def tables(arguments: argparse.Namespace) -> None:
-    space = lts.SearchSpace(
-        n_layer=[10, 11, 12],
-        d_model=[192, 384, 768],
-        n_head=[4, 8, 12],
-        d_ff=[384, 576, 768, 1152, 1536, 2304, 3072],
-        head_dim=64,
-        vocab_size=50254,
-    )
+    space = hwgpt_space()
     every = [(architecture, row) for architecture, row in hwgpt_table() if space.contains(architecture)]
     architectures = [architecture for architecture, _ in every]
     sizes = np.array([lts.decoder_params(architecture) for architecture in architectures])

@@ -30,8 +30,7 @@ import onnxruntime
 from precision import ARCHITECTURES
 
 import lts
-from lts.backends.inputs import make_inputs
-from lts.backends.onnxruntime import OnnxRuntime, bound
+from lts.backends.onnxruntime import OnnxRuntime, bound, make_feed, open_session
 from lts.export import PooledWeights, attention, onnx_model
 from lts.targets.workload import Step
 
@@ -87,13 +86,8 @@ def loaded(
             architecture, "decode", precision=precision, cache=cache, weights=PooledWeights(folder / "weights.bin")
         )
     path.write_bytes(model.SerializeToString())
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    types = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
-    specifications = [(value.name, value.shape, types[value.type]) for value in session.get_inputs()]
-    feed = make_inputs(specifications, Step.of(architecture, "decode", context).dims, architecture.vocab_size)
+    session = open_session(str(path), 1)
+    feed = make_feed(session, Step.of(architecture, "decode", context).dims, architecture.vocab_size)
     for i, name in enumerate(name for name in feed if name.startswith("past")):
         numbers = np.random.default_rng(i).standard_normal(feed[name][:, :, :context].shape, dtype=np.float32)
         feed[name][:, :, :context] = numbers

@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 from interleaved import Values, described, measured
-from published import HWGPT_COLUMNS, hwgpt_table, lts_table
+from published import HWGPT_COLUMNS, hwgpt_space, hwgpt_table, lts_table
 
 import lts
 from lts.measure.opening import open_evaluator
@@ -250,15 +250,7 @@ def features(architecture: Any) -> list[float]:
 
 def proposed_by(replay: Replay, algorithm: str, seed: int, budgets: Sequence[int], known: Any) -> list[float]:
     """Shares that an algorithm reaches with each number of measurements in `budgets`."""
-    space = lts.SearchSpace(
-        n_layer=[10, 11, 12],
-        d_model=[192, 384, 768],
-        n_head=[4, 8, 12],
-        d_ff=[384, 576, 768, 1152, 1536, 2304, 3072],
-        head_dim=64,
-        vocab_size=50254,
-        min_ff_ratio=2.0,
-    )
+    space = hwgpt_space(min_ff_ratio=2.0)
     options = {"population_size": 20, "n_parents": 5, "n_mutants": 8, "n_crossovers": 8} if algorithm == "lts" else {}
     if algorithm == "nsga2":
         options = {"population_size": 20}

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 import lts
-from lts.backends.inputs import make_inputs
+from lts.backends.onnxruntime import make_feed, open_session
 from lts.backends.precisions import check_runtime
 from lts.export import PooledWeights, RandomWeights, onnx_model
 
@@ -44,13 +43,8 @@ def loaded(model: Any, folder: Path) -> Callable[[], Any]:
     """A run of the model that returns its logits, with the settings of `lts.backends.onnxruntime`."""
     path = folder / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    types = {"tensor(int64)": np.dtype(np.int64), "tensor(float)": np.dtype(np.float32)}
-    specifications = [(value.name, value.shape, types[value.type]) for value in session.get_inputs()]
-    feed = make_inputs(specifications, {}, 50257)
+    session = open_session(str(path), 1)
+    feed = make_feed(session, {}, 50257)
     names = [value.name for value in session.get_outputs()]
     return lambda: session.run(names, feed)[0]
 

@@ -78,6 +78,19 @@ def _recommended(path: Path) -> dict[str, lts.Architecture]:
     return dict(sorted(found.items(), key=lambda each: lts.decoder_params(each[1])))
 
 
+def hwgpt_space(**options: float) -> lts.SearchSpace:
+    """The space of HW-GPT-S with biases; `options` are further ones of `lts.SearchSpace`."""
+    return lts.SearchSpace(
+        n_layer=[10, 11, 12],
+        d_model=[192, 384, 768],
+        n_head=[4, 8, 12],
+        d_ff=[384, 576, 768, 1152, 1536, 2304, 3072],
+        head_dim=64,
+        vocab_size=50254,
+        **options,
+    )
+
+
 def hwgpt_table(path: Path | None = None) -> list[tuple[lts.Architecture, dict[str, float]]]:
     """Architectures of HW-GPT-S with their columns. With biases they are gpt2, without hw_gpt; heads are 64 wide."""
     table = tables.read_table(path or folder() / "hwgpt" / HWGPT)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lts.backends.inputs import make_inputs
-from lts.backends.onnxruntime import _TYPES
+from lts.backends.onnxruntime import make_feed
 
 Array = np.ndarray[Any, Any]
 
@@ -52,10 +51,7 @@ def expected_outputs(model: Path, dims: Mapping[str, int], vocab_size: int) -> l
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    feed = make_inputs(
-        [(value.name, value.shape, np.dtype(_TYPES[value.type])) for value in session.get_inputs()], dims, vocab_size
-    )
-    outputs: list[Array] = session.run(None, feed)
+    outputs: list[Array] = session.run(None, make_feed(session, dims, vocab_size))
     return outputs
 
 

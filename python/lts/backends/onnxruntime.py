@@ -123,9 +123,9 @@ def run(
 
     memory = PeakMemory()
     start = time.perf_counter()
-    session = _session(model, threads)
+    session = open_session(model, threads)
     loaded = time.perf_counter()
-    feed = _feed(session, dims, vocab_size)
+    feed = make_feed(session, dims, vocab_size)
     names = [value.name for value in session.get_outputs()]
     call = bound(session, feed)
     checked = _check(names, call(), phase)
@@ -162,7 +162,7 @@ def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, 
     import numpy as np
 
     session = _unrounded_session(model)
-    (first, *_) = session.run([session.get_outputs()[0].name], _feed(session, dims, vocab_size))
+    (first, *_) = session.run([session.get_outputs()[0].name], make_feed(session, dims, vocab_size))
     np.ascontiguousarray(first, np.float32).tofile(file)
     return int(first.size)
 
@@ -174,12 +174,12 @@ def _unrounded_session(model: str) -> Any:
 
     proto = onnx.load_model(model, load_external_data=False)
     if not without_rounding(proto.graph):
-        return _session(model, threads=1)
+        return open_session(model, threads=1)
     # Beside the model, where its weights are found.
     with tempfile.NamedTemporaryFile(dir=Path(model).parent, suffix=".onnx") as file:
         file.write(proto.SerializeToString())
         file.flush()
-        return _session(file.name, threads=1)
+        return open_session(file.name, threads=1)
 
 
 def bound(session: Any, feed: Mapping[str, Any]) -> Callable[[], list[Any]]:
@@ -215,7 +215,8 @@ def bound(session: Any, feed: Mapping[str, Any]) -> Callable[[], list[Any]]:
     return call
 
 
-def _session(model: str, threads: int) -> Any:
+def open_session(model: str, threads: int) -> Any:
+    """A session as models are measured in: on this processor, with these threads, all optimizations."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -228,7 +229,7 @@ def _session(model: str, threads: int) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _feed(session: Any, dims: Mapping[str, int], vocab_size: int) -> dict[str, Any]:
+def make_feed(session: Any, dims: Mapping[str, int], vocab_size: int) -> dict[str, Any]:
     """The inputs of a session, see `make_inputs`."""
     import numpy as np
 

@@ -12,7 +12,8 @@ import numpy as np
 from lts.errors import MeasurementError
 
 _FLOAT, _FLOAT16 = 1, 10  # types in onnx.proto
-_INLINE_BYTES = 1024
+INLINE_BYTES = 1024
+"""Bigger initializers are weights, which stay outside of a compiled library."""
 BLOCK_PRODUCT = "MatMulNBits"
 """The product with integers in blocks, an operation that ONNX Runtime adds to the standard."""
 
@@ -156,7 +157,7 @@ def _compute_in_float32(graph: Any, stored: dict[str, Stored], placeholder: Any)
     if not halves and not inputs:
         return
     for name, tensor in list(halves.items()):
-        if len(tensor.raw_data) <= _INLINE_BYTES and not tensor.external_data:
+        if len(tensor.raw_data) <= INLINE_BYTES and not tensor.external_data:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), name))
             del halves[name]
     casts = {name: f"{name}.float32" for name in inputs}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lts._core import Architecture
+from lts.backends.onnxruntime import open_session
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
 from lts.export.weights import Weights
@@ -30,7 +31,6 @@ MOST_WINDOWS = 32
 LONGEST_WINDOW = 1024
 """Tokens of a window, at most: the logits of all its positions are in memory at once."""
 _ROWS = 64
-_ERRORS_ONLY = 3
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,8 @@ def _loss(logits: NDArray[Any], targets: Ids) -> float:
 
 
 def _session(model: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    options.log_severity_level = _ERRORS_ONLY
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return open_session(str(model), len(os.sched_getaffinity(0)))
     except Exception as error:  # it has its own kinds
         raise MeasurementError(f"ONNX Runtime does not load the model: {sentence(error)}") from None
 

@@ -199,7 +199,7 @@ class Proposer:
 
     def _near_bounds(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """At most `n` architectures that were not measured, close to the bounds; see `lts.study.bounds`."""
-        bounds = [*self.constraints, *self.compared_at]
+        bounds = dict.fromkeys([*self.constraints, *self.compared_at])
         if n < 1 or not bounds:
             return []
         seen = {trial.architecture.to_json() for trial in trials}

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lts.backends.stored import Stored, find_stored
+from lts.backends.stored import INLINE_BYTES, Stored, find_stored
 from lts.errors import MeasurementError, first_line
 
 Array = npt.NDArray[Any]
 
-# Bigger initializers are weights, which stay outside of the compiled library.
-_INLINE_BYTES = 1024
 # Nothing bigger than this is computed ahead of time.
 _FOLD_BYTES = 4 << 20
 CONSTANTS_FILE = "constants.bin"
@@ -137,7 +135,7 @@ def _separate(graph: Any, stored: Mapping[str, Stored]) -> tuple[list[Weight], b
             place = {entry.key: entry.value for entry in tensor.external_data}
             weights.append(Weight(tensor.name, shape, dtype.name, place["location"], int(place.get("offset", 0))))
         elif tensor.name in parts or (
-            prod(shape) * dtype.itemsize > _INLINE_BYTES and tensor.name not in _shapes_of_operators(graph)
+            prod(shape) * dtype.itemsize > INLINE_BYTES and tensor.name not in _shapes_of_operators(graph)
         ):
             constants.extend(b"\0" * (-len(constants) % _ALIGNMENT))
             weights.append(Weight(tensor.name, shape, dtype.name, CONSTANTS_FILE, len(constants)))

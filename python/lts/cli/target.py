@@ -72,7 +72,9 @@ def detect(
     ] = None,
 ) -> None:
     """Write the profile of this machine as TOML."""
+    from lts.cli.log import say
     from lts.errors import UsageError
+    from lts.system.energy import open_meter
     from lts.system.files import replace_file
     from lts.system.names import check_name
     from lts.targets.target import detect_target
@@ -81,6 +83,8 @@ def detect(
         _show(detect_target(), output)
         return
     found = detect_target()
+    meter = open_meter()
+    say(f"no energy: {meter}" if isinstance(meter, str) else f"energy: {meter.name}")
     if file is None:
         typer.echo(found.to_toml(), nl=False)
         return

@@ -10,15 +10,17 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.backends.backend import Backend, cache_of, load_backend
+from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference
 from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.candidate import measure
+from lts.measure.costs import ENERGY_OF, costs_of, why_no_energy
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
-from lts.measure.request import derived_from
+from lts.measure.request import derived_from, needed_for
 from lts.measure.run import check_together, provenance_of
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
@@ -69,7 +71,8 @@ class MeasuredEvaluator(TargetEvaluator):
             self._device.prepare(self._backend.needs)
             self._settle_cache(best_cache)
             self.compiles = self._backend.needs == "runner"
-            self.costs = (*self._device.costs, *derived_from(self._device.costs))
+            known = costs_of(self._device, self._backend)
+            self.costs = (*known, *derived_from(known))
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
@@ -109,6 +112,11 @@ class MeasuredEvaluator(TargetEvaluator):
             raise UsageError("the evaluator is closed; open another one")
         return self._device
 
+    @property
+    def no_energy(self) -> str:
+        assert self._backend is not None
+        return why_no_energy(self.device, self._backend)
+
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), **({"tune": self._tune} if self._tune else {})}
 
@@ -123,7 +131,7 @@ class MeasuredEvaluator(TargetEvaluator):
             return outcome
         device = self.device
         assert self._backend is not None
-        return outcome | measure(
+        found = outcome | measure(
             architecture,
             self.target,
             device,
@@ -135,6 +143,11 @@ class MeasuredEvaluator(TargetEvaluator):
             workdir=self._directory(),
             reference=self._reference,
         )
+        lacking = [name for name in needed_for(costs, self.workload) if name not in found.values]
+        if found.error is None and set(lacking) & set(ENERGY_OF.values()):
+            # Without a value it counts as failed: then for this reason.
+            return replace(found, error=next((w for w in found.warnings if NO_ENERGY in w), None))
+        return found
 
     def stop(self) -> None:
         if self._device is not None:

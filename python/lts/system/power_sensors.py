@@ -21,7 +21,7 @@ FOLDER = "sys/class/hwmon"
 
 # What measures boards and processors. Others that say a power are those of graphics cards, batteries and chargers.
 _BOARD = re.compile(
-    r"ina\d{3}x?|ina2xx|ltc294\d|ltc4282|isl28022|sy24655|amd_energy|power_meter|sc[mp]i_sensors|ibmpowernv|macsmc_hwmon"
+    r"ina\d{3,4}x?|ina2xx|ltc294\d|ltc4282|isl28022|sy24655|amd_energy|power_meter|sc[mp]i_sensors|ibmpowernv|macsmc_hwmon"
 )
 # What the sensor is called that has all others in it.
 _TOTAL = re.compile(r"vdd_in|pom_5v_in|sys|system|board|total|(total )?system power|total power", re.IGNORECASE)

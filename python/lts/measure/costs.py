@@ -27,7 +27,8 @@ OUTPUT_ERROR = "output_error"
 
 def costs_of(device: Device, backend: Backend) -> tuple[str, ...]:
     """What models that a backend builds cost on a device, as far as it is measured."""
-    return tuple(cost for cost in device.costs if cost not in ENERGY or not why_no_energy(device, backend))
+    meters = getattr(backend, "meters_energy", False)
+    return tuple(cost for cost in device.costs if meters or cost not in ENERGY)
 
 
 def default_costs(device: Device) -> tuple[str, ...]:

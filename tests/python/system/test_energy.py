@@ -203,6 +203,7 @@ def test_a_sensor_of_power_is_integrated(tmp_path: Path) -> None:
     assert 5 * within <= joules <= 5 * without
 
 
+@pytest.mark.alone
 def test_power_that_changes(tmp_path: Path) -> None:
     """2 W, and 8 W from a moment on, which is known to within the pause between two readings."""
     folder = chip(tmp_path, name="ina226", power1_input=2_000_000, update_interval=10)
@@ -219,6 +220,7 @@ def test_power_that_changes(tmp_path: Path) -> None:
     assert low - 6 * 0.05 <= joules < high - 6 * 0.02, "neither of the two powers all the time"
 
 
+@pytest.mark.alone
 def test_a_clock_moves_the_sensor(tmp_path: Path) -> None:
     """A ramp from 1 W by 20 W in a second: its integral is that of the ramp."""
     folder = chip(tmp_path, name="ina226", power1_input=1_000_000, update_interval=4)
@@ -422,7 +424,8 @@ def test_a_target_that_is_a_card_asks_nvml() -> None:
     assert "libnvidia-ml" in found
 
 
-def test_time_passes_between_two_readings_of_a_real_counter(tmp_path: Path) -> None:
+@pytest.mark.alone
+def test_a_counter_that_rises_all_the_time(tmp_path: Path) -> None:
     """A counter that rises by 40 W all the time."""
     counter = package(tmp_path)
     with taking(counter, 40):

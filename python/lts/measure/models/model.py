@@ -1,0 +1,81 @@
+"""The interface of models that a user names: what can be measured, by what and with what, in a process of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lts._core import Architecture
+from lts.errors import UsageError
+from lts.measure.compare import Metric
+from lts.measure.outcome import Outcome, Provenance
+
+SIZE = "size_bytes"
+"""The column of a model's size: its files, or the weights of an architecture in the precision of the workload."""
+
+
+class Model(ABC):
+    """Something that runs on one device with one workload.
+
+    A subclass says what it is (`kind`), which `costs` can be measured of it, and how to `measure` them.
+    """
+
+    kind: str = ""
+    """What it is, such as "onnx"."""
+
+    provenance: Provenance = "measured"
+    """Where its costs come from."""
+
+    varies: bool = True
+    """Whether another process says something else."""
+
+    architecture: Architecture | None = None
+    """Its architecture, where that is known."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """What the user calls it."""
+
+    @property
+    @abstractmethod
+    def costs(self) -> tuple[str, ...]:
+        """The columns that can be measured of it."""
+
+    @property
+    def default_costs(self) -> tuple[str, ...]:
+        """What is measured unless it is said; by default everything."""
+        return self.costs
+
+    @abstractmethod
+    def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
+        """Measure in a new process; a failure is an outcome's `error`. Seconds are by default those of the evaluator.
+
+        Raises
+        ------
+        UsageError
+            When the disk is full.
+        MeasurementError
+            When the device runs nothing at all.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What its values depend on besides itself: ``target device backend`` by name, and the workload's values."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, Any]:
+        """The fingerprint of the machine that it runs on, see `lts.system.environment.fingerprint`."""
+
+    def check(self, costs: Iterable[str]) -> None:
+        """Raise `UsageError` for a cost that cannot be measured of it, naming those that can."""
+        for name in costs:
+            if name not in self.costs:
+                raise UsageError(
+                    f"{name} cannot be measured of {self.name}, {self.kind}; expected any of {', '.join(self.costs)}"
+                )
+            if not self.varies and not Metric.named(name).exact:
+                raise UsageError(
+                    f"{name} is not measured there, every time it is the same value; "
+                    "name a device that measures it, as in --device local"
+                )

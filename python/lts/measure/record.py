@@ -1,4 +1,4 @@
-"""What the fields of the records of trials and results may be: a store, or a file of records, may come from anywhere."""
+"""What the fields of records of trials and results may be: a store, or a file of records, may come from anywhere."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def _small(value: Any) -> bool:
     if not _names(value):
         return False
     flat = [each for entry in value.values() for each in (entry if type(entry) is list else [entry])]
-    return len(flat) <= _MOST_ENTRIES and all(each is None or _text(each) or is_number(each) for each in flat)
+    return len(flat) <= _MOST_ENTRIES and all(
+        each is None or type(each) is bool or _text(each) or is_number(each) for each in flat
+    )
 
 
 def _numbers(value: Any) -> bool:

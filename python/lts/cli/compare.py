@@ -174,7 +174,7 @@ def compare_sides(
     with OpenPairs(found, conditions, metrics, across=across) as pairs:
         for pair in pairs.pairs:
             where = "" if pairs.device_name is None else f" on {pairs.device_name}"
-            say(f"comparing {listed(pair.metrics)} of {pair.name}{where}: {pair.conditions}")
+            say(f"comparing {listed(pair.metrics)} of {pair.name}{where}: {pair.run}")
             if pair.differ:
                 say(f"note: the conditions of {pair.name} differ: {listed(pair.differ)}")
             if pair.same:

@@ -102,10 +102,8 @@ def _sentence(verdict: Verdict, not_seen_again: bool) -> str:
 
 def _records(compared: Compared) -> list[dict[str, Any]]:
     """One record per metric, with what every process measured and its samples."""
-    from lts.measure.models.comparison import conditions
-
     pair, found = compared.pair, compared.comparison
-    sides = {"baseline": conditions(pair.baseline), "contender": conditions(pair.contender)}
+    sides = pair.conditions
 
     def center(side: Side, each: Center) -> dict[str, Any]:
         return {
@@ -154,7 +152,7 @@ def _records(compared: Compared) -> list[dict[str, Any]]:
             "inputs": where.inputs,
             "device": where.device,
             "backend": where.backend,
-            "environment": where.environment,
+            "environment": next((o.environment for _, o, _ in found.processes if o.environment), where.environment),
         }
         for name, each in found.verdicts.items()
     ]

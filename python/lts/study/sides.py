@@ -61,8 +61,15 @@ class Pair:
     baseline: Model | Result
     contender: Model | Result
     metrics: list[str]
-    differ: list[str] = field(default_factory=list)
-    """What differs between the conditions of a result and the other side, where that was allowed."""
+    conditions: Mapping[Side, Result]
+    """Each side as a result, or with what one would say of it besides what is measured."""
+
+    @property
+    def differ(self) -> list[str]:
+        """What differs between the conditions of a result and the other side."""
+        if isinstance(self.baseline, Model) and isinstance(self.contender, Model):
+            return []
+        return differences(self.conditions["baseline"], self.conditions["contender"])
 
     @property
     def changed(self) -> bool:
@@ -77,9 +84,9 @@ class Pair:
         return kinds == {"architecture"} and self.baseline.architecture == self.contender.architecture
 
     @property
-    def conditions(self) -> str:
+    def run(self) -> str:
         """With what they are measured, for people."""
-        known = conditions(self.contender)
+        known = self.conditions["contender"]
         inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in known.inputs.items())
         return f"{known.target} with {known.backend}, {known.workload or inputs or 'its own inputs'}"
 
@@ -258,10 +265,8 @@ class OpenPairs:
                 f"{_called(name)}: the baseline and the contender have no metric in common; name some with --metric"
             )
         check_comparable(baseline, contender, columns, across=self._across)
-        differ: list[str] = []
-        if isinstance(baseline, Result) or isinstance(contender, Result):
-            differ = differences(conditions(baseline), conditions(contender))
-        return Pair(name or conditions(contender).model, baseline, contender, columns, differ)
+        known: dict[Side, Result] = {"baseline": conditions(baseline), "contender": conditions(contender)}
+        return Pair(name or known["contender"].model, baseline, contender, columns, known)
 
     def _open(self, source: Source, beside: Source | Result) -> Model:
         """The model with the workload that is asked for, or else that of the result that it is compared with."""

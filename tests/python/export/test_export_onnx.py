@@ -109,7 +109,7 @@ def test_one_position_is_the_last_one(phase: str) -> None:
         onnx_model(ARCHITECTURES["gpt2"], phase, logits=logits, weights=StructureOnly(), n_prompt=1)
         for logits in ("all", "last")
     )
-    assert one == other
+    assert one.graph == other.graph
 
 
 @pytest.mark.parametrize("name", [name for name, a in ARCHITECTURES.items() if a.adaptive])

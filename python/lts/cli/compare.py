@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,6 @@ from lts.errors import MeasurementError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lts.measure.compare import Bounds
     from lts.measure.interleaved import Side
     from lts.measure.outcome import Outcome
     from lts.study.sides import Compared, Conditions, Members
@@ -163,6 +161,7 @@ def compare_sides(
     across: bool,
 ) -> list[Compared]:
     """Compare two sides, and say what is going on."""
+    from lts.measure.allowed import bounds_for
     from lts.study.sides import OpenPairs, matched
     from lts.system.environment import fitness_warnings
     from lts.system.text import listed, number
@@ -190,7 +189,7 @@ def compare_sides(
             left_out = "" if counts else f"  (does not count: {outcome.error or listed(outcome.warnings, 1)})"
             say(f"[{of}{side}] {values}{left_out}")
 
-        return list(pairs.compare(max_regression=_bounds(bounds, pairs.metrics), most=processes, told=told))
+        return list(pairs.compare(max_regression=bounds_for(bounds, pairs.metrics), most=processes, told=told))
 
 
 def verdict(found: Sequence[Compared], inconclusive: Inconclusive) -> None:
@@ -205,6 +204,7 @@ def verdict(found: Sequence[Compared], inconclusive: Inconclusive) -> None:
 
 def shares(texts: Sequence[str]) -> dict[str, float]:
     """Bounds by metric; that of "" holds for what is timed or measured, and is not named."""
+    from lts.measure.allowed import share_of
     from lts.measure.models.model import columns_of
 
     found: dict[str, float] = {}
@@ -213,31 +213,5 @@ def shares(texts: Sequence[str]) -> dict[str, float]:
         (key,) = columns_of([name]) if equals else [""]
         if key in found:
             raise UsageError(f"--max-regression is given twice{f' for {name}' if name else ''}; expected once")
-        found[key] = _share(value, text)
+        found[key] = share_of(value, "--max-regression")
     return found
-
-
-def _share(value: str, text: str) -> float:
-    """The number that "5%" or "0.05" is. Raises `UsageError` for something else, or from 100 % on without the sign."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", value.strip(), re.ASCII)
-    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
-    if match is None or share > 1000:
-        raise UsageError(f"--max-regression is '{text}'; expected a share of at least 0, such as 5% or 0.05")
-    if share >= 1 and not match[2]:
-        raise UsageError(
-            f"--max-regression is '{text}', {share:.0%}; write {text.strip()}% or the sign with the number"
-        )
-    return share
-
-
-def _bounds(given: dict[str, float], metrics: Sequence[str]) -> Bounds:
-    """By metric what is given for it, or for all; what is exact has a bound of its own."""
-    from lts.measure.compare import Metric
-
-    for name in given:
-        if name and name not in metrics:
-            raise UsageError(
-                f"--max-regression names {name}, which is not compared; expected any of {', '.join(metrics)}"
-            )
-    common = {name: given[""] for name in metrics if "" in given and not Metric.named(name).exact}
-    return {**common, **{name: value for name, value in given.items() if name}}

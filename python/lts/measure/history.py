@@ -104,7 +104,11 @@ def instant(result: Result) -> datetime:
 def union(histories: Iterable[History]) -> History:
     """What is in any of several histories; in which order they are given, and how often, does not matter."""
     given = list(histories)
-    entries = {_line(entry): entry for history in given for entry in history.entries}
+    entries: dict[str, Result] = {}
+    for entry in (entry for history in given for entry in history.entries):
+        key = json.dumps(entry.record(), sort_keys=True)
+        if key not in entries or entry.to_json() < entries[key].to_json():  # the same but for the order of its fields
+            entries[key] = entry
     ordered = sorted(entries.items(), key=lambda item: (instant(item[1]), item[0]))
     sources = dict.fromkeys(history.source for history in given)
     notes = dict.fromkeys(note for history in given for note in history.notes)
@@ -184,7 +188,7 @@ def append(path: Path, results: Sequence[Result]) -> list[str]:
         with exclusive(target):
             kept, notes = _mended(target)
             known = {line.strip() for line in kept.split(b"\n")}
-            added = dict.fromkeys(_line(result).encode() for result in results)
+            added = dict.fromkeys(result.to_json().encode() for result in results)
             new = b"".join(line + b"\n" for line in added if line not in known)
             if new or notes:
                 replace_file(target, kept + new)
@@ -208,7 +212,7 @@ def merge(paths: Sequence[Path], out: Path) -> History:
         with exclusive(out):
             there = [out] if out.resolve() not in {path.resolve() for path in paths} else []
             found = union(read(path, conflicts=True) for path in (*paths, *there))
-            replace_file(out, "".join(_line(entry) + "\n" for entry in found.entries))
+            replace_file(out, "".join(entry.to_json() + "\n" for entry in found.entries))
     except OSError as error:
         raise UsageError(f"cannot write the history {out}: {error.strerror or error}") from None
     return found
@@ -257,12 +261,10 @@ def _check(entry: Result) -> None:
         raise ValueError(f"the name that it is saved under is {shown(name)}; expected 1 to {_MOST_NAME} characters")
     if entry.error is not None or not entry.values:
         raise ValueError("it has no values: what could not be measured is not saved")
+    for column in entry.values:
+        if not (0 < len(column) <= _MOST_NAME and column.isprintable()):
+            raise ValueError(f"a metric is called {shown(column)}; expected 1 to {_MOST_NAME} characters")
     instant(entry)
-
-
-def _line(entry: Result) -> str:
-    """It as the line that it is in every history."""
-    return json.dumps(entry.record(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _is_unfinished(line: bytes) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _SECONDS = 30
 _DIRTY = "-dirty"
+_SHORT = 10
 
 
 def current_revision(folder: Path, besides: Iterable[Path] = ()) -> str:
@@ -36,6 +37,14 @@ def current_revision(folder: Path, besides: Iterable[Path] = ()) -> str:
     # Every entry is two letters of state, a blank, and a path from the top of the working tree.
     paths = [Path(top) / entry[3:] for entry in changed.split("\0") if entry]
     return first + (_DIRTY if any(path.resolve() not in ignored for path in paths) else "")
+
+
+def shortened(revision: str) -> str:
+    """The first digits of a commit's hash, with its "-dirty", for people; other text as it is."""
+    commit = revision.removesuffix(_DIRTY)
+    if len(commit) < 40 or not set(commit) <= set("0123456789abcdef"):
+        return revision
+    return commit[:_SHORT] + revision[len(commit) :]
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

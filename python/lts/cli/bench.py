@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +16,7 @@ from lts.cli.log import say
 from lts.errors import MeasurementError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lts.measure.models.model import Model
     from lts.measure.models.opening import OpenDevice
@@ -113,6 +115,18 @@ def command(
         str | None,
         typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated"),
     ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the results under this name, for lts-engine compare --against and lts-engine history; of "
+            "several models as NAME/MODEL.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Where --save keeps them.", show_default="lts-history.jsonl")
+    ] = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Measure models on a device, each in several processes, with every workload of the given ones.
@@ -133,7 +147,9 @@ def command(
     shapes = dict(map(parse_input, given or ()))
     seconds = None if candidate_timeout is None else duration(candidate_timeout)
     rest = 0.0 if cooldown is None else duration(cooldown)
-    sources = [source for text in models for source in read_sources(text).values()]
+    sides = {text: read_sources(text) for text in models}
+    sources = [source for side in sides.values() for source in side.values()]
+    keep = _keeper(save, history, sides)
     end_like_ctrl_c()
     results: list[Result] = []
 
@@ -151,7 +167,7 @@ def command(
                 say(f"warning: {warning}")
             for case, wanted in cases:
                 shown = set(wanted or (name for model in case for name in model.default_costs))
-                results += bench(
+                found = bench(
                     case,
                     wanted,
                     processes=processes,
@@ -159,6 +175,8 @@ def command(
                     max_celsius=max_temperature,
                     told=told,
                 )
+                results += found
+                keep(found)
     finally:
         if results:
             _show(results, output)
@@ -167,6 +185,36 @@ def command(
         say(f"error: {result.model} cannot be measured: {result.error}")
     if failed:
         raise typer.Exit(MeasurementError.exit_code)
+
+
+def _keeper(
+    name: str | None, history: Path | None, sides: Mapping[str, Mapping[str, Source]]
+) -> Callable[[Sequence[Result]], None]:
+    """What adds results to a history under a name; nothing without one."""
+    if name is None:
+        if history is not None:
+            raise UsageError("--history is where --save keeps results; name them, as in --save main")
+        return lambda _: None
+    from lts.measure.history import DEFAULT, append, check_history
+    from lts.study.sides import saved_as
+    from lts.system.revision import current_revision
+
+    path = history or Path(DEFAULT)
+    check_history(path)
+    members = {
+        (member if len(sides) == 1 else f"{text}/{member}".rstrip("/")): source.name
+        for text, side in sides.items()
+        for member, source in side.items()
+    }
+    names = {members[member]: saved for member, saved in saved_as(name, members).items()}
+    revision = current_revision(Path(), besides=[path])
+
+    def keep(results: Sequence[Result]) -> None:
+        measured = [each for each in results if each.error is None]
+        for note in append(path, [replace(each, saved=names[each.model], revision=revision) for each in measured]):
+            say(f"warning: {note}")
+
+    return keep
 
 
 def _workloads(

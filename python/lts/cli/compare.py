@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,16 +13,13 @@ import typer
 from lts.cli.arguments import Format, FormatOption, Logits, Precision, duration
 from lts.cli.errors import exits
 from lts.cli.log import say
-from lts.errors import MeasurementError, UsageError
+from lts.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lts.measure.interleaved import Side
-    from lts.measure.outcome import Outcome
-    from lts.study.sides import Compared, Conditions, Members
-
-REGRESSION = 1
+    from lts.study.pairs import Compared, Conditions
+    from lts.study.sides import Members
 
 
 class Inconclusive(StrEnum):
@@ -39,7 +39,33 @@ def command(
             show_default=False,
         ),
     ],
-    contender: Annotated[str, typer.Argument(help="What shall replace it, likewise.", show_default=False)],
+    contender: Annotated[
+        str | None,
+        typer.Argument(help="What shall replace it, likewise; with --against the only one.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a baseline: the newest result that lts-engine bench --save NAME has kept.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Where such results are kept.", show_default="lts-history.jsonl")
+    ] = None,
+    build: Annotated[
+        str | None,
+        typer.Option(
+            help="Both sides are revisions of git, . being the working tree; this command makes the models of each.",
+            metavar="COMMAND",
+            show_default=False,
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(help="The model, or folder of models, that --build makes.", show_default=False),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="What is compiled for: a name, or a TOML file.", show_default="host")
     ] = None,
@@ -118,10 +144,10 @@ def command(
     Exit code 0: nothing got worse; 1: a regression; 2: a wrong argument; 3: it could not be measured, or it is
     inconclusive and --inconclusive is fail.
     """
-    from lts.cli.verdicts import show
+    from lts.cli.verdicts import exit_code, show
     from lts.measure.models.model import columns_of
     from lts.measure.models.onnx_file import parse_input
-    from lts.study.sides import Conditions, read_side
+    from lts.study.pairs import Conditions
     from lts.system.uninterrupted import end_like_ctrl_c
 
     bounds = shares(max_regression or ())
@@ -137,17 +163,35 @@ def command(
         None if candidate_timeout is None else duration(candidate_timeout),
     )
     end_like_ctrl_c()
-    found = compare_sides(
-        read_side(baseline),
-        read_side(contender),
-        conditions,
-        columns,
-        bounds=bounds,
-        processes=processes,
-        across=across,
-    )
+    with _sides(baseline, contender, against, history, build, path) as sides:
+        found = compare_sides(*sides, conditions, columns, bounds=bounds, processes=processes, across=across)
     show(found, output)
-    verdict(found, inconclusive)
+    raise typer.Exit(exit_code(found, found if inconclusive is Inconclusive.fail else ()))
+
+
+@contextmanager
+def _sides(
+    first: str, second: str | None, against: str | None, history: Path | None, build: str | None, path: str | None
+) -> Iterator[tuple[Members, Members]]:
+    """The baseline and the contender. Raises `UsageError` for options that do not go together."""
+    from lts.study.sides import built_side, saved_side
+
+    if (build is None) != (path is None):
+        raise UsageError("--build and --path belong together: the command, and where it leaves the model")
+    if history is not None and against is None:
+        raise UsageError("--history is about --against; name what is compared with, as in --against main")
+    if against is not None:
+        if second is not None:
+            raise UsageError(
+                f"--against {against} is the baseline; expected one model besides, and not {first} as well"
+            )
+        with built_side(first, build, path) as contender:
+            yield saved_side(against, history, contender), contender
+        return
+    if second is None:
+        raise UsageError("the contender is missing; expected two models, or one and --against NAME")
+    with built_side(first, build, path) as baseline, built_side(second, build, path) as contender:
+        yield baseline, contender
 
 
 def compare_sides(
@@ -161,10 +205,12 @@ def compare_sides(
     across: bool,
 ) -> list[Compared]:
     """Compare two sides, and say what is going on."""
+    from lts.cli.progress import teller
     from lts.measure.allowed import bounds_for
-    from lts.study.sides import OpenPairs, matched
+    from lts.study.pairs import OpenPairs
+    from lts.study.sides import matched
     from lts.system.environment import fitness_warnings
-    from lts.system.text import listed, number
+    from lts.system.text import listed
 
     found = matched(baseline, contender)
     for names, side in ((found.gone, "baseline"), (found.new, "contender")):
@@ -181,25 +227,11 @@ def compare_sides(
         for warning in fitness_warnings() if pairs.device_name == "local" else ():
             say(f"warning: {warning}")
 
-        def told(name: str, side: Side, outcome: Outcome, counts: bool) -> None:
-            of = f"{name}, " if len(pairs.pairs) > 1 else ""
-            values = "  ".join(
-                f"{name} {number(outcome.values[name])}" for name in pairs.metrics if name in outcome.values
+        return list(
+            pairs.compare(
+                max_regression=bounds_for(bounds, pairs.metrics), most=processes, told=teller(len(pairs.pairs) > 1)
             )
-            left_out = "" if counts else f"  (does not count: {outcome.error or listed(outcome.warnings, 1)})"
-            say(f"[{of}{side}] {values}{left_out}")
-
-        return list(pairs.compare(max_regression=bounds_for(bounds, pairs.metrics), most=processes, told=told))
-
-
-def verdict(found: Sequence[Compared], inconclusive: Inconclusive) -> None:
-    """End with the exit code that the verdicts ask for."""
-    from lts.measure.compare import Answer
-
-    if any(each.comparison.answers(Answer.regression) for each in found):
-        raise typer.Exit(REGRESSION)
-    if inconclusive is Inconclusive.fail and any(each.comparison.answers(Answer.inconclusive) for each in found):
-        raise typer.Exit(MeasurementError.exit_code)
+        )
 
 
 def shares(texts: Sequence[str]) -> dict[str, float]:

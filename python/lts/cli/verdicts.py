@@ -12,7 +12,7 @@ from lts.cli.log import say
 if TYPE_CHECKING:
     from lts.measure.compare import Center, Verdict
     from lts.measure.interleaved import Side
-    from lts.study.sides import Compared
+    from lts.study.pairs import Compared
 
 
 def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
@@ -31,9 +31,9 @@ def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
             f"{name} ({record['provenance']})",
             side(verdict.baseline),
             side(verdict.contender),
-            _change(verdict),
+            "" if each.pair.limit else _change(verdict),
             "" if verdict.p_value is None else f"{verdict.p_value:.2g}",
-            f"{100 * verdict.max_regression:.3g} %",
+            "limit" if each.pair.limit else f"{100 * verdict.max_regression:.3g} %",
             verdict.answer.value,
         ]
         for (each, name, verdict), record in zip(verdicts, records, strict=True)
@@ -43,7 +43,8 @@ def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
     title = _title([verdict for _, _, verdict in verdicts])
     emit(Results(records, columns if people else (), rows if people else (), title), output)
     sentences = [
-        f"{f'{each.pair.name}: ' if several else ''}{_sentence(verdict, name in each.comparison.not_seen_again)}"
+        f"{f'{each.pair.name}: ' if several else ''}"
+        + (_limit(verdict) if each.pair.limit else _sentence(verdict, name in each.comparison.not_seen_again))
         for each, name, verdict in verdicts
     ]
     sentences += [
@@ -60,12 +61,23 @@ def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
     return records
 
 
+def exit_code(found: Sequence[Compared], inconclusive_fails: Sequence[Compared]) -> int:
+    """1 for a regression; 3 where something is inconclusive of those for which that fails; else 0."""
+    from lts.errors import InfeasibleError, MeasurementError
+    from lts.measure.compare import Answer
+
+    if any(each.comparison.answers(Answer.regression) for each in found):
+        return InfeasibleError.exit_code
+    if any(each.comparison.answers(Answer.inconclusive) for each in inconclusive_fails):
+        return MeasurementError.exit_code
+    return 0
+
+
 def _title(verdicts: Sequence[Verdict]) -> str:
-    sides = [side for each in verdicts for side in (each.baseline, each.contender)]
-    n = min(side.n for side in sides)
-    if n == 1:
+    sides = [side for each in verdicts for side in (each.baseline, each.contender) if side.n > 1]
+    if not sides:
         return "Baseline and contender, one process each"
-    held = min(side.coverage for side in sides if side.n > 1)
+    n, held = min(side.n for side in sides), min(side.coverage for side in sides)
     return f"Medians of {n} processes per side, ± with {100 * held:.3g} %"
 
 
@@ -98,6 +110,17 @@ def _sentence(verdict: Verdict, not_seen_again: bool) -> str:
         return f"{name}: inconclusive, {_change(verdict)}: the processes differ too much for a bound of {bound}"
     more = f"about {verdict.enough} processes per side would do (estimated)"
     return f"{name}: inconclusive, {_change(verdict)}: no change and one of more than {bound} both fit; {more}"
+
+
+def _limit(verdict: Verdict) -> str:
+    """The verdict on a limit in words."""
+    from lts.cli.output import cell
+    from lts.measure.compare import Answer
+
+    place = {Answer.regression: "beyond", Answer.same: "within"}.get(verdict.answer, "perhaps beyond")
+    return (
+        f"{verdict.metric.name}: {cell(verdict.contender.value)} is {place} the limit of {cell(verdict.baseline.value)}"
+    )
 
 
 def _records(compared: Compared) -> list[dict[str, Any]]:

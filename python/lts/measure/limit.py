@@ -26,6 +26,9 @@ def _verdict(metric: Metric, values: Sequence[float], limit: float) -> Verdict:
     known = verdict(metric, [limit], values, 0.0)
     low, high = known.contender.low, known.contender.high
     worst, best = (low, high) if metric.higher_is_better else (high, low)
-    beyond = (lambda value: value < limit) if metric.higher_is_better else (lambda value: value > limit)
+
+    def beyond(value: float) -> bool:
+        return value < limit if metric.higher_is_better else value > limit
+
     answer = Answer.same if not beyond(worst) else Answer.regression if beyond(best) else Answer.inconclusive
     return replace(known, answer=answer, change_interval=(low / limit - 1, high / limit - 1), p_value=None, enough=None)

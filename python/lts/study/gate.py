@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lts.errors import UsageError
+from lts.errors import MeasurementError, UsageError
+from lts.measure.allowed import bounds_for, share_of
 from lts.measure.bench import bench
 from lts.measure.compare import FEWEST
 from lts.measure.interleaved import MOST, MOST_ALLOWED, Comparison, Side
 from lts.measure.limit import limit_verdicts
 from lts.measure.models.model import Model, columns_of
-from lts.measure.models.onnx_file import parse_input
+from lts.measure.models.onnx_file import BELOW, parse_input
 from lts.measure.outcome import Outcome
 from lts.measure.result import Result
-from lts.study.sides import Compared, Conditions, Members, OpenPairs, Pair, Told, matched, read_side
+from lts.study.pairs import LIMIT, Compared, Conditions, OpenPairs, Pair, Told
+from lts.study.sides import Members, built_side, matched, saved_side
 from lts.system.toml_file import check_keys, integer, number, read_toml, table_at
 
 DEFAULT = "lts-gate.toml"
-LIMIT = "limit"
-"""What the baseline of a limit's verdict is called."""
 
 _WORKLOAD = ("n_prompt", "n_gen", "batch", "precision", "logits", "threads", "cache")
 _PLACE = ("target", "device", "backend")
@@ -50,6 +50,8 @@ class Check:
         The command that makes the models of a revision, and where it leaves them.
     conditions, metrics, max_regression, processes, inconclusive, across
         As of the command.
+    folder
+        Where the file is: in the repository whose revisions are built.
     limits
         By metric what it may be at most, or where more is better at least.
     """
@@ -68,6 +70,7 @@ class Check:
     processes: int = MOST
     inconclusive: str = "pass"
     across: bool = False
+    folder: Path = Path()
 
 
 def read_gate(path: Path) -> list[Check]:
@@ -111,7 +114,7 @@ def _check(row: Mapping[str, Any], path: Path, number_: int) -> Check:
     if text["baseline"] is None and text["against"] is None and not limits:
         raise UsageError(f"{where} has nothing to compare with; expected a baseline, against, or limits")
     folder = path.parent
-    place = (lambda given: given) if build is not None else (lambda given: _placed(folder, given))
+    relative = Path() if build is not None else folder  # of revisions, not of paths
     processes = integer(row.get("processes", MOST), f"{where}: processes")
     if not FEWEST <= processes <= MOST_ALLOWED:
         raise UsageError(f"{where}: processes is {processes}; expected {FEWEST} to {MOST_ALLOWED}")
@@ -120,8 +123,8 @@ def _check(row: Mapping[str, Any], path: Path, number_: int) -> Check:
         raise UsageError(f"{where}: inconclusive is '{inconclusive}'; expected pass or fail")
     return Check(
         name=text["name"] or model,
-        model=place(model),
-        baseline=None if text["baseline"] is None else place(text["baseline"]),
+        model=_placed(relative, model),
+        baseline=None if text["baseline"] is None else _placed(relative, text["baseline"]),
         against=text["against"],
         history=None if text["history"] is None else folder / text["history"],
         build=build,
@@ -133,6 +136,7 @@ def _check(row: Mapping[str, Any], path: Path, number_: int) -> Check:
         processes=processes,
         inconclusive=inconclusive,
         across=_flag(row, "across", where),
+        folder=folder,
     )
 
 
@@ -221,61 +225,62 @@ def run_check(check: Check, *, told: Told | None = None) -> list[Compared]:
         When it cannot be measured, or a revision does not build.
     """
     with ExitStack() as stack:
-        contender = stack.enter_context(_side(check, check.model))
+        contender = stack.enter_context(built_side(check.model, check.build, check.path, check.folder))
         if check.baseline is None and check.against is None:
             return _limits_alone(check, contender, told)
-        baseline = stack.enter_context(_baseline(check))
-        metrics = None if check.metrics is None else list(dict.fromkeys((*check.metrics, *check.limits)))
+        if check.against is not None:
+            baseline = saved_side(check.against, check.history, contender)
+        else:
+            assert check.baseline is not None
+            baseline = stack.enter_context(built_side(check.baseline, check.build, check.path, check.folder))
         pairs = stack.enter_context(
-            OpenPairs(matched(baseline, contender), check.conditions, metrics, across=check.across)
+            OpenPairs(
+                matched(baseline, contender), check.conditions, check.metrics, also=check.limits, across=check.across
+            )
         )
         found = list(
             pairs.compare(
                 max_regression=bounds_for(check.max_regression, pairs.metrics), most=check.processes, told=told
             )
         )
-        return [each for one in found for each in (one, *_limits_of(check, one))]
-
-
-@contextmanager
-def _side(check: Check, text: str) -> Iterator[Members]:
-    if check.build is None or check.path is None:
-        yield read_side(text)
-        return
-    with built(text, check.build, check.path) as path:
-        yield read_side(str(path))
-
-
-@contextmanager
-def _baseline(check: Check) -> Iterator[Members]:
-    if check.against is not None:
-        yield stored(check.history or Path(DEFAULT_HISTORY), check.against)
-        return
-    assert check.baseline is not None
-    with _side(check, check.baseline) as side:
-        yield side
+        return _renamed(check, [each for one in found for each in (one, *_limits_of(check, one))])
 
 
 def _limits_alone(check: Check, contender: Members, told: Told | None) -> list[Compared]:
     """Verdicts on the limits of models that are compared with nothing else."""
-    baseline = {name: Result(model=LIMIT, rounds={column: [1.0] for column in check.limits}) for name in contender}
+    baseline = {
+        name: Result(model=LIMIT, kind=LIMIT, rounds={column: [1.0] for column in check.limits}) for name in contender
+    }
     with OpenPairs(matched(baseline, contender), check.conditions, list(check.limits), across=True) as pairs:
         found = []
         for pair in pairs.pairs:
-            processes: list[tuple[Side, Outcome, bool]] = []
-            result = pair.contender
-            if isinstance(result, Model):
-
-                def tell(model: Model, outcome: Outcome, counts: bool, name: str = pair.name) -> None:
-                    processes.append(("contender", outcome, counts))
-                    if told is not None:
-                        told(name, "contender", outcome, counts)
-
-                (result,) = bench([result], list(check.limits), processes=check.processes, told=tell)
-                if result.error is not None:
-                    raise MeasurementError(f"{pair.name} cannot be measured: {result.error}")
+            result, processes = _measured(check, pair, told)
             found.append(Compared(pair, Comparison(limit_verdicts(result.rounds, check.limits), processes)))
-        return found
+        return _renamed(check, found)
+
+
+def _renamed(check: Check, found: Sequence[Compared]) -> list[Compared]:
+    """With the name of the check, and behind it that of the model where there are several."""
+    several = len({each.pair.name for each in found}) > 1
+    names = [f"{check.name}: {each.pair.name}" if several else check.name for each in found]
+    return [replace(each, pair=replace(each.pair, name=name)) for each, name in zip(found, names, strict=True)]
+
+
+def _measured(check: Check, pair: Pair, told: Told | None) -> tuple[Result, list[tuple[Side, Outcome, bool]]]:
+    """What is known, or is measured now, of a contender."""
+    processes: list[tuple[Side, Outcome, bool]] = []
+    if isinstance(pair.contender, Result):
+        return pair.contender, processes
+
+    def tell(_: Model, outcome: Outcome, counts: bool) -> None:
+        processes.append(("contender", outcome, counts))
+        if told is not None:
+            told(pair, "contender", outcome, counts)
+
+    (result,) = bench([pair.contender], list(check.limits), processes=check.processes, told=tell)
+    if result.error is not None:
+        raise MeasurementError(f"{pair.name} cannot be measured: {result.error}")
+    return result, processes
 
 
 def _limits_of(check: Check, compared: Compared) -> list[Compared]:
@@ -283,6 +288,8 @@ def _limits_of(check: Check, compared: Compared) -> list[Compared]:
     if not check.limits:
         return []
     pair, found = compared.pair, compared.comparison
+    if isinstance(pair.contender, Result) and (missing := [n for n in check.limits if n not in pair.contender.rounds]):
+        raise UsageError(f"{check.name}: {missing[0]} was not measured of {pair.name}, so its limit cannot be checked")
     values = {
         name: (
             pair.contender.rounds[name]
@@ -291,6 +298,6 @@ def _limits_of(check: Check, compared: Compared) -> list[Compared]:
         )
         for name in check.limits
     }
-    limit = Result(model=LIMIT)
+    limit = Result(model=LIMIT, kind=LIMIT)
     against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit})
     return [Compared(against, Comparison(limit_verdicts(values, check.limits), found.processes))]

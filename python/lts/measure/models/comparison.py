@@ -22,6 +22,7 @@ def compare_models(
     metrics: Sequence[str],
     *,
     max_regression: Bounds = None,
+    also: Sequence[str] = (),
     most: int = MOST,
     timeout: float | None = None,
     across: bool = False,
@@ -39,6 +40,8 @@ def compare_models(
         Of the costs of both.
     max_regression, most, told
         As of `interleave`.
+    also
+        What is measured besides, and not compared.
     timeout
         Seconds for one process; by default the evaluator's.
     across
@@ -53,8 +56,8 @@ def compare_models(
     """
     check_comparable(baseline, contender, metrics, across=across)
     return interleave(
-        _side(baseline, metrics, timeout),
-        _side(contender, metrics, timeout),
+        _side(baseline, metrics, also, timeout),
+        _side(contender, metrics, also, timeout),
         metrics,
         max_regression=max_regression,
         most=most,
@@ -122,9 +125,9 @@ def metrics_of(baseline: Model | Result, contender: Model | Result) -> list[str]
     return [name for name in first if all(name in each for each in known)]
 
 
-def _side(side: Model | Result, metrics: Sequence[str], timeout: float | None) -> Run | Measured:
+def _side(side: Model | Result, metrics: Sequence[str], also: Sequence[str], timeout: float | None) -> Run | Measured:
     if isinstance(side, Result):
         found: Mapping[str, Sequence[float]] = {name: side.rounds[name] for name in metrics}
         return found
-    model = side
-    return lambda: model.measure(metrics, timeout)
+    model, columns = side, list(dict.fromkeys((*metrics, *also)))
+    return lambda: model.measure(columns, timeout)

@@ -24,7 +24,9 @@ _DEFAULT = "show"
 
 
 class _Group(TyperGroup):
-    """Commands of which one need not be named: what begins with no command's name is its arguments."""
+    """Commands of which one, the default, need not be named: what begins with no command's name is its arguments."""
+
+    default = _DEFAULT
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):

@@ -108,7 +108,7 @@ def problem_of_arguments(arguments: list[str]) -> str | None:
     command: Any = typer.main.get_command(app)
     words = list(arguments)
     while hasattr(command, "commands"):
-        if not words and words != arguments and command.invoke_without_command:
+        if not words and getattr(command, "default", None) in command.commands:
             return None
         if not words or words[0] not in command.commands:
             return f"there is no command {' '.join(arguments)!r}"

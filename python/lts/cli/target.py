@@ -71,10 +71,9 @@ def detect(
         Format | None, typer.Option("--output", "-o", help="Format of the results on stdout.", show_default="TOML")
     ] = None,
 ) -> None:
-    """Write the profile of this machine as TOML."""
+    """Write the profile of this machine as TOML; what reads its energy is said on stderr."""
     from lts.cli.log import say
     from lts.errors import UsageError
-    from lts.system.energy import open_meter
     from lts.system.files import replace_file
     from lts.system.names import check_name
     from lts.targets.target import detect_target
@@ -83,10 +82,9 @@ def detect(
         _show(detect_target(), output)
         return
     found = detect_target()
-    meter = open_meter()
-    say(f"no energy: {meter}" if isinstance(meter, str) else f"energy: {meter.name}")
     if file is None:
         typer.echo(found.to_toml(), nl=False)
+        say(_meter())
         return
     # Named after its file, not `host`, which means whatever machine the command runs on.
     name = check_name(file.stem, f"the name of the file {file}")
@@ -97,6 +95,15 @@ def detect(
         typer.echo(profile, nl=False)
         raise UsageError(f"cannot write {file}: {error.strerror}; the profile is on stdout") from None
     typer.echo(file)
+    say(_meter())
+
+
+def _meter() -> str:
+    """What reads the energy of this machine, or why nothing does."""
+    from lts.system.energy import open_meter
+
+    found = open_meter()
+    return f"no energy: {found}" if isinstance(found, str) else f"energy: {found.name}"
 
 
 @app.command()

@@ -6,8 +6,10 @@ import json
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from lts.measure.costs import ENERGY_OF, check_costs, costs_of, default_costs
 from lts.measure.evaluator import Evaluator
 from lts.measure.outcome import Outcome
 from lts.measure.request import derived_from, needed_for, together, with_request
+from lts.measure.result import Result, differences
 from lts.spaces.space import load_space
 from lts.study.calibrate import calibrate_target
 from lts.system.energy import ROOT_VARIABLE
@@ -370,10 +373,54 @@ def test_a_search_on_a_machine_without_a_meter(nothing: None, tmp_path: Path) ->
 def test_detecting_a_target_says_what_reads_energy(counter: Path, tmp_path: Path) -> None:
     done = run("target", "detect", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr == "energy: rapl package-0\n"
+    assert done.stdout.startswith("# energy: rapl package-0\n")
+    assert tomllib.loads(done.stdout)["name"] == "host"
 
 
 def test_detecting_a_target_says_why_nothing_does(nothing: None, tmp_path: Path) -> None:
     done = run("target", "detect", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr.startswith("no energy: ")
+    assert done.stdout.startswith("# no energy: ")
+
+
+def written(folder: Path) -> None:
+    """An architecture as a file, and its prompt pass as a model."""
+    from lts.export import onnx_model
+
+    put(folder / "small.json", architecture().to_json())
+    (folder / "prefill.onnx").write_bytes(onnx_model(architecture(), "prefill", logits="last").SerializeToString())
+
+
+def test_models_of_a_users_own(counter: Path, tmp_path: Path) -> None:
+    written(tmp_path)
+    asked = ("-p", "16", "-n", "0", "-r", "2", "-o", "json")
+    done = run("bench", "small.json", "--metric", "energy", *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert result["provenance"]["energy_mj"] == "measured"
+    assert len(result["rounds"]["energy_mj"]) == 2
+    assert result["fingerprint"]["energy"] == "rapl package-0"
+    done = run("bench", "prefill.onnx", "--metric", PREFILL, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert result["values"][PREFILL] > 0
+    done = run("bench", "prefill.onnx", *asked, cwd=tmp_path)
+    assert not {PREFILL, "energy_mj"} & set(json.loads(done.stdout)[0]["values"]), "nobody has asked"
+
+
+def test_models_of_a_users_own_without_a_meter(nothing: None, tmp_path: Path) -> None:
+    written(tmp_path)
+    for model in ("small.json", "prefill.onnx"):
+        done = run("bench", model, "--metric", "energy", "-p", "16", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: no energy: ")
+        assert f"the metrics of {model.partition('.')[0]}" in done.stderr
+
+
+def test_two_meters_are_two_conditions() -> None:
+    one = Result(model="a", kind="architecture", rounds={"energy_mj": [5.0]}, fingerprint={"energy": "rapl package-0"})
+    assert differences(one, one) == []
+    other = replace(one, fingerprint={"energy": "hwmon ina226 power1"})
+    assert differences(one, other) == ["energy rapl package-0 and hwmon ina226 power1"]
+    timed = replace(other, rounds={"latency_ms": [5.0]})
+    assert differences(replace(one, rounds={}), timed) == [], "times do not depend on it"

@@ -12,9 +12,11 @@ from pathlib import Path
 MOST_WATTS = 10_000.0
 """No package or board takes more: the largest servers with eight processors take a third of it."""
 
-# A meter is read no sooner again than after so many of its periods, and so many seconds.
-_LEAST_PERIODS = 20
+# A meter is read no sooner again than after so many seconds, and so many of its periods; where these would take
+# longer than anybody waits, at least so few.
 _LEAST_SECONDS = 0.1
+_PERIODS, _FEWEST_PERIODS = 20, 3
+_PATIENCE = 6.0
 _MOST_BYTES = 64
 
 
@@ -38,8 +40,11 @@ class Meter(ABC):
 
     @property
     def least_seconds(self) -> float:
-        """Seconds between `start` and `stop` that make one period a small error: at most a twentieth."""
-        return max(_LEAST_SECONDS, _LEAST_PERIODS * self.period)
+        """Seconds between `start` and `stop` that make one period a small error.
+
+        That is at most a twentieth; of meters that are read less than three times a second, at most a third.
+        """
+        return max(_LEAST_SECONDS, min(_PERIODS * self.period, _PATIENCE), _FEWEST_PERIODS * self.period)
 
     @abstractmethod
     def start(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,8 @@ PROGRAM_VARIABLE = "LTS_LLAMA_BENCH"
 """Environment variable with the path of llama-bench, where it is not on PATH."""
 
 _VERSION_TIMEOUT = 20.0
+# By how much a program has to exceed the resident memory that starting one takes, which is not the same every time.
+_UNSURE_KIB = 1024
 # What llama-bench says of its own build, such as that it was not optimized, and at most so much of it.
 _WARNING = "warning: "
 _MOST_WARNINGS = 5
@@ -77,8 +81,8 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
     -------
     dict
         ``tests``: its output. ``peak_memory_mib``: the most resident memory that the program had, in MiB; None where
-        that is no more than this process had when it started it, so that it is not known. ``warnings`` and
-        ``disturbed``: as of `lts.system.disturbance.Doubts`, and the warnings that it printed itself.
+        that is hardly more than starting any program takes, so that it is not known. ``warnings`` and ``disturbed``: as
+        of `lts.system.disturbance.Doubts`, and the warnings that it printed itself.
 
     Raises
     ------
@@ -87,6 +91,7 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
     """
     watch = Watch()
     try:
+        least = _starting()
         done = run_program(command, timeout)
     except TimeoutError:
         raise MeasurementError(f"no result within {timeout:.3g} s") from None
@@ -108,16 +113,30 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
     warnings = [line.removeprefix(_WARNING) for line in said.splitlines() if line.startswith(_WARNING)]
     return {
         "tests": tests,
-        "peak_memory_mib": _peak_mib(),
+        "peak_memory_mib": _peak_mib(least),
         "warnings": [*doubts.warnings, *(f"llama-bench: {sentence(line)}" for line in warnings[:_MOST_WARNINGS])],
         "disturbed": doubts.disturbed,
     }
 
 
-def _peak_mib() -> float | None:
-    """The most resident memory of the processes that this one has waited for.
+def _peak_mib(least: int) -> float | None:
+    """The most resident memory of the processes that this one has waited for, in MiB; None where it is hardly more
+    than `least`."""
+    peak = _most_resident()
+    return peak / 1024 if peak > least + _UNSURE_KIB else None
 
-    A process begins with what its parent has, and Linux counts that for its maximum, too.
+
+def _starting() -> int:
+    """What a program that does nothing is said to have had resident, in KiB.
+
+    A process begins as a copy of its parent, and for Linux that counts for its maximum, whatever it then runs.
     """
-    ours, theirs = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return theirs / 1024 if theirs > ours else None
+    # Without vfork, the copy has the pages alone that were written. (The manual of subprocess has this switch.)
+    subprocess._USE_VFORK = False  # type: ignore[misc]
+    with contextlib.suppress(OSError):
+        run_program(["true"], _VERSION_TIMEOUT)
+    return _most_resident()
+
+
+def _most_resident() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -197,7 +197,7 @@ class GgufModel(Model):
             self._samples_of(each, test, repeats) for each, test in zip(_listed(said, len(tests)), tests, strict=True)
         ]
         if memory and said.get(PEAK) is None:
-            raise MeasurementError("the peak of its memory is not known: it is less than starting the program takes")
+            raise MeasurementError("its peak is not known, because it is hardly more than starting a program takes")
         answer = checked(
             {**said, "samples_ns": [time for each in samples for time in each]},
             [_PREFILL, *([PEAK] if memory else [])],

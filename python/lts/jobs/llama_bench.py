@@ -25,6 +25,8 @@ PROGRAM_VARIABLE = "LTS_LLAMA_BENCH"
 _VERSION_TIMEOUT = 20.0
 # By how much a program has to exceed the resident memory that starting one takes, which is not the same every time.
 _UNSURE_KIB = 1024
+# Share of its time that a program with one thread has the processor at least, unless something else has it.
+_UNDISTURBED = 0.9
 # What llama-bench says of its own build, such as that it was not optimized, and at most so much of it.
 _WARNING = "warning: "
 _MOST_WARNINGS = 5
@@ -67,7 +69,7 @@ def version_of(program: str) -> str:
     return f"{about.st_size} bytes of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(about.st_mtime))}"
 
 
-def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
+def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
     """Run llama-bench, which writes JSON, and return what it says, unchecked, with what was seen of it.
 
     Parameters
@@ -76,13 +78,15 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
         The program with its arguments, among them ``-o json``.
     timeout
         Seconds after which the program is killed.
+    threads
+        Those that it runs with.
 
     Returns
     -------
     dict
         ``tests``: its output. ``peak_memory_mib``: the most resident memory that the program had, in MiB; None where
         that is hardly more than starting any program takes, so that it is not known. ``warnings`` and ``disturbed``: as
-        of `lts.system.disturbance.Doubts`, and the warnings that it printed itself.
+        of `lts.system.disturbance.Doubts`, with its waiting for a processor, and the warnings that it printed itself.
 
     Raises
     ------
@@ -92,6 +96,7 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
     watch = Watch()
     try:
         least = _starting()
+        begun, had = time.monotonic(), _processor_seconds()
         done = run_program(command, timeout)
     except TimeoutError:
         raise MeasurementError(f"no result within {timeout:.3g} s") from None
@@ -110,6 +115,12 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
         words = last_words(said) or sentence(error, 100)
         raise MeasurementError(f"the answer of llama-bench is wrong: it is not JSON ({words})") from None
     doubts = watch.doubts(())
+    share = (_processor_seconds() - had) / (time.monotonic() - begun)
+    if threads == 1 and share < _UNDISTURBED:  # several threads wait for one another
+        doubts.warnings.append(
+            f"llama-bench had the processor for {share:.0%} of its time: other programs, or reading the file, had the "
+            "rest, which may be in its times"
+        )
     warnings = [line.removeprefix(_WARNING) for line in said.splitlines() if line.startswith(_WARNING)]
     return {
         "tests": tests,
@@ -117,6 +128,12 @@ def run(command: Sequence[str], timeout: float) -> dict[str, Any]:
         "warnings": [*doubts.warnings, *(f"llama-bench: {sentence(line)}" for line in warnings[:_MOST_WARNINGS])],
         "disturbed": doubts.disturbed,
     }
+
+
+def _processor_seconds() -> float:
+    """Of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _peak_mib(least: int) -> float | None:

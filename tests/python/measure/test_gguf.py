@@ -22,8 +22,10 @@ from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob
 from lts.measure.models.gguf import GgufModel
 from lts.measure.models.gguf_file import check_gguf
+from lts.measure.models.opening import OpenDevice
 from lts.measure.outcome import Outcome
 from lts.measure.result import result_of
+from lts.study.sources import read_source, read_sources
 from lts.targets.workload import Workload
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
@@ -358,6 +360,41 @@ def test_memory_that_is_not_known(model: Path, device: LocalDevice, tmp_path: Pa
     path.write_text(f"#!/bin/sh\nexec cat {tmp_path}/answer\n")
     found = measured(model, device, str(path), "peak_memory_mib")
     assert (found.error or "").startswith("memory: its peak is not known")
+
+
+def test_waiting_for_the_processor_is_said(model: Path, device: LocalDevice, tmp_path: Path) -> None:
+    bench = program(tmp_path, f"time.sleep(1)\nprint({PREFILL!r}.replace('tiny-q8.gguf', option['-m']))")
+    said = re.compile(r"llama-bench had the processor for \d+% of its time")
+    assert any(map(said.search, measured(model, device, bench).warnings))
+    two = measured(model, device, changed_threads(tmp_path, 2), workload=Workload(n_prompt=32, threads=2))
+    assert two.error is None
+    assert not any(map(said.search, two.warnings)), "threads wait for one another"
+
+
+def changed_threads(folder: Path, threads: int) -> str:
+    answer = changed(PREFILL, n_threads=threads)
+    return program(folder, f"time.sleep(1)\nprint({answer!r}.replace('tiny-q8.gguf', option['-m']))")
+
+
+def test_as_others_name_it(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file name to a result, with the options of the command line."""
+    monkeypatch.setenv("LTS_LLAMA_BENCH", answering(tmp_path))
+    assert {name: source.kind for name, source in read_sources(str(tmp_path)).items()} == {"tiny-q8.gguf": "gguf"}
+    source = read_source(str(model))
+    with OpenDevice(device="local", min_time=0.0) as place:
+        mine = place.open(source, n_prompt=32, n_gen=64, threads=1)
+        assert mine.measure(["latency_ms"]).values["latency_ms"] == pytest.approx(PREFILL_MS)
+        with pytest.raises(UsageError, match="has precision as stored, and int8 is asked for"):
+            place.open(source, precision="int8")
+        with pytest.raises(UsageError, match="has cache in_place, and copied is asked for"):
+            place.open(source, cache="copied")
+        with pytest.raises(UsageError, match="batch is 2"):
+            place.open(source, batch=2)
+    with (
+        OpenDevice("cortex-a72", "none") as place,
+        pytest.raises(UsageError, match="is a file, and files are run on a device"),
+    ):
+        place.open(source)
 
 
 def test_it_runs_on_the_chosen_processors(model: Path, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class GgufModel(Model):
         command = [self._program, "-m", str(self._path), *common, *options]
         if (left := end - time.monotonic()) <= 0:
             raise MeasurementError("no time was left to run it")
-        arguments = {"command": command, "timeout": left}
+        arguments = {"command": command, "timeout": left, "threads": threads}
         result = self._device.run(Job("lts.jobs.llama_bench:run", arguments, threads=threads), left)
         if result.error is not None:
             raise MeasurementError(sentence(result.error, 1000))
@@ -205,7 +205,7 @@ class GgufModel(Model):
             seconds=result.seconds,
             memory_mib=machine.meminfo().get("MemTotal", 0) / 1024 or None,
         )
-        warnings = [*answer["warnings"], *self._elsewhere(said["tests"][0].get("backends"))]
+        warnings = [*answer["warnings"], *_elsewhere(said["tests"][0].get("backends"))]
         about = Outcome(warnings=warnings, disturbed=answer["disturbed"])
         if memory:
             about = replace(about, values={PEAK: answer["peak_memory_mib"]}, provenance={PEAK: "measured"})
@@ -229,14 +229,6 @@ class GgufModel(Model):
             raise WrongAnswerError(f"it has {len(samples)} samples; {repeats} were asked for")
         self.model_type = sentence(said.get("model_type", ""), 100)
         return samples
-
-    def _elsewhere(self, backends: Any) -> list[str]:
-        names = backends if isinstance(backends, str) else ""
-        if {name.strip() for name in names.split(",")} <= _ON_PROCESSOR:
-            return []
-        return [
-            f"llama-bench has the backends {sentence(names, 60)}, which may do a part of the work, also without -ngl"
-        ]
 
     @cached_property
     def _version(self) -> str:
@@ -275,6 +267,14 @@ def _listed(said: Any, n: int) -> list[Mapping[str, Any]]:
     if len(tests) != n:
         raise WrongAnswerError(f"it has {len(tests)} tests; {n} were asked for")
     return tests
+
+
+def _elsewhere(backends: Any) -> list[str]:
+    """A sentence where what runs besides processors may have a part in it."""
+    names = backends if isinstance(backends, str) else ""
+    if {name.strip() for name in names.split(",")} <= _ON_PROCESSOR:
+        return []
+    return [f"llama-bench has the backends {sentence(names, 60)}, which may do a part of the work, also without -ngl"]
 
 
 def _outcome_of(cost: str, samples: Sequence[int]) -> Outcome:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lts.errors import UsageError
 
+GGUF_SUFFIX = ".gguf"
+
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL | re.ASCII)

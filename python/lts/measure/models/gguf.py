@@ -12,7 +12,7 @@ from typing import Any
 
 from lts.devices.device import Device
 from lts.devices.local import LocalDevice
-from lts.errors import MeasurementError, UsageError
+from lts.errors import UsageError
 from lts.jobs.job import Job
 from lts.jobs.llama_bench import PROGRAM, find_program, version_of
 from lts.measure.answer import WrongAnswerError, checked
@@ -50,6 +50,10 @@ class _Test:
     n_prompt: int = 0
     n_gen: int = 0
     n_depth: int = 0
+
+
+class _FailedError(Exception):
+    """Why a run has no answer, as one sentence."""
 
 
 class GgufModel(Model):
@@ -137,7 +141,7 @@ class GgufModel(Model):
         for cost in (cost for cost in _PHASES if cost in needed_for(costs)):
             try:
                 found |= self._memory(end) if cost == PEAK else self._times(cost, end)
-            except (WrongAnswerError, MeasurementError) as error:
+            except (WrongAnswerError, _FailedError) as error:
                 found |= Outcome(error=f"{_PHASES[cost]}: {error}")
                 break
         return replace(
@@ -187,17 +191,17 @@ class GgufModel(Model):
         common = ["-t", str(threads), "-ngl", "0", "-r", str(repeats), "-o", "json"]
         command = [self._program, "-m", str(self._path), *common, *options]
         if (left := end - time.monotonic()) <= 0:
-            raise MeasurementError("no time was left to run it")
+            raise _FailedError("no time was left to run it")
         arguments = {"command": command, "timeout": left, "threads": threads}
         result = self._device.run(Job("lts.jobs.llama_bench:run", arguments, threads=threads), left)
         if result.error is not None:
-            raise MeasurementError(sentence(result.error, 1000))
+            raise _FailedError(sentence(result.error, 1000))
         said: Mapping[str, Any] = result.value
         samples = [
             self._samples_of(each, test, repeats) for each, test in zip(_listed(said, len(tests)), tests, strict=True)
         ]
         if memory and said.get(PEAK) is None:
-            raise MeasurementError("its peak is not known, because it is hardly more than starting a program takes")
+            raise _FailedError("its peak is not known, because it is hardly more than starting a program takes")
         answer = checked(
             {**said, "samples_ns": [time for each in samples for time in each]},
             [_PREFILL, *([PEAK] if memory else [])],

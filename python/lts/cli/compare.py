@@ -20,6 +20,7 @@ from lts.cli.arguments import (
     PromptOption,
     duration,
 )
+from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import UsageError
@@ -88,6 +89,7 @@ def command(
         str | None,
         typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated"),
     ] = None,
+    report: ReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Measure two models in turn on one device, and say whether the second one costs more.
@@ -97,6 +99,7 @@ def command(
     """
     bound = None if max_regression is None else _share(max_regression)
     seconds = None if candidate_timeout is None else duration(candidate_timeout)
+    reports = wanted_reports(report)
     from lts.measure.compare import Answer
     from lts.measure.interleaved import check_comparable, compare_architectures
     from lts.measure.opening import open_evaluator
@@ -146,6 +149,7 @@ def command(
         )
         records = _records(found, {"baseline": baseline, "contender": contender}, evaluator)
     _show(found, records, output)
+    publish(records, reports, inconclusive_fails=inconclusive is Inconclusive.fail)
     if found.answers(Answer.regression):
         raise typer.Exit(_REGRESSION)
     if inconclusive is Inconclusive.fail and found.answers(Answer.inconclusive):

@@ -91,6 +91,12 @@ def test_bencher_reads_every_name(name: str) -> None:
     assert set(found[benchmark]) == {"request-ms-measured", "instructions-emulated"}
 
 
+def test_what_becomes_a_slug() -> None:
+    assert slug("Latency MS (measured)") == "latency-ms-measured"
+    assert slug("模型") == "metric"
+    assert slug(f"{'x' * 63}_y") == "x" * 63
+
+
 @given(st.text())
 def test_slugs(name: str) -> None:
     found = slug(name)

@@ -27,7 +27,7 @@ from lts.measure.compare import Metric
 from lts.measure.outcome import finite, shown
 from lts.measure.statistics import Summary, summary
 
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.02
 """In so many series without change, at most, change points are found."""
 MOST = 200
 """Values that are searched: the newest ones of a series."""
@@ -95,6 +95,8 @@ def change_points(
     for value in values:
         if not finite(value):
             raise UsageError(f"a value of {metric.name} is {shown(value)}; it must be finite")
+    if not values:
+        return []
     first = max(0, len(values) - MOST)
     recent = list(map(float, values[first:]))
     if metric.exact:

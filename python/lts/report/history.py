@@ -30,8 +30,8 @@ _SEARCH = (
 )
 _COUNTS = "Of counts, which every process finds the same, any other value is a change. "
 _APART = (
-    "Results of different conditions (machine, software, workload) are different series. They have different marks, are "
-    "never joined by a line, and are not compared."
+    "Results of different conditions (machine, software, workload) are different series. They have different marks, "
+    "are never joined by a line, and are not compared."
 )
 
 

@@ -210,6 +210,8 @@ def _said(series: Series, change: ChangePoint) -> list[str]:
 
 def _record(series: Series) -> dict[str, Any]:
     """All of it, for programs."""
+    from lts.system.outside import sentence
+
     last = series.latest
 
     def figures(point: Summary) -> dict[str, Any]:
@@ -217,17 +219,14 @@ def _record(series: Series) -> dict[str, Any]:
 
     def at(index: int) -> dict[str, Any]:
         entry = series.entries[index]
-        return {"time": entry.time, "revision": entry.revision, "model": entry.model}
+        return {"time": entry.time, "revision": sentence(entry.revision), "model": sentence(entry.model)}
 
     points = [{**at(i), **figures(point)} for i, point in enumerate(series.points)]
     return {
         "name": series.name,
         "metric": series.metric.name,
         "provenance": series.provenance,
-        "target": last.target,
-        "device": last.device,
-        "backend": last.backend,
-        "environment": last.environment,
+        **{name: sentence(getattr(last, name)) for name in ("target", "device", "backend", "environment")},
         "workload": None if last.workload is None else last.workload.describe(),
         "inputs": last.inputs,
         "results": len(points),

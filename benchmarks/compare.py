@@ -26,7 +26,8 @@ import numpy as np
 
 import lts
 from lts.measure.compare import Answer
-from lts.measure.interleaved import Comparison, Run, compare_architectures, interleave
+from lts.measure.interleaved import Comparison, Run, interleave
+from lts.measure.models.comparison import compare_architectures
 from lts.measure.outcome import Outcome
 
 METRIC = "latency_ms"

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lts.cli import compare, count, estimate, export, front, history, proxy, report, search, space, target
+from lts.cli import bench, compare, count, estimate, export, front, gate, history, proxy, report, search, space, target
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
 from lts.cli.log import guard_streams, output_problem, say
 
@@ -43,7 +43,9 @@ _COMMANDS = {
     "report": report,
     "count": count,
     "estimate": estimate,
+    "bench": bench,
     "compare": compare,
+    "gate": gate,
 }
 for name, module in _COMMANDS.items():
     app.command(name)(module.command)

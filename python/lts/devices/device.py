@@ -33,6 +33,9 @@ class Device(ABC):
     costs: tuple[str, ...] = ()
     """The costs of `lts.measure.candidate.COSTS` that it can measure."""
 
+    uri: str = ""
+    """How it was named when it was opened, as in ``--device``."""
+
     parallel: int = 1
     """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
 
@@ -84,4 +87,6 @@ def open_device(uri: str, also: Iterable[str] = ()) -> Device:
     else:
         known = [form for _, form in _BUILTIN.values()]
         raise UsageError(f"unknown device '{uri}'; expected one of {', '.join([*known, *sorted(plugins), *also])}")
-    return factory(uri)
+    device = factory(uri)
+    device.uri = uri
+    return device

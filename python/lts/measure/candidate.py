@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +46,7 @@ def measure(
     min_time: float = 0.3,
     workdir: Path | None = None,
     export: Export | None = None,
+    models: Mapping[str, Path] | None = None,
     reference: Reference | None = None,
 ) -> Outcome:
     """Measure the costs of an architecture; nothing is run for costs that are not asked for.
@@ -77,6 +78,8 @@ def measure(
         default a temporary directory for this measurement alone.
     export
         Writes a model; for tests and for other formats.
+    models
+        ONNX files by phase that are run in place of exported ones, and stay.
     reference
         As in `lts.measure.run.run_model`.
 
@@ -103,7 +106,8 @@ def measure(
             workdir = stack.enter_context(closing(WorkDirectory())).path
         for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
             begun = time.monotonic()
-            model = _exported(export or export_pooled, architecture, phase, workdir, workload)
+            given = (models or {}).get(phase)
+            model = given or _exported(export or export_pooled, architecture, phase, workdir, workload)
             try:
                 if isinstance(model, str):
                     outcome |= Outcome(error=f"the {phase} model cannot be built: {model}")
@@ -131,7 +135,7 @@ def measure(
                         break
                 outcome = joined(outcome, together(steps))
             finally:
-                if isinstance(model, Path):
+                if isinstance(model, Path) and given is None:
                     remove(model)
             if outcome.error is not None:
                 break

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lts.errors import UsageError
 from lts.measure.outcome import shown
-from lts.measure.result import Result, same_conditions
+from lts.measure.result import Result, differences
 from lts.system.files import check_writable, exclusive, replace_file
 from lts.system.outside import parse_json, read_bytes, sentence
 from lts.system.text import listed
@@ -70,7 +70,7 @@ class History:
         name
             What it is saved under.
         like
-            Has the conditions, see `lts.measure.result.same_conditions`; it need not have values: before anything is
+            Has the conditions, see `lts.measure.result.differences`; it need not have values: before anything is
             measured of a model, ``result_of(model, (), ())`` will do.
 
         Raises
@@ -79,9 +79,9 @@ class History:
             When the name is unknown, or was only measured under other conditions, saying what differs.
         """
         found = self.named(name)
-        others = [same_conditions(entry, like) for entry in found]
-        for entry, differences in zip(reversed(found), reversed(others), strict=True):
-            if not differences:
+        others = [differences(entry, like) for entry in found]
+        for entry, differ in zip(reversed(found), reversed(others), strict=True):
+            if not differ:
                 return entry
         nearest = min(reversed(others), key=len)
         raise UsageError(
@@ -241,7 +241,7 @@ def _check_all(results: Sequence[Result]) -> None:
         except ValueError as error:
             raise UsageError(f"cannot save {sentence(result.model)}: {error}") from None
         for other in results[:i]:
-            if other.saved == result.saved and other.model != result.model and not same_conditions(other, result):
+            if other.saved == result.saved and other.model != result.model and not differences(other, result):
                 raise UsageError(
                     f"{sentence(other.model)} and {sentence(result.model)} cannot both be saved as '{result.saved}': "
                     "a name is of one model; save each under a name of its own"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
 from lts.measure.request import derived_from
-from lts.measure.run import check_together, provenance_of
+from lts.measure.run import check_together, provenance_of, run_built, run_model
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step, Workload
 
 # Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
 _TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
@@ -49,7 +49,7 @@ class MeasuredEvaluator(TargetEvaluator):
         tune: int = 0,
         workdir: Path | None = None,
     ) -> None:
-        name = device if isinstance(device, str) else type(device).__name__
+        name = device if isinstance(device, str) else device.uri or type(device).__name__
         super().__init__(target, name, backend or "", workload)
         self.min_time = min_time
         self._tune = tune
@@ -116,6 +116,16 @@ class MeasuredEvaluator(TargetEvaluator):
         return self.device.environment(self.target.threads)
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
+        return self.evaluate_files(architecture, {}, columns, timeout)
+
+    def evaluate_files(
+        self,
+        architecture: Architecture,
+        models: Mapping[str, Path],
+        columns: Iterable[str],
+        timeout: float | None = None,
+    ) -> Outcome:
+        """As `evaluate`, of these models by phase, which are exported with random weights where none is given."""
         columns = list(columns)
         outcome = counted(architecture, (*columns, *ALWAYS), **self.workload.counted)
         costs = [name for name in self.costs if name in columns]
@@ -130,11 +140,46 @@ class MeasuredEvaluator(TargetEvaluator):
             self._backend,
             costs=costs,
             workload=self.workload,
-            timeout=self.timeout if timeout is None else min(timeout, self.timeout),
+            timeout=self._seconds(timeout),
             min_time=self.min_time,
             workdir=self._directory(),
+            models=models,
             reference=self._reference,
         )
+
+    def run_file(self, model: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
+        """Run an ONNX file, see `lts.measure.run.run_model`."""
+        device = self.device
+        assert self._backend is not None
+        return run_model(
+            model,
+            step,
+            self.target,
+            device,
+            self._backend,
+            costs=costs,
+            timeout=self._seconds(timeout),
+            min_time=self.min_time,
+            reference=self._reference,
+        )
+
+    def run_built(self, built: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
+        """Run what the backend has built, see `lts.measure.run.run_built`."""
+        device = self.device
+        assert self._backend is not None
+        return run_built(
+            built,
+            step,
+            self.target,
+            device,
+            self._backend,
+            costs=list(costs),
+            timeout=self._seconds(timeout),
+            min_time=self.min_time,
+        )
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else min(timeout, self.timeout)
 
     def stop(self) -> None:
         if self._device is not None:

@@ -174,8 +174,8 @@ def _provenance(processes: Sequence[Outcome], name: str) -> Provenance:
     return next(each.provenance[name] for each in processes if name in each.provenance)
 
 
-def same_conditions(one: Result, other: Result) -> list[str]:
-    """What differs between the conditions of two results, one phrase each; nothing when they may be compared."""
+def differences(one: Result, other: Result) -> list[str]:
+    """What differs between the conditions of two results, one phrase each; none when they may be compared."""
     pairs: list[tuple[str, Any, Any]] = [
         (name, getattr(one, name), getattr(other, name)) for name in ("target", "device", "backend")
     ]

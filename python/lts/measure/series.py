@@ -12,7 +12,7 @@ from lts.errors import UsageError
 from lts.measure.change_points import MOST, ChangePoint, change_points
 from lts.measure.compare import Metric
 from lts.measure.history import History, instant
-from lts.measure.result import Result, same_conditions
+from lts.measure.result import Result, differences
 from lts.measure.statistics import Summary, summary
 from lts.system.outside import sentence
 from lts.system.text import listed
@@ -133,9 +133,9 @@ def apart(found: Iterable[Series]) -> list[str]:
     for name, series in groupby(found, key=lambda each: each.name):
         firsts = [group[0] for group in _groups(each.latest for each in series)]
         for other in firsts[1:]:
-            differences = listed(map(sentence, same_conditions(firsts[0], other)), 6)
+            differ = listed(map(sentence, differences(firsts[0], other)), 6)
             sentences.append(
-                f"{name}: results of different conditions are different series, which are not compared: {differences} "
+                f"{name}: results of different conditions are different series, which are not compared: {differ} "
                 f"({sentence(firsts[0].environment)} and {sentence(other.environment)})"
             )
     return sentences
@@ -145,7 +145,7 @@ def _groups(entries: Iterable[Result]) -> list[list[Result]]:
     """Results of the same conditions together."""
     groups: list[list[Result]] = []
     for entry in entries:
-        group = next((group for group in groups if not same_conditions(group[0], entry)), None)
+        group = next((group for group in groups if not differences(group[0], entry)), None)
         if group is None:
             groups.append([entry])
         else:

@@ -13,6 +13,24 @@ from lts.measure.outcome import Outcome, Provenance
 
 SIZE = "size_bytes"
 """The column of a model's size: its files, or the weights of an architecture in the precision of the workload."""
+SHORT = {
+    "latency": "latency_ms",
+    "decode": "decode_ms_per_token",
+    "request": "request_ms",
+    "speed": "tokens_per_second",
+    "memory": "peak_memory_mib",
+    "energy": "energy_mj",
+    "size": SIZE,
+}
+"""Shorter names of columns."""
+
+
+def columns_of(texts: Iterable[str]) -> list[str]:
+    """Columns from names, or shorter ones, separated by commas. Raises `UsageError` where one is empty."""
+    names = [name.strip() for text in texts for name in text.split(",")]
+    if not names or not all(names):
+        raise UsageError(f"the metrics are '{','.join(texts)}'; expected names of columns, separated by commas")
+    return list(dict.fromkeys(SHORT.get(name, name) for name in names))
 
 
 class Model(ABC):
@@ -72,7 +90,7 @@ class Model(ABC):
         for name in costs:
             if name not in self.costs:
                 raise UsageError(
-                    f"{name} cannot be measured of {self.name}, {self.kind}; expected any of {', '.join(self.costs)}"
+                    f"unknown metric '{name}' of {self.name}, {self.kind}; expected one of {', '.join(self.costs)}"
                 )
             if not self.varies and not Metric.named(name).exact:
                 raise UsageError(

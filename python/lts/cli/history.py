@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from lts.measure.series import Series
     from lts.measure.statistics import Summary
 
-_DEFAULT = "show"
-
 
 class _Group(TyperGroup):
-    """Commands of which one need not be named: what begins with no command's name is its arguments."""
+    """Commands of which the `default` one need not be named: what begins with no command's name is its arguments."""
+
+    default = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = [_DEFAULT, *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 
 
-@app.command(_DEFAULT)
+@app.command()
 @exits
 def show(
     file: Annotated[

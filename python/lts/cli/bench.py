@@ -53,7 +53,7 @@ def command(
             help="Any of latency, decode, request, speed, memory, energy, instructions, size, or names of columns, "
             "with commas; may be repeated.",
             metavar="NAME,...",
-            show_default="request and memory; of a file all",
+            show_default="latency, decode, speed and memory; of a file all; on an emulated device instructions",
         ),
     ] = None,
     n_prompt: Annotated[
@@ -133,6 +133,7 @@ def command(
 
     Exit code 0: all were measured; 2: a wrong argument; 3: one of them could not be.
     """
+    from lts.cli.results import show_results
     from lts.measure.bench import bench
     from lts.measure.models.model import columns_of
     from lts.measure.models.onnx_file import parse_input
@@ -179,7 +180,7 @@ def command(
                 keep(found)
     finally:
         if results:
-            _show(results, output)
+            show_results(results, output)
     failed = [result for result in results if result.error is not None]
     for result in failed:
         say(f"error: {result.model} cannot be measured: {result.error}")
@@ -242,6 +243,13 @@ def _workloads(
     return found
 
 
+def _told_by_default(models: Sequence[Model], n_gen: int, *, decodes: bool) -> list[str] | None:
+    """Times of the phases, speed and memory, where all models have these; None for what each of them has."""
+    steps = ["decode_ms_per_token", "tokens_per_second"]
+    wanted = steps if decodes else ["latency_ms", *(steps if n_gen else []), "peak_memory_mib"]
+    return wanted if all(set(wanted) <= set(model.costs) for model in models) else None
+
+
 def _numbers(option: str, text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"\d{1,7}", part, re.ASCII) for part in parts):
@@ -275,47 +283,9 @@ def _cases(
                     continue
                 once.add(key)
             case.append(model)
-        wanted = ["decode_ms_per_token", "tokens_per_second"] if decodes and columns is None else columns
+        wanted = columns or _told_by_default(case, load["n_gen"], decodes=decodes)
         for model in case:
             model.check(wanted or model.default_costs)
         if case:
             cases.append((case, wanted))
     return cases
-
-
-def _show(results: Sequence[Result], output: Format) -> None:
-    from lts.cli.output import Results, Spread, emit
-
-    loads = [_load(result) for result in results]
-    names = [name for name in loads[0] if len({str(load.get(name)) for load in loads}) > 1]
-    metrics = list(dict.fromkeys(name for result in results for name in result.values))
-    headings = []
-    for name in metrics:
-        kinds = sorted({result.provenance[name] for result in results if name in result.provenance})
-        headings.append(f"{name} ({', '.join(kinds)})")
-
-    def cell(result: Result, name: str) -> float | str | None:
-        if name not in result.values:
-            return "failed" if result.error is not None else None
-        value, bounds = result.values[name], result.interval[name]
-        return Spread(value, bounds) if bounds[0] < bounds[1] else value
-
-    rows = [
-        [result.model, *(load.get(name) for name in names), *(cell(result, name) for name in metrics)]
-        for result, load in zip(results, loads, strict=True)
-    ]
-    records = [result.record() for result in results]
-    emit(Results(records, ["model", *names, *headings], rows, _title(results)), output)
-
-
-def _load(result: Result) -> dict[str, Any]:
-    return {} if result.workload is None else result.workload.describe()
-
-
-def _title(results: Sequence[Result]) -> str:
-    n = min((len(values) for result in results for values in result.rounds.values()), default=0)
-    held = min((result.coverage for result in results if result.rounds), default=0.0)
-    where = f"{results[0].target} on {results[0].device} with {results[0].backend}"
-    if n <= 1:
-        return f"{where}, one process each"
-    return f"{where}, medians of {n} processes, ± with {100 * held:.3g} %"

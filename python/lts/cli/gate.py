@@ -34,7 +34,8 @@ def command(
     """
     from lts.cli.progress import teller
     from lts.cli.verdicts import exit_code, show
-    from lts.study.gate import read_gate, run_check
+    from lts.study.gate import run_check
+    from lts.study.gate_file import read_gate
     from lts.system.environment import fitness_warnings
     from lts.system.uninterrupted import end_like_ctrl_c
 

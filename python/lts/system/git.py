@@ -82,7 +82,7 @@ def check_repository(repository: Path) -> None:
     raise UsageError(f"git cannot read the repository at {_named(repository)}: {reason_in(done.stderr.splitlines())}")
 
 
-def ask_git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ask_git(repository: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run git for a moment, apart from the terminal's Ctrl-C. Raises `UsageError` when it is not there."""
     try:
         return subprocess.run(
@@ -93,6 +93,7 @@ def ask_git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[st
             errors="surrogateescape",
             env=git_environment(),
             start_new_session=True,
+            timeout=timeout,
             check=False,
         )
     except OSError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+
+from lts.errors import UsageError
+from lts.system.git import ask_git
 
 _SECONDS = 30
 _DIRTY = "-dirty"
@@ -49,9 +51,8 @@ def shortened(revision: str) -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git says, without the end of the line; None where it fails."""
-    command = ["git", "--no-optional-locks", "-C", os.fspath(folder), *arguments]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        done = ask_git(folder, "--no-optional-locks", *arguments, timeout=_SECONDS)
+    except (UsageError, ValueError, subprocess.TimeoutExpired):
         return None
-    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
+    return done.stdout.removesuffix("\n") if done.returncode == 0 else None

@@ -40,7 +40,10 @@ NOT_RUN = {
     "lts-engine search --target arm64 --device ssh://pi@raspberrypi": "needs the device",
     "lts-engine search --target arm64 --device rpc://127.0.0.1:9190/pi": "needs a farm",
     "lts-engine search gpt2-tiny --target arm64 --device emulated --n-prompt 16": "takes minutes; see test_emulated.py",
-    "lts-engine compare DIR#1 DIR#2": "takes a minute; test_compare.py compares models",
+    "lts-engine bench MODEL...": "needs a model; see test_bench.py",
+    "lts-engine compare OLD NEW": "takes a minute; test_compare.py compares models",
+    "lts-engine gate": "needs its file; see test_gate.py",
+    "lts-engine history": "needs one; see test_history.py",
     "lts-engine export MODEL --precision int8 --text FILE -O models": "needs a trained model; see test_perplexity.py",
     "lts-engine target bundle arm64 -O DIR": "needs the network; test_bundle.py makes bundles",
 }

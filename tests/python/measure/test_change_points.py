@@ -208,6 +208,16 @@ def test_an_outlier_is_no_change() -> None:
     assert places([*values, 50.0, 50.0]) == []
 
 
+def test_one_result_does_not_end_a_change() -> None:
+    """The clearest is another level until the last result, which alone shows nothing of a new one."""
+    generator = np.random.default_rng(11)
+    low, high = generator.permutation(20) / 100 + 10.0, generator.permutation(6) / 100 + 12.0
+    (change,) = change_points([*low, *high, 9.9], TIME)
+    assert change.index == 20
+    assert change.p_value == pytest.approx(2 * (26 * 25 / 2) * 2 / math.comb(27, 6))
+    assert places([*low, *high, 9.9, *(low[:4] + 0.003)]) == [20, 26]
+
+
 # --- What it must not depend on ---
 
 

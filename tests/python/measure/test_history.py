@@ -251,7 +251,8 @@ def test_merged_files_are_the_same_in_every_order(tmp_path: Path) -> None:
         entries = random.Random(i).sample(POOL, 6)
         append(files[-1], entries)
     # The same result with its fields in another order: one of both, whichever file is first.
-    files[0].write_text(json.dumps(dict(reversed(POOL[0].record().items()))) + "\n" + files[0].read_text())
+    turned = {**POOL[0].record(), "fingerprint": dict(reversed(BOARD.items()))}
+    files[0].write_text(json.dumps(turned) + "\n" + files[0].read_text())
     append(files[1], [POOL[0]])
     written = set()
     for order in permutations(files):

@@ -25,7 +25,8 @@ from lts.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", ROOT / "examples/on_device/README.md"]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate")]
+PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"
 

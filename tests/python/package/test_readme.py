@@ -109,11 +109,12 @@ def problem_of_arguments(arguments: list[str]) -> str | None:
     command: Any = typer.main.get_command(app)
     words = list(arguments)
     while hasattr(command, "commands"):
-        if not words and getattr(command, "default", None) in command.commands:
-            return None
-        if not words or words[0] not in command.commands:
+        if words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        elif default := getattr(command, "default", None):
+            command = command.commands[default]
+        else:
             return f"there is no command {' '.join(arguments)!r}"
-        command = command.commands[words.pop(0)]
     if not words:
         return None  # the text only names the command
     try:

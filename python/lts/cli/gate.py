@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lts.cli.arguments import Format, FormatOption
+from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import LtsError, MeasurementError, UsageError
@@ -25,6 +26,7 @@ def command(
         list[str] | None,
         typer.Option(help="The checks of these names alone; may be repeated.", metavar="NAME", show_default=False),
     ] = None,
+    report: ReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Check models as a file says: against a baseline, fixed limits, or both.
@@ -39,6 +41,7 @@ def command(
     from lts.system.environment import fitness_warnings
     from lts.system.uninterrupted import end_like_ctrl_c
 
+    reports = wanted_reports(report)
     checks = read_gate(file)
     names = [check.name for check in checks]
     for name in only or ():
@@ -49,7 +52,6 @@ def command(
         say(f"warning: {warning}")
     found: list[Compared] = []
     problems: list[LtsError] = []
-    fails: list[Compared] = []
 
     for check in checks:
         if only and check.name not in only:
@@ -63,10 +65,9 @@ def command(
             problems.append(error)
             continue
         found += compared
-        fails += compared if check.inconclusive == "fail" else []
     if found:
-        show(found, output)
-    code = exit_code(found, fails)
+        publish(show(found, output), reports)
+    code = exit_code(found)
     if problems and code != 1:
         code = max(MeasurementError.exit_code if isinstance(e, MeasurementError) else e.exit_code for e in problems)
     raise typer.Exit(code)

@@ -11,6 +11,7 @@ from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.evaluator import TargetEvaluator, with_threads
+from lts.measure.models.gguf import GgufModel
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW
 from lts.measure.models.source import Source, model_of
@@ -92,7 +93,9 @@ class OpenDevice:
                     f"{source.name} has {name} {value}, and {wanted[name]} is asked for; leave that out, "
                     "or export it anew"
                 )
-        return model_of(source, self._evaluator({**wanted, **source.form}, source.backend), shapes, below)
+        if source.kind != GgufModel.kind:  # whose form is that of llama.cpp, and of no backend
+            wanted |= source.form
+        return model_of(source, self._evaluator(wanted, source.backend), shapes, below, self._timeout)
 
     def _evaluator(self, workload: Mapping[str, Any], backend: str | None) -> TargetEvaluator:
         key = (backend, *sorted((name, str(value)) for name, value in workload.items()))

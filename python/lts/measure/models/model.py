@@ -69,7 +69,7 @@ class Model(ABC):
     @property
     def no_energy(self) -> str:
         """Why energy is not among its costs, in a phrase; empty where it is."""
-        return "it has no meter"
+        return "what runs it reads no meter"
 
     @abstractmethod
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:

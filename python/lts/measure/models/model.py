@@ -95,7 +95,9 @@ class Model(ABC):
         """Raise `UsageError` for a cost that cannot be measured of it, naming those that can."""
         for name in costs:
             if name not in self.costs and name in ENERGY_COLUMNS and (reason := self.no_energy):
-                raise UsageError(f"no energy: {reason}; the metrics of {self.name} are {', '.join(self.costs)}")
+                raise UsageError(
+                    f"no energy: {reason}; the metrics of {self.name} are {', '.join(self.costs)}, without {name}"
+                )
             if name not in self.costs:
                 raise UsageError(
                     f"unknown metric '{name}' of {self.name}, {self.kind}; expected one of {', '.join(self.costs)}"

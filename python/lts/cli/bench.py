@@ -53,7 +53,7 @@ def command(
             help="Any of latency, decode, request, speed, memory, energy, instructions, size, or names of columns, "
             "with commas; may be repeated.",
             metavar="NAME,...",
-            show_default="latency, decode, speed and memory; of a file all; on an emulated device instructions",
+            show_default="latency, decode, speed and memory; of a file all but energy; emulated instructions",
         ),
     ] = None,
     n_prompt: Annotated[

@@ -13,12 +13,13 @@ from statistics import median
 from typing import Any, Literal
 
 from lts._core import Architecture, __version__
+from lts.measure.evaluator import ENERGY_COLUMNS
 from lts.measure.models.model import Model
 from lts.measure.outcome import Outcome, Provenance, finite
 from lts.measure.record import checked
 from lts.measure.statistics import median_ranks
 from lts.measure.trial import SCHEMA
-from lts.system.environment import environment_hash
+from lts.system.environment import METER, environment_hash
 from lts.targets.workload import Workload
 
 
@@ -188,6 +189,8 @@ def differences(one: Result, other: Result) -> list[str]:
         inside = _pairs(one.fingerprint, other.fingerprint)
         known = [pair for pair in inside if pair[1] != pair[2]]
         pairs += known or [("environment", one.environment, other.environment)]
+    elif set(ENERGY_COLUMNS) & (one.rounds.keys() | other.rounds.keys()):  # the hash leaves the meter out
+        pairs.append((METER, one.fingerprint.get(METER), other.fingerprint.get(METER)))
     return [f"{name} {_said(first)} and {_said(second)}" for name, first, second in pairs if first != second]
 
 

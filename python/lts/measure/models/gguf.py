@@ -16,11 +16,11 @@ from lts.errors import UsageError
 from lts.jobs.job import Job
 from lts.jobs.llama_bench import PROGRAM, find_program, version_of
 from lts.measure.answer import WrongAnswerError, checked
+from lts.measure.costs import PEAK
 from lts.measure.models.gguf_file import check_gguf
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome, shown
-from lts.measure.request import DERIVED, needed_for, together, with_request
-from lts.measure.run import PEAK
+from lts.measure.request import derived_from, needed_for, together, with_request
 from lts.measure.statistics import advice, summary
 from lts.system import machine
 from lts.system.environment import environment_hash
@@ -119,7 +119,7 @@ class GgufModel(Model):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        return (_PREFILL, _DECODE, *DERIVED, PEAK, SIZE)
+        return (_PREFILL, _DECODE, *derived_from((_PREFILL, _DECODE)), PEAK, SIZE)
 
     @property
     def default_costs(self) -> tuple[str, ...]:

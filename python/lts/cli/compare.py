@@ -83,7 +83,7 @@ def command(
             help="What is compared: latency, decode, request, speed, memory, energy, instructions, size, or names of "
             "columns, with commas; may be repeated.",
             metavar="NAME,...",
-            show_default="request and memory; of a file all; on an emulated device instructions",
+            show_default="request and memory; of a file all but energy; on an emulated device instructions",
         ),
     ] = None,
     max_regression: Annotated[

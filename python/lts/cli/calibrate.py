@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import (
+    DEVICES,
+    BackendOption,
     BatchOption,
     CacheOption,
     Format,
@@ -18,6 +21,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    TargetArgument,
     ThreadsOption,
     duration,
 )
@@ -30,19 +34,19 @@ if TYPE_CHECKING:
 
 @exits
 def command(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.")] = "host",
+    target: TargetArgument = "host",
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Write the profile with the coefficients here.")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="Search space of the architectures: a name, or a TOML file.")
+        str,
+        typer.Option(help="Search space of the architectures: a name, or a TOML file.", autocompletion=complete.spaces),
     ] = "gpt2-any-shapes",
     device: Annotated[
-        str | None, typer.Option(help="Same as for search.", show_default="local where the target runs here")
+        str | None,
+        typer.Option(help=f"Where they are measured: {DEVICES}.", show_default="local where the target runs here"),
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="Same as for search.", show_default="onnxruntime here, else tvm")
-    ] = None,
+    backend: BackendOption = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
     timeout: Annotated[str, typer.Option(help="Time for all measurements.", metavar="DURATION")] = "10m",
     n_prompt: PromptOption = 128,

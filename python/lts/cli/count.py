@@ -6,13 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import BatchOption, Format, FormatOption, Logits, LogitsOption, Precision
 from lts.cli.errors import exits
 
 
 @exits
 def command(
-    architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False)],
+    architecture: Annotated[
+        str,
+        typer.Argument(
+            help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False, autocompletion=complete.trials
+        ),
+    ],
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
     batch: BatchOption = 1,
     precision: Annotated[Precision, typer.Option(help="Of the weights.")] = Precision.float32,

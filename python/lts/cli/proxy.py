@@ -11,10 +11,11 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
+from lts.cli.help import App
 from lts.cli.log import say
 from lts.cli.validate import validate
 
-app = typer.Typer(help="Training-free quality scores.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Training-free quality scores.")
 app.command()(validate)
 
 TableArgument = Annotated[Path, typer.Argument(help="CSV file of architectures, may be .gz.", show_default=False)]

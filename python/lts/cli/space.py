@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, SpaceArgument
 from lts.cli.errors import exits
+from lts.cli.help import App
 
-app = typer.Typer(help="List, show, sample and check search spaces.", no_args_is_help=True, rich_markup_mode=None)
-
-SpaceArgument = Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)]
+app = App(help="List, show, sample and check search spaces.")
 
 
 @app.command("list")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli import calibrate
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, TargetArgument
 from lts.cli.errors import exits
+from lts.cli.help import App
 
 if TYPE_CHECKING:
     from lts.targets.target import Target
 
-app = typer.Typer(help="List, show, detect and calibrate targets.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="List, show, detect and calibrate targets.")
 app.command("calibrate")(calibrate.command)
 
 
@@ -36,7 +37,7 @@ def list_targets(output: FormatOption = Format.table) -> None:
 @app.command()
 @exits
 def show(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
+    target: TargetArgument,
     output: FormatOption = Format.table,
 ) -> None:
     """Show everything known about a target."""
@@ -107,7 +108,7 @@ def _meter() -> str:
 @app.command()
 @exits
 def bundle(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
+    target: TargetArgument,
     directory: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Copy the folder there.", show_default="prepare it only")
     ] = None,

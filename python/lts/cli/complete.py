@@ -55,8 +55,7 @@ def columns(incomplete: str) -> list[str]:
     """Columns, as in --sort and --constraint."""
     from lts.measure.columns import COLUMNS
 
-    sign = incomplete[:1] if incomplete.startswith("-") else ""
-    return _begin((sign + column.name for column in COLUMNS), incomplete)
+    return _begin((column.name for column in COLUMNS), incomplete)
 
 
 def objectives(incomplete: str) -> list[str]:
@@ -76,7 +75,9 @@ def metrics(incomplete: str) -> list[str]:
 
 def picks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Members of the study that comes before: words, and the ids of its complete trials."""
-    study = ctx.params.get("study") or ctx.params.get("source")
+    # While --pick has no value yet, parsing stops there, and what came before is left over.
+    given = [ctx.params.get("study"), ctx.params.get("source"), *ctx.args]
+    study = next((each for each in given if each), None)
     return _begin([*_WORDS, *(_ids(Path(study)) if study else ())], incomplete)
 
 

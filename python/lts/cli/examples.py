@@ -60,7 +60,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "lts-engine target calibrate arm64 --device ssh://pi@raspberrypi -f my-pi.toml",
     ),
     "target bundle": ("lts-engine target bundle arm64 -O runner",),
-    "proxy": ("lts-engine proxy list", "lts-engine search gpt2-tiny --objective zerolm:max --objective request_ms:min"),
+    "proxy": (
+        "lts-engine proxy list",
+        "lts-engine search gpt2-tiny --objective zerolm:max --objective request_ms:min --timeout 1m -O by-zerolm",
+    ),
     "proxy list": ("lts-engine proxy list",),
     "proxy validate": ("lts-engine proxy validate gpt2-tiny --text book.txt --models 4 --timeout 1m",),
     "proxy evaluate": ("lts-engine proxy evaluate gpt2-tiny-validation/table.csv --quality valid_loss:min",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,13 +33,14 @@ def list_spaces(output: FormatOption = Format.table) -> None:
 @app.command()
 @exits
 def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
-    """Show the fixed values, choices and rules of a space, and its exact size."""
+    """Show a space in the words of its file, and its size, of which the other formats have every digit."""
     from lts.cli.output import Results, emit
-    from lts.spaces.space import load_space
+    from lts.spaces.space import load_space, written
+    from lts.system.text import magnitude
 
     loaded = load_space(space)
     record: dict[str, Any] = {"size": str(loaded.size), **loaded.options}
-    rows = [(key, _choices(value)) for key, value in record.items()]
+    rows = [("size", magnitude(loaded.size)), *written(loaded).items()]
     emit(Results([record], ("key", "value"), rows), output)
 
 
@@ -89,14 +89,3 @@ def check(
         raise InfeasibleError(f"not in {loaded.name}: {reason}")
     record = {"space": loaded.name, "index": str(loaded.index(a))}
     emit(Results([record], list(record), [list(record.values())]), output)
-
-
-def _choices(value: Any) -> str:
-    """A list of evenly spaced integers as min..max step."""
-    if isinstance(value, list) and len(value) > 3 and all(isinstance(v, int) for v in value):
-        steps = {b - a for a, b in pairwise(value)}
-        if len(steps) == 1:
-            return f"{value[0]}..{value[-1]} step {steps.pop()} ({len(value)} choices)"
-    if isinstance(value, list):
-        return ", ".join(str(v) for v in value)
-    return str(value)

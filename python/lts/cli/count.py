@@ -29,7 +29,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.counted import counted_provenance
+    from lts.measure.counted import counted_provenance, counted_value
     from lts.study.architectures import load_architecture
 
     a = load_architecture(architecture)
@@ -41,7 +41,7 @@ def command(
     workload: dict[str, Any] = {"n_prompt": n_prompt, "batch": batch, "precision": precision, "logits": logits}
     try:
         rows += [
-            (name, _core.analytic(name, a, **workload), counted_provenance(name))
+            (name, counted_value(name, a, **workload), counted_provenance(name))
             for name in (("weight_mib",) if a.traits.encoder else _COSTS)
         ]
     except ValueError as error:

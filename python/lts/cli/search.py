@@ -152,8 +152,9 @@ def command(
 ) -> None:
     """Search a space for the Pareto front of a device.
 
-    The same command again resumes a search that was stopped. For a target that is not this machine the front is
-    compiled, and run: on the device when it takes compiled models, else in an emulator where one is installed.
+    The same command again resumes a search that was stopped. Deleting the output directory frees the disk. For a target
+    that is not this machine the front is compiled, and run: on the device when it takes compiled models, else in an
+    emulator where one is installed.
     """
     started = time.monotonic()
     seconds = duration(timeout)
@@ -267,7 +268,7 @@ def command(
         compared = study.baselines
     emit(front_results(printed, len(whole) if pick else None), output)
     show_baselines(whole, compared, output)
-    finish(study, path, directory, plan.suffix(evaluator))
+    finish(study, whole, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if evaluator.provenance != "estimated" and (nothing := why_nothing(study)) is not None:

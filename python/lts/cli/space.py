@@ -22,12 +22,13 @@ def list_spaces(output: FormatOption = Format.table) -> None:
     from lts.spaces.space import describe_space, load_space, space_names
     from lts.system.text import magnitude
 
-    rows = []
-    for name in space_names():
-        space = load_space(name)
-        rows.append((name, space.family, magnitude(space.size), describe_space(name)))
+    spaces = [load_space(name) for name in space_names()]
     columns = ("space", "family", "size", "description")
-    emit(Results([dict(zip(columns, row, strict=True)) for row in rows], columns, rows), output)
+    rows = [(each.name, each.family, magnitude(each.size), describe_space(each.name)) for each in spaces]
+    records = [
+        {**dict(zip(columns, row, strict=True)), "size": str(each.size)} for each, row in zip(spaces, rows, strict=True)
+    ]
+    emit(Results(records, columns, rows), output)
 
 
 @app.command()

@@ -24,14 +24,19 @@ app.command("calibrate")(calibrate.command)
 @app.command("list")
 @exits
 def list_targets(output: FormatOption = Format.table) -> None:
-    """List the targets that come with lts-engine."""
+    """List the targets that come with lts-engine, and the machine that each stands for."""
     from lts.cli.output import Results, emit
     from lts.targets.target import load_target, target_names
 
     targets = [load_target(name) for name in target_names()]
-    columns = ("target", "triple", "cpu", "cores", "threads", "precision")
-    rows = [(t.name, t.triple, t.cpu, t.cores, t.threads, t.precision) for t in targets]
+    columns = ("target", "stands for", "kind", "triple", "cpu", "cores", "threads", "precision")
+    rows = [(t.name, _machine(t), t.kind, t.triple, t.cpu, t.cores, t.threads, t.precision) for t in targets]
     emit(Results([asdict(t) for t in targets], columns, rows), output)
+
+
+def _machine(target: Target) -> str:
+    """The machine whose clock and memory a profile has, with which its source begins."""
+    return "this machine" if target.name == "host" else target.source.partition(" (")[0]
 
 
 @app.command()

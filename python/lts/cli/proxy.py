@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
 from lts.cli.help import App
@@ -182,7 +183,12 @@ def alpha(
 @exits
 def capacity(
     architecture: Annotated[
-        str, typer.Argument(help="Architecture file (JSON), or STUDY#ID for a trial.", show_default=False)
+        str,
+        typer.Argument(
+            help="Architecture file (JSON), or STUDY#ID for a trial.",
+            show_default=False,
+            autocompletion=complete.trials,
+        ),
     ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="File with its weights: model.safetensors.", show_default="random ones")

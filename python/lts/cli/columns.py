@@ -20,17 +20,17 @@ def command(output: FormatOption = Format.table) -> None:
     from lts.cli.output import Results, emit
     from lts.measure.columns import COLUMNS
 
-    columns = ("column", "better", "unit", "what", "provenance", "used as", "shorter")
+    columns = ("column", "better", "unit", "shorter", "what", "provenance", "used as")
     rows = [
         (
             each.name,
             each.direction,
             each.unit,
+            each.short,
             each.what,
             ", ".join(each.provenance),
             ", ".join(_WORDS[use] for use in each.uses),
-            each.short,
         )
         for each in COLUMNS
     ]
-    emit(Results([asdict(each) for each in COLUMNS], columns, rows), output)
+    emit(Results([asdict(each) for each in COLUMNS], columns, rows, last=3), output)

@@ -27,6 +27,9 @@ SECTIONS = {
 class Command(TyperCommand):
     """A command whose help has its options in sections, and examples."""
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        return _names_alone(super().shell_complete(ctx, incomplete))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
 
@@ -37,10 +40,15 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """Commands, each with its whole sentence, and examples."""
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        return _names_alone(super().shell_complete(ctx, incomplete))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, each.get_short_help_str(200)) for name, each in self.commands.items()])
+            formatter.write_dl(
+                [(name, each.get_short_help_str(200)) for name, each in self.commands.items() if not each.hidden]
+            )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         _write_examples(ctx, formatter)
@@ -59,6 +67,14 @@ class App(typer.Typer):
 def section_of(option: str) -> str:
     """The section that an option such as ``--target`` stands in."""
     return next((title for title, names in SECTIONS.items() if option.lstrip("-") in names.split()), WHAT)
+
+
+def _names_alone(found: list[Any]) -> list[Any]:
+    """What is completed, without the sentences beside it in zsh and fish: typer would load Rich for them, which takes
+    longer than all else."""
+    for each in found:
+        each.help = None
+    return found
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:

@@ -31,7 +31,7 @@ def list_targets(output: FormatOption = Format.table) -> None:
     targets = [load_target(name) for name in target_names()]
     columns = ("target", "stands for", "kind", "triple", "cpu", "cores", "threads", "precision")
     rows = [(t.name, _machine(t), t.kind, t.triple, t.cpu, t.cores, t.threads, t.precision) for t in targets]
-    emit(Results([asdict(t) for t in targets], columns, rows), output)
+    emit(Results([asdict(t) for t in targets], columns, rows, last=4), output)
 
 
 def _machine(target: Target) -> str:

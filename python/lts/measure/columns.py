@@ -100,7 +100,7 @@ COLUMNS = (
         "output_error",
         "min",
         _NO,
-        "largest difference of a compiled model's logits from ONNX Runtime's, relative to the largest logit",
+        "largest difference of a compiled model's logits, relative to the largest logit",
         ("measured", "emulated"),
         ("shown",),
     ),

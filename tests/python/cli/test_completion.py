@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,14 +21,18 @@ from lts.testing.sampler import Imagined
 PROGRAM = str(Path(sys.executable).with_name("lts-engine"))
 
 
+def asking(line: str, shell: str) -> dict[str, str]:
+    """The environment in which a shell asks for the last word of a line."""
+    at = str(len(line.split(" ")) - 1)
+    words = {"COMP_WORDS": line, "COMP_CWORD": at}
+    if shell != "bash":
+        words = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    return {"_LTS_ENGINE_COMPLETE": f"complete_{shell}", **words}
+
+
 def completed(line: str, folder: Path, shell: str = "bash") -> list[str]:
     """What a shell offers for the last word of a line, which may be empty."""
-    words = line.split(" ")
-    environment = {**os.environ, "_LTS_ENGINE_COMPLETE": f"complete_{shell}"}
-    if shell == "bash":
-        environment |= {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    else:
-        environment |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    environment = {**os.environ, **asking(line, shell)}
     done = subprocess.run(
         [PROGRAM], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -88,6 +94,25 @@ def test_trials_of_a_study(study: Path) -> None:
     assert completed("lts-engine bench mine/study.db#2", study.parent) == ["mine/study.db#2"]
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_itself(study: Path) -> None:
+    """The function that bash calls, with the words as bash gives them."""
+    script = f"""
+PATH={shlex.quote(str(Path(PROGRAM).parent))}:$PATH
+export _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1
+eval "$(lts-engine --show-completion bash)"
+COMP_WORDS=(lts-engine count 'mine#1')
+COMP_CWORD=2
+_lts_engine_completion lts-engine
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], cwd=study.parent, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == ["mine#1", "mine#10", "mine#11"]
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells(shell: str, study: Path) -> None:
     assert "gpt2-tiny" in "".join(completed("lts-engine search gpt2-t", study.parent, shell))
@@ -115,25 +140,27 @@ def test_nothing_is_written(study: Path) -> None:
     assert {file: file.stat().st_size for file in study.iterdir()} == before
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
-    ("line", "index"),
+    "line",
     [
-        ("lts-engine search gpt2-t", 2),
-        ("lts-engine search --target a", 3),
-        ("lts-engine search --objective l", 3),
-        ("lts-engine front mine --pick k", 4),
-        ("lts-engine bench mine#1", 2),
+        "lts-engine se",
+        "lts-engine search --ti",
+        "lts-engine search gpt2-t",
+        "lts-engine search --target a",
+        "lts-engine search --objective l",
+        "lts-engine front mine --pick k",
+        "lts-engine bench mine#1",
     ],
 )
-def test_completion_is_light(line: str, index: int, study: Path) -> None:
+def test_completion_is_light(line: str, shell: str, study: Path) -> None:
     """Each press of a key starts the program: nothing is loaded that measures, exports, draws or runs."""
     code = "import sys; sys.argv = ['lts-engine']\nfrom lts.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     code += "print('\\n' + ' '.join(sys.modules))"
-    environment = {"_LTS_ENGINE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(index)}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=study.parent,
-        env={**os.environ, **environment},
+        env={**os.environ, **asking(line, shell)},
         capture_output=True,
         text=True,
         timeout=120,

@@ -146,7 +146,7 @@ def command(
     """
     from lts.cli.verdicts import exit_code, show
     from lts.measure.models.model import columns_of
-    from lts.measure.models.onnx_file import parse_input
+    from lts.measure.models.onnx_file import parse_inputs
     from lts.study.pairs import Conditions
     from lts.system.uninterrupted import end_like_ctrl_c
 
@@ -158,7 +158,7 @@ def command(
         device,
         backend,
         {**workload, "precision": precision, "logits": logits},
-        dict(map(parse_input, given or ())),
+        parse_inputs(given or ()),
         below,
         None if candidate_timeout is None else duration(candidate_timeout),
     )
@@ -213,17 +213,14 @@ def compare_sides(
     from lts.system.text import listed
 
     found = matched(baseline, contender)
-    for names, side in ((found.gone, "baseline"), (found.new, "contender")):
-        if names:
-            say(f"note: only the {side} has {listed(names, 5)}, which cannot be compared")
+    for note in found.notes:
+        say(f"note: {note}")
     with OpenPairs(found, conditions, metrics, across=across) as pairs:
         for pair in pairs.pairs:
             where = "" if pairs.device_name is None else f" on {pairs.device_name}"
             say(f"comparing {listed(pair.metrics)} of {pair.name}{where}: {pair.run}")
-            if pair.differ:
-                say(f"note: the conditions of {pair.name} differ: {listed(pair.differ)}")
-            if pair.same:
-                say("note: the baseline and the contender are the same architecture")
+            for note in pair.notes:
+                say(f"note: {note}")
         for warning in fitness_warnings() if pairs.device_name == "local" else ():
             say(f"warning: {warning}")
 

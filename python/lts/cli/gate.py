@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
 from lts.cli.log import say
-from lts.errors import LtsError, MeasurementError, UsageError
+from lts.errors import LtsError, UsageError
 
 if TYPE_CHECKING:
     from lts.study.pairs import Compared
@@ -51,22 +52,27 @@ def command(
     problems: list[LtsError] = []
     fails: list[Compared] = []
 
-    for check in checks:
-        if only and check.name not in only:
-            continue
-
-        say(f"checking {check.name}")
-        try:
-            compared = run_check(check, told=teller(named=True, prefix=check.name))
-        except LtsError as error:
-            say(f"error: {check.name}: {error}")
-            problems.append(error)
-            continue
-        found += compared
-        fails += compared if check.inconclusive == "fail" else []
-    if found:
-        show(found, output)
+    try:
+        for check in checks:
+            if only and check.name not in only:
+                continue
+            say(f"checking {check.name}")
+            try:
+                compared = run_check(check, told=teller(named=True, prefix=check.name), note=partial(_note, check.name))
+            except LtsError as error:
+                say(f"error: {check.name}: {error}")
+                problems.append(error)
+                continue
+            found += compared
+            fails += compared if check.inconclusive == "fail" else []
+    finally:  # also what was checked before Ctrl-C
+        if found:
+            show(found, output)
     code = exit_code(found, fails)
     if problems and code != 1:
-        code = max(MeasurementError.exit_code if isinstance(e, MeasurementError) else e.exit_code for e in problems)
+        code = max(code, *(error.exit_code for error in problems))
     raise typer.Exit(code)
+
+
+def _note(name: str, text: str) -> None:
+    say(f"note: {name}: {text}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,16 @@ def parse_input(text: str) -> tuple[str, list[int]]:
     if not all(0 < size < _MOST_SIZE for size in sizes):
         raise UsageError(f"--input is '{text}'; sizes must be at least 1 and below 2^31")
     return name, sizes
+
+
+def parse_inputs(texts: Iterable[str]) -> dict[str, list[int]]:
+    """Shapes by name; see `parse_input`. Raises `UsageError` also for an input that is given twice."""
+    found: dict[str, list[int]] = {}
+    for name, shape in map(parse_input, texts):
+        if name in found:
+            raise UsageError(f"--input is given twice for '{name}'; expected once")
+        found[name] = shape
+    return found
 
 
 def _shape(dims: Sequence[int | str | None]) -> str:

@@ -216,6 +216,8 @@ def compare_sides(
     for note in found.notes:
         say(f"note: {note}")
     with OpenPairs(found, conditions, metrics, across=across) as pairs:
+        if conditions.given and pairs.device_name is None:
+            raise UsageError("both sides were measured before; leave out how they are to be measured, or name models")
         for pair in pairs.pairs:
             where = "" if pairs.device_name is None else f" on {pairs.device_name}"
             say(f"comparing {listed(pair.metrics)} of {pair.name}{where}: {pair.run}")

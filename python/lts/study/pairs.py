@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from lts.errors import UsageError
@@ -51,6 +51,11 @@ class Conditions:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     below: int = BELOW
     timeout: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them is asked for."""
+        return replace(self, workload={}) != Conditions() or any(each is not None for each in self.workload.values())
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,8 @@ class OpenPairs:
         results = [each for pair in found.both.values() for each in pair if isinstance(each, Result)]
         self._wanted, self._also, self._across = wanted, tuple(also), across
         self._place: OpenDevice | None = None
-        if any(isinstance(each, Source) for pair in found.both.values() for each in pair):
+        sources = [each for pair in found.both.values() for each in pair if isinstance(each, Source)]
+        if sources:
             self._place = _opened_place(wanted, results[0] if results else None)
         self.device_name = None if self._place is None else self._place.name
         try:

@@ -7,52 +7,21 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from board import LARGE, SMALL, Board
 from typer.testing import CliRunner, Result
 
 from lts import Architecture
 from lts.cli import app
-from lts.measure.evaluator import TargetEvaluator
 from lts.measure.models import opening
-from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.study.study import Study
-from lts.targets.target import load_target
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
-SMALL = Architecture("gpt2", 512, 256, 64, n_head=4, d_ff=128, n_layer=2)
-LARGE = Architecture("gpt2", 512, 256, 64, n_head=4, d_ff=256, n_layer=2)
-
-
-class Board(TargetEvaluator):
-    """A device on which the wider model takes twice as long, and where every process is a little different."""
-
-    provenance = "measured"
-    varies = True
-
-    def __init__(self, noise: Iterable[float] = (1.0, 1.002, 1.001), error: str | None = None) -> None:
-        super().__init__(load_target("host"), "board", "onnxruntime")
-        self.costs = ("latency_ms", "request_ms", "peak_memory_mib")
-        self.noise: Iterator[float] = cycle(noise)
-        self.error = error
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
-        columns = list(columns)
-        if self.error is not None:
-            return Outcome(error=self.error)
-        time = sum(architecture.d_ff) * next(self.noise)
-        known = {"latency_ms": time, "request_ms": 3 * time, "peak_memory_mib": 12.0}
-        return Outcome(
-            values={name: known[name] for name in columns},
-            samples_ns={"latency": [int(1e6 * time)]},
-            provenance=dict.fromkeys(columns, "measured"),
-            environment="c0ffee12",
-        )
 
 
 @pytest.fixture
@@ -176,7 +145,7 @@ def test_how_a_bound_is_written(share: str) -> None:
         (("small.json", "large.json", "--processes", "3"), "3 processes per side; expected 4 to 25"),
         (("small.json", "large.json", "--candidate-timeout", "soon"), "'soon' is not a duration"),
         (("small.json", "large.json", "--inconclusive", "maybe"), "maybe"),
-        (("small.json",), "Missing argument 'contender'"),
+        (("small.json",), "the contender is missing; expected two models, or one and --against NAME"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], told: str) -> None:

@@ -20,6 +20,9 @@ from lts.system.outside import parse_json, read_bytes
 from lts.targets.workload import Step
 
 _MOST = 16 << 20
+_LIBRARY = ".so"
+# Folders that weights are above a model: those of a study are shared by all that is compiled of a member.
+_MOST_UP = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class CompiledFolder:
 def is_compiled(folder: Path) -> bool:
     """Whether a folder is a compiled model, or has one for a phase."""
     return any((place / MANIFEST).is_file() for place in (folder, *(folder / phase for phase in PHASES)))
+
+
+def is_library(path: Path) -> bool:
+    """Whether a file is the code of a compiled model, by its name."""
+    return path.suffix == _LIBRARY
 
 
 def read_compiled(folder: Path) -> list[CompiledFolder]:
@@ -101,12 +109,16 @@ def _read(folder: Path) -> CompiledFolder:
         phase, triple, threads = manifest["phase"], manifest["triple"], manifest["threads"]
         inputs = {each["name"]: [int(size) for size in each["shape"]] for each in manifest["inputs"]}
         names = {manifest["library"], *(each["file"] for each in manifest["weights"] + manifest["inputs"])}
+        if any(Path(name).is_absolute() or Path(name).parts.count("..") > _MOST_UP for name in names):
+            raise ValueError
         files = [folder / name for name in names]
         if phase not in PHASES or not machine.is_triple(triple) or type(threads) is not int or threads < 1:
             raise ValueError
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected the manifest of a compiled model") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except UsageError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise UsageError(f"{path} is not the manifest of a compiled model; compile it again") from None
     for file in files:
         if not file.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from lts.errors import UsageError
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
+from lts.measure.request import together
 from lts.measure.run import PEAK, PHASE_OF
 from lts.system.outside import sentence
 from lts.system.text import listed
@@ -91,6 +92,18 @@ class OnnxFile:
                 )
         return found
 
+    def check_step(self, step: Step) -> None:
+        """Raise `UsageError` when sizes that a file of ours has for good are not those of a step."""
+        sizes = step.dims
+        rows = {"input_ids": ("batch", "sequence"), "attention_mask": ("batch", "total")}
+        for name, dims in rows.items():
+            for given, dim in zip(self.inputs.get(name, ()), dims, strict=False):
+                if isinstance(given, int) and given != sizes[dim]:
+                    raise UsageError(
+                        f"input '{name}' of {self.path} is {_shape(self.inputs[name])} for good; "
+                        f"the workload needs {_shape([sizes[dim] for dim in dims])}"
+                    )
+
     def described(self) -> str:
         """Its inputs with their shapes."""
         return listed(f"'{name}' {_shape(dims)}" for name, dims in self.inputs.items())
@@ -116,17 +129,26 @@ def read_onnx(path: Path) -> OnnxFile:
             continue
         if not value.type.HasField("tensor_type"):
             raise UsageError(f"input '{value.name}' of {path} is no tensor; models with such inputs cannot be run here")
-        inputs[value.name] = [
-            dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
-            for dim in value.type.tensor_type.shape.dim
-        ]
+        if not value.type.tensor_type.HasField("shape"):
+            raise UsageError(
+                f"input '{value.name}' of {path} has no shape, not even a number of dimensions; "
+                "export it again with one, whose sizes may be open"
+            )
+        inputs[value.name] = [_size_of(dim) for dim in value.type.tensor_type.shape.dim]
     return OnnxFile(
         path, inputs, {entry.key: entry.value for entry in model.metadata_props}, _size(path, graph.initializer)
     )
 
 
+def _size_of(dim: Any) -> int | str | None:
+    """A number, a name, or None for a dimension that is open; some programs write -1 for that."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    return dim.dim_param or None
+
+
 class OnnxModel(Model):
-    """An ONNX file with inputs of given shapes: one run is its latency.
+    """An ONNX file with inputs of given shapes: one run is its latency. Of one that we wrote its phase is run.
 
     Parameters
     ----------
@@ -163,16 +185,17 @@ class OnnxModel(Model):
         self.provenance, self.varies = evaluator.provenance, evaluator.varies
         self.architecture = file.architecture
         self._shapes = dict(shapes or {})
-        phase, known = "prefill", {}
+        self._steps = [Step("prefill", {}, below)]
         if self.architecture is not None and not shapes:
             phase = "decode" if file.said.get("phase") == "decode" else "prefill"
-            step = evaluator.workload.steps(self.architecture, phase)[0]
-            known, below = dict(step.dims), step.vocab_size
-        self._step = Step(phase, file.dims(self._shapes, known), below)
+            self._steps = evaluator.workload.steps(self.architecture, phase)
+            for step in self._steps:
+                file.check_step(step)
+        self._steps = [replace(step, dims=file.dims(self._shapes, step.dims)) for step in self._steps]
 
     @property
     def costs(self) -> tuple[str, ...]:
-        phase = self._step.phase
+        phase = self._steps[0].phase
         of_phase = [name for name in self._evaluator.device.costs if name == PEAK or PHASE_OF[name] == phase]
         return (*of_phase, SIZE)
 
@@ -181,13 +204,18 @@ class OnnxModel(Model):
         run = [name for name in costs if name != SIZE]
         if not run:
             return size
-        return size | self._evaluator.run_file(self._file.path, self._step, run, timeout)
+        steps: list[Outcome] = []
+        for step in self._steps:
+            steps.append(self._evaluator.run_file(self._file.path, step, run, timeout))
+            if steps[-1].error is not None:
+                break
+        return size | together(steps)
 
     def describe(self) -> dict[str, Any]:
         known = self._evaluator.describe()
         if self.architecture is not None and not self._shapes:
             return known
-        sizes = self._step.dims
+        sizes = self._steps[0].dims
         inputs = {
             name: [dim if isinstance(dim, int) else sizes.get(str(dim), sizes.get(f"{name}.{i}", 0)) for i, dim in dims]
             for name, dims in ((name, list(enumerate(dims))) for name, dims in self._file.inputs.items())

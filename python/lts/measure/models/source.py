@@ -9,10 +9,11 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
-from lts.measure.models.compiled import CompiledModel, is_compiled, read_compiled
+from lts.measure.models.compiled import CompiledModel, is_compiled, is_library, read_compiled
 from lts.measure.models.exported import ExportedModel, is_exported, read_exported
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW, OnnxModel, read_onnx
@@ -60,6 +61,10 @@ def read_files(path: Path, name: str) -> Source | None:
         file = read_onnx(path)
         form = {key: file.said[key] for key in ("precision", "logits", "cache") if key in file.said}
         return Source(name, OnnxModel.kind, form if file.architecture is not None else {}, content=file)
+    if is_library(path) and path.is_file():
+        if not (path.parent / MANIFEST).is_file():
+            raise UsageError(f"{path} is code without a model; expected {MANIFEST} beside it, which says its inputs")
+        path = path.parent
     if not path.is_dir():
         return None
     if is_compiled(path):

@@ -22,6 +22,7 @@ BELOW = 2
 """Integers of inputs are below this unless it is said: whatever they index has as many entries."""
 
 _MOST_SIZE = 2**31
+_MOST_DIGITS = 20
 # Names of dimensions in files that we wrote.
 _OURS = ("batch", "sequence", "past", "memory", "total", "capacity")
 
@@ -231,10 +232,10 @@ def parse_input(text: str) -> tuple[str, list[int]]:
     name, equals, shape = text.rpartition("=")
     parts = shape.lower().split("x")
     if not equals or not name or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--input is '{text}'; expected NAME=DIMxDIM, as in --input input_ids=1x128")
-    sizes = [int(part) for part in parts]
+        raise UsageError(f"--input is '{sentence(text)}'; expected NAME=DIMxDIM, as in --input input_ids=1x128")
+    sizes = [int(part) if len(part) <= _MOST_DIGITS else _MOST_SIZE for part in parts]
     if not all(0 < size < _MOST_SIZE for size in sizes):
-        raise UsageError(f"--input is '{text}'; sizes must be at least 1 and below 2^31")
+        raise UsageError(f"--input is '{sentence(text)}'; sizes must be at least 1 and below 2^31")
     return name, sizes
 
 

@@ -11,7 +11,7 @@ from lts.measure.compare import Bounds
 from lts.measure.interleaved import MOST, Comparison, Side
 from lts.measure.models.comparison import check_comparable, compare_models, conditions, differing, metrics_of
 from lts.measure.models.model import Model
-from lts.measure.models.onnx_file import BELOW
+from lts.measure.models.onnx_file import BELOW, OnnxModel
 from lts.measure.models.opening import OpenDevice
 from lts.measure.models.source import Source
 from lts.measure.outcome import Outcome
@@ -159,6 +159,8 @@ class OpenPairs:
         self._wanted, self._also, self._across = wanted, tuple(also), across
         self._place: OpenDevice | None = None
         sources = [each for pair in found.both.values() for each in pair if isinstance(each, Source)]
+        if wanted.shapes and not any(each.kind == OnnxModel.kind for each in sources):
+            raise UsageError("shapes of inputs are for ONNX files, and none is measured; leave them out")
         if sources:
             self._place = _opened_place(wanted, results[0] if results else None)
         self.device_name = None if self._place is None else self._place.name
@@ -250,7 +252,7 @@ class OpenPairs:
             if source.form:  # what its files say is compared with the result's, and not asked of them
                 workload = {name: value for name, value in workload.items() if name not in source.form}
         return self._place.open(
-            source, shapes=shapes if source.kind == "onnx" else None, below=self._wanted.below, **workload
+            source, shapes=shapes if source.kind == OnnxModel.kind else None, below=self._wanted.below, **workload
         )
 
 

@@ -103,14 +103,15 @@ def _limits_of(check: Check, compared: Compared) -> list[Compared]:
     if not check.limits:
         return []
     pair, found = compared.pair, compared.comparison
-    values = {
-        name: (
-            pair.contender.rounds[name]
-            if isinstance(pair.contender, Result)
-            else [o.values[name] for side, o, counts in found.processes if counts and side == "contender"]
-        )
-        for name in check.limits
-    }
+    values: dict[str, list[float]] = {}
+    for name in check.limits:
+        if isinstance(pair.contender, Result):
+            values[name] = pair.contender.rounds[name]
+            continue
+        counted = [outcome.values for side, outcome, counts in found.processes if counts and side == "contender"]
+        values[name] = [known[name] for known in counted if name in known]
+        if not values[name]:
+            raise MeasurementError(f"the limits of {pair.name} cannot be checked: no value for '{name}'")
     limit = Result(model=LIMIT, kind=LIMIT)
     against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit})
     return [Compared(against, Comparison(limit_verdicts(values, check.limits), found.processes))]

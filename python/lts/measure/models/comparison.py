@@ -41,7 +41,7 @@ def compare_models(
     max_regression, most, told
         As of `interleave`.
     also
-        What is measured besides, and not compared.
+        What is measured besides of the models that have it, and not compared.
     timeout
         Seconds for one process; by default the evaluator's.
     across
@@ -142,5 +142,6 @@ def _side(side: Model | Result, metrics: Sequence[str], also: Sequence[str], tim
     if isinstance(side, Result):
         found: Mapping[str, Sequence[float]] = {name: side.rounds[name] for name in metrics}
         return found
-    model, columns = side, list(dict.fromkeys((*metrics, *also)))
+    model = side
+    columns = list(dict.fromkeys((*metrics, *(name for name in also if name in model.costs))))
     return lambda: model.measure(columns, timeout)

@@ -70,7 +70,8 @@ def _limits_alone(check: Check, contender: Members, told: Told | None) -> list[C
         found = []
         for pair in pairs.pairs:
             result, processes = _measured(check, pair, told)
-            found.append(Compared(pair, Comparison(limit_verdicts(result.rounds, check.limits), processes)))
+            verdicts = limit_verdicts(result.rounds, check.limits)
+            found.append(Compared(replace(pair, differ=[]), Comparison(verdicts, processes)))
         return _renamed(check, found)
 
 
@@ -113,5 +114,5 @@ def _limits_of(check: Check, compared: Compared) -> list[Compared]:
         if not values[name]:
             raise MeasurementError(f"the limits of {pair.name} cannot be checked: no value for '{name}'")
     limit = Result(model=LIMIT, kind=LIMIT)
-    against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit})
+    against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit}, differ=[])
     return [Compared(against, Comparison(limit_verdicts(values, check.limits), found.processes))]

@@ -68,11 +68,8 @@ class Pair:
     metrics: list[str]
     conditions: Mapping[Side, Result]
     """Each side as a result, or with what one would say of it besides what is measured."""
-
-    @property
-    def differ(self) -> list[str]:
-        """What differs between the conditions of a result and the other side."""
-        return differing(self.baseline, self.contender, self.metrics)
+    differ: list[str]
+    """What differs between the conditions of a result and the other side."""
 
     @property
     def changed(self) -> bool:
@@ -229,7 +226,8 @@ class OpenPairs:
         elif missing := [name for name in self._also if name not in contender.rounds]:
             raise UsageError(f"{missing[0]} was not measured of {contender.model}, so its limit cannot be checked")
         known: dict[Side, Result] = {"baseline": conditions(baseline), "contender": conditions(contender)}
-        return Pair(name or known["contender"].model, baseline, contender, columns, known)
+        differ = differing(baseline, contender, columns)
+        return Pair(name or known["contender"].model, baseline, contender, columns, known, differ)
 
     def _opened(self, member: Member, beside: Member, like: Model | Result | None = None) -> Model | Result:
         if isinstance(member, Result):

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from lts.backends.inputs import make_inputs
 from lts.errors import UsageError
 from lts.export import export, onnx_model
-from lts.jobs.job import Job
+from lts.jobs.job import Job, RunnerJob
 from lts.measure.compare import Answer
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models import opening
 from lts.measure.models.architecture import ArchitectureModel
 from lts.measure.models.comparison import check_comparable, compare_models, metrics_of
-from lts.measure.models.compiled import read_compiled
+from lts.measure.models.compiled import CompiledModel, read_compiled
 from lts.measure.models.model import Model, columns_of
 from lts.measure.models.onnx_file import OnnxFile, OnnxModel, parse_input, parse_inputs, read_onnx
 from lts.measure.models.opening import OpenDevice
@@ -341,6 +341,26 @@ def test_a_compiled_model_by_its_folder_its_code_or_both_phases(tmp_path: Path) 
     (tmp_path / "alone.so").write_bytes(b"1")
     with pytest.raises(UsageError, match=r"alone.so is code without a model; expected model.json beside it"):
         read_files(tmp_path / "alone.so", "alone.so")
+
+
+def test_weights_that_both_phases_share_count_once(tmp_path: Path) -> None:
+    compiled(tmp_path / "m" / "prefill", triple=load_target("host").triple)
+    compiled(tmp_path / "m" / "decode", phase="decode", triple=load_target("host").triple)
+    clock = Clock({"prefill": 4.0, "decode": 2.0}, noise=[1.0])
+    on_host = MeasuredEvaluator(load_target("host"), clock, backend="tvm")
+    model = CompiledModel("m", read_compiled(tmp_path / "m"), on_host)
+    assert model.costs == ("latency_ms", "decode_ms_per_token", "peak_memory_mib", "size_bytes")
+    found = model.measure(model.costs)
+    assert found.values == {
+        "latency_ms": 4.0,
+        "decode_ms_per_token": 2.0,
+        "peak_memory_mib": 12.0,
+        "size_bytes": 100 + 100 + 16,
+    }
+    assert [job.model.name for job in clock.jobs if isinstance(job, RunnerJob)] == ["prefill", "decode"]
+    assert model.describe()["inputs"] == {"input_ids": [1, 64]}
+    with pytest.raises(UsageError, match=r"m is compiled for aarch64-linux-gnu; target 'host' is"):
+        CompiledModel("m", read_compiled(compiled(tmp_path / "n" / "a", triple="aarch64-linux-gnu")), on_host)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,13 @@ class CompiledFolder:
     triple: str
     threads: int
     inputs: Mapping[str, list[int]]
-    size_bytes: int
+    sizes: Mapping[Path, int]
+    """Bytes by file: the code, and the weights, which several models may share."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all of its files."""
+        return sum(self.sizes.values())
 
 
 def is_compiled(folder: Path) -> bool:
@@ -84,9 +90,8 @@ class CompiledModel(Model):
         return (*(name for name in device if name == PEAK or PHASE_OF[name] in self._folders), SIZE)
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
-        found = Outcome(
-            values={SIZE: sum(each.size_bytes for each in self._folders.values())}, provenance={SIZE: "exact"}
-        )
+        sizes = {path: size for each in self._folders.values() for path, size in each.sizes.items()}
+        found = Outcome(values={SIZE: sum(sizes.values())}, provenance={SIZE: "exact"})
         for phase, folder in self._folders.items():
             run = [name for name in costs if name in PHASE_OF and (name == PEAK or PHASE_OF[name] == phase)]
             if run:
@@ -125,5 +130,6 @@ def _read(folder: Path) -> CompiledFolder:
             raise UsageError(
                 f"{folder} needs {file}, which is not there; export the member again, with the formats onnx and tvm"
             )
-    size = sum(file.stat().st_size for file in files if file.name != "inputs.bin")
-    return CompiledFolder(folder, phase, triple, threads, inputs, size)
+    of_inputs = {each["file"] for each in manifest["inputs"]}
+    sizes = {(folder / name).resolve(): (folder / name).stat().st_size for name in names - of_inputs}
+    return CompiledFolder(folder, phase, triple, threads, inputs, sizes)

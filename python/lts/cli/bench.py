@@ -200,12 +200,13 @@ def _keeper(
         return lambda _: None
     from lts.measure.history import DEFAULT, append, check_history, check_name
     from lts.study.sides import saved_as
+    from lts.system.outside import printable
     from lts.system.revision import current_revision
 
     path = history or Path(DEFAULT)
     check_history(path)
     members = {
-        (member if len(sides) == 1 else f"{text}/{member}".rstrip("/")): source.name
+        (member if len(sides) == 1 else f"{text}/{member}".rstrip("/")): printable(source.name)
         for text, side in sides.items()
         for member, source in side.items()
     }

@@ -19,6 +19,7 @@ from lts.measure.record import checked
 from lts.measure.statistics import median_ranks
 from lts.measure.trial import SCHEMA
 from lts.system.environment import environment_hash
+from lts.system.outside import printable
 from lts.system.text import plural
 from lts.targets.workload import Workload
 
@@ -113,8 +114,8 @@ class Result(Outcome):
     def from_record(record: dict[str, Any]) -> Result:
         """The inverse of `record`; also of a trial's record, which becomes "trial N".
 
-        Every field is checked for its type, size and range. Raises `KeyError`, `TypeError` or `ValueError` when it is
-        no record.
+        Every field is checked for its type, size and range, and what cannot be printed is replaced in texts. Raises
+        `KeyError`, `TypeError` or `ValueError` when it is no record.
         """
         if not isinstance(record, dict):
             raise TypeError(f"a record is an object, not {type(record).__name__}")
@@ -124,7 +125,7 @@ class Result(Outcome):
         if "model" not in record and "trial" not in record:
             raise ValueError("it has neither the field 'model' nor 'trial'")
         known = {each.name for each in fields(Result)}
-        found = {key: value for key, value in record.items() if key in known}
+        found = {key: _printable(value) for key, value in record.items() if key in known}
         found.setdefault("model", f"trial {record.get('trial')}")
         if found.get("architecture") is not None:
             found["architecture"] = Architecture.from_dict(found["architecture"])
@@ -144,6 +145,17 @@ class Result(Outcome):
             if sum(counts) != len(made.samples_ns.get(name, ())):
                 raise ValueError(f"it has not as many samples of {shown(name)} as it says")
         return made
+
+
+def _printable(value: Any) -> Any:
+    """A field whose texts can be printed."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(name): _printable(each) for name, each in value.items()}
+    if isinstance(value, list) and str in set(map(type, value)):
+        return [_printable(each) for each in value]
+    return value
 
 
 def _workload(description: Mapping[str, Any]) -> Workload:
@@ -177,10 +189,11 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
             "provenance": {name: _provenance(processes, name) for name in rounds},
             "samples_ns": samples,
             "mad": {},
-            "warnings": list(dict.fromkeys(joined.warnings)),
+            "warnings": list(map(printable, dict.fromkeys(joined.warnings))),
+            "error": None if joined.error is None else printable(joined.error),
             "environment": environment_hash(fingerprint),
         },
-        model=model.name,
+        model=printable(model.name),
         kind=model.kind,
         architecture=model.architecture,
         workload=Workload.of(description) if "n_prompt" in description else None,

@@ -23,6 +23,7 @@ from lts.targets.workload import Workload
 NAMES = st.sampled_from(["latency_ms", "request_ms", "size_bytes", "peak_memory_mib", "a b", "ä"])
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=12)
+PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), max_size=12)
 COUNTS = st.lists(st.integers(0, 10**12), max_size=4)
 WORKLOADS = st.builds(
     Workload,
@@ -42,23 +43,23 @@ def results(draw: st.DrawFn) -> Result:
     names = draw(st.lists(NAMES, unique=True, max_size=3))
     samples = draw(st.dictionaries(NAMES, st.lists(COUNTS, max_size=3), max_size=2))
     return Result(
-        model=draw(TEXTS),
-        kind=draw(TEXTS),
+        model=draw(PRINTABLE),
+        kind=draw(PRINTABLE),
         architecture=draw(st.sampled_from([None, SMALL, LARGE])),
         workload=draw(st.none() | WORKLOADS),
-        inputs=draw(st.dictionaries(TEXTS, st.lists(st.integers(0, 2**31), max_size=3), max_size=2)),
+        inputs=draw(st.dictionaries(PRINTABLE, st.lists(st.integers(0, 2**31), max_size=3), max_size=2)),
         rounds={name: draw(st.lists(NUMBERS, min_size=1, max_size=4)) for name in names},
         values={name: draw(NUMBERS) for name in names},
         interval={name: (draw(NUMBERS), draw(NUMBERS)) for name in names},
         provenance={name: draw(st.sampled_from(sorted(PROVENANCES))) for name in names},
         samples_ns={name: [sample for each in parts for sample in each] for name, parts in samples.items()},
         n_samples={name: [len(each) for each in parts] for name, parts in samples.items()},
-        warnings=draw(st.lists(TEXTS, max_size=2)),
-        error=draw(st.none() | TEXTS),
-        fingerprint=draw(st.dictionaries(TEXTS, st.none() | st.booleans() | NUMBERS | TEXTS, max_size=3)),
-        time=draw(TEXTS),
-        saved=draw(TEXTS),
-        revision=draw(TEXTS),
+        warnings=draw(st.lists(PRINTABLE, max_size=2)),
+        error=draw(st.none() | PRINTABLE),
+        fingerprint=draw(st.dictionaries(PRINTABLE, st.none() | st.booleans() | NUMBERS | PRINTABLE, max_size=3)),
+        time=draw(PRINTABLE),
+        saved=draw(PRINTABLE),
+        revision=draw(PRINTABLE),
     )
 
 
@@ -232,7 +233,28 @@ def test_files_of_results(tmp_path: Path) -> None:
     # A model may be called by what Python takes for the end of a line.
     odd = example(model="a\u2028b\x85c")
     found = read("d.jsonl", f"{json.dumps(odd, ensure_ascii=False)}\n{line}")
-    assert [each.model for each in found] == ["a\u2028b\x85c", "small.json"]
+    assert [each.model for each in found] == ["a\ufffdb\ufffdc", "small.json"]
+
+
+def test_what_a_file_says_is_fit_for_a_terminal() -> None:
+    escape = "\x1b[2J\nerror: no"
+    odd = example(
+        model=escape,
+        device=escape,
+        warnings=[escape],
+        error=escape,
+        state="failed",
+        inputs={escape: [1]},
+        rounds={escape: [1.0]},
+        provenance={escape: "measured"},
+        values={},
+        interval={},
+        fingerprint={escape: [escape, 1]},
+    )
+    found = read_result(odd, "x")
+    clean = "\ufffd[2J\ufffderror: no"
+    assert (found.model, found.device, found.error, found.warnings) == (clean, clean, clean, [clean])
+    assert (list(found.inputs), list(found.rounds), found.fingerprint) == ([clean], [clean], {clean: [clean, 1]})
 
 
 def test_other_files_are_not_taken_for_results(tmp_path: Path) -> None:

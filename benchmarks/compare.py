@@ -1,7 +1,7 @@
 """How often `lts-engine compare` raises a false alarm, and how often it finds 10 % more work.
 
 Run: python benchmarks/compare.py device [--comparisons 200] [--power 50] [--large 5] [--loaded [CORES]] [--save FILE]
-     python benchmarks/compare.py simulated [--comparisons 2000]
+     python benchmarks/compare.py simulated [--comparisons 2000] [--processes 12]
 
 ``device``: a GPT-2 of ten layers compared with itself, and ``--power`` times each with the same of eleven and of
 thirteen, spread over the whole run: `latency_ms` on this machine, with the defaults of `lts-engine compare`. With
@@ -16,7 +16,8 @@ Each comparison is appended to the file of ``--save`` at once, and the same comm
 
 ``simulated``: the same procedure on made-up processes with a known difference. Their noise is normal, with the standard
 deviation of the row; in the rows "disturbed", one process in ten takes 30 % more on average besides, exponentially
-distributed. Here the bound of the procedure can be seen, which no device shows in minutes.
+distributed; in the rows "in stretches", all take 10 % more for half of the time, 2 to 20 processes in a row. Here the
+bound of the procedure can be seen, which no device shows in minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ import lts
 from lts.errors import MeasurementError
 from lts.measure.compare import Answer
 from lts.measure.evaluator import Evaluator
-from lts.measure.interleaved import Run, compare_architectures, interleave
+from lts.measure.interleaved import MOST, Run, compare_architectures, interleave
 from lts.measure.outcome import Outcome
 
 METRIC = "latency_ms"
@@ -46,6 +47,7 @@ THRESHOLD, SIGNIFICANT = 0.10, 0.05
 ITSELF, SLOWER, SLOWEST = "with itself", "with 10 % more", "with 30 % more"
 LARGE, LARGE_SLOWER = "20 ms, with itself", "20 ms, with 10 % more"
 FAILED = "not measured"
+FEWER = 6  # processes per side, of a second answer on the same ones
 GOALS = "goals: at most 2 of 200 false alarms; 45 of 50 found of 10 % more, all of 30 % more; 60 s for a model of 20 ms"
 LOAD = """
 import os, random, time
@@ -140,6 +142,20 @@ def compared(name: str, evaluator: Evaluator) -> dict[str, Any]:
     }
 
 
+def answer_with(record: dict[str, Any], most: int) -> Answer:
+    """What the first of the same processes would have answered, with at most that many per side."""
+    taken: dict[str, list[Outcome]] = {"baseline": [], "contender": []}
+    for process in record["processes"]:
+        value = process[METRIC]
+        taken[process["side"]].append(
+            Outcome(error="it failed")
+            if value is None
+            else Outcome(values={METRIC: value}, disturbed=not process["counts"])
+        )
+    baseline, contender = (iter(each) for each in taken.values())
+    return interleave(lambda: next(baseline), lambda: next(contender), [METRIC], most=most).verdicts[METRIC].answer
+
+
 def samples(record: dict[str, Any], side: str, first: bool, wall: bool) -> list[int]:
     """Of all processes of a side that count, or of its first one; in ns, on request with the time waited for others."""
     each = [process["samples_ns"] for process in record["processes"] if process["side"] == side and process["counts"]]
@@ -161,7 +177,8 @@ def t_test(baseline: list[int], contender: list[int]) -> bool:
 def rules() -> dict[str, Callable[[dict[str, Any]], bool]]:
     """By name, whether a gate would have failed on what a comparison measured."""
     found: dict[str, Callable[[dict[str, Any]], bool]] = {
-        "lts-engine compare": lambda record: record["answer"] == Answer.regression
+        "lts-engine compare": lambda record: record["answer"] == Answer.regression,
+        f"lts-engine compare --processes {FEWER}": lambda record: answer_with(record, FEWER) is Answer.regression,
     }
     for clock, wall in (("", False), (", on the wall", True)):
         for test, says in ((f"mean, {THRESHOLD:.0%}", above_threshold), ("t-test", t_test)):
@@ -222,33 +239,39 @@ def noise(records: list[dict[str, Any]]) -> float:
     return (squares / freedom) ** 0.5
 
 
-def made_up(generator: random.Random, center: float, deviation: float, disturbed: float) -> Run:
-    def run() -> Outcome:
-        value = center * np.exp(generator.gauss(0, deviation))
-        if generator.random() < disturbed:
-            value *= 1 + generator.expovariate(1 / 0.3)
-        return Outcome(values={METRIC: value})
+def made_up(generator: random.Random, deviation: float, disturbed: float, loaded: float) -> Callable[[float], Run]:
+    """A machine, as a function that makes runs of what takes so long; its load is the same for all of them."""
+    left, factor = 0, generator.choice((1.0, 1 + loaded))
 
-    return run
+    def taking(center: float) -> Run:
+        def run() -> Outcome:
+            nonlocal left, factor
+            if left == 0:
+                left, factor = generator.randint(2, 20), 1 + loaded if factor == 1 else 1.0
+            left -= 1
+            value = center * factor * np.exp(generator.gauss(0, deviation))
+            if generator.random() < disturbed:
+                value *= 1 + generator.expovariate(1 / 0.3)
+            return Outcome(values={METRIC: value})
+
+        return run
+
+    return taking
 
 
-def simulated(comparisons: int) -> None:
+def simulated(comparisons: int, most: int) -> None:
     generator = random.Random(1)
-    for disturbed in (0.0, 0.1):
+    for kind, disturbed, loaded in (("", 0.0, 0.0), (", disturbed", 0.1, 0.0), (", in stretches", 0.0, 0.1)):
         for deviation in (0.01, 0.02, 0.04, 0.08):
-            for change in (0.0, 0.05, 0.1, 0.2):
-                found = [
-                    interleave(
-                        made_up(generator, 1.0, deviation, disturbed),
-                        made_up(generator, 1.0 + change, deviation, disturbed),
-                        [METRIC],
-                    )
-                    for _ in range(comparisons)
-                ]
+            for change in (0.0, 0.05, 0.1, 0.2, 0.3):
+                found = []
+                for _ in range(comparisons):
+                    taking = made_up(generator, deviation, disturbed, loaded)
+                    found.append(interleave(taking(1.0), taking(1.0 + change), [METRIC], most=most))
                 n = np.mean([len(comparison.processes) for comparison in found])
                 said = [comparison.verdicts[METRIC].answer for comparison in found]
-                noise = f"noise {deviation:.0%}{', disturbed' if disturbed else ''}"
-                print(f"{noise:22s} change {change:+4.0%}: {answers(said)}  {n:.1f} processes")
+                noise = f"noise {deviation:.0%}{kind}"
+                print(f"{noise:24s} change {change:+4.0%}: {answers(said)}  {n:.1f} processes", flush=True)
 
 
 def answers(found: Iterable[str]) -> str:
@@ -266,13 +289,16 @@ def main() -> None:
     parser.add_argument(
         "--loaded", type=int, nargs="?", const=1, default=0, help="cores that are busy half of the time"
     )
+    parser.add_argument("--processes", type=int, default=MOST, help="per side, at most, of simulated")
     parser.add_argument("--save", type=Path, help="what was measured, as JSON Lines; continued where it ends")
     given = parser.parse_args()
     if given.what == "device":
+        if given.processes != MOST:
+            parser.error("--processes is for simulated alone; device has the default of lts-engine compare")
         names = spread(given.comparisons or 200, given.power, given.large)
         print_found(on_device(names, given.loaded, given.save))
     else:
-        simulated(given.comparisons or 2000)
+        simulated(given.comparisons or 2000, given.processes)
 
 
 if __name__ == "__main__":

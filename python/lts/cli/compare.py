@@ -77,7 +77,7 @@ def command(
     ] = Inconclusive.pass_,
     processes: Annotated[
         int, typer.Option(help="Processes per side, at most, and as many to measure a regression again; 4 to 25.")
-    ] = 6,
+    ] = 12,
     n_prompt: PromptOption = 128,
     n_gen: GenOption = 32,
     batch: BatchOption = 1,

@@ -211,13 +211,14 @@ def print_found(records: list[dict[str, Any]]) -> None:
             n = [len(record["processes"]) for record in good]
             seconds = [record["seconds"] for record in good]
             again = sum(record["not_seen_again"] for record in good)
+            times = [p[METRIC] for r in good for p in r["processes"] if p["side"] == "baseline" and p["counts"]]
             print(
-                f"  change {np.median(changes):+.1%} ({min(changes):+.1%} to {max(changes):+.1%}), {np.mean(n):.1f} "
+                f"  baseline {np.median(times):.1f} ms, change {np.median(changes):+.1%} ({min(changes):+.1%} to {max(changes):+.1%}), {np.mean(n):.1f} "
                 f"processes (at most {max(n)}), {np.median(seconds):.1f} s (at most {max(seconds):.1f} s), "
                 f"{again} regressions not seen again, medians of processes differ by {noise(good):.1%}"
             )
-    print("\nHow often each says that it got worse, with 95 % intervals:")
     shown = [name for name in (ITSELF, SLOWER, SLOWEST) if any(r["answer"] != FAILED for r in by_name[name])]
+    print("\nHow often each says that it got worse, with 95 % intervals:")
     print(f"| | {' | '.join(shown)} |\n|---{'|---' * len(shown)}|")
     for rule, says in rules().items():
         cells = []
@@ -270,8 +271,8 @@ def simulated(comparisons: int, most: int) -> None:
                     found.append(interleave(taking(1.0), taking(1.0 + change), [METRIC], most=most))
                 n = np.mean([len(comparison.processes) for comparison in found])
                 said = [comparison.verdicts[METRIC].answer for comparison in found]
-                noise = f"noise {deviation:.0%}{kind}"
-                print(f"{noise:24s} change {change:+4.0%}: {answers(said)}  {n:.1f} processes", flush=True)
+                row = f"noise {deviation:.0%}{kind}"
+                print(f"{row:24s} change {change:+4.0%}: {answers(said)}  {n:.1f} processes", flush=True)
 
 
 def answers(found: Iterable[str]) -> str:
@@ -295,7 +296,7 @@ def main() -> None:
     if given.what == "device":
         if given.processes != MOST:
             parser.error("--processes is for simulated alone; device has the default of lts-engine compare")
-        names = spread(given.comparisons or 200, given.power, given.large)
+        names = spread(200 if given.comparisons is None else given.comparisons, given.power, given.large)
         print_found(on_device(names, given.loaded, given.save))
     else:
         simulated(given.comparisons or 2000, given.processes)

@@ -210,12 +210,14 @@ def print_found(records: list[dict[str, Any]]) -> None:
             changes = [record["change"] for record in good]
             n = [len(record["processes"]) for record in good]
             seconds = [record["seconds"] for record in good]
-            again = sum(record["not_seen_again"] for record in good)
             times = [p[METRIC] for r in good for p in r["processes"] if p["side"] == "baseline" and p["counts"]]
+            again = sum(record["not_seen_again"] for record in good)
             print(
-                f"  baseline {np.median(times):.1f} ms, change {np.median(changes):+.1%} ({min(changes):+.1%} to {max(changes):+.1%}), {np.mean(n):.1f} "
-                f"processes (at most {max(n)}), {np.median(seconds):.1f} s (at most {max(seconds):.1f} s), "
-                f"{again} regressions not seen again, medians of processes differ by {noise(good):.1%}"
+                f"  baseline {np.median(times):.1f} ms, processes differ by {noise(good):.1%}\n"
+                f"  change {np.median(changes):+.1%} ({min(changes):+.1%} to {max(changes):+.1%}), "
+                f"{again} regressions not seen again\n"
+                f"  {np.mean(n):.1f} processes (at most {max(n)}), "
+                f"{np.median(seconds):.1f} s (at most {max(seconds):.1f} s)"
             )
     shown = [name for name in (ITSELF, SLOWER, SLOWEST) if any(r["answer"] != FAILED for r in by_name[name])]
     print("\nHow often each says that it got worse, with 95 % intervals:")

@@ -53,7 +53,7 @@ from lts.errors import LtsError
 from lts.jobs.job import MANIFEST, RunnerJob
 from lts.measure.candidate import export_pooled, measure
 from lts.measure.compare import Answer, Metric, Verdict, verdict
-from lts.measure.interleaved import compare_architectures
+from lts.measure.models.comparison import compare_architectures
 from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.targets.target import Target

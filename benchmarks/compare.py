@@ -39,7 +39,8 @@ import lts
 from lts.errors import MeasurementError
 from lts.measure.compare import Answer
 from lts.measure.evaluator import Evaluator
-from lts.measure.interleaved import MOST, Run, compare_architectures, interleave
+from lts.measure.interleaved import MOST, Run, interleave
+from lts.measure.models.comparison import compare_architectures
 from lts.measure.outcome import Outcome
 
 METRIC = "latency_ms"

@@ -29,7 +29,7 @@ def make_inputs(
     specifications
         Names, shapes with symbolic dimensions as strings, and types.
     dims
-        Size of every symbolic dimension by its name.
+        Size of every symbolic dimension by its name, of one without a name by ``INPUT.AXIS``.
     vocab_size
         Tokens in the vocabulary.
 
@@ -41,7 +41,7 @@ def make_inputs(
     random = np.random.default_rng(_SEED)
     inputs = {}
     for name, shape, dtype in specifications:
-        sizes = [_size(name, dim, dims) for dim in shape]
+        sizes = [size_of(name, axis, dim, dims) for axis, dim in enumerate(shape)]
         if "mask" in name:
             array = np.ones(sizes, dtype)
         elif "position" in name:
@@ -57,10 +57,11 @@ def make_inputs(
     return inputs
 
 
-def _size(name: str, dim: int | str | None, dims: Mapping[str, int]) -> int:
+def size_of(name: str, axis: int, dim: int | str | None, dims: Mapping[str, int]) -> int:
+    """The size of a dimension of the input `name`. Raises `MeasurementError` when `dims` does not have it."""
     if isinstance(dim, int):
         return dim
-    if dim is None or dim not in dims:
-        known = ", ".join(dims)
-        raise MeasurementError(f"input '{name}' has the dimension {dim!r}, which is not one of {known}")
-    return dims[dim]
+    for key in (dim, f"{name}.{axis}"):
+        if key is not None and key in dims:
+            return dims[key]
+    raise MeasurementError(f"input '{name}' has the dimension {dim!r}, which is not one of {', '.join(dims)}")

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from lts.targets.workload import Step
 
 _TYPES = {
-    "tensor(int64)": "int64",
-    "tensor(int32)": "int32",
+    **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
     "tensor(bool)": "bool",
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -37,6 +37,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     needs: Runs = "python"
+    meters_energy = True
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the target is a processor whose precision it runs."""
@@ -56,7 +57,16 @@ class OnnxRuntime:
         """The model itself."""
         return model
 
-    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job:
+    def job(
+        self,
+        built: Path,
+        step: Step,
+        *,
+        threads: int,
+        min_time: float,
+        min_repeats: int,
+        energy_time: float | None = None,
+    ) -> Job:
         """A call of `run`."""
         arguments = {
             "model": str(built),
@@ -64,10 +74,11 @@ class OnnxRuntime:
             "threads": threads,
             "min_time": min_time,
             "min_repeats": min_repeats,
+            **({} if energy_time is None else {"energy_time": energy_time}),
         }
-        return Job(
-            "lts.backends.onnxruntime:run", arguments, threads, PRELOAD, (built, *sorted(built.parent.glob("*.bin")))
-        )
+        # Weights outside the model's file are called "*.bin" by us, and by others after the model.
+        beside = {path for name in ("*.bin", f"{escape(built.name)}?*") for path in built.parent.glob(name)}
+        return Job("lts.backends.onnxruntime:run", arguments, threads, PRELOAD, (built, *sorted(beside)))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -82,6 +93,7 @@ def run(
     min_time: float = 0.3,
     min_repeats: int = 10,
     max_repeats: int = 1000,
+    energy_time: float | None = None,
 ) -> dict[str, Any]:
     """Load a model, run it until there are enough samples, and return times and memory. For a worker process.
 
@@ -104,6 +116,8 @@ def run(
         Threads within an operator; operators run one after the other.
     min_time, min_repeats, max_repeats
         How long to sample, see `lts.backends.timing.time_runs`; `min_time` in seconds.
+    energy_time
+        Seconds of further runs to take the energy of, at least; None for no energy.
 
     Returns
     -------
@@ -112,13 +126,15 @@ def run(
         (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the process,
         with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its root mean
         square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences. ``disturbed``: whether something was wrong
-        with the machine meanwhile, so that the values do not show what the model takes.
+        with the machine meanwhile, so that the values do not show what the model takes. With `energy_time`, what
+        `lts.backends.metering.energy_of` says.
 
     Raises
     ------
     MeasurementError
         When an output is not finite, or an input cannot be made.
     """
+    from lts.backends.metering import energy_of
     from lts.backends.timing import PeakMemory, time_runs
 
     memory = PeakMemory()
@@ -136,14 +152,17 @@ def run(
         min_repeats=min_repeats,
         max_repeats=max_repeats,
     )
+    peak = memory.mib()
+    energy = {} if energy_time is None else energy_of(call, energy_time)
     return {
+        **energy,
         "samples_ns": timing.samples_ns,
         "wall_ns": timing.wall_ns,
-        "peak_memory_mib": memory.mib(),
+        "peak_memory_mib": peak,
         **checked,
         "load_seconds": loaded - start,
         "run_seconds": time.perf_counter() - loaded,
-        "warnings": [*memory.warnings, *timing.warnings],
+        "warnings": [*memory.warnings, *timing.warnings, *energy.get("warnings", ())],
         "disturbed": timing.disturbed,
     }
 
@@ -244,7 +263,7 @@ def make_feed(session: Any, dims: Mapping[str, int], vocab_size: int) -> dict[st
 
 
 def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str, Any]:
-    """Checksum and root mean square of the first output, without a copy that would count as peak memory.
+    """Checksum and root mean square of the first output of numbers, without a copy that would count as peak memory.
 
     Raises
     ------
@@ -253,10 +272,15 @@ def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str
     """
     import numpy as np
 
-    for name, output in zip(names, outputs, strict=True):
+    arrays = {
+        n: o for n, o in zip(names, outputs, strict=True) if getattr(getattr(o, "dtype", None), "kind", "") in "fiub"
+    }
+    if not arrays:  # texts, or tables of them
+        return {"checksum": "", "rms": 0.0}
+    for name, output in arrays.items():
         if output.dtype.kind == "f" and output.size and not (np.isfinite(output.max()) and np.isfinite(output.min())):
             raise MeasurementError(f"the output '{name}' of {phase} is not finite")
-    first = np.ascontiguousarray(outputs[0])
+    first = np.ascontiguousarray(next(iter(arrays.values())))
     flat = first.reshape(-1).astype(np.float32, copy=False)
     return {
         "checksum": f"{zlib.crc32(first.view(np.uint8).data if first.size else b''):08x}",

@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from lts.cli import compare, count, estimate, export, front, proxy, report, search, space, target
+from lts.cli import (
+    bench,
+    compare,
+    count,
+    doctor,
+    estimate,
+    export,
+    front,
+    gate,
+    history,
+    proxy,
+    report,
+    search,
+    space,
+    target,
+)
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
 from lts.cli.log import guard_streams, output_problem, say
 
@@ -43,10 +58,14 @@ _COMMANDS = {
     "report": report,
     "count": count,
     "estimate": estimate,
+    "bench": bench,
     "compare": compare,
+    "gate": gate,
+    "doctor": doctor,
 }
 for name, module in _COMMANDS.items():
     app.command(name)(module.command)
+app.add_typer(history.app, name="history")
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(space.app, name="space")
 app.add_typer(target.app, name="target")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,12 +80,16 @@ def onnx_model(
     graph, tensors = decoder_graph(
         architecture, phase, logits=logits, precision=precision, cache=cache, n_prompt=n_prompt, batch=batch
     )
-    return finish(graph, architecture, phase, source.initializers(architecture, tensors))
+    form = {"precision": precision, "logits": logits, "cache": cache}
+    return finish(graph, architecture, phase, source.initializers(architecture, tensors), form)
 
 
-def finish(graph: Graph, architecture: Architecture, phase: str, initializers: list[Any]) -> Any:
-    """The `onnx.ModelProto` of a graph from `decoder_graph`."""
-    return graph.model(f"{architecture.family}.{phase}", initializers, {"architecture": architecture.to_json()})
+def finish(
+    graph: Graph, architecture: Architecture, phase: str, initializers: list[Any], form: Mapping[str, str]
+) -> Any:
+    """The `onnx.ModelProto` of a graph from `decoder_graph`; its metadata say what it is, in which `form`."""
+    metadata = {"architecture": architecture.to_json(), "phase": phase, **form}
+    return graph.model(f"{architecture.family}.{phase}", initializers, metadata)
 
 
 def decoder_graph(

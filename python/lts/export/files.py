@@ -156,7 +156,7 @@ def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage,
             initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
     for phase, (graph, needed) in graphs.items():
         assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
-        model = finish(graph, architecture, phase, initializers)
+        model = finish(graph, architecture, phase, initializers, form._asdict())
         stage.write(f"{phase}.onnx", model.SerializeToString())
 
 

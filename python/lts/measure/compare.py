@@ -25,6 +25,9 @@ CONFIDENCE = 0.95
 FEWEST = 4
 """Processes per side that a test with this confidence needs."""
 
+Bounds = float | Mapping[str, float] | None
+"""The bound of all metrics, or of some by name; by default that of each metric."""
+
 _MOST_PROCESSES = 50
 _MOST_ENOUGH = 1000
 _HIGHER = ("tokens_per_second",)
@@ -136,7 +139,7 @@ class Verdict:
 def verdicts(
     baseline: Mapping[str, Sequence[float]],
     contender: Mapping[str, Sequence[float]],
-    max_regression: float | None = None,
+    max_regression: Bounds = None,
 ) -> dict[str, Verdict]:
     """What processes have measured of two models, compared metric by metric.
 
@@ -145,7 +148,8 @@ def verdicts(
     baseline, contender
         By metric, with its unit in its name, one value per process, in any order.
     max_regression
-        The bound for all metrics: 0.05 lets the contender be 5 % worse. By default that of each metric.
+        The bound for all metrics, or by name for some: 0.05 lets the contender be 5 % worse. By default that of each
+        metric.
 
     Raises
     ------
@@ -159,7 +163,8 @@ def verdicts(
             f"the baseline has {_names(baseline)} and the contender {_names(contender)}: "
             f"{alone[0]} is on one side only; expected the same metrics, in the same units"
         )
-    return {name: verdict(Metric.named(name), baseline[name], contender[name], max_regression) for name in baseline}
+    bounds = max_regression if isinstance(max_regression, Mapping) else dict.fromkeys(baseline, max_regression)
+    return {name: verdict(Metric.named(name), baseline[name], contender[name], bounds.get(name)) for name in baseline}
 
 
 def verdict(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lts._core import Architecture
 from lts.errors import MeasurementError, UsageError
-from lts.measure.compare import FEWEST, Answer, Metric, Verdict, verdicts
-from lts.measure.evaluator import Evaluator
+from lts.measure.compare import FEWEST, Answer, Bounds, Verdict, verdicts
 from lts.measure.outcome import Outcome
 from lts.system.text import listed
 
@@ -23,6 +21,8 @@ MOST_ALLOWED = 25
 Side = Literal["baseline", "contender"]
 Run = Callable[[], Outcome]
 """Measures one of the two in a process of its own; a failure is an outcome's `error`."""
+Measured = Mapping[str, Sequence[float]]
+"""What processes have measured before: by metric, one value per process."""
 Told = Callable[[Side, Outcome, bool], None]
 """Gets each process, when its pair has ended or it has failed: its side, what came out, and whether that counts."""
 
@@ -53,78 +53,12 @@ class Comparison:
         return [name for name, each in self.verdicts.items() if each.answer is answer]
 
 
-def compare_architectures(
-    baseline: Architecture,
-    contender: Architecture,
-    evaluator: Evaluator,
-    metrics: Sequence[str],
-    *,
-    max_regression: float | None = None,
-    most: int = MOST,
-    timeout: float | None = None,
-    told: Told | None = None,
-) -> Comparison:
-    """Measure two architectures in turn with an evaluator, and compare them; see `interleave`.
-
-    Where every process says the same, as an emulated processor that counts instructions does, one each is enough.
-
-    Parameters
-    ----------
-    baseline, contender
-        What is measured.
-    evaluator
-        On which device, by what, with which workload.
-    metrics
-        Of the costs of the evaluator.
-    max_regression, most, told
-        As of `interleave`.
-    timeout
-        Seconds for one process; by default the evaluator's.
-
-    Raises
-    ------
-    UsageError
-        For a metric that the evaluator does not measure, an architecture that it cannot, or an argument out of range.
-    MeasurementError
-        When one of them cannot be measured.
-    """
-    check_comparable(baseline, contender, evaluator, metrics)
-    return interleave(
-        lambda: evaluator.evaluate(baseline, metrics, timeout),
-        lambda: evaluator.evaluate(contender, metrics, timeout),
-        metrics,
-        max_regression=max_regression,
-        most=most,
-        varies=evaluator.varies,
-        told=told,
-    )
-
-
-def check_comparable(
-    baseline: Architecture, contender: Architecture, evaluator: Evaluator, metrics: Sequence[str]
-) -> None:
-    """Raise `UsageError` for a metric that the evaluator does not measure, or an architecture that it cannot."""
-    for name in metrics:
-        if name not in evaluator.costs:
-            raise UsageError(f"unknown metric '{name}' on this device; expected one of {', '.join(evaluator.costs)}")
-        if not evaluator.varies and not Metric.named(name).exact:
-            raise UsageError(
-                f"{name} is not measured there, every time it is the same value; "
-                "name a device that measures it, as in --device local"
-            )
-    for side, architecture in (("baseline", baseline), ("contender", contender)):
-        try:
-            evaluator.check_architecture(architecture, metrics)
-        except UsageError as error:
-            raise UsageError(f"the {side}: {error.args[0]}") from None
-
-
 def interleave(
-    baseline: Run,
-    contender: Run,
+    baseline: Run | Measured,
+    contender: Run | Measured,
     metrics: Sequence[str],
     *,
-    max_regression: float | None = None,
+    max_regression: Bounds = None,
     most: int = MOST,
     varies: bool = True,
     told: Told | None = None,
@@ -139,10 +73,13 @@ def interleave(
     A process that fails is run once more. A pair of which one was disturbed does not count and is measured again, at
     most `most` times.
 
+    Of a side that was measured before, nothing is run: what its processes have measured is compared with those of the
+    other side, which measure in the same way, until it is clear. With two such sides nothing is measured.
+
     Parameters
     ----------
     baseline, contender
-        What is measured.
+        What is measured, or was.
     metrics
         Columns of the outcomes.
     max_regression
@@ -168,6 +105,8 @@ def interleave(
     if not FEWEST <= most <= MOST_ALLOWED:
         raise UsageError(f"{most} processes per side; expected {FEWEST} to {MOST_ALLOWED}")
     pairs = _Pairs(baseline, contender, metrics, told, most)
+    if not callable(baseline) and not callable(contender):
+        return Comparison(pairs.verdicts(max_regression), [])
     if not varies:
         pairs.take(1)
         return Comparison(pairs.verdicts(max_regression), pairs.processes)
@@ -183,7 +122,7 @@ def interleave(
     return Comparison(found, pairs.processes, tuple(seen), tuple(name for name in seen if name not in confirmed))
 
 
-def _seen_again(pairs: _Pairs, seen: list[str], max_regression: float | None, most: int) -> list[str]:
+def _seen_again(pairs: _Pairs, seen: list[str], max_regression: Bounds, most: int) -> list[str]:
     """Measure anew, and say which of these regressions that shows by itself."""
     first = len(pairs.counted)
     pairs.lost = 0
@@ -201,8 +140,8 @@ def _seen_again(pairs: _Pairs, seen: list[str], max_regression: float | None, mo
 class _Pairs:
     """Processes of both sides, one of each at a time."""
 
-    baseline: Run
-    contender: Run
+    baseline: Run | Measured
+    contender: Run | Measured
     metrics: Sequence[str]
     told: Told | None
     may_lose: int
@@ -226,10 +165,13 @@ class _Pairs:
             )
         return len(self.counted) >= wanted
 
-    def verdicts(self, max_regression: float | None, first: int = 0) -> dict[str, Verdict]:
+    def verdicts(self, max_regression: Bounds, first: int = 0) -> dict[str, Verdict]:
         """On the pairs that count, from that one on."""
 
         def values(side: Side) -> dict[str, list[float]]:
+            known = self._of(side)
+            if not callable(known):
+                return {name: list(known[name]) for name in self.metrics}
             return {name: [pair[side].values[name] for pair in self.counted[first:]] for name in self.metrics}
 
         return verdicts(values("baseline"), values("contender"), max_regression)
@@ -237,7 +179,9 @@ class _Pairs:
     def _pair(self) -> None:
         order: tuple[Side, Side] = ("contender", "baseline") if self.taken % 2 else ("baseline", "contender")
         self.taken += 1
-        pair: dict[Side, Outcome] = {side: self._measured(side) for side in order}
+        pair: dict[Side, Outcome] = {
+            side: self._measured(run, side) for side in order if callable(run := self._of(side))
+        }
         counts = not any(outcome.disturbed for outcome in pair.values())
         if counts:
             self.counted.append(pair)
@@ -246,8 +190,10 @@ class _Pairs:
         for side, outcome in pair.items():
             self._note(side, outcome, counts)
 
-    def _measured(self, side: Side) -> Outcome:
-        run = self.baseline if side == "baseline" else self.contender
+    def _of(self, side: Side) -> Run | Measured:
+        return self.baseline if side == "baseline" else self.contender
+
+    def _measured(self, run: Run, side: Side) -> Outcome:
         outcome = run()
         if self._problem(outcome) is not None:
             self._note(side, outcome, False)

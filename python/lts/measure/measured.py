@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture
 from lts.backends.backend import Backend, cache_of, load_backend
+from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference
-from lts.devices.device import Device, open_device
+from lts.devices.device import ENERGY, Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.candidate import measure
+from lts.measure.costs import costs_of, why_no_energy
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
-from lts.measure.request import derived_from
-from lts.measure.run import check_together, provenance_of
+from lts.measure.request import derived_from, needed_for
+from lts.measure.run import check_together, provenance_of, run_built, run_model
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step, Workload
 
 # Seconds for a candidate, for one that is emulated, and for each trial of tuning it.
 _TIMEOUT, _EMULATED_TIMEOUT, _TUNE_TIMEOUT = 60.0, 600.0, 10.0
@@ -49,7 +51,7 @@ class MeasuredEvaluator(TargetEvaluator):
         tune: int = 0,
         workdir: Path | None = None,
     ) -> None:
-        name = device if isinstance(device, str) else type(device).__name__
+        name = device if isinstance(device, str) else device.uri or type(device).__name__
         super().__init__(target, name, backend or "", workload)
         self.min_time = min_time
         self._tune = tune
@@ -69,7 +71,8 @@ class MeasuredEvaluator(TargetEvaluator):
             self._device.prepare(self._backend.needs)
             self._settle_cache(best_cache)
             self.compiles = self._backend.needs == "runner"
-            self.costs = (*self._device.costs, *derived_from(self._device.costs))
+            known = costs_of(self._device, self._backend)
+            self.costs = (*known, *derived_from(known))
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
@@ -109,6 +112,11 @@ class MeasuredEvaluator(TargetEvaluator):
             raise UsageError("the evaluator is closed; open another one")
         return self._device
 
+    @property
+    def no_energy(self) -> str:
+        assert self._backend is not None
+        return why_no_energy(self.device, self._backend)
+
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), **({"tune": self._tune} if self._tune else {})}
 
@@ -116,6 +124,16 @@ class MeasuredEvaluator(TargetEvaluator):
         return self.device.environment(self.target.threads)
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
+        return self.evaluate_files(architecture, {}, columns, timeout)
+
+    def evaluate_files(
+        self,
+        architecture: Architecture,
+        models: Mapping[str, Path],
+        columns: Iterable[str],
+        timeout: float | None = None,
+    ) -> Outcome:
+        """As `evaluate`, of these models by phase, which are exported with random weights where none is given."""
         columns = list(columns)
         outcome = counted(architecture, (*columns, *ALWAYS), **self.workload.counted)
         costs = [name for name in self.costs if name in columns]
@@ -123,18 +141,55 @@ class MeasuredEvaluator(TargetEvaluator):
             return outcome
         device = self.device
         assert self._backend is not None
-        return outcome | measure(
+        found = outcome | measure(
             architecture,
             self.target,
             device,
             self._backend,
             costs=costs,
             workload=self.workload,
-            timeout=self.timeout if timeout is None else min(timeout, self.timeout),
+            timeout=self._seconds(timeout),
             min_time=self.min_time,
             workdir=self._directory(),
+            models=models,
             reference=self._reference,
         )
+        return _or_why_not(found, needed_for(costs, self.workload))
+
+    def run_file(self, model: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
+        """Run an ONNX file, see `lts.measure.run.run_model`."""
+        device, costs = self.device, list(costs)
+        assert self._backend is not None
+        found = run_model(
+            model,
+            step,
+            self.target,
+            device,
+            self._backend,
+            costs=costs,
+            timeout=self._seconds(timeout),
+            min_time=self.min_time,
+            reference=self._reference,
+        )
+        return _or_why_not(found, costs)
+
+    def run_built(self, built: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
+        """Run what the backend has built, see `lts.measure.run.run_built`."""
+        device = self.device
+        assert self._backend is not None
+        return run_built(
+            built,
+            step,
+            self.target,
+            device,
+            self._backend,
+            costs=list(costs),
+            timeout=self._seconds(timeout),
+            min_time=self.min_time,
+        )
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else min(timeout, self.timeout)
 
     def stop(self) -> None:
         if self._device is not None:
@@ -152,3 +207,10 @@ class MeasuredEvaluator(TargetEvaluator):
                 self._temporary = WorkDirectory()
                 self._workdir = self._temporary.path
             return self._workdir
+
+
+def _or_why_not(found: Outcome, costs: Iterable[str]) -> Outcome:
+    """The outcome; where a meter has given no energy, with its reason as the error: without a value it fails anyway."""
+    if found.error is None and any(name in ENERGY and name not in found.values for name in costs):
+        return replace(found, error=next((warning for warning in found.warnings if NO_ENERGY in warning), None))
+    return found

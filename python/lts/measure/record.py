@@ -1,4 +1,4 @@
-"""What the fields of a trial's record may be: a store, or a file of records, may come from anywhere."""
+"""What the fields of records of trials and results may be: a store, or a file of records, may come from anywhere."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST_SAMPLES = 10_000_000
 _MOST_INTEGER = 2**64
 
 
-def checked(record: Mapping[str, Any]) -> None:
-    """Check the types, sizes and ranges of a record's fields.
+def checked(record: Mapping[str, Any], *, result: bool = False) -> None:
+    """Check the types, sizes and ranges of the fields of a trial's record, or of a `result`'s, which has some more.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def checked(record: Mapping[str, Any]) -> None:
         Naming the first field that is wrong.
     """
     for name, value in record.items():
-        is_right = _FIELDS.get(name)
+        is_right = (_RESULT_FIELDS if result else _FIELDS).get(name)
         if is_right is None:
             raise ValueError(f"unknown field {name[:100]!r}")
         if not is_right(value):
@@ -63,6 +63,16 @@ def _names(value: object) -> bool:
     if type(value) is not dict or len(value) > _MOST_ENTRIES:
         return False
     return not value or (set(map(type, value)) == _STRINGS and max(map(len, value)) <= _MOST_TEXT)
+
+
+def _small(value: Any) -> bool:
+    """Whether it is a table of texts, numbers and lists of them."""
+    if not _names(value):
+        return False
+    flat = [each for entry in value.values() for each in (entry if type(entry) is list else [entry])]
+    return len(flat) <= _MOST_ENTRIES and all(
+        each is None or type(each) is bool or _text(each) or is_number(each) for each in flat
+    )
 
 
 def _numbers(value: Any) -> bool:
@@ -128,4 +138,16 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "seed": _whole,
     "time": _text,
     "lts_version": _text,
+}
+_RESULT_FIELDS: dict[str, Callable[[Any], bool]] = {
+    **_FIELDS,
+    "architecture": lambda value: value is None or type(value) is dict,
+    "model": _text,
+    "kind": _text,
+    "workload": lambda value: value is None or _small(value),
+    "inputs": lambda value: _names(value) and all(map(_whole_numbers, value.values())),
+    "n_samples": lambda value: _names(value) and all(map(_whole_numbers, value.values())),
+    "fingerprint": lambda value: _small(value),
+    "saved": _text,
+    "revision": _text,
 }

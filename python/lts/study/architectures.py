@@ -16,6 +16,11 @@ _MOST = 16 << 20
 _FILES = ("architecture.json", "config.json")
 
 
+def is_architecture_folder(path: Path) -> bool:
+    """Whether a folder has a file that says its architecture."""
+    return any((path / name).is_file() for name in _FILES)
+
+
 def load_architecture(text: str) -> Architecture:
     """The architecture in a file (its JSON, or Hugging Face's `config.json`), in a folder of either, or ``STUDY#ID``.
 

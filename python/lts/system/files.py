@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from lts.errors import UsageError
@@ -116,3 +117,44 @@ def check_writable(path: Path) -> None:
         raise IsADirectoryError(21, os.strerror(21), str(path))
     if not target.exists() or target.is_file():
         Draft(target).discard()
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a file until the end of the block; others that want to hold it wait, also in other processes.
+
+    `replace_file` may replace it meanwhile, and who waited then holds the new one. A file that is not there is made
+    empty, and removed again when it still is so at the end.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened for writing, or made.
+    """
+    target = path.resolve()
+    while True:
+        try:
+            handle, made = os.open(target, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            try:
+                handle, made = os.open(target, _FLAGS), False
+            except FileNotFoundError:
+                continue  # removed since
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if _is_at(handle, target):
+            break
+        os.close(handle)  # replaced or removed while this waited
+    try:
+        yield
+    finally:
+        if made and _is_at(handle, target) and os.fstat(handle).st_size == 0:
+            target.unlink()
+        os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is the one that has this path now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -62,6 +62,11 @@ def with_bounds(value: float, bounds: tuple[float, float] | None) -> str:
     return f"{number(value)} ±{number(half) if half >= 100 else format(Decimal(f'{half:.2g}'), 'f')}"
 
 
+def percent(change: float | None) -> str:
+    """A relative change with its sign: "+3.1 %"; empty for None."""
+    return "" if change is None else f"{100 * change:+.3g} %"
+
+
 def grouped(value: int) -> str:
     """A whole number with its digits in groups of three."""
     return f"{value:,}".replace(",", _THIN)

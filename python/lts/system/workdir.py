@@ -52,9 +52,14 @@ class WorkDirectory:
         os.close(self._lock)
 
 
+def is_work_directory(name: str) -> bool:
+    """Whether a work directory may have that name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _remove_abandoned(parent: Path) -> None:
     try:
-        found = [entry.path for entry in os.scandir(parent) if _NAME.fullmatch(entry.name)]
+        found = [entry.path for entry in os.scandir(parent) if is_work_directory(entry.name)]
     except OSError:
         return
     for path in found:

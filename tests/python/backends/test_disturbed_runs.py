@@ -25,7 +25,7 @@ pytestmark = pytest.mark.alone
 
 TIMEOUT = 100.0
 TRIES = 3
-# A competitor that adds less than SLOWED to the time on the wall is none; more than a third of what it adds shall not be
+# A competitor that adds less than SLOWED to the time on the wall is none, and at most a third of what it adds shall be
 # left. (Threads that share their work anew beside it, and caches that it fills, leave something.)
 SLOWED, LEFT = 1.5, 1 / 3
 LIMIT_MIB = 64

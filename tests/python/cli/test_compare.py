@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from lts import Architecture
 from lts.cli import app
-from lts.measure import opening
 from lts.measure.evaluator import TargetEvaluator
+from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.study.study import Study
@@ -71,6 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "architecture.json").write_text(SMALL.to_json())
     (tmp_path / "hf").mkdir()
+    (tmp_path / "nothing").mkdir()
     config = {"model_type": "gpt2", "vocab_size": 512, "n_positions": 256, "n_embd": 64, "n_layer": 2, "n_head": 4}
     (tmp_path / "hf" / "config.json").write_text(json.dumps(config))
     (tmp_path / "wrong.json").write_text("{")
@@ -161,11 +162,15 @@ def test_how_a_bound_is_written(share: str) -> None:
     [
         (("absent.json", "small.json"), "cannot read absent.json: No such file or directory; expected an architecture"),
         (("small.json", "wrong.json"), "wrong.json: "),
-        (("small.json", "."), ". has neither architecture.json nor config.json"),
+        (
+            ("small.json", "nothing"),
+            "nothing has no model; expected ONNX or GGUF files, architectures, or folders of models",
+        ),
+        (("hf", "."), "no model is on both sides: the baseline has a single model, the contender exported"),
         (("small.json", "absent#3"), "absent"),
-        (("small.json", "large.json", "--metric", "request"), "unknown metric 'request' on this device; expected one"),
-        (("small.json", "large.json", "--metric", "request_ms,,"), "--metric is 'request_ms,,'; expected names"),
-        (("small.json", "large.json", "--metric", ""), "--metric is ''; expected names of columns"),
+        (("small.json", "large.json", "--metric", "requests"), "the baseline: unknown metric 'requests' of small.json"),
+        (("small.json", "large.json", "--metric", "request_ms,,"), "the metrics are 'request_ms,,'; expected names"),
+        (("small.json", "large.json", "--metric", ""), "the metrics are ''; expected names of columns"),
         (("small.json", "large.json", "--max-regression", "5"), "--max-regression is '5', 500%; write 5% or"),
         (("small.json", "large.json", "--max-regression", "-5%"), "--max-regression is '-5%'; expected a share"),
         (("small.json", "large.json", "--max-regression", "nan"), "--max-regression is 'nan'; expected a share"),
@@ -213,7 +218,8 @@ def test_trials_of_a_study(folder: Path, board: Board) -> None:
     assert "request_ms: regression" in compare(f"study.db#{least.id}", f"study.db#{most.id}", code=1).stdout
     assert "request_ms: improvement" in compare(f"study.db#{most.id}", f"study.db#{least.id}").stdout
     assert "study.db has no trial 77" in compare("study.db#0", "study.db#77", code=2).stderr
-    assert "study.db is a study, and one architecture is needed" in compare("study.db", "small.json", code=2).stderr
+    # A study is the members of its front, which its search measured on the same device.
+    assert "request_ms: same" in compare("study.db", "study.db").stdout
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ from lts.cli.compare import command
 from lts.errors import MeasurementError, UsageError
 from lts.measure.compare import Answer
 from lts.measure.evaluator import TargetEvaluator
-from lts.measure.interleaved import MOST, compare_architectures, interleave
+from lts.measure.interleaved import MOST, interleave
+from lts.measure.models.comparison import compare_architectures
 from lts.measure.outcome import Outcome
 from lts.targets.target import load_target
 
@@ -263,7 +264,7 @@ def test_what_is_counted_is_run_once() -> None:
 
 
 def test_what_a_device_does_not_measure_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"unknown metric 'latency' on this device; expected one of latency_ms, tok"):
+    with pytest.raises(UsageError, match=r"unknown metric 'latency' of baseline.*; expected one of latency_ms, tok"):
         compare_architectures(SMALL, LARGE, Board(), ["latency"])
     still = Board()
     still.varies = False

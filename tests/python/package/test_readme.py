@@ -25,7 +25,8 @@ from lts.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", ROOT / "examples/on_device/README.md"]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate")]
+PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"
 
@@ -40,7 +41,10 @@ NOT_RUN = {
     "lts-engine search --target arm64 --device ssh://pi@raspberrypi": "needs the device",
     "lts-engine search --target arm64 --device rpc://127.0.0.1:9190/pi": "needs a farm",
     "lts-engine search gpt2-tiny --target arm64 --device emulated --n-prompt 16": "takes minutes; see test_emulated.py",
-    "lts-engine compare DIR#1 DIR#2": "takes a minute; test_compare.py compares models",
+    "lts-engine bench MODEL...": "needs a model; see test_bench.py",
+    "lts-engine compare OLD NEW": "takes a minute; test_compare.py compares models",
+    "lts-engine gate": "needs its file; see test_gate.py",
+    "lts-engine history": "needs one; see test_history.py",
     "lts-engine export MODEL --precision int8 --text FILE -O models": "needs a trained model; see test_perplexity.py",
     "lts-engine target bundle arm64 -O DIR": "needs the network; test_bundle.py makes bundles",
 }
@@ -105,9 +109,12 @@ def problem_of_arguments(arguments: list[str]) -> str | None:
     command: Any = typer.main.get_command(app)
     words = list(arguments)
     while hasattr(command, "commands"):
-        if not words or words[0] not in command.commands:
+        if words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        elif default := getattr(command, "default", None):
+            command = command.commands[default]
+        else:
             return f"there is no command {' '.join(arguments)!r}"
-        command = command.commands[words.pop(0)]
     if not words:
         return None  # the text only names the command
     try:

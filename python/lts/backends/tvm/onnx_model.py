@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lts.backends.inputs import size_of
 from lts.backends.stored import INLINE_BYTES, Stored, find_stored
 from lts.errors import MeasurementError, first_line
 
@@ -70,7 +71,7 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
     path
         An ONNX file.
     dims
-        Size of every symbolic dimension by its name.
+        As for `lts.backends.inputs.make_inputs`.
 
     Raises
     ------
@@ -106,15 +107,9 @@ def _fix(graph: Any, dims: Mapping[str, int]) -> None:
     for value in [value for value in graph.input if value.name in weights]:  # allowed up to IR version 3
         graph.input.remove(value)
     for value in graph.input:
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.HasField("dim_value"):
-                continue
-            if dim.dim_param not in dims:
-                known = ", ".join(dims)
-                raise MeasurementError(
-                    f"input '{value.name}' has the dimension {dim.dim_param!r}, which is not one of {known}"
-                )
-            dim.dim_value = dims[dim.dim_param]
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                dim.dim_value = size_of(value.name, axis, dim.dim_param, dims)
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     del graph.value_info[:]

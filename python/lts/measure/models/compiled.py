@@ -1,0 +1,121 @@
+"""Compiled models in folders, as `lts-engine export --format tvm` and `lts.measure.deployment` write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts.errors import UsageError
+from lts.export.decoder import PHASES
+from lts.jobs.job import MANIFEST
+from lts.measure.costs import PEAK, PHASE_OF
+from lts.measure.measured import MeasuredEvaluator
+from lts.measure.models.model import SIZE, Model
+from lts.measure.outcome import Outcome
+from lts.measure.request import joined
+from lts.system import machine
+from lts.system.outside import parse_json, read_bytes
+from lts.targets.workload import Step
+
+_MOST = 16 << 20
+
+
+@dataclass(frozen=True)
+class CompiledFolder:
+    """What the manifest of a compiled model says: see ``docs/runner.md``."""
+
+    path: Path
+    phase: str
+    triple: str
+    threads: int
+    inputs: Mapping[str, list[int]]
+    size_bytes: int
+
+
+def is_compiled(folder: Path) -> bool:
+    """Whether a folder is a compiled model, or has one for a phase."""
+    return any((place / MANIFEST).is_file() for place in (folder, *(folder / phase for phase in PHASES)))
+
+
+def read_compiled(folder: Path) -> list[CompiledFolder]:
+    """The compiled models in a folder: its own, or those of the phases.
+
+    Raises
+    ------
+    UsageError
+        When a manifest cannot be read, or a file that it names is not there.
+    """
+    places = [folder] if (folder / MANIFEST).is_file() else [folder / phase for phase in PHASES]
+    found = [_read(place) for place in places if (place / MANIFEST).is_file()]
+    if len({(each.triple, each.threads) for each in found}) > 1:
+        raise UsageError(f"{folder} has models for different targets; name one of them")
+    return found
+
+
+class CompiledModel(Model):
+    """A compiled model, of one phase or of both, as lts-runner runs it."""
+
+    kind = "compiled"
+
+    def __init__(self, name: str, folders: Sequence[CompiledFolder], evaluator: MeasuredEvaluator) -> None:
+        super().__init__(name)
+        first = folders[0]
+        if not machine.same_architecture(first.triple, evaluator.target.triple):
+            raise UsageError(
+                f"{name} is compiled for {first.triple}; target '{evaluator.target.name}' is {evaluator.target.triple}"
+            )
+        self._folders = {each.phase: each for each in folders}
+        self._evaluator = evaluator
+        self.provenance, self.varies = evaluator.provenance, evaluator.varies
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        known = (name for name in self._evaluator.costs if name in PHASE_OF)
+        return (*(name for name in known if name == PEAK or PHASE_OF[name] in self._folders), SIZE)
+
+    @property
+    def no_energy(self) -> str:
+        return self._evaluator.no_energy
+
+    def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
+        found = Outcome(
+            values={SIZE: sum(each.size_bytes for each in self._folders.values())}, provenance={SIZE: "exact"}
+        )
+        for phase, folder in self._folders.items():
+            run = [name for name in costs if name in PHASE_OF and (name == PEAK or PHASE_OF[name] == phase)]
+            if run:
+                found = joined(found, self._evaluator.run_built(folder.path, Step(phase, {}, 0), run, timeout))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        known = self._evaluator.describe()
+        inputs = {name: shape for each in self._folders.values() for name, shape in each.inputs.items()}
+        return {**{name: known[name] for name in ("target", "device", "backend", "threads")}, "inputs": inputs}
+
+    def environment(self) -> dict[str, Any]:
+        return self._evaluator.environment()
+
+
+def _read(folder: Path) -> CompiledFolder:
+    path = folder / MANIFEST
+    try:
+        manifest = parse_json(read_bytes(path, _MOST))
+        phase, triple, threads = manifest["phase"], manifest["triple"], manifest["threads"]
+        inputs = {each["name"]: [int(size) for size in each["shape"]] for each in manifest["inputs"]}
+        names = {manifest["library"], *(each["file"] for each in manifest["weights"] + manifest["inputs"])}
+        files = [folder / name for name in names]
+        if phase not in PHASES or not machine.is_triple(triple) or type(threads) is not int or threads < 1:
+            raise ValueError
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; expected the manifest of a compiled model") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"{path} is not the manifest of a compiled model; compile it again") from None
+    for file in files:
+        if not file.is_file():
+            raise UsageError(
+                f"{folder} needs {file}, which is not there; export the member again, with the formats onnx and tvm"
+            )
+    size = sum(file.stat().st_size for file in files if file.name != "inputs.bin")
+    return CompiledFolder(folder, phase, triple, threads, inputs, size)

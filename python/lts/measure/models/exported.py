@@ -1,0 +1,85 @@
+"""Folders that `lts.export` wrote: the ONNX models themselves, with the weights that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lts._core import Architecture
+from lts.errors import UsageError
+from lts.export.decoder import PHASES
+from lts.measure.costs import PEAK, PHASE_OF
+from lts.measure.measured import MeasuredEvaluator
+from lts.measure.models.architecture import ArchitectureModel
+from lts.measure.models.model import SIZE
+from lts.measure.models.onnx_file import OnnxFile, read_onnx
+from lts.measure.outcome import Outcome
+from lts.measure.request import needed_for
+
+_FORM = ("precision", "logits", "cache")
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a folder has the ONNX models of an architecture."""
+    return (folder / f"{PHASES[0]}.onnx").is_file()
+
+
+def read_exported(folder: Path) -> tuple[Architecture, dict[str, OnnxFile], dict[str, str]]:
+    """The architecture in a folder, the files of its phases, and their precision, logits and cache, as far as they say.
+
+    Raises
+    ------
+    UsageError
+        When a file cannot be read, was not written by us, or does not belong to the others.
+    """
+    files = {phase: read_onnx(folder / f"{phase}.onnx") for phase in PHASES if (folder / f"{phase}.onnx").is_file()}
+    first = files[PHASES[0]]
+    architecture = first.architecture
+    if architecture is None:
+        raise UsageError(f"{first.path} says no architecture; name the file itself, with the shapes of its inputs")
+    for phase, file in files.items():
+        if file.architecture != architecture:
+            raise UsageError(f"{file.path} is not of the same architecture as {first.path}; export both together")
+        if file.said.get("phase", phase) != phase:
+            raise UsageError(f"{file.path} says it is the phase {file.said['phase']!r}; expected {phase}")
+    said = {**files[PHASES[-1]].said, **first.said} if PHASES[-1] in files else dict(first.said)
+    if PHASES[-1] in files and "cache" in files[PHASES[-1]].said:
+        said["cache"] = files[PHASES[-1]].said["cache"]
+    return architecture, files, {name: said[name] for name in _FORM if name in said}
+
+
+class ExportedModel(ArchitectureModel):
+    """The ONNX models in a folder: what is deployed, so these files are run and nothing is exported anew."""
+
+    kind = "exported"
+
+    def __init__(
+        self, name: str, architecture: Architecture, files: Mapping[str, OnnxFile], evaluator: MeasuredEvaluator
+    ) -> None:
+        super().__init__(name, architecture, evaluator)
+        self._runs = evaluator
+        self._files = dict(files)
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        def there(cost: str) -> bool:
+            needed = needed_for([cost], self._evaluator.workload)
+            return all(name == PEAK or PHASE_OF[name] in self._files for name in needed)
+
+        return tuple(name for name in super().costs if name == SIZE or there(name))
+
+    @property
+    def default_costs(self) -> tuple[str, ...]:
+        return tuple(name for name in super().default_costs if name in self.costs) or self.costs
+
+    def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
+        # The phases share their weights: of each file besides the models once.
+        models = [file.path.stat().st_size for file in self._files.values()]
+        beside = max(file.size_bytes - own for file, own in zip(self._files.values(), models, strict=True))
+        found = super().measure(costs, timeout)
+        return replace(found, values={**found.values, SIZE: sum(models) + beside})
+
+    def _measure(self, costs: Sequence[str], timeout: float | None) -> Outcome:
+        models = {phase: file.path for phase, file in self._files.items()}
+        return self._runs.evaluate_files(self.architecture, models, costs, timeout)

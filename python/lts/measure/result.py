@@ -1,0 +1,204 @@
+"""What was measured of a model in several processes, in memory and as the record that files of results have.
+
+The record has the schema of a trial's (see `lts.measure.trial`), with what a model has in place of a place in a study.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from statistics import median
+from typing import Any, Literal
+
+from lts._core import Architecture, __version__
+from lts.measure.evaluator import ENERGY_COLUMNS
+from lts.measure.models.model import Model
+from lts.measure.outcome import Outcome, Provenance, finite
+from lts.measure.record import checked
+from lts.measure.statistics import median_ranks
+from lts.measure.trial import SCHEMA
+from lts.system.environment import METER, environment_hash
+from lts.targets.workload import Workload
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Outcome):
+    """A model with what was measured of it, on what, and with what.
+
+    Values are medians over the processes, with the bounds of `lts.measure.statistics.median_ranks` as their interval:
+    they hold with `coverage`, which is less than 95 % for fewer than six processes.
+
+    Parameters
+    ----------
+    model, kind
+        What the user calls it, and what it is, such as "onnx".
+    architecture
+        Where it is known.
+    workload
+        What was run; None for a model with inputs of its own, and where a file does not say.
+    inputs
+        Shapes of the inputs by name, of a model with inputs of its own.
+    rounds
+        By column what every process measured, in the order of time.
+    n_samples
+        By name of `samples_ns`, which has those of all processes one after the other, how many each process gave.
+    fingerprint
+        The machine and software, whose hash is `environment`.
+    saved
+        The name under which it is in a history; empty in other files.
+    revision
+        The commit that was measured, where that is known.
+    """
+
+    model: str
+    kind: str = ""
+    architecture: Architecture | None = None
+    workload: Workload | None = None
+    inputs: dict[str, list[int]] = field(default_factory=dict)
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+    n_samples: dict[str, list[int]] = field(default_factory=dict)
+    target: str = ""
+    device: str = ""
+    backend: str = ""
+    fingerprint: dict[str, Any] = field(default_factory=dict, repr=False)
+    saved: str = ""
+    revision: str = ""
+    time: str = ""
+    lts_version: str = ""
+
+    @property
+    def state(self) -> Literal["complete", "failed"]:
+        """Whether it could be measured."""
+        return "complete" if self.error is None else "failed"
+
+    @property
+    def coverage(self) -> float:
+        """The probability with which its intervals hold, of the column with the fewest processes."""
+        return min((median_ranks(len(each))[2] for each in self.rounds.values()), default=0.0)
+
+    def record(self) -> dict[str, Any]:
+        """It as one JSON object (schema 1)."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            "schema": SCHEMA,
+            **own,
+            "state": self.state,
+            "architecture": None if self.architecture is None else self.architecture.to_dict(),
+            "workload": None if self.workload is None else self.workload.describe(),
+            "interval": {name: list(bounds) for name, bounds in self.interval.items()},
+        }
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.record(), allow_nan=False)
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Result:
+        """The inverse of `record`; also of a trial's record, which becomes "trial N".
+
+        Every field is checked for its type, size and range. Raises `KeyError`, `TypeError` or `ValueError` when it is
+        no record.
+        """
+        if not isinstance(record, dict):
+            raise TypeError(f"a record is an object, not {type(record).__name__}")
+        if record.get("schema") != SCHEMA:
+            raise ValueError(f"record schema is {record.get('schema')!r}; this version reads schema {SCHEMA}")
+        checked(record, result=True)
+        if "model" not in record and "trial" not in record:
+            raise ValueError("it has neither the field 'model' nor 'trial'")
+        known = {each.name for each in fields(Result)}
+        found = {key: value for key, value in record.items() if key in known}
+        found.setdefault("model", f"trial {record.get('trial')}")
+        if found.get("architecture") is not None:
+            found["architecture"] = Architecture.from_dict(found["architecture"])
+        if found.get("workload") is not None:
+            found["workload"] = Workload.of(found["workload"])
+        found["interval"] = {name: (low, high) for name, (low, high) in found.get("interval", {}).items()}
+        if "trial" in record:  # of whose first process alone there are samples, and no rounds where it was the only one
+            values = {name: [value] for name, value in found["values"].items()}
+            found["rounds"] = {**values, **found.get("rounds", {})}
+        if record.get("state", "complete") != "complete" and found.get("error") is None:
+            raise ValueError(f"its state is {record.get('state')!r}; expected what was measured")
+        return Result(**found)
+
+
+def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) -> Result:
+    """What processes that count say of a model together; with the last one's error where that failed."""
+    rounds = {name: [each.values[name] for each in processes if name in each.values] for name in costs}
+    rounds = {name: values for name, values in rounds.items() if values}
+    joined = Outcome()
+    for each in processes:
+        joined |= each
+    samples: dict[str, list[int]] = {}
+    n_samples: dict[str, list[int]] = {}
+    for each in processes:
+        for name, values in each.samples_ns.items():
+            samples.setdefault(name, []).extend(values)
+            n_samples.setdefault(name, []).append(len(values))
+    description, fingerprint = model.describe(), model.environment()
+    return Result(
+        **{
+            **joined.outcome(),
+            "values": {name: float(median(values)) for name, values in rounds.items()},
+            "interval": {name: _bounds(values) for name, values in rounds.items()},
+            "provenance": {name: _provenance(processes, name) for name in rounds},
+            "samples_ns": samples,
+            "mad": {},
+            "warnings": list(dict.fromkeys(joined.warnings)),
+            "environment": environment_hash(fingerprint),
+        },
+        model=model.name,
+        kind=model.kind,
+        architecture=model.architecture,
+        workload=Workload.of(description) if "n_prompt" in description else None,
+        inputs=description.get("inputs", {}),
+        rounds=rounds,
+        n_samples=n_samples,
+        target=description["target"],
+        device=description["device"],
+        backend=description["backend"],
+        fingerprint=fingerprint,
+        time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        lts_version=__version__,
+    )
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    ordered = sorted(values)
+    low, high, _ = median_ranks(len(ordered))
+    return ordered[low], ordered[high]
+
+
+def _provenance(processes: Sequence[Outcome], name: str) -> Provenance:
+    return next(each.provenance[name] for each in processes if name in each.provenance)
+
+
+def differences(one: Result, other: Result) -> list[str]:
+    """What differs between the conditions of two results, one phrase each; none when they may be compared."""
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, getattr(one, name), getattr(other, name)) for name in ("target", "device", "backend")
+    ]
+    pairs += _pairs(one.inputs, other.inputs)
+    pairs += _pairs(
+        {} if one.workload is None else one.workload.describe(),
+        {} if other.workload is None else other.workload.describe(),
+    )
+    if one.environment != other.environment:
+        inside = _pairs(one.fingerprint, other.fingerprint)
+        known = [pair for pair in inside if pair[1] != pair[2]]
+        pairs += known or [("environment", one.environment, other.environment)]
+    elif set(ENERGY_COLUMNS) & (one.rounds.keys() | other.rounds.keys()):  # the hash leaves the meter out
+        pairs.append((METER, one.fingerprint.get(METER), other.fingerprint.get(METER)))
+    return [f"{name} {_said(first)} and {_said(second)}" for name, first, second in pairs if first != second]
+
+
+def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [(name, one.get(name), other.get(name)) for name in dict.fromkeys((*one, *other))]
+
+
+def _said(value: object) -> str:
+    if value is None or value == "":
+        return "unknown"
+    return f"{value:g}" if finite(value) else str(value)

@@ -1,0 +1,72 @@
+"""Models that a user names: files, folders, and trials of studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lts.errors import UsageError
+from lts.measure.models.source import FILE_SUFFIXES, Source, read_files, source_of
+from lts.study.architectures import is_architecture_folder, load_architecture
+from lts.study.schema import STORE_NAME, store_path
+from lts.study.stored import read_study
+
+_MOST_MODELS = 1000
+
+
+def read_source(text: str) -> Source:
+    """The model that a user names: an ONNX or GGUF file, a folder of exported or compiled models, or an architecture.
+
+    Raises
+    ------
+    UsageError
+        When it is none of these, saying why.
+    """
+    return read_files(Path(text), text) or source_of(load_architecture(text), text)
+
+
+def read_sources(text: str) -> dict[str, Source]:
+    """The models that a user names, by names under which those of another place can be found: "" for a single one.
+
+    A study has the members of its front, by their number; a folder that is no model itself the models in it, by their
+    paths within it.
+
+    Raises
+    ------
+    UsageError
+        When there is none, or one of them cannot be read.
+    """
+    path = Path(text)
+    if path.suffix == ".db" or (path / STORE_NAME).is_file():
+        front = read_study(store_path(path)).front
+        if not front.trials:
+            raise UsageError(f"{text} has no front: nothing was measured, or nothing is feasible")
+        return {f"#{trial.id}": source_of(trial.architecture, f"{text}#{trial.id}") for trial in front.trials}
+    if not path.is_dir() or read_files(path, text) is not None or is_architecture_folder(path):
+        return {"": read_source(text)}
+    found: dict[str, Source] = {}
+    for place in sorted(path.rglob("*")):
+        if any(place.is_relative_to(path / known) for known in found):
+            continue  # a part of a model
+        if is_model_folder(place) or place.suffix in FILE_SUFFIXES or _is_architecture(place):
+            found[str(place.relative_to(path))] = read_source(str(place))
+        if len(found) > _MOST_MODELS:
+            raise UsageError(f"{text} has more than {_MOST_MODELS} models; name a smaller folder")
+    if not found:
+        raise UsageError(f"{text} has no model; expected ONNX or GGUF files, architectures, or folders of models")
+    return found
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder is a model itself."""
+    return path.is_dir() and (read_files(path, str(path)) is not None or is_architecture_folder(path))
+
+
+def _is_architecture(path: Path) -> bool:
+    """Whether a file is the JSON of an architecture; others may lie beside models."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    try:
+        load_architecture(str(path))
+    except UsageError:
+        return False
+    return True

@@ -99,7 +99,7 @@ def command(
     ] = Inconclusive.pass_,
     processes: Annotated[
         int, typer.Option(help="Processes per side, at most, and as many to measure a regression again; 4 to 25.")
-    ] = 6,
+    ] = 12,
     n_prompt: Annotated[
         int | None, typer.Option("--n-prompt", "-p", help="Tokens of the prompt.", show_default="128")
     ] = None,

@@ -179,7 +179,7 @@ def test_how_a_bound_is_written(share: str) -> None:
         (("small.json", "large.json", "--processes", "3"), "3 processes per side; expected 4 to 25"),
         (("small.json", "large.json", "--candidate-timeout", "soon"), "'soon' is not a duration"),
         (("small.json", "large.json", "--inconclusive", "maybe"), "maybe"),
-        (("small.json",), "Missing argument 'contender'"),
+        (("small.json",), "the contender is missing; expected two models, or one and --against NAME"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], told: str) -> None:

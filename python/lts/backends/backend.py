@@ -26,7 +26,11 @@ class BuildError(Exception):
 
 
 class Backend(Protocol):
-    """A compiler and runtime. It neither compiles nor runs a model in the process of the search."""
+    """A compiler and runtime. It neither compiles nor runs a model in the process of the search.
+
+    One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
+    many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
+    """
 
     @property
     def name(self) -> str:

@@ -37,6 +37,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     needs: Runs = "python"
+    meters_energy = True
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the target is a processor whose precision it runs."""
@@ -56,7 +57,16 @@ class OnnxRuntime:
         """The model itself."""
         return model
 
-    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job:
+    def job(
+        self,
+        built: Path,
+        step: Step,
+        *,
+        threads: int,
+        min_time: float,
+        min_repeats: int,
+        energy_time: float | None = None,
+    ) -> Job:
         """A call of `run`."""
         arguments = {
             "model": str(built),
@@ -64,6 +74,7 @@ class OnnxRuntime:
             "threads": threads,
             "min_time": min_time,
             "min_repeats": min_repeats,
+            **({} if energy_time is None else {"energy_time": energy_time}),
         }
         # Weights outside the model's file are called "*.bin" by us, and by others after the model.
         beside = {path for name in ("*.bin", f"{escape(built.name)}?*") for path in built.parent.glob(name)}
@@ -82,6 +93,7 @@ def run(
     min_time: float = 0.3,
     min_repeats: int = 10,
     max_repeats: int = 1000,
+    energy_time: float | None = None,
 ) -> dict[str, Any]:
     """Load a model, run it until there are enough samples, and return times and memory. For a worker process.
 
@@ -104,6 +116,8 @@ def run(
         Threads within an operator; operators run one after the other.
     min_time, min_repeats, max_repeats
         How long to sample, see `lts.backends.timing.time_runs`; `min_time` in seconds.
+    energy_time
+        Seconds of further runs to take the energy of, at least; None for no energy.
 
     Returns
     -------
@@ -112,13 +126,15 @@ def run(
         (see `time_runs`). ``peak_memory_mib``: how far loading and running raised the resident memory of the process,
         with the runtime imported but not yet used. ``checksum``: CRC-32 of the first output, and ``rms`` its root mean
         square. ``load_seconds``, ``run_seconds``. ``warnings``: sentences. ``disturbed``: whether something was wrong
-        with the machine meanwhile, so that the values do not show what the model takes.
+        with the machine meanwhile, so that the values do not show what the model takes. With `energy_time`, what
+        `lts.backends.metering.energy_of` says.
 
     Raises
     ------
     MeasurementError
         When an output is not finite, or an input cannot be made.
     """
+    from lts.backends.metering import energy_of
     from lts.backends.timing import PeakMemory, time_runs
 
     memory = PeakMemory()
@@ -136,14 +152,17 @@ def run(
         min_repeats=min_repeats,
         max_repeats=max_repeats,
     )
+    peak = memory.mib()
+    energy = {} if energy_time is None else energy_of(call, energy_time)
     return {
+        **energy,
         "samples_ns": timing.samples_ns,
         "wall_ns": timing.wall_ns,
-        "peak_memory_mib": memory.mib(),
+        "peak_memory_mib": peak,
         **checked,
         "load_seconds": loaded - start,
         "run_seconds": time.perf_counter() - loaded,
-        "warnings": [*memory.warnings, *timing.warnings],
+        "warnings": [*memory.warnings, *timing.warnings, *energy.get("warnings", ())],
         "disturbed": timing.disturbed,
     }
 

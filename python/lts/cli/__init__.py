@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from lts.cli import bench, compare, count, estimate, export, front, gate, history, proxy, report, search, space, target
+from lts.cli import (
+    bench,
+    compare,
+    count,
+    doctor,
+    estimate,
+    export,
+    front,
+    gate,
+    history,
+    proxy,
+    report,
+    search,
+    space,
+    target,
+)
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
 from lts.cli.log import guard_streams, output_problem, say
 
@@ -46,6 +61,7 @@ _COMMANDS = {
     "bench": bench,
     "compare": compare,
     "gate": gate,
+    "doctor": doctor,
 }
 for name, module in _COMMANDS.items():
     app.command(name)(module.command)

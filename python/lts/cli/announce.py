@@ -16,7 +16,8 @@ _COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib",
 
 def announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     """What is searched, where and how, what is resumed, and doubts about the machine."""
-    from lts.system.environment import fitness_warnings
+    from lts.measure.evaluator import ENERGY_COLUMNS
+    from lts.system.environment import METER, fitness_warnings
     from lts.system.text import magnitude
 
     target = evaluator.target
@@ -30,6 +31,11 @@ def announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
     for objective in study.objectives:
         if objective.direction == "max" and objective.name in (*evaluator.costs, *_COUNTED_COSTS):
             say(f"note: {objective} looks for what costs most; less of it is {objective.name}:min")
+    if set(study.columns) & set(ENERGY_COLUMNS) and evaluator.device is not None:
+        say(
+            f"energy: that of {evaluator.environment().get(METER, 'the device')} as a whole, with idle power and what "
+            "other programs take"
+        )
     if study.resumed:
         say(f"resuming {path}: {study.n_finished} trials are there")
         if study.environment_changed:

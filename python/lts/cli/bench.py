@@ -53,7 +53,7 @@ def command(
             help="Any of latency, decode, request, speed, memory, energy, instructions, size, or names of columns, "
             "with commas; may be repeated.",
             metavar="NAME,...",
-            show_default="request and memory; of a file all",
+            show_default="latency, decode, speed and memory; of a file all but energy; emulated instructions",
         ),
     ] = None,
     n_prompt: Annotated[
@@ -247,6 +247,13 @@ def _workloads(
     return found
 
 
+def _told_by_default(models: Sequence[Model], n_gen: int, *, decodes: bool) -> list[str] | None:
+    """Times of the phases, speed and memory, where all models have these; None for what each of them has."""
+    steps = ["decode_ms_per_token", "tokens_per_second"]
+    wanted = steps if decodes else ["latency_ms", *(steps if n_gen else []), "peak_memory_mib"]
+    return wanted if all(set(wanted) <= set(model.costs) for model in models) else None
+
+
 def _numbers(option: str, text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"\d{1,7}", part, re.ASCII) for part in parts):
@@ -280,7 +287,7 @@ def _cases(
                     continue
                 once.add(key)
             case.append(model)
-        wanted = ["decode_ms_per_token", "tokens_per_second"] if decodes and columns is None else columns
+        wanted = columns or _told_by_default(case, load["n_gen"], decodes=decodes)
         for model in case:
             model.check(wanted or model.default_costs)
         if case:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lts.cli.arguments import Format, FormatOption, Logits, Precision, duration
+from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import UsageError
@@ -82,7 +83,7 @@ def command(
             help="What is compared: latency, decode, request, speed, memory, energy, instructions, size, or names of "
             "columns, with commas; may be repeated.",
             metavar="NAME,...",
-            show_default="request and memory; of a file all; on an emulated device instructions",
+            show_default="request and memory; of a file all but energy; on an emulated device instructions",
         ),
     ] = None,
     max_regression: Annotated[
@@ -98,7 +99,7 @@ def command(
     ] = Inconclusive.pass_,
     processes: Annotated[
         int, typer.Option(help="Processes per side, at most, and as many to measure a regression again; 4 to 25.")
-    ] = 6,
+    ] = 12,
     n_prompt: Annotated[
         int | None, typer.Option("--n-prompt", "-p", help="Tokens of the prompt.", show_default="128")
     ] = None,
@@ -137,6 +138,7 @@ def command(
         str | None,
         typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated"),
     ] = None,
+    report: ReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Measure two models in turn on one device, and say whether the second one costs more.
@@ -150,6 +152,7 @@ def command(
     from lts.study.pairs import Conditions
     from lts.system.uninterrupted import end_like_ctrl_c
 
+    reports = wanted_reports(report)
     bounds = shares(max_regression or ())
     columns = None if metric is None else columns_of(metric)
     workload = {"n_prompt": n_prompt, "n_gen": n_gen, "batch": batch, "threads": threads}
@@ -164,9 +167,18 @@ def command(
     )
     end_like_ctrl_c()
     with _sides(baseline, contender, against, history, build, path) as sides:
-        found = compare_sides(*sides, conditions, columns, bounds=bounds, processes=processes, across=across)
-    show(found, output)
-    raise typer.Exit(exit_code(found, found if inconclusive is Inconclusive.fail else ()))
+        found = compare_sides(
+            *sides,
+            conditions,
+            columns,
+            bounds=bounds,
+            processes=processes,
+            across=across,
+            inconclusive_fails=inconclusive is Inconclusive.fail,
+        )
+    records = show(found, output)
+    publish(records, reports)
+    raise typer.Exit(exit_code(found))
 
 
 @contextmanager
@@ -203,6 +215,7 @@ def compare_sides(
     bounds: dict[str, float],
     processes: int,
     across: bool,
+    inconclusive_fails: bool,
 ) -> list[Compared]:
     """Compare two sides, and say what is going on."""
     from lts.cli.progress import teller
@@ -228,7 +241,10 @@ def compare_sides(
 
         return list(
             pairs.compare(
-                max_regression=bounds_for(bounds, pairs.metrics), most=processes, told=teller(len(pairs.pairs) > 1)
+                max_regression=bounds_for(bounds, pairs.metrics),
+                most=processes,
+                inconclusive_fails=inconclusive_fails,
+                told=teller(len(pairs.pairs) > 1),
             )
         )
 

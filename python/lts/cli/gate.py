@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lts.cli.arguments import Format, FormatOption
+from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import LtsError, UsageError
@@ -26,6 +27,7 @@ def command(
         list[str] | None,
         typer.Option(help="The checks of these names alone; may be repeated.", metavar="NAME", show_default=False),
     ] = None,
+    report: ReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Check models as a file says: against a baseline, fixed limits, or both.
@@ -40,6 +42,7 @@ def command(
     from lts.system.environment import fitness_warnings
     from lts.system.uninterrupted import end_like_ctrl_c
 
+    reports = wanted_reports(report)
     checks = read_gate(file)
     names = [check.name for check in checks]
     for name in only or ():
@@ -50,7 +53,6 @@ def command(
         say(f"warning: {warning}")
     found: list[Compared] = []
     problems: list[LtsError] = []
-    fails: list[Compared] = []
 
     try:
         for check in checks:
@@ -58,17 +60,14 @@ def command(
                 continue
             say(f"checking {check.name}")
             try:
-                compared = run_check(check, told=teller(named=True, prefix=check.name), note=partial(_note, check.name))
+                found += run_check(check, told=teller(named=True, prefix=check.name), note=partial(_note, check.name))
             except LtsError as error:
                 say(f"error: {check.name}: {error}")
                 problems.append(error)
-                continue
-            found += compared
-            fails += compared if check.inconclusive == "fail" else []
     finally:  # also what was checked before Ctrl-C
         if found:
-            show(found, output)
-    code = exit_code(found, fails)
+            publish(show(found, output), reports)
+    code = exit_code(found)
     if problems and code != 1:
         code = max(code, *(error.exit_code for error in problems))
     raise typer.Exit(code)

@@ -20,17 +20,15 @@ if TYPE_CHECKING:
     from lts.measure.series import Series
     from lts.measure.statistics import Summary
 
-_DEFAULT = "show"
-
 
 class _Group(TyperGroup):
-    """Commands of which one, the default, need not be named: what begins with no command's name is its arguments."""
+    """Commands of which the `default` one need not be named: what begins with no command's name is its arguments."""
 
-    default = _DEFAULT
+    default = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = [_DEFAULT, *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
@@ -41,7 +39,7 @@ app = typer.Typer(
 )
 
 
-@app.command(_DEFAULT)
+@app.command()
 @exits
 def show(
     file: Annotated[
@@ -212,6 +210,8 @@ def _said(series: Series, change: ChangePoint) -> list[str]:
 
 def _record(series: Series) -> dict[str, Any]:
     """All of it, for programs."""
+    from lts.system.outside import sentence
+
     last = series.latest
 
     def figures(point: Summary) -> dict[str, Any]:
@@ -219,17 +219,14 @@ def _record(series: Series) -> dict[str, Any]:
 
     def at(index: int) -> dict[str, Any]:
         entry = series.entries[index]
-        return {"time": entry.time, "revision": entry.revision, "model": entry.model}
+        return {"time": entry.time, "revision": sentence(entry.revision), "model": sentence(entry.model)}
 
     points = [{**at(i), **figures(point)} for i, point in enumerate(series.points)]
     return {
         "name": series.name,
         "metric": series.metric.name,
         "provenance": series.provenance,
-        "target": last.target,
-        "device": last.device,
-        "backend": last.backend,
-        "environment": last.environment,
+        **{name: sentence(getattr(last, name)) for name in ("target", "device", "backend", "environment")},
         "workload": None if last.workload is None else last.workload.describe(),
         "inputs": last.inputs,
         "results": len(points),

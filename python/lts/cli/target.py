@@ -71,7 +71,7 @@ def detect(
         Format | None, typer.Option("--output", "-o", help="Format of the results on stdout.", show_default="TOML")
     ] = None,
 ) -> None:
-    """Write the profile of this machine as TOML."""
+    """Write the profile of this machine as TOML, with what reads its energy, or why nothing does, as a comment."""
     from lts.errors import UsageError
     from lts.system.files import replace_file
     from lts.system.names import check_name
@@ -82,17 +82,26 @@ def detect(
         return
     found = detect_target()
     if file is None:
-        typer.echo(found.to_toml(), nl=False)
+        typer.echo(_meter() + found.to_toml(), nl=False)
         return
     # Named after its file, not `host`, which means whatever machine the command runs on.
     name = check_name(file.stem, f"the name of the file {file}")
-    profile = replace(found, name=name).to_toml()
+    profile = _meter() + replace(found, name=name).to_toml()
     try:
         replace_file(file, profile)
     except OSError as error:
         typer.echo(profile, nl=False)
         raise UsageError(f"cannot write {file}: {error.strerror}; the profile is on stdout") from None
     typer.echo(file)
+
+
+def _meter() -> str:
+    """A comment that says what reads the energy of this machine, or why nothing does."""
+    from lts.system.energy import open_meter
+    from lts.system.outside import sentence
+
+    found = open_meter()
+    return f"# {sentence(f'no energy: {found}' if isinstance(found, str) else f'energy: {found.name}', 1000)}\n"
 
 
 @app.command()

@@ -61,14 +61,14 @@ def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
     return records
 
 
-def exit_code(found: Sequence[Compared], inconclusive_fails: Sequence[Compared]) -> int:
+def exit_code(found: Sequence[Compared]) -> int:
     """1 for a regression; 3 where something is inconclusive of those for which that fails; else 0."""
     from lts.errors import InfeasibleError, MeasurementError
     from lts.measure.compare import Answer
 
     if any(each.comparison.answers(Answer.regression) for each in found):
         return InfeasibleError.exit_code
-    if any(each.comparison.answers(Answer.inconclusive) for each in inconclusive_fails):
+    if any(each.comparison.answers(Answer.inconclusive) for each in found if each.inconclusive_fails):
         return MeasurementError.exit_code
     return 0
 
@@ -157,6 +157,7 @@ def _records(compared: Compared) -> list[dict[str, Any]]:
             "enough": each.enough,
             "measured_again": name in found.measured_again,
             "not_seen_again": name in found.not_seen_again,
+            "inconclusive_fails": compared.inconclusive_fails,
             "changed_architecture": pair.changed,
             "conditions_differ": pair.differ,
             "processes": [

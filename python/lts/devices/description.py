@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lts.errors import MeasurementError
+from lts.system.environment import METER
 from lts.system.outside import sentence
 
 _MOST_FACTS = 64
@@ -33,6 +34,11 @@ def environment_of(value: Any, who: str) -> dict[str, Any]:
             raise MeasurementError(
                 f"{who}: the device's answer is wrong: '{name}' of its description is {sentence(repr(fact), 60)}; "
                 "expected a short text or a number"
+            )
+        if key == METER and not isinstance(fact, str):
+            raise MeasurementError(
+                f"{who}: the device's answer is wrong: '{key}' of its description is {sentence(repr(fact), 60)}; "
+                "expected the name of a meter"
             )
         found[key] = sentence(fact, 200) if isinstance(fact, str) else fact
     return found

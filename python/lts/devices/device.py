@@ -21,6 +21,10 @@ _BUILTIN = {
 }
 
 
+ENERGY = ("prefill_energy_mj", "decode_energy_mj_per_token")
+"""The costs of the prompt pass and of a decode step that a device with a meter of energy gives."""
+
+
 class Device(ABC):
     """A machine that runs jobs, each undisturbed by other jobs of ours.
 
@@ -31,13 +35,18 @@ class Device(ABC):
     """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` is ``runner``."""
 
     costs: tuple[str, ...] = ()
-    """The costs of `lts.measure.candidate.COSTS` that it can measure."""
+    """The costs of `lts.measure.costs.COSTS` that it can measure."""
 
     uri: str = ""
     """How it was named when it was opened, as in ``--device``."""
 
     parallel: int = 1
     """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
+
+    @property
+    def no_energy(self) -> str:
+        """Why the costs of `ENERGY` are not among its costs, in a phrase; empty where they are."""
+        return "" if set(ENERGY) <= set(self.costs) else "this device has no meter"
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` when a model for that target cannot run here; by default every target may."""

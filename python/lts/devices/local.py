@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lts.devices.device import Device
+from lts.devices.device import ENERGY, Device
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.cause_of_death import why_not_from
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.system import machine
+from lts.system.energy import open_meter
 from lts.system.environment import fingerprint
+from lts.system.meter import Meter
 from lts.targets.target import Target
 
 
@@ -21,10 +24,25 @@ def runs_here(target: Target) -> bool:
 
 
 class LocalDevice(Workers, Device):
-    """This machine: every job runs in a process of its own, see `lts.jobs.pool.Workers` for the arguments."""
+    """This machine: every job runs in a process of its own, see `lts.jobs.pool.Workers` for the arguments.
+
+    Where it has a meter of energy, its costs are also those of `ENERGY`.
+    """
 
     runs: tuple[Runs, ...] = ("python", "runner")
     costs: tuple[str, ...] = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
+
+    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
+        super().__init__(fork=fork, cpus=cpus)
+        found = open_meter()
+        self._no_energy = "" if isinstance(found, Meter) else found
+        if not self._no_energy:
+            self.costs = (*self.costs, *ENERGY)
+
+    @property
+    def no_energy(self) -> str:
+        """What was looked at for a meter, and what would help; empty where there is one."""
+        return self._no_energy
 
     @classmethod
     def from_uri(cls, uri: str) -> LocalDevice:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
+from lts.devices.device import ENERGY
+from lts.system.meter import MOST_WATTS
 from lts.system.outside import sentence
 
 # By the rules of sampling, a run has fewer samples than this only when fewer were asked for.
@@ -44,6 +46,9 @@ class Answer(TypedDict, total=False):
     wall_ns: list[int]
     peak_memory_mib: float
     instructions: int
+    energy_mj: float
+    energy_error: float
+    meter: str
     output_error: float
     correct: bool
     disturbed: bool
@@ -68,7 +73,7 @@ def checked(
     said
         Whatever the device has given as the value of a run.
     costs
-        Those that were asked for: see `lts.measure.run.COSTS`.
+        Those that were asked for: see `lts.measure.costs.COSTS`. Energy may be missing: a warning says why.
     repeats
         The least number of samples that was asked for.
     tolerance
@@ -103,6 +108,8 @@ def checked(
             )
     if costs & {"instructions", "decode_instructions"} or said.get("instructions") is not None:
         answer["instructions"] = _integer(said.get("instructions"), "'instructions'", _MOST_INSTRUCTIONS)
+    if costs & set(ENERGY) and said.get("energy_mj") is not None:
+        _add_energy(answer, said, seconds)
     if tolerance is not None or said.get("output_error") is not None:
         error, correct = _number(said, "output_error", _LARGEST_ERROR), said.get("correct")
         if not isinstance(correct, bool):
@@ -140,6 +147,22 @@ def _check_clock(samples: list[int], wall: list[int], seconds: float | None) -> 
     claimed = sum(map(max, samples, wall)) / 1e9
     if seconds is not None and claimed > _CLOCKS * seconds + _MOMENT:
         raise WrongAnswerError(f"its runs took {claimed:.3g} s together; by our clock all of it took {seconds:.3g} s")
+
+
+def _add_energy(answer: Answer, said: Mapping[Any, Any], seconds: float | None) -> None:
+    """What one call takes, above 0, and no more than any machine can in the longest call; its error, and the meter."""
+    energy = _number(said, "energy_mj", 1000 * MOST_WATTS * _MOST_SECONDS)
+    longest = max(answer.get("wall_ns", ()), default=0) / 1e9 or seconds
+    if energy <= 0:
+        raise WrongAnswerError("'energy_mj' is 0, and everything takes energy")
+    if longest is not None and energy > 1000 * MOST_WATTS * longest:
+        raise WrongAnswerError(f"'energy_mj' is {energy:.3g} for {longest:.3g} s, which no machine takes")
+    meter = said.get("meter")
+    if not isinstance(meter, str) or not sentence(meter):
+        raise WrongAnswerError(f"'meter' is {_shown(meter)}; expected what has measured the energy")
+    answer["energy_mj"], answer["meter"] = energy, sentence(meter)
+    if said.get("energy_error") is not None:
+        answer["energy_error"] = _number(said, "energy_error", 1.0)
 
 
 def _warnings(said: Any) -> list[str]:

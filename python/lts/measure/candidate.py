@@ -17,9 +17,10 @@ from lts.backends.backend import Backend
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
+from lts.measure.costs import PHASE_OF, check_costs, default_costs
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined, needed_for, together, with_request
-from lts.measure.run import PHASE_OF, check_costs, check_together, remove, run_model
+from lts.measure.run import check_together, remove, run_model
 from lts.system.environment import environment_hash
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
@@ -55,7 +56,8 @@ def measure(
     of the median times of a decode step at both ends of the request, ``request_ms`` the time of all of it, and
     ``tokens_per_second`` the speed of generating. ``peak_memory_mib`` is the most that loading and running any of these
     adds to the resident memory of a process. Each runs in a process of its own. ``instructions`` and
-    ``decode_instructions`` are those that an emulated processor executes in one such run.
+    ``decode_instructions`` are those that an emulated processor executes in one such run. ``prefill_energy_mj`` and
+    ``decode_energy_mj_per_token`` are what the machine as a whole takes in one, ``energy_mj`` in all of the request.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def measure(
     device, backend
         Where, and by what.
     costs
-        Of `lts.measure.run.COSTS` and `lts.measure.request.DERIVED`; by default all that the device gives.
+        Of `lts.measure.costs.COSTS` and `lts.measure.request.DERIVED`; by default those of
+        `lts.measure.costs.default_costs`.
     workload
         What is run; by default the default one, with precision and threads of the target.
     timeout
@@ -90,11 +93,11 @@ def measure(
     MeasurementError
         When the device runs nothing at all. A candidate that fails is an `Outcome` with an `error`.
     """
-    asked = needed_for(device.costs if costs is None else costs)
-    check_costs(device, asked)
+    workload = Workload.on(target.precision, target.threads, workload)
+    asked = needed_for(default_costs(device) if costs is None else costs, workload)
+    check_costs(device, backend, asked)
     if not timeout > 0:
         raise UsageError(f"the timeout is {timeout} s; it must be above 0")
-    workload = Workload.on(target.precision, target.threads, workload)
     check_together(target, device, backend)
     start = time.monotonic()
     outcome = Outcome(

@@ -27,7 +27,7 @@ from lts.measure.compare import Metric
 from lts.measure.outcome import finite, shown
 from lts.measure.statistics import Summary, summary
 
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.02
 """In so many series without change, at most, change points are found."""
 MOST = 200
 """Values that are searched: the newest ones of a series."""
@@ -95,6 +95,8 @@ def change_points(
     for value in values:
         if not finite(value):
             raise UsageError(f"a value of {metric.name} is {shown(value)}; it must be finite")
+    if not values:
+        return []
     first = max(0, len(values) - MOST)
     recent = list(map(float, values[first:]))
     if metric.exact:
@@ -155,8 +157,11 @@ def _chances(ranks: tuple[int, ...]) -> npt.NDArray[np.float64]:
     half = len(ranks) // 2
     ways = np.zeros((half + 1, sum(ranks[-half:]) + 1 if half else 1))
     ways[0, 0] = 1
-    for rank in ranks:
-        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    end = 1  # no sum of the ranks so far is as large
+    for n, rank in enumerate(ranks):
+        end = min(end + rank, ways.shape[1])
+        rows = min(n + 1, half)
+        ways[1 : rows + 1, rank:end] += ways[:rows, : end - rank].copy()
     return ways / np.array([[math.comb(len(ranks), n)] for n in range(half + 1)], dtype=np.float64)
 
 

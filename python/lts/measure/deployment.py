@@ -20,9 +20,10 @@ from lts.errors import LtsError, UsageError
 from lts.export import export
 from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
+from lts.measure.costs import INSTRUCTIONS
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.request import joined
-from lts.measure.run import INSTRUCTIONS, build_model, provenance_of, run_built
+from lts.measure.run import build_model, provenance_of, run_built
 from lts.measure.trial import COMPILED, CORRECT
 from lts.system import machine
 from lts.targets.target import Target

@@ -44,6 +44,10 @@ class EstimatedEvaluator(TargetEvaluator):
             raise UsageError("tuning measures on the device, and there is none: attach one, or leave --tune out")
         self.costs = columns(target)
 
+    @property
+    def no_energy(self) -> str:
+        return "costs are estimated from a profile, which says nothing of energy: name a device that measures it"
+
     def environment(self) -> dict[str, Any]:
         """That of this machine, as far as estimates depend on it: the software."""
         threads = self.target.threads

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import Any, Self
 
 from lts._core import Architecture, LayerCosts, SearchSpace, Surrogate, analytic_names, family
-from lts.devices.device import Device
+from lts.devices.device import ENERGY, Device
 from lts.errors import UsageError
 from lts.measure.outcome import Outcome, Provenance
 from lts.system.environment import fingerprint
@@ -18,6 +18,7 @@ from lts.targets.target import Target
 from lts.targets.workload import Workload
 
 DEFAULT_OBJECTIVES = ("decoder_params:max", "request_ms:min", "peak_memory_mib:min")
+ENERGY_COLUMNS = ("energy_mj", *ENERGY)
 
 
 class _Kinds(ABCMeta):
@@ -130,6 +131,11 @@ class TargetEvaluator(Evaluator):
         """The open device; None where nothing is run."""
         return None
 
+    @property
+    def no_energy(self) -> str:
+        """Why energy is not among its costs, in a phrase; empty where it is."""
+        return "energy is measured where models run"
+
     def _calibrated(self) -> dict[str, dict[str, float]]:
         """Coefficients of the target's calibration, where it was made under the same workload."""
         known = calibration_for(self.target, self.workload)
@@ -143,6 +149,11 @@ class TargetEvaluator(Evaluator):
         columns = list(columns)
         known = [*analytic_names(), *self.costs]
         for name in columns:
+            if name not in known and name in ENERGY_COLUMNS and self.no_energy:
+                raise UsageError(
+                    f"no energy: {self.no_energy}; the costs on the device '{self.device_name}' are "
+                    f"{', '.join(self.costs)}"
+                )
             if name not in known:
                 raise UsageError(
                     f"unknown objective or constraint '{name}' on the device '{self.device_name}'; "
@@ -160,7 +171,8 @@ class TargetEvaluator(Evaluator):
         if family(kind).position == "relative":
             return  # no table of positions, no limit
         load = self.workload
-        decodes = any(name.startswith(("decode_", "request_", "tokens_")) and name in self.costs for name in columns)
+        steps = ("decode_", "request_", "tokens_", *(("energy_",) if load.n_steps else ()))
+        decodes = any(name.startswith(steps) and name in self.costs for name in columns)
         needed = load.positions(decodes=decodes)
         if available < needed:
             wanted = f"n_prompt is {load.n_prompt}" + (f" and n_gen {load.n_gen}" if decodes else "")

@@ -10,15 +10,17 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.backends.backend import Backend, cache_of, load_backend
+from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference
-from lts.devices.device import Device, open_device
+from lts.devices.device import ENERGY, Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.candidate import measure
+from lts.measure.costs import costs_of, why_no_energy
 from lts.measure.counted import ALWAYS, counted
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
-from lts.measure.request import derived_from
+from lts.measure.request import derived_from, needed_for
 from lts.measure.run import check_together, provenance_of, run_built, run_model
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
@@ -69,7 +71,8 @@ class MeasuredEvaluator(TargetEvaluator):
             self._device.prepare(self._backend.needs)
             self._settle_cache(best_cache)
             self.compiles = self._backend.needs == "runner"
-            self.costs = (*self._device.costs, *derived_from(self._device.costs))
+            known = costs_of(self._device, self._backend)
+            self.costs = (*known, *derived_from(known))
             self.parallel = self._device.parallel
             self.provenance = provenance_of(self._device)
             self.varies = self.provenance == "measured"
@@ -109,6 +112,11 @@ class MeasuredEvaluator(TargetEvaluator):
             raise UsageError("the evaluator is closed; open another one")
         return self._device
 
+    @property
+    def no_energy(self) -> str:
+        assert self._backend is not None
+        return why_no_energy(self.device, self._backend)
+
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), **({"tune": self._tune} if self._tune else {})}
 
@@ -133,7 +141,7 @@ class MeasuredEvaluator(TargetEvaluator):
             return outcome
         device = self.device
         assert self._backend is not None
-        return outcome | measure(
+        found = outcome | measure(
             architecture,
             self.target,
             device,
@@ -146,12 +154,13 @@ class MeasuredEvaluator(TargetEvaluator):
             models=models,
             reference=self._reference,
         )
+        return _or_why_not(found, needed_for(costs, self.workload))
 
     def run_file(self, model: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
         """Run an ONNX file, see `lts.measure.run.run_model`."""
-        device = self.device
+        device, costs = self.device, list(costs)
         assert self._backend is not None
-        return run_model(
+        found = run_model(
             model,
             step,
             self.target,
@@ -162,6 +171,7 @@ class MeasuredEvaluator(TargetEvaluator):
             min_time=self.min_time,
             reference=self._reference,
         )
+        return _or_why_not(found, costs)
 
     def run_built(self, built: Path, step: Step, costs: Iterable[str], timeout: float | None = None) -> Outcome:
         """Run what the backend has built, see `lts.measure.run.run_built`."""
@@ -197,3 +207,10 @@ class MeasuredEvaluator(TargetEvaluator):
                 self._temporary = WorkDirectory()
                 self._workdir = self._temporary.path
             return self._workdir
+
+
+def _or_why_not(found: Outcome, costs: Iterable[str]) -> Outcome:
+    """The outcome; where a meter has given no energy, with its reason as the error: without a value it fails anyway."""
+    if found.error is None and any(name in ENERGY and name not in found.values for name in costs):
+        return replace(found, error=next((warning for warning in found.warnings if NO_ENERGY in warning), None))
+    return found

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from lts.devices.device import ENERGY
+from lts.measure.costs import ENERGY_OF, INSTRUCTIONS, OUTPUT_ERROR, PEAK
 from lts.measure.outcome import Outcome
-from lts.measure.run import INSTRUCTIONS, OUTPUT_ERROR, PEAK
 from lts.targets.workload import Workload
 
-REQUEST, SPEED = "request_ms", "tokens_per_second"
+REQUEST, SPEED, REQUEST_ENERGY = "request_ms", "tokens_per_second", "energy_mj"
 # What follows from which costs.
 DERIVED: Mapping[str, tuple[str, ...]] = {
     REQUEST: ("latency_ms", "decode_ms_per_token"),
     SPEED: ("decode_ms_per_token",),
+    REQUEST_ENERGY: ENERGY,
 }
 _DECODE = "decode_ms_per_token"
+# What a decode step at both ends of a request gives the mean of.
+_MEANS = (_DECODE, INSTRUCTIONS["decode"], ENERGY_OF["decode"])
 
 
 def derived_from(costs: Iterable[str]) -> tuple[str, ...]:
@@ -24,9 +28,19 @@ def derived_from(costs: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name, needed in DERIVED.items() if known.issuperset(needed))
 
 
-def needed_for(columns: Iterable[str]) -> list[str]:
-    """The costs that have to be measured for columns, each once."""
-    return list(dict.fromkeys(cost for name in columns for cost in DERIVED.get(name, (name,))))
+def needed_for(columns: Iterable[str], workload: Workload | None = None) -> list[str]:
+    """The costs that have to be measured for columns, each once.
+
+    The energy of a request without decode steps is that of its prompt pass, and needs nothing else.
+    """
+    return list(dict.fromkeys(cost for name in columns for cost in _parts(name, workload)))
+
+
+def _parts(name: str, workload: Workload | None) -> tuple[str, ...]:
+    """What a column follows from: itself, where it is measured."""
+    if name == REQUEST_ENERGY and workload is not None and not workload.n_steps:
+        return (ENERGY_OF["prefill"],)
+    return DERIVED.get(name, (name,))
 
 
 def joined(one: Outcome, other: Outcome) -> Outcome:
@@ -48,32 +62,40 @@ def together(steps: Sequence[Outcome]) -> Outcome:
     for later in steps[1:]:
         samples = {name.replace("decode", "decode_last", 1): values for name, values in later.samples_ns.items()}
         both = joined(found, replace(later, samples_ns=samples))
-        for name in (_DECODE, INSTRUCTIONS["decode"]):
+        for name in _MEANS:
             if name in found.values and name in later.values:
                 both.values[name] = (found.values[name] + later.values[name]) / 2
-        if _DECODE in found.interval and _DECODE in later.interval:
-            both.mad[_DECODE] = (found.mad[_DECODE] + later.mad[_DECODE]) / 2
-            low, high = zip(found.interval[_DECODE], later.interval[_DECODE], strict=True)
-            both.interval[_DECODE] = (sum(low) / 2, sum(high) / 2)
+            if name in found.mad and name in later.mad:
+                both.mad[name] = (found.mad[name] + later.mad[name]) / 2
+            if name in found.interval and name in later.interval:
+                low, high = zip(found.interval[name], later.interval[name], strict=True)
+                both.interval[name] = (sum(low) / 2, sum(high) / 2)
+        for name in ENERGY:  # of one step alone is not that of both
+            if name in found.values.keys() ^ later.values.keys():
+                for known in (both.values, both.provenance, both.interval):
+                    known.pop(name, None)
         found = both
     return found
 
 
 def with_request(outcome: Outcome, workload: Workload) -> Outcome:
-    """The outcome with what follows from its costs: the time of a request, and tokens per second of all sequences.
+    """The outcome with what follows from its costs: time and energy of a request, tokens per second of all sequences.
 
     An interval follows from the ends of those of the costs, as if these erred together.
     """
     values, intervals = dict(outcome.values), dict(outcome.interval)
     provenance = dict(outcome.provenance)
-    for name in derived_from(values):
-        kinds = {provenance[cost] for cost in DERIVED[name]}
+    for name in DERIVED:
+        parts = _parts(name, workload)
+        if not values.keys() >= set(parts):
+            continue
+        kinds = {provenance[cost] for cost in parts}
         if len(kinds) > 1:
             continue
         provenance[name] = kinds.pop()
         values[name] = _derived(name, outcome.values, workload)
-        if all(cost in intervals for cost in DERIVED[name]):
-            ends = [_derived(name, {c: outcome.interval[c][end] for c in DERIVED[name]}, workload) for end in (0, 1)]
+        if all(cost in intervals for cost in parts):
+            ends = [_derived(name, {c: outcome.interval[c][end] for c in parts}, workload) for end in (0, 1)]
             intervals[name] = (min(ends), max(ends))
     return replace(outcome, values=values, provenance=provenance, interval=intervals)
 
@@ -81,4 +103,5 @@ def with_request(outcome: Outcome, workload: Workload) -> Outcome:
 def _derived(name: str, costs: Mapping[str, float], workload: Workload) -> float:
     if name == SPEED:
         return 1000 * workload.batch / costs[_DECODE]
-    return costs["latency_ms"] + workload.n_steps * costs[_DECODE]
+    once, per_step = DERIVED[name]
+    return costs[once] + workload.n_steps * costs.get(per_step, 0.0)

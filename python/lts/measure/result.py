@@ -13,15 +13,22 @@ from statistics import median
 from typing import Any, Literal
 
 from lts._core import Architecture, __version__
+from lts.measure.evaluator import ENERGY_COLUMNS
 from lts.measure.models.model import Model
 from lts.measure.outcome import Outcome, Provenance, finite, shown
 from lts.measure.record import checked
 from lts.measure.statistics import median_ranks
 from lts.measure.trial import SCHEMA
-from lts.system.environment import environment_hash
+from lts.system.environment import METER, environment_hash
 from lts.system.outside import printable
 from lts.system.text import plural
 from lts.targets.workload import Workload
+
+# Fields whose texts people see; a name under which something is saved has rules of its own, see `lts.measure.history`.
+_SHOWN = (
+    *("model", "kind", "target", "device", "backend", "environment", "fingerprint", "inputs"),
+    *("error", "warnings", "revision", "time", "lts_version"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +132,8 @@ class Result(Outcome):
         if "model" not in record and "trial" not in record:
             raise ValueError("it has neither the field 'model' nor 'trial'")
         known = {each.name for each in fields(Result)}
-        found = {key: _printable(value) for key, value in record.items() if key in known}
+        found = {key: value for key, value in record.items() if key in known}
+        found |= {key: _printable(found[key]) for key in _SHOWN if key in found}
         found.setdefault("model", f"trial {record.get('trial')}")
         if found.get("architecture") is not None:
             found["architecture"] = Architecture.from_dict(found["architecture"])
@@ -139,6 +147,8 @@ class Result(Outcome):
         if record.get("state", made.state) != made.state:
             raise ValueError(f"its state is {record.get('state')!r}, with {shown(made.error)} as its error")
         for name in (*made.values, *made.rounds):
+            if not name.isprintable():
+                raise ValueError(f"a metric is called {shown(name)}; expected a name that can be printed")
             if name not in made.provenance:
                 raise ValueError(f"it does not say where {shown(name)} is from")
         for name, counts in made.n_samples.items():
@@ -233,6 +243,8 @@ def differences(one: Result, other: Result) -> list[str]:
         inside = _pairs(one.fingerprint, other.fingerprint)
         known = [pair for pair in inside if pair[1] != pair[2]]
         pairs += known or [("environment", one.environment, other.environment)]
+    elif set(ENERGY_COLUMNS) & (one.rounds.keys() | other.rounds.keys()):  # the hash leaves the meter out
+        pairs.append((METER, one.fingerprint.get(METER), other.fingerprint.get(METER)))
     return [f"{name} {_said(first)} and {_said(second)}" for name, first, second in pairs if first != second]
 
 

@@ -10,12 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from lts.backends.backend import Backend, BuildError
+from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference, difference
-from lts.devices.device import Device
+from lts.devices.device import ENERGY, Device
 from lts.devices.local import LocalDevice
 from lts.errors import LtsError, UsageError
 from lts.jobs.job import RunnerJob
 from lts.measure.answer import WrongAnswerError, checked
+from lts.measure.costs import (
+    ENERGY_OF,
+    INSTRUCTIONS,
+    OUTPUT_ERROR,
+    PEAK,
+    PHASE_OF,
+    TIME_OF,
+    check_costs,
+    default_costs,
+)
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.statistics import advice, shared_core, summary, waited
 from lts.system import machine
@@ -24,19 +35,6 @@ from lts.system.outside import sentence
 from lts.targets.target import Target
 from lts.targets.workload import Step
 
-PEAK = "peak_memory_mib"
-# Which run gives which cost; the peak is the larger one of those that are made.
-PHASE_OF = {
-    "latency_ms": "prefill",
-    "decode_ms_per_token": "decode",
-    PEAK: "prefill",
-    "instructions": "prefill",
-    "decode_instructions": "decode",
-}
-COSTS = tuple(PHASE_OF)
-INSTRUCTIONS = {"prefill": "instructions", "decode": "decode_instructions"}
-OUTPUT_ERROR = "output_error"
-_TIME_OF = {"prefill": "latency_ms", "decode": "decode_ms_per_token"}
 # Samples have nanoseconds, so their names leave the unit of the cost out.
 _SAMPLES_OF = {"latency_ms": "latency", "decode_ms_per_token": "decode"}
 
@@ -68,7 +66,8 @@ def run_model(
     target, device, backend
         What is compiled for, where it runs, and by what.
     costs
-        Costs to measure, of `COSTS` and of the phase of the step; by default all that the device gives.
+        Costs to measure, of `lts.measure.costs.COSTS` and of the phase of the step; by default those of
+        `lts.measure.costs.default_costs`.
     timeout
         Seconds for building and running.
     min_time
@@ -85,8 +84,8 @@ def run_model(
         When the device runs nothing at all. A model that fails is an `Outcome` with an `error`.
     """
     check_together(target, device, backend)
-    asked = list(dict.fromkeys(device.costs if costs is None else costs))
-    check_costs(device, asked)
+    asked = list(dict.fromkeys(default_costs(device) if costs is None else costs))
+    check_costs(device, backend, asked)
     end = time.monotonic() + timeout
     begun = time.monotonic()
     built: Path | None = None
@@ -152,10 +151,12 @@ def run_built(
     runs.
     """
     end = time.monotonic() + timeout
-    timed = _TIME_OF[step.phase] in costs
+    timed = TIME_OF[step.phase] in costs
     if repeats is None:
         repeats = _REPEATS if timed else _REPEATS_FOR_MEMORY
-    job = backend.job(built, step, threads=target.threads, min_time=min_time if timed else 0.0, min_repeats=repeats)
+    energy: dict[str, Any] = {"energy_time": min_time} if ENERGY_OF[step.phase] in costs else {}
+    sampled = min_time if timed else 0.0
+    job = backend.job(built, step, threads=target.threads, min_time=sampled, min_repeats=repeats, **energy)
     seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
     expected: Path | None = None
     begun = time.monotonic()
@@ -196,13 +197,6 @@ def run_built(
         provenance=dict.fromkeys(outcome.values, provenance_of(device)),
         environment=environment_hash(environment),
     )
-
-
-def check_costs(device: Device, costs: Iterable[str]) -> None:
-    """Raise `UsageError` for a cost that the device does not give."""
-    for cost in costs:
-        if cost not in device.costs:
-            raise UsageError(f"the device does not give the cost '{cost}'; expected one of {', '.join(device.costs)}")
 
 
 def check_together(target: Target, device: Device, backend: Backend) -> None:
@@ -257,7 +251,7 @@ def _taken_over(
             "run": result.get("run_seconds", 0.0),
         },
     )
-    if _TIME_OF[phase] in costs and (not samples or min(samples) <= 0):
+    if TIME_OF[phase] in costs and (not samples or min(samples) <= 0):
         return replace(found, error=f"{phase}: backend '{backend.name}' gave no times")
     if (error := result.get(OUTPUT_ERROR)) is not None:
         found.values[OUTPUT_ERROR] = float(error)
@@ -273,9 +267,22 @@ def _taken_over(
                 )
         elif cost in INSTRUCTIONS.values():
             found.values[cost] = result["instructions"]
+        elif cost in ENERGY:
+            _add_energy(found, cost, result)
         else:
             _add_time(found, cost, samples, list(result.get("wall_ns", samples)))
     return found
+
+
+def _add_energy(found: Outcome, cost: str, result: Mapping[str, Any]) -> None:
+    """The energy of a run, which one reading of the meter shared out, or a warning that there is none."""
+    if "energy_mj" not in result:
+        if not any(NO_ENERGY in warning for warning in found.warnings):
+            found.warnings.append(f"{cost}: {NO_ENERGY}the device has given none")
+        return
+    found.values[cost] = energy = result["energy_mj"]
+    if "energy_error" in result:
+        found.interval[cost] = (energy * (1 - result["energy_error"]), energy * (1 + result["energy_error"]))
 
 
 def _add_time(found: Outcome, cost: str, samples: Sequence[int], wall: Sequence[int]) -> None:

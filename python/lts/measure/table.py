@@ -70,6 +70,10 @@ class TableEvaluator(TargetEvaluator):
         )
         self.priors = self._calibrated()
 
+    @property
+    def no_energy(self) -> str:
+        return f"not every line of {self.path} has it"
+
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "table": self.digest}
 

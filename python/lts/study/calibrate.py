@@ -12,8 +12,9 @@ import numpy as np
 
 from lts import _core
 from lts._core import Architecture, SearchSpace, Surrogate, cost_term_names, cost_terms
+from lts.devices.device import ENERGY
 from lts.errors import MeasurementError
-from lts.measure.request import SPEED
+from lts.measure.request import REQUEST_ENERGY, SPEED
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive, outlier_notes
 from lts.study.loop import Progress
@@ -73,7 +74,8 @@ def calibrate_target(
     MeasurementError
         When fewer than eight architectures could be measured.
     """
-    columns = [name for name in evaluator.costs if name != SPEED]  # the others are sums over layers
+    # The others are sums over layers; energy takes runs of its own, for which nobody has asked.
+    columns = [name for name in evaluator.costs if name not in (SPEED, REQUEST_ENERGY, *ENERGY)]
     with Study(
         space,
         evaluator,

@@ -76,10 +76,14 @@ def _limits_alone(check: Check, contender: Members, told: Told | None) -> list[C
 
 
 def _renamed(check: Check, found: Sequence[Compared]) -> list[Compared]:
-    """With the name of the check, and behind it that of the model where there are several."""
+    """As the check says of what is inconclusive, and named as the check and, of several, the model."""
     several = len({each.pair.name for each in found}) > 1
     names = [f"{check.name}: {each.pair.name}" if several else check.name for each in found]
-    return [replace(each, pair=replace(each.pair, name=name)) for each, name in zip(found, names, strict=True)]
+    fails = check.inconclusive == "fail"
+    return [
+        replace(each, pair=replace(each.pair, name=name), inconclusive_fails=fails)
+        for each, name in zip(found, names, strict=True)
+    ]
 
 
 def _measured(check: Check, pair: Pair, told: Told | None) -> tuple[Result, list[tuple[Side, Outcome, bool]]]:

@@ -110,6 +110,8 @@ class Compared:
 
     pair: Pair
     comparison: Comparison
+    inconclusive_fails: bool = False
+    """Whether a gate fails where it is inconclusive."""
 
 
 class OpenPairs:
@@ -168,7 +170,12 @@ class OpenPairs:
             raise
 
     def compare(
-        self, *, max_regression: Bounds = None, most: int = MOST, told: Told | None = None
+        self,
+        *,
+        max_regression: Bounds = None,
+        most: int = MOST,
+        inconclusive_fails: bool = False,
+        told: Told | None = None,
     ) -> Iterator[Compared]:
         """Compare one pair after the other; see `lts.measure.models.comparison.compare_models`."""
         for pair in self.pairs:
@@ -189,6 +196,7 @@ class OpenPairs:
                     across=self._across,
                     told=tell,
                 ),
+                inconclusive_fails,
             )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lts.errors import UsageError
-from lts.measure.models.source import ONNX_SUFFIX, Source, read_files, source_of
+from lts.measure.models.source import FILE_SUFFIXES, Source, read_files, source_of
 from lts.study.architectures import is_architecture_folder, load_architecture
 from lts.study.schema import STORE_NAME, store_path
 from lts.study.stored import read_study
@@ -14,7 +14,7 @@ _MOST_MODELS = 1000
 
 
 def read_source(text: str) -> Source:
-    """The model that a user names: an ONNX file, a folder of exported or compiled models, or an architecture.
+    """The model that a user names: an ONNX or GGUF file, a folder of exported or compiled models, or an architecture.
 
     Raises
     ------
@@ -49,12 +49,12 @@ def read_sources(text: str) -> dict[str, Source]:
     for place in sorted(path.rglob("*")):
         if any(place.is_relative_to(path / known) for known in found):
             continue  # a part of a model
-        if is_model_folder(place) or place.suffix == ONNX_SUFFIX or _is_architecture(place):
+        if is_model_folder(place) or place.suffix in FILE_SUFFIXES or _is_architecture(place):
             found[str(place.relative_to(path))] = read_source(str(place))
         if len(found) > _MOST_MODELS:
             raise UsageError(f"{text} has more than {_MOST_MODELS} models; name a smaller folder")
     if not found:
-        raise UsageError(f"{text} has no model; expected ONNX files, architectures, or folders of models")
+        raise UsageError(f"{text} has no model; expected ONNX or GGUF files, architectures, or folders of models")
     return found
 
 

@@ -12,22 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from lts.system import machine
+from lts.system.energy import open_meter
+from lts.system.meter import Meter
 
 _PACKAGES = {"lts": "lts-engine", "numpy": "numpy", "onnxruntime": "onnxruntime"}
 # Less swap than this is left over from a past shortage, and harmless; more is worth a warning.
 _SWAP_MIB = 64
+METER = "energy"
+"""The meter of energy in a fingerprint: its name, where there is one that can be read."""
 
 
-def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
+def fingerprint(threads: int = 1, root: Path | None = None) -> dict[str, Any]:
     """What a measured time depends on besides the model, as JSON; nothing that changes from minute to minute.
+
+    With the meter of energy, where there is one.
 
     Parameters
     ----------
     threads
         Threads that run the model.
     root
-        Root of the file system that /proc and /sys are read from.
+        Root of the file system that /proc and /sys are read from, by default ``/``; see `open_meter` for the meter.
     """
+    meter = open_meter(root)
+    root = root or machine.ROOT
     cpus = machine.allowed_cpus()
     return {
         "cpu": machine.cpu_model(root),
@@ -39,12 +47,18 @@ def fingerprint(threads: int = 1, root: Path = machine.ROOT) -> dict[str, Any]:
         "python": platform.python_version(),
         **_versions(),
         "threads": threads,
+        **({METER: meter.name} if isinstance(meter, Meter) else {}),
     }
 
 
 def environment_hash(environment: Mapping[str, Any]) -> str:
-    """The first eight hexadecimal digits of the SHA-256 of the environment's canonical JSON."""
-    canonical = json.dumps(environment, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """The first eight hexadecimal digits of the SHA-256 of the environment's canonical JSON, without the meter.
+
+    Whether a meter can be read changes with permissions, from one start of the machine to the next; times do not
+    depend on it.
+    """
+    hashed = {key: fact for key, fact in environment.items() if key != METER}
+    canonical = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 

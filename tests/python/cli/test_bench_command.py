@@ -297,7 +297,6 @@ def test_what_cannot_be_kept_is_said_before_anything_is_measured(
             "is a file, and files are",
         ),
         (("small.json", "--target", "cortex-a76"), "this machine does not run models for target 'cortex-a76'"),
-        (("files/a.onnx", "--input", "x=3x4", "-d", "64"), "unknown metric 'decode_ms_per_token' of files/a.onnx"),
         (("small.json", "-p", "300"), "n_prompt is 300 and n_gen 32, which needs n_positions 331"),
     ],
 )

@@ -134,7 +134,10 @@ def test_how_a_bound_is_written(share: str) -> None:
     [
         (("absent.json", "small.json"), "cannot read absent.json: No such file or directory; expected an architecture"),
         (("small.json", "wrong.json"), "wrong.json: "),
-        (("small.json", "nothing"), "nothing has no model; expected ONNX files, architectures, or folders of models"),
+        (
+            ("small.json", "nothing"),
+            "nothing has no model; expected ONNX or GGUF files, architectures, or folders of models",
+        ),
         (("hf", "."), "no model is on both sides: the baseline has a single model, the contender exported"),
         (("small.json", "absent#3"), "absent"),
         (("small.json", "large.json", "--metric", "requests"), "the baseline: unknown metric 'requests' of small.json"),

@@ -185,6 +185,15 @@ def test_descriptions_are_made_fit_to_be_shown() -> None:
     assert found == {"cpu": "A [31m board", "cores": 4, "memory_mib": None}
 
 
+def test_a_meter_is_a_name() -> None:
+    assert environment_of({"energy": "rapl\x1b package-0"}, "board") == {"energy": "rapl package-0"}
+    for wrong in (None, 5, 0.5):
+        with pytest.raises(
+            MeasurementError, match=f"board: .*'energy' of its description is {wrong}; expected the name"
+        ):
+            environment_of({"energy": wrong}, "board")
+
+
 @pytest.mark.parametrize(
     "line",
     [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"values": 1}', b"9" * 10_000, b'{"a":' * 100_000],

@@ -245,16 +245,14 @@ def test_what_a_file_says_is_fit_for_a_terminal() -> None:
         error=escape,
         state="failed",
         inputs={escape: [1]},
-        rounds={escape: [1.0]},
-        provenance={escape: "measured"},
-        values={},
-        interval={},
         fingerprint={escape: [escape, 1]},
     )
     found = read_result(odd, "x")
     clean = "\ufffd[2J\ufffderror: no"
     assert (found.model, found.device, found.error, found.warnings) == (clean, clean, clean, [clean])
-    assert (list(found.inputs), list(found.rounds), found.fingerprint) == ([clean], [clean], {clean: [clean, 1]})
+    assert (list(found.inputs), found.fingerprint) == ([clean], {clean: [clean, 1]})
+    with pytest.raises(UsageError, match=r"x: a metric is called 'a\\nb'; expected a name that can be printed"):
+        read_result(example(rounds={"a\nb": [1.0]}), "x")
 
 
 def test_other_files_are_not_taken_for_results(tmp_path: Path) -> None:

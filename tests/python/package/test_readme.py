@@ -25,7 +25,8 @@ from lts.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", ROOT / "examples/on_device/README.md"]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate")]
+PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"
 
@@ -108,11 +109,12 @@ def problem_of_arguments(arguments: list[str]) -> str | None:
     command: Any = typer.main.get_command(app)
     words = list(arguments)
     while hasattr(command, "commands"):
-        if not words and getattr(command, "default", None) in command.commands:
-            return None
-        if not words or words[0] not in command.commands:
+        if words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        elif default := getattr(command, "default", None):
+            command = command.commands[default]
+        else:
             return f"there is no command {' '.join(arguments)!r}"
-        command = command.commands[words.pop(0)]
     if not words:
         return None  # the text only names the command
     try:

@@ -279,10 +279,10 @@ def test_limits_alone_and_beside_a_baseline(folder: Path, board: Board) -> None:
         "x": {"request_ms": "same", "peak_memory_mib": "same"},
         "x, limit": {"request_ms": "regression", "size_bytes": "same"},
     }
-    with pytest.raises(UsageError, match=r"unknown metric 'energy_mj' of .*large.json"):
-        check(folder, "model = 'build/large.json'\nbaseline = 'shipped/large.json'\nlimits = { energy = 1 }")
-    with pytest.raises(UsageError, match=r"unknown metric 'energy_mj' of .*large.json"):
-        check(folder, "model = 'build/large.json'\nlimits = { energy = 1 }")
+    with pytest.raises(UsageError, match=r"unknown metric 'instructions' of .*large.json"):
+        check(folder, "model = 'build/large.json'\nbaseline = 'shipped/large.json'\nlimits = { instructions = 1 }")
+    with pytest.raises(UsageError, match=r"unknown metric 'instructions' of .*large.json"):
+        check(folder, "model = 'build/large.json'\nlimits = { instructions = 1 }")
 
 
 def test_bounds_of_all_checks_are_for_what_each_compares(folder: Path, board: Board) -> None:

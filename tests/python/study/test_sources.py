@@ -76,7 +76,7 @@ def test_a_study_has_the_members_of_its_front_by_number(tmp_path: Path) -> None:
 
 def test_what_is_none_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     wrong = {
-        str(tmp_path): "has no model; expected ONNX files, architectures, or folders of models",
+        str(tmp_path): "has no model; expected ONNX or GGUF files, architectures, or folders of models",
         str(tmp_path / "absent"): "No such file or directory; expected an architecture file or STUDY#ID",
         str(folder / "package.json"): "package.json",
         str(folder / "README.md"): "README.md",

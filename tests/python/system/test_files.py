@@ -13,7 +13,7 @@ import pytest
 import lts
 from lts.errors import UsageError
 from lts.export import export
-from lts.system.files import Draft, check_writable, make_directory, remove_abandoned, replace_file
+from lts.system.files import Draft, check_writable, exclusive, make_directory, remove_abandoned, replace_file
 
 ARCHITECTURE = lts.Architecture("gpt2", 512, 256, 64, n_head=[2, 4], d_ff=[64, 256])
 
@@ -143,3 +143,41 @@ def test_directories_are_made_or_told(tmp_path: Path) -> None:
     for place in (tmp_path / "file", tmp_path / "file" / "er"):
         with pytest.raises(UsageError, match=r"cannot create the directory .*file"):
             make_directory(place)
+
+
+# --- Held by one at a time ---
+
+HOLDER = """
+import sys; from pathlib import Path; from lts.system.files import exclusive, replace_file
+path = Path(sys.argv[1])
+for _ in range(100):
+    with exclusive(path):
+        n = int(path.read_text() or 0)
+        replace_file(path, str(n + 1))
+"""
+
+
+@pytest.mark.alone
+def test_a_held_file_may_be_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "counter"
+    holders = [subprocess.Popen([sys.executable, "-c", HOLDER, file], stderr=subprocess.PIPE) for _ in range(4)]
+    for holder in holders:
+        _, said = holder.communicate()
+        assert holder.returncode == 0, said
+    assert file.read_text() == "400"
+    assert names(tmp_path) == {"counter"}
+
+
+def test_a_file_that_was_made_to_be_held_goes_when_it_stays_empty(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "new"):
+        assert (tmp_path / "new").read_bytes() == b""
+    assert names(tmp_path) == set()
+    (tmp_path / "empty").touch()
+    with exclusive(tmp_path / "empty"):
+        pass
+    with exclusive(tmp_path / "full"):
+        replace_file(tmp_path / "full", "x")
+    assert names(tmp_path) == {"empty", "full"}
+    with exclusive(tmp_path / "full"):
+        (tmp_path / "full").unlink()
+    assert names(tmp_path) == {"empty"}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from lts.devices.device import Device
+from lts.devices.device import ENERGY, Device
 from lts.devices.ssh.address import FORM, Address, parse
 from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
 from lts.devices.ssh.remote_files import Hashes, RemoteFiles
@@ -17,13 +17,16 @@ from lts.devices.ssh.remote_runner import RemoteRunner
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.system import machine
-from lts.system.environment import fingerprint
+from lts.system.environment import METER, fingerprint
+from lts.system.outside import sentence
 from lts.targets.target import Target
 
 # Longest pause between attempts to reconnect; the first is a second, and each is twice as long as the one before.
 _LONGEST_PAUSE = 10.0
 # Attempts to begin a job whose files did not arrive.
 _ATTEMPTS = 3
+_ASK_TIMEOUT = 30.0
+_COSTS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 
 T = TypeVar("T")
 
@@ -55,7 +58,6 @@ class SshDevice(Device):
         For an argument that is wrong.
     """
 
-    costs = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
     parallel = 1
 
     def __init__(
@@ -78,6 +80,7 @@ class SshDevice(Device):
         self._agent: RemotePython | None = None
         self._runner: RemoteRunner | None = None
         self._environment: dict[str, Any] | None = None
+        self._meter: bool | None = None  # not known yet
         self._left: list[Left] = []
         self._copied = 0
         self._lock = threading.RLock()
@@ -89,6 +92,30 @@ class SshDevice(Device):
         """Make the device of a URI, ``ssh://[USER@]HOST[:PORT][?python=PATH]``, for `open_device`."""
         address, python = parse(uri)
         return cls(address.host, user=address.user, port=address.port, python=python)
+
+    @property
+    def costs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Times and memory; with an interpreter there, which is asked once, energy where that finds a meter.
+
+        Raises
+        ------
+        MeasurementError
+            When the interpreter has to be asked, and the device cannot be reached.
+        """
+        if self._meter is None:
+            self._meter = self._python is not None and METER in self.environment(1)
+        return (*_COSTS, *ENERGY) if self._meter else _COSTS
+
+    @property
+    def no_energy(self) -> str:
+        """What was looked at there for a meter, and what would help; empty where there is one."""
+        if self._python is None:
+            return f"models that an interpreter there runs are metered ({FORM}, --backend onnxruntime)"
+        if set(ENERGY) <= set(self.costs):
+            return ""
+        asked = self.run(Job("lts.system.energy:why_none"), _ASK_TIMEOUT)
+        reason = sentence(asked.value if asked.error is None else asked.error)
+        return f"{self.address}: {reason or 'it has no meter'}"
 
     @property
     def copied(self) -> int:

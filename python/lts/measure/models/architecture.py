@@ -27,6 +27,10 @@ class ArchitectureModel(Model):
         return (*self._evaluator.costs, SIZE)
 
     @property
+    def no_energy(self) -> str:
+        return self._evaluator.no_energy
+
+    @property
     def default_costs(self) -> tuple[str, ...]:
         wanted = (name.rpartition(":") for name in self._evaluator.default_objectives)
         return tuple(name for name, _, goal in wanted if goal == "min")

@@ -10,11 +10,11 @@ from typing import Any
 from lts.errors import UsageError
 from lts.export.decoder import PHASES
 from lts.jobs.job import MANIFEST
+from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined
-from lts.measure.run import PEAK, PHASE_OF
 from lts.system import machine
 from lts.system.outside import parse_json, read_bytes
 from lts.targets.workload import Step
@@ -86,8 +86,12 @@ class CompiledModel(Model):
 
     @property
     def costs(self) -> tuple[str, ...]:
-        device = self._evaluator.device.costs
-        return (*(name for name in device if name == PEAK or PHASE_OF[name] in self._folders), SIZE)
+        known = (name for name in self._evaluator.costs if name in PHASE_OF)
+        return (*(name for name in known if name == PEAK or PHASE_OF[name] in self._folders), SIZE)
+
+    @property
+    def no_energy(self) -> str:
+        return self._evaluator.no_energy
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
         sizes = {path: size for each in self._folders.values() for path, size in each.sizes.items()}

@@ -9,13 +9,13 @@ from pathlib import Path
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import PHASES
+from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
 from lts.measure.models.model import SIZE
 from lts.measure.models.onnx_file import OnnxFile, read_onnx
 from lts.measure.outcome import Outcome
 from lts.measure.request import needed_for
-from lts.measure.run import PEAK, PHASE_OF
 
 _FORM = ("precision", "logits", "cache")
 
@@ -64,7 +64,8 @@ class ExportedModel(ArchitectureModel):
     @property
     def costs(self) -> tuple[str, ...]:
         def there(cost: str) -> bool:
-            return all(name == PEAK or PHASE_OF[name] in self._files for name in needed_for([cost]))
+            needed = needed_for([cost], self._evaluator.workload)
+            return all(name == PEAK or PHASE_OF[name] in self._files for name in needed)
 
         return tuple(name for name in super().costs if name == SIZE or there(name))
 
@@ -74,7 +75,8 @@ class ExportedModel(ArchitectureModel):
 
     def check(self, costs: Sequence[str]) -> None:  # type: ignore[override]
         super().check(costs)
-        phases = {PHASE_OF[name] for name in needed_for(costs) if name in PHASE_OF}
+        needed = needed_for(costs, self._runs.workload)
+        phases = {PHASE_OF[name] for name in needed if name in PHASE_OF}
         for phase in phases:
             for step in self._runs.workload.steps(self.architecture, phase):
                 self._files[phase].check_step(step)

@@ -9,6 +9,7 @@ from typing import Any
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.measure.compare import Metric
+from lts.measure.evaluator import ENERGY_COLUMNS
 from lts.measure.outcome import Outcome, Provenance
 
 SIZE = "size_bytes"
@@ -62,8 +63,13 @@ class Model(ABC):
 
     @property
     def default_costs(self) -> tuple[str, ...]:
-        """What is measured unless it is said; by default everything."""
-        return self.costs
+        """What is measured unless it is said; by default everything but energy, which takes runs of its own."""
+        return tuple(name for name in self.costs if name not in ENERGY_COLUMNS)
+
+    @property
+    def no_energy(self) -> str:
+        """Why energy is not among its costs, in a phrase; empty where it is."""
+        return "what runs it reads no meter"
 
     @abstractmethod
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
@@ -88,6 +94,10 @@ class Model(ABC):
     def check(self, costs: Iterable[str]) -> None:
         """Raise `UsageError` for a cost that cannot be measured of it, naming those that can."""
         for name in costs:
+            if name not in self.costs and name in ENERGY_COLUMNS and (reason := self.no_energy):
+                raise UsageError(
+                    f"no energy: {reason}; the metrics of {self.name} are {', '.join(self.costs)}, without {name}"
+                )
             if name not in self.costs:
                 raise UsageError(
                     f"unknown metric '{name}' of {self.name}, {self.kind}; expected one of {', '.join(self.costs)}"

@@ -9,11 +9,11 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
 from lts.measure.request import together
-from lts.measure.run import PEAK, PHASE_OF
 from lts.system.outside import sentence
 from lts.system.text import listed
 from lts.targets.workload import Step
@@ -197,8 +197,12 @@ class OnnxModel(Model):
     @property
     def costs(self) -> tuple[str, ...]:
         phase = self._steps[0].phase
-        of_phase = [name for name in self._evaluator.device.costs if name == PEAK or PHASE_OF[name] == phase]
-        return (*of_phase, SIZE)
+        known = [name for name in self._evaluator.costs if name in PHASE_OF]
+        return (*(name for name in known if name == PEAK or PHASE_OF[name] == phase), SIZE)
+
+    @property
+    def no_energy(self) -> str:
+        return self._evaluator.no_energy
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
         size = Outcome(values={SIZE: self._file.size_bytes}, provenance={SIZE: "exact"})

@@ -12,6 +12,7 @@ from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.evaluator import TargetEvaluator, with_threads
 from lts.measure.models.compiled import CompiledModel
+from lts.measure.models.gguf import GgufModel
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW
 from lts.measure.models.source import Source, model_of
@@ -95,7 +96,9 @@ class OpenDevice:
                 )
         if source.kind == CompiledModel.kind:  # it was compiled for so many
             wanted.setdefault("threads", source.content[0].threads)
-        return model_of(source, self._evaluator({**wanted, **source.form}, source.backend), shapes, below)
+        if source.kind != GgufModel.kind:  # whose form is that of llama.cpp, and of no backend
+            wanted |= source.form
+        return model_of(source, self._evaluator(wanted, source.backend), shapes, below, self._timeout)
 
     def _evaluator(self, workload: Mapping[str, Any], backend: str | None) -> TargetEvaluator:
         key = (backend, *sorted((name, str(value)) for name, value in workload.items()))

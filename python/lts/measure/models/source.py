@@ -15,10 +15,14 @@ from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
 from lts.measure.models.compiled import CompiledModel, is_compiled, is_library, read_compiled
 from lts.measure.models.exported import ExportedModel, is_exported, read_exported
+from lts.measure.models.gguf import AS_STORED, GgufModel
+from lts.measure.models.gguf_file import GGUF_SUFFIX
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW, OnnxModel, read_onnx
 
 ONNX_SUFFIX = ".onnx"
+FILE_SUFFIXES = (ONNX_SUFFIX, GGUF_SUFFIX)
+"""Of files that are a model each."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def source_of(architecture: Architecture, name: str) -> Source:
 
 
 def read_files(path: Path, name: str) -> Source | None:
-    """The ONNX file, the exported or the compiled models at a path; None where there is none of these.
+    """The ONNX or GGUF file, the exported or the compiled models at a path; None where there is none of these.
 
     Raises
     ------
@@ -61,6 +65,8 @@ def read_files(path: Path, name: str) -> Source | None:
         file = read_onnx(path)
         form = {key: file.said[key] for key in ("precision", "logits", "cache") if key in file.said}
         return Source(name, OnnxModel.kind, form if file.architecture is not None else {}, content=file)
+    if path.suffix == GGUF_SUFFIX:
+        return Source(name, GgufModel.kind, {"precision": AS_STORED, "cache": "in_place"}, content=path)
     if is_library(path) and path.is_file():
         if not (path.parent / MANIFEST).is_file():
             raise UsageError(f"{path} is code without a model; expected {MANIFEST} beside it, which says its inputs")
@@ -80,6 +86,7 @@ def model_of(
     evaluator: TargetEvaluator,
     shapes: Mapping[str, Sequence[int]] | None = None,
     below: int = BELOW,
+    timeout: float | None = None,
 ) -> Model:
     """The model on the device, with the backend and the workload of an evaluator.
 
@@ -87,6 +94,8 @@ def model_of(
     ----------
     shapes, below
         Of the inputs of an ONNX file, see `OnnxModel`.
+    timeout
+        Seconds for one process of a model that no backend runs, see `GgufModel`; of others it is the evaluator's.
 
     Raises
     ------
@@ -97,6 +106,17 @@ def model_of(
         return ArchitectureModel(source.name, source.content, evaluator)
     if not isinstance(evaluator, MeasuredEvaluator):
         raise UsageError(f"{source.name} is a file, and files are run on a device: name one, as in --device local")
+    if source.kind == GgufModel.kind:
+        load, target, device = evaluator.workload, evaluator.target.name, evaluator.device
+        return GgufModel(
+            source.name,
+            source.content,
+            load,
+            target=target,
+            device=device,
+            min_time=evaluator.min_time,
+            timeout=timeout,
+        )
     if source.kind == OnnxModel.kind:
         return OnnxModel(source.name, source.content, evaluator, shapes, below)
     if source.kind == ExportedModel.kind:

@@ -1,0 +1,159 @@
+"""llama-bench of llama.cpp: where it is, its version, and one run of it, in a worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lts.errors import MeasurementError, UsageError
+from lts.jobs.cause_of_death import cause_of_death, last_words
+from lts.jobs.program import run_program
+from lts.system.disturbance import Watch
+from lts.system.outside import parse_json, sentence
+
+PROGRAM = "llama-bench"
+PROGRAM_VARIABLE = "LTS_LLAMA_BENCH"
+"""Environment variable with the path of llama-bench, where it is not on PATH."""
+
+_VERSION_TIMEOUT = 20.0
+# By how much a program has to exceed the resident memory that starting one takes, which is not the same every time.
+_UNSURE_KIB = 1024
+# Share of its time that a program with one thread has the processor at least, unless something else has it.
+_UNDISTURBED = 0.9
+# What llama-bench says of its own build, such as that it was not optimized, and at most so much of it.
+_WARNING = "warning: "
+_MOST_WARNINGS = 5
+_NO_DEPTH = "invalid parameter for argument: -d"
+
+
+def find_program(named: str | None = None) -> str:
+    """The path of llama-bench: as it is named, by ``$LTS_LLAMA_BENCH``, or on PATH.
+
+    Raises
+    ------
+    UsageError
+        When one that is named is no program.
+    MeasurementError
+        When there is none.
+    """
+    if wanted := named or os.environ.get(PROGRAM_VARIABLE):
+        if found := shutil.which(wanted):
+            return str(Path(found).resolve())
+        where = "" if named else f", which {PROGRAM_VARIABLE} names,"
+        raise UsageError(f"{sentence(wanted)}{where} is no program; expected the path of llama-bench of llama.cpp")
+    if found := shutil.which(PROGRAM):
+        return str(Path(found).resolve())
+    raise MeasurementError(
+        "llama-bench of llama.cpp is not on PATH, and GGUF files are measured with it; build it (cmake --build build "
+        f"--target llama-bench) or install llama.cpp, and add its folder to PATH or set {PROGRAM_VARIABLE} to its path"
+    )
+
+
+def version_of(program: str) -> str:
+    """What llama-bench says of its version; of an earlier one, which does not, its size and when it was built."""
+    try:
+        done = run_program([program, "--version"], _VERSION_TIMEOUT)
+        lines = (done.output + b"\n" + done.said).decode(errors="replace").splitlines()
+    except (OSError, TimeoutError, MeasurementError):
+        lines = []
+    if version := next((line for line in lines if line.startswith("version")), ""):
+        return sentence(version.removeprefix("version:"), 60)
+    about = Path(program).stat()
+    return f"{about.st_size} bytes of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(about.st_mtime))}"
+
+
+def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
+    """Run llama-bench, which writes JSON, and return what it says, unchecked, with what was seen of it.
+
+    Parameters
+    ----------
+    command
+        The program with its arguments, among them ``-o json``.
+    timeout
+        Seconds after which the program is killed.
+    threads
+        Those that it runs with.
+
+    Returns
+    -------
+    dict
+        ``tests``: its output. ``peak_memory_mib``: the most resident memory that the program had, in MiB; None where
+        that is hardly more than starting any program takes, so that it is not known. ``warnings`` and ``disturbed``: as
+        of `lts.system.disturbance.Doubts`, with its waiting for a processor, and the warnings that it printed itself.
+
+    Raises
+    ------
+    MeasurementError
+        With the reason why there is no answer.
+    """
+    watch = Watch()
+    try:
+        least = _starting()
+        begun, had = time.monotonic(), _processor_seconds()
+        done = run_program(command, timeout)
+    except TimeoutError:
+        raise MeasurementError(f"no result within {timeout:.3g} s") from None
+    except OSError as error:
+        raise MeasurementError(f"cannot start {command[0]}: {error.strerror or error}") from None
+    said = done.said.decode(errors="replace")
+    if done.code != 0 and _NO_DEPTH in said:
+        raise MeasurementError(
+            "this llama-bench has no -d, by which decoding after a prompt is measured; build one of May 2025 or later"
+        )
+    if done.code != 0:
+        raise MeasurementError(cause_of_death("llama-bench", done.code, said))
+    try:
+        tests = parse_json(done.output)
+    except ValueError as error:
+        words = last_words(said) or sentence(error, 100)
+        raise MeasurementError(f"the answer of llama-bench is wrong: it is not JSON ({words})") from None
+    doubts = watch.doubts(())
+    share = (_processor_seconds() - had) / (time.monotonic() - begun)
+    if threads == 1 and share < _UNDISTURBED:  # several threads wait for one another
+        doubts.warnings.append(
+            f"llama-bench had the processor for {share:.0%} of its time: other programs, or reading the file, had the "
+            "rest, which may be in its times"
+        )
+    warnings = [line.removeprefix(_WARNING) for line in said.splitlines() if line.startswith(_WARNING)]
+    return {
+        "tests": tests,
+        "peak_memory_mib": _peak_mib(least),
+        "warnings": [*doubts.warnings, *(f"llama-bench: {sentence(line)}" for line in warnings[:_MOST_WARNINGS])],
+        "disturbed": doubts.disturbed,
+    }
+
+
+def _processor_seconds() -> float:
+    """Of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak_mib(least: int) -> float | None:
+    """The most resident memory of the processes that this one has waited for, in MiB; None where it is hardly more
+    than `least`."""
+    peak = _most_resident()
+    return peak / 1024 if peak > least + _UNSURE_KIB else None
+
+
+def _starting() -> int:
+    """What a program that does nothing is said to have had resident, in KiB.
+
+    A process begins as a copy of its parent, and for Linux that counts for its maximum, whatever it then runs.
+    """
+    # Without vfork, the copy has the pages alone that were written. (The manual of subprocess has this switch.)
+    subprocess._USE_VFORK = False  # type: ignore[misc]
+    with contextlib.suppress(OSError):
+        run_program(["true"], _VERSION_TIMEOUT)
+    return _most_resident()
+
+
+def _most_resident() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -377,6 +377,7 @@ def test_weights_that_both_phases_share_count_once(tmp_path: Path) -> None:
         ({"inputs": [{"name": "x", "shape": [float("inf")], "file": "inputs.bin"}]}, "is not the manifest"),
         ({"library": "other.so"}, "other.so, which is not there; export the member again"),
         ({"library": "a\0b"}, "which is not there"),
+        ({"library": "\r"}, "m/prefill/\ufffd, which is not there"),
     ],
 )
 def test_a_manifest_that_is_wrong_is_one_sentence(tmp_path: Path, changed: dict[str, Any], told: str) -> None:

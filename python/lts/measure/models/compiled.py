@@ -16,7 +16,7 @@ from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined
 from lts.system import machine
-from lts.system.outside import parse_json, read_bytes
+from lts.system.outside import parse_json, printable, read_bytes
 from lts.targets.workload import Step
 
 _MOST = 16 << 20
@@ -132,7 +132,7 @@ def _read(folder: Path) -> CompiledFolder:
     for file in files:
         if not file.is_file():
             raise UsageError(
-                f"{folder} needs {file}, which is not there; export the member again, with the formats onnx and tvm"
+                f"{folder} needs {printable(str(file))}, which is not there; export the member again, with the formats onnx and tvm"
             )
     of_inputs = {each["file"] for each in manifest["inputs"]}
     sizes = {(folder / name).resolve(): (folder / name).stat().st_size for name in names - of_inputs}

@@ -347,6 +347,12 @@ def test_revisions(folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch) 
     assert "there is no made.json after building main" in absent.stderr
     board.error = "it crashed"
     compare("main", ".", "--build", build, "--path", "made.json", code=3)
+
+    def interrupted(*_: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board, "evaluate", interrupted)
+    compare("main", ".", "--build", build, "--path", "made.json", code=130)
     assert git(repository, "worktree", "list", "--porcelain").count("worktree ") == 1
 
 

@@ -132,7 +132,8 @@ def _read(folder: Path) -> CompiledFolder:
     for file in files:
         if not file.is_file():
             raise UsageError(
-                f"{folder} needs {printable(str(file))}, which is not there; export the member again, with the formats onnx and tvm"
+                f"{folder} needs {printable(str(file))}, which is not there; "
+                "export the member again, with the formats onnx and tvm"
             )
     of_inputs = {each["file"] for each in manifest["inputs"]}
     sizes = {(folder / name).resolve(): (folder / name).stat().st_size for name in names - of_inputs}

@@ -166,17 +166,21 @@ def command(
         None if candidate_timeout is None else duration(candidate_timeout),
     )
     end_like_ctrl_c()
-    with _sides(baseline, contender, against, history, build, path) as sides:
-        found = compare_sides(
-            *sides,
-            conditions,
-            columns,
-            bounds=bounds,
-            processes=processes,
-            across=across,
-            inconclusive_fails=inconclusive is Inconclusive.fail,
-        )
-    records = show(found, output)
+    found: list[Compared] = []
+    try:
+        with _sides(baseline, contender, against, history, build, path) as sides:
+            for each in compare_sides(
+                *sides,
+                conditions,
+                columns,
+                bounds=bounds,
+                processes=processes,
+                across=across,
+                inconclusive_fails=inconclusive is Inconclusive.fail,
+            ):
+                found.append(each)
+    finally:  # also what was compared before Ctrl-C, or before a model that fails
+        records = show(found, output) if found else []
     publish(records, reports)
     raise typer.Exit(exit_code(found))
 
@@ -216,8 +220,8 @@ def compare_sides(
     processes: int,
     across: bool,
     inconclusive_fails: bool,
-) -> list[Compared]:
-    """Compare two sides, and say what is going on."""
+) -> Iterator[Compared]:
+    """Compare two sides, one model after the other, and say what is going on."""
     from lts.cli.progress import teller
     from lts.measure.allowed import bounds_for
     from lts.study.pairs import OpenPairs
@@ -239,13 +243,11 @@ def compare_sides(
         for warning in fitness_warnings() if pairs.device_name == "local" else ():
             say(f"warning: {warning}")
 
-        return list(
-            pairs.compare(
-                max_regression=bounds_for(bounds, pairs.metrics),
-                most=processes,
-                inconclusive_fails=inconclusive_fails,
-                told=teller(len(pairs.pairs) > 1),
-            )
+        yield from pairs.compare(
+            max_regression=bounds_for(bounds, pairs.metrics),
+            most=processes,
+            inconclusive_fails=inconclusive_fails,
+            told=teller(len(pairs.pairs) > 1),
         )
 
 

@@ -65,8 +65,9 @@ def command(
                 say(f"error: {check.name}: {error}")
                 problems.append(error)
     finally:  # also what was checked before Ctrl-C
-        if found:
-            publish(show(found, output), reports)
+        records = show(found, output) if found else []
+    if found:
+        publish(records, reports)
     code = exit_code(found)
     if problems and code != 1:
         code = max(code, *(error.exit_code for error in problems))

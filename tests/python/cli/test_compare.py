@@ -369,6 +369,30 @@ def test_a_model_that_crashes_on_one_side(board: Board, monkeypatch: pytest.Monk
     assert result.stderr.count("(does not count: killed by signal 11)") == 2
 
 
+@pytest.mark.parametrize(("ending", "code"), [(Outcome(error="it crashed"), 3), (KeyboardInterrupt(), 130)])
+def test_what_was_compared_before_a_failure_is_shown(
+    folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch, ending: Outcome | BaseException, code: int
+) -> None:
+    (folder / "models").mkdir()
+    (folder / "models" / "a.json").write_text(SMALL.to_json())
+    (folder / "models" / "b.json").write_text(LARGE.to_json())
+    whole = board.evaluate
+
+    def evaluate(architecture: Architecture, *rest: Any) -> Outcome:
+        if architecture != LARGE:
+            return whole(architecture, *rest)
+        if isinstance(ending, BaseException):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(board, "evaluate", evaluate)
+    result = compare("models", "models", "-o", "jsonl", "--report", "junit=junit.xml", code=code)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {(each["model"], each["verdict"]) for each in records} == {("a.json", "same")}
+    # A report is of all of it.
+    assert not (folder / "junit.xml").exists()
+
+
 def test_ctrl_c_is_exit_130(folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     def evaluate(*_: Any) -> Outcome:
         raise KeyboardInterrupt

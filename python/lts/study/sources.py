@@ -21,6 +21,7 @@ def read_source(text: str) -> Source:
     UsageError
         When it is none of these, saying why.
     """
+    _check(text)
     return read_files(Path(text), text) or source_of(load_architecture(text), text)
 
 
@@ -35,6 +36,7 @@ def read_sources(text: str) -> dict[str, Source]:
     UsageError
         When there is none, or one of them cannot be read.
     """
+    _check(text)
     path = Path(text)
     if path.suffix == ".db" or (path / STORE_NAME).is_file():
         front = read_study(store_path(path)).front
@@ -54,6 +56,11 @@ def read_sources(text: str) -> dict[str, Source]:
     if not found:
         raise UsageError(f"{text} has no model; expected ONNX or GGUF files, architectures, or folders of models")
     return found
+
+
+def _check(text: str) -> None:
+    if not text or "\0" in text:  # which as a path would be the current folder
+        raise UsageError("the name of a model is empty; expected a file, a folder, or STUDY#ID")
 
 
 def is_model_folder(path: Path) -> bool:

@@ -87,6 +87,21 @@ def test_a_regression_is_measured_again() -> None:
     assert found.answers(Answer.regression) == ["latency_ms"]
 
 
+def test_of_an_exact_metric_there_is_nothing_to_confirm() -> None:
+    def outcomes(size: float) -> Iterator[Outcome]:
+        for each in noisy(10):
+            yield Outcome(values={"latency_ms": each, "size_bytes": size})
+
+    machine = Machine(A=outcomes(100), B=outcomes(101))
+    found = interleave(machine.run("A"), machine.run("B"), ["latency_ms", "size_bytes"])
+    assert machine.order == "ABBA" * 2
+    assert {name: each.answer for name, each in found.verdicts.items()} == {
+        "latency_ms": Answer.same,
+        "size_bytes": Answer.regression,
+    }
+    assert (found.measured_again, found.not_seen_again) == ((), ())
+
+
 def test_a_regression_that_is_not_seen_again_is_none() -> None:
     machine = Machine(A=noisy(10), B=chain([11.0, 11.1, 11.05, 11.02], noisy(10)))
     found = machine.interleave()

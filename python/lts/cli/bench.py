@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli.arguments import CacheOption, Format, FormatOption, Logits, duration
+from lts.cli.ci import ResultReportOption, publish_results, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import MeasurementError, UsageError
@@ -130,6 +131,7 @@ def command(
     history: Annotated[
         Path | None, typer.Option(help="Where --save keeps them.", show_default="lts-history.jsonl")
     ] = None,
+    report: ResultReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Measure models on a device, each in several processes, with every workload of the given ones.
@@ -147,6 +149,7 @@ def command(
     from lts.system.text import number
     from lts.system.uninterrupted import end_like_ctrl_c
 
+    reports = wanted_reports(report, alone=True)
     loads = _workloads(n_prompt, n_gen, n_depth, batch, threads, precision)
     columns = None if metric is None else columns_of(metric)
     shapes = parse_inputs(given or ())
@@ -183,6 +186,7 @@ def command(
     finally:
         if results:
             show_results(results, output)
+    publish_results(results, reports)
     failed = [result for result in results if result.error is not None]
     for result in failed:
         say(f"error: {result.model} cannot be measured: {result.error}")

@@ -160,6 +160,8 @@ class OpenPairs:
         sources = [each for pair in found.both.values() for each in pair if isinstance(each, Source)]
         if wanted.shapes and not any(each.kind == OnnxModel.kind for each in sources):
             raise UsageError("shapes of inputs are for ONNX files, and none is measured; leave them out")
+        # Both sides are measured alike: with what the first study among them was searched for.
+        self._searched = next((each.workload for each in sources if each.workload), {})
         if sources:
             self._place = _opened_place(wanted, results[0] if results else None)
         self.device_name = None if self._place is None else self._place.name
@@ -247,16 +249,18 @@ class OpenPairs:
         return member.history.latest(member.name, conditions(like))
 
     def _open(self, source: Source, beside: Member) -> Model:
-        """The model with the workload that is asked for, or else that of the result that it is compared with."""
+        """The model with the workload that is asked for, else of the result beside it, else of a study's search."""
         assert self._place is not None
         workload = {name: value for name, value in self._wanted.workload.items() if value is not None}
         shapes = dict(self._wanted.shapes)
+        known: Mapping[str, Any]
         if isinstance(beside, Result):
+            # What the files of a source say is compared with the result's, and not asked of them.
             known = {"threads": beside.threads} if beside.workload is None else beside.workload.describe()
-            workload = {**known, **workload}
             shapes = shapes or dict(beside.inputs)
-            if source.form:  # what its files say is compared with the result's, and not asked of them
-                workload = {name: value for name, value in workload.items() if name not in source.form}
+        else:
+            known = self._searched
+        workload = {**{name: value for name, value in known.items() if name not in source.form}, **workload}
         return self._place.open(
             source, shapes=shapes if source.kind == OnnxModel.kind else None, below=self._wanted.below, **workload
         )

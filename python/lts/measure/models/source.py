@@ -35,6 +35,8 @@ class Source:
         What the user calls it, and what it is.
     form
         Precision, logits and cache that its files have, as far as they say; others are as the user wants.
+    workload
+        Values of the workload that it was searched with, for where a comparison is not told otherwise.
     backend
         What runs it, where that is given by what it is.
     content
@@ -44,6 +46,7 @@ class Source:
     name: str
     kind: str
     form: Mapping[str, str] = field(default_factory=dict)
+    workload: Mapping[str, Any] = field(default_factory=dict)
     backend: str | None = None
     content: Any = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lts.measure.bench import bench
 from lts.measure.compare import Answer
 from lts.measure.models import opening
 from lts.measure.models.opening import OpenDevice
+from lts.measure.models.source import source_of
 from lts.measure.result import Result
 from lts.study.pairs import Conditions, OpenPairs
 from lts.study.sides import Members, matched, members, saved_side
@@ -132,6 +134,16 @@ def test_an_architecture_is_measured_with_the_workload_of_the_result(clock: Cloc
     clock.software = "1.31.0"
     with pytest.raises(UsageError, match=r"not of the same conditions: onnxruntime 1.30.0 and 1.31.0"):
         compared(members([before]), read_sources("exported"))
+
+
+def test_members_of_a_study_are_measured_with_the_workload_of_its_search(clock: Clock) -> None:
+    clock.ms = defaultdict(lambda: 4.0)
+    wide: Members = {"#3": replace(source_of(LARGE, "study#3"), workload={"n_prompt": 16, "n_gen": 2})}
+    compared(wide, {"#3": source_of(SMALL, "other#3")})
+    assert {job.arguments["dims"]["past"] for job in clock.jobs if isinstance(job, Job)} == {0, 16}
+    clock.jobs.clear()
+    compared(wide, {"#3": source_of(SMALL, "other#3")}, Conditions(workload={"n_prompt": 8}))
+    assert {job.arguments["dims"]["past"] for job in clock.jobs if isinstance(job, Job)} == {0, 8}
 
 
 def test_members_of_two_folders(clock: Clock, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Run: python benchmarks/bench_instructions.py [--models 15] [--tokens 16] [--records FILE]
      python benchmarks/bench_instructions.py --against-default
      python benchmarks/bench_instructions.py --precisions
+     python benchmarks/bench_instructions.py --gate [--runs 20]
 
 The first ranks published architectures by the instructions of their prompt pass, compiled for the target by TVM, and
 compares with their published latencies on an Arm device (LiteTransformerSearch, GPT-2 on LM1B): Spearman's rank
@@ -16,6 +17,11 @@ instructions, and the outputs of both with ONNX Runtime's.
 The third compares int8 and int4 with float32 in models whose time is that of matrix products, for a processor with dot
 products of integers and one without: executed instructions of a prompt pass and of a decode step.
 
+The fourth is what a gate in CI rests on. One model is exported, compiled and counted anew ``--runs`` times while
+nothing of ours runs beside it, and as often beside a busy program for each core: all must find the same number. Then
+the same model with a feed-forward that is 1 % wider, which `lts-engine compare` must call a regression with its default
+bound, and the same model by schedules with one number changed: 16 instead of 20 registers for the sums of a tile.
+
 All need TVM, qemu-user and a cross compiler: pip install 'lts-engine[tvm]';
 apt-get install qemu-user g++-aarch64-linux-gnu
 """
@@ -26,11 +32,14 @@ import argparse
 import csv
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +52,9 @@ from lts.devices.device import Device, open_device
 from lts.errors import LtsError
 from lts.jobs.job import MANIFEST, RunnerJob
 from lts.measure.candidate import export_pooled, measure
+from lts.measure.compare import Answer, Metric, Verdict, verdict
+from lts.measure.models.comparison import compare_architectures
+from lts.system import machine
 from lts.system.environment import environment_hash
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
@@ -58,6 +70,12 @@ GOALS = {
     ("cortex-a72", "int4", "decode"): 1.0,
 }
 TIMEOUT = 7200.0
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    pass
+"""
 
 
 def table_path(given: Path | None) -> Path:
@@ -311,10 +329,83 @@ def counted(architecture: lts.Architecture, cpu: str, precision: str, tokens: in
     return {"prefill": found.values["instructions"], "decode": found.values["decode_instructions"]}
 
 
+@contextmanager
+def busy() -> Iterator[None]:
+    """Every core has a program that never waits, while the block runs."""
+    programs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in machine.allowed_cpus()]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def for_a_gate(arguments: argparse.Namespace, target: Target) -> int:
+    tokens = arguments.tokens
+    model, wider = (lts.Architecture("gpt2", 512, tokens, 256, n_head=4, d_ff=d_ff, n_layer=2) for d_ff in (800, 808))
+    counts = {"idle": [counted_anew(model, target, tokens) for _ in range(arguments.runs)]}
+    with busy():
+        counts["busy"] = [counted_anew(model, target, tokens) for _ in range(arguments.runs)]
+    for load, found in counts.items():
+        numbers = " or ".join(f"{number:,}" for number in sorted(set(found)))
+        print(f"{load}: {len(found)} runs, {numbers} instructions", flush=True)
+    all_same = len({number for found in counts.values() for number in found}) == 1
+    with lts.open_evaluator(target, device="emulated", n_prompt=tokens, n_gen=0) as evaluator:
+        shown = compare_architectures(model, wider, evaluator, ["instructions"]).verdicts["instructions"]
+    print(f"feed-forward of 808 instead of 800: {text_of(shown)}", flush=True)
+    before, after = (count_scheduled(model, target, tokens, accumulators) for accumulators in (None, 16))
+    changed = verdict(Metric.named("instructions"), [before], [after])
+    print(f"sums in 16 registers instead of 20: {text_of(changed)}")
+    expected = all_same and shown.answer is Answer.regression and after != before
+    print("as expected" if expected else "not as expected")
+    return int(not expected)
+
+
+def text_of(found: Verdict) -> str:
+    change = f"{found.baseline.value:,.0f} to {found.contender.value:,.0f} instructions, {found.change:+.3%}"
+    return f"{change}: {found.answer} with the bound {found.max_regression:.0%}"
+
+
+def counted_anew(model: lts.Architecture, target: Target, tokens: int) -> int:
+    """Instructions of a prompt pass, by a new evaluator: nothing is left of an earlier run."""
+    with lts.open_evaluator(target, device="emulated", n_prompt=tokens, n_gen=0) as evaluator:
+        found = evaluator.evaluate(model, ["instructions"], TIMEOUT)
+    if found.error is not None:
+        raise SystemExit(f"the model cannot be counted: {found.error}")
+    return int(found.values["instructions"])
+
+
+def count_scheduled(model: lts.Architecture, target: Target, tokens: int, accumulators: int | None) -> int:
+    """Instructions of a prompt pass, by our schedules, on request with another number of registers for sums."""
+    from lts.backends.tvm import compile as ours
+
+    original = ours.tiles_of
+    compiler, emulated, reference = load_backend("tvm"), open_device("emulated"), Reference()
+    step = Step.of(model, "prefill", tokens)
+    try:
+        if accumulators is not None:
+            ours.tiles_of = lambda goal, threads=1: replace(original(goal, threads), accumulators=accumulators)
+        emulated.check(target)
+        with tempfile.TemporaryDirectory() as name:
+            built = Path(name) / "built"
+            file = export_pooled(model, "prefill", Path(name), Workload())
+            ours.build(str(file), str(built), asdict(target), step.phase, step.dims, step.vocab_size)
+            job = compiler.job(built, step, threads=1, min_time=0.0, min_repeats=2)
+            assert isinstance(job, RunnerJob)
+            return instructions(emulated, reference.attach(job, reference.write(file, step)))
+    finally:
+        ours.tiles_of = original
+        for held in (emulated, compiler, reference):
+            held.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against-default", action="store_true", help="compare with TVM's default schedules")
     parser.add_argument("--precisions", action="store_true", help="compare int8 and int4 with float32")
+    parser.add_argument("--gate", action="store_true", help="whether counts are the same under load, and show changes")
+    parser.add_argument("--runs", type=int, default=20, help="of --gate, under each load")
     parser.add_argument("--models", type=int, default=15, help="published architectures, spread over their latencies")
     parser.add_argument("--tokens", type=int, help="tokens of the prompt; default 16, in comparisons 64")
     parser.add_argument("--cpu", default="cortex-a72", help="processor, by the name of LLVM and qemu")
@@ -326,6 +417,8 @@ def main() -> int:
         arguments.tokens = 64 if arguments.against_default or arguments.precisions else 16
     target = Target(name=arguments.cpu, triple="aarch64-linux-gnu", cpu=arguments.cpu, cores=4)
     try:
+        if arguments.gate:
+            return for_a_gate(arguments, target)
         if arguments.precisions:
             return of_precisions(arguments)
         return against_default(arguments, target) if arguments.against_default else against_published(arguments, target)

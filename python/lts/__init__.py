@@ -54,7 +54,7 @@ from lts._core import (
 )
 
 if TYPE_CHECKING:
-    from lts import export, measure
+    from lts import export, measure, report
     from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
     from lts.measure.deployment import deploy
     from lts.measure.evaluator import Evaluator
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from lts.targets.estimate.costs import estimate
     from lts.targets.target import Target, load_target
 
-# Where a name comes from. `export` and `measure` are rooms: importing them anywhere sets these very attributes.
+# Where a name comes from. `export`, `measure` and `report` are rooms: importing them anywhere sets these attributes.
 _LAZY = {
     "Evaluator": "lts.measure.evaluator",
     "Front": "lts.study.front",
@@ -91,6 +91,7 @@ _LAZY = {
     "load_target": "lts.targets.target",
     "measure": "lts.measure",
     "open_evaluator": "lts.measure.opening",
+    "report": "lts.report",
     "write_report": "lts.report",
 }
 
@@ -149,6 +150,7 @@ __all__ = [
     "parse_constraint",
     "parse_objective",
     "peak_memory_bytes",
+    "report",
     "spearman",
     "total_params",
     "weight_bytes",
@@ -187,4 +189,11 @@ def _load_space(name_or_path: str | os.PathLike[str]) -> SearchSpace:
     return load_space(name_or_path if isinstance(name_or_path, str) else Path(name_or_path))
 
 
+def _architecture_html(architecture: Architecture) -> str:
+    from lts.measure.notebook import architecture_html
+
+    return architecture_html(architecture)
+
+
 SearchSpace.load = staticmethod(_load_space)  # type: ignore[method-assign]
+Architecture._repr_html_ = _architecture_html  # type: ignore[attr-defined]

@@ -272,10 +272,9 @@ def _check(names: Sequence[str], outputs: Sequence[Any], phase: str) -> dict[str
     """
     import numpy as np
 
-    arrays = {
-        n: o for n, o in zip(names, outputs, strict=True) if getattr(getattr(o, "dtype", None), "kind", "") in "fiub"
-    }
-    if not arrays:  # texts, or tables of them
+    given = dict(zip(names, outputs, strict=True))
+    arrays = {name: o for name, o in given.items() if isinstance(o, np.ndarray) and o.dtype.kind in "fiub"}
+    if not arrays:  # texts, or lists or tables of whatever
         return {"checksum": "", "rms": 0.0}
     for name, output in arrays.items():
         if output.dtype.kind == "f" and output.size and not (np.isfinite(output.max()) and np.isfinite(output.min())):

@@ -20,10 +20,10 @@ from lts.cli.arguments import (
     FormatOption,
     InputOption,
     Logits,
-    LogitsOption,
     TargetOption,
     duration,
 )
+from lts.cli.ci import ResultReportOption, publish_results, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
 from lts.errors import MeasurementError, UsageError
@@ -97,7 +97,10 @@ def command(
             autocompletion=complete.precisions,
         ),
     ] = None,
-    logits: LogitsOption = Logits.last,
+    logits: Annotated[
+        Logits | None,
+        typer.Option(help="Positions of the prompt with logits; last, or as files have them.", show_default=False),
+    ] = None,
     cache: CacheOption = None,
     processes: Annotated[int, typer.Option("--processes", "-r", help="Processes per model; 1 to 100.")] = 5,
     given: InputOption = None,
@@ -128,29 +131,34 @@ def command(
     history: Annotated[
         Path | None, typer.Option(help="Where --save keeps them.", show_default="lts-history.jsonl")
     ] = None,
+    report: ResultReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:
     """Measure models on a device, each in several processes, with every workload of the given ones.
 
-    Exit code 0: all were measured; 2: a wrong argument; 3: one of them could not be.
+    Exit code 0: all were measured; 2: a wrong argument; 3: one of them could not be; 130: interrupted, what was
+    measured until then is printed.
     """
     from lts.cli.results import show_results
-    from lts.measure.bench import bench
+    from lts.measure.bench import Bench
     from lts.measure.models.model import columns_of
-    from lts.measure.models.onnx_file import parse_input
+    from lts.measure.models.onnx_file import parse_inputs
     from lts.measure.models.opening import OpenDevice
     from lts.study.sources import read_sources
     from lts.system.environment import fitness_warnings
     from lts.system.text import number
     from lts.system.uninterrupted import end_like_ctrl_c
 
+    reports = wanted_reports(report, alone=True)
     loads = _workloads(n_prompt, n_gen, n_depth, batch, threads, precision)
     columns = None if metric is None else columns_of(metric)
-    shapes = dict(map(parse_input, given or ()))
+    shapes = parse_inputs(given or ())
     seconds = None if candidate_timeout is None else duration(candidate_timeout)
     rest = 0.0 if cooldown is None else duration(cooldown)
     sides = {text: read_sources(text) for text in models}
     sources = [source for side in sides.values() for source in side.values()]
+    if shapes and not any(source.kind == "onnx" for source in sources):
+        raise UsageError("--input is about ONNX files, and none is named; leave it out")
     keep = _keeper(save, history, sides)
     end_like_ctrl_c()
     results: list[Result] = []
@@ -169,19 +177,16 @@ def command(
                 say(f"warning: {warning}")
             for case, wanted in cases:
                 shown = set(wanted or (name for model in case for name in model.default_costs))
-                found = bench(
-                    case,
-                    wanted,
-                    processes=processes,
-                    cooldown=rest,
-                    max_celsius=max_temperature,
-                    told=told,
-                )
-                results += found
-                keep(found)
+                turns = Bench(case, wanted, processes=processes, cooldown=rest, max_celsius=max_temperature)
+                try:
+                    turns.run(told)
+                finally:
+                    results += turns.results
+                    keep(turns.finished)
     finally:
         if results:
             show_results(results, output)
+    publish_results(results, reports)
     failed = [result for result in results if result.error is not None]
     for result in failed:
         say(f"error: {result.model} cannot be measured: {result.error}")
@@ -197,23 +202,25 @@ def _keeper(
         if history is not None:
             raise UsageError("--history is where --save keeps results; name them, as in --save main")
         return lambda _: None
-    from lts.measure.history import DEFAULT, append, check_history
+    from lts.measure.history import DEFAULT, append, check_history, check_name
     from lts.study.sides import saved_as
+    from lts.system.outside import printable
     from lts.system.revision import current_revision
 
     path = history or Path(DEFAULT)
     check_history(path)
     members = {
-        (member if len(sides) == 1 else f"{text}/{member}".rstrip("/")): source.name
+        (member if len(sides) == 1 else f"{text}/{member}".rstrip("/")): printable(source.name)
         for text, side in sides.items()
         for member, source in side.items()
     }
     names = {members[member]: saved for member, saved in saved_as(name, members).items()}
+    for saved in names.values():
+        check_name(saved)
     revision = current_revision(Path(), besides=[path])
 
     def keep(results: Sequence[Result]) -> None:
-        measured = [each for each in results if each.error is None]
-        for note in append(path, [replace(each, saved=names[each.model], revision=revision) for each in measured]):
+        for note in append(path, [replace(each, saved=names[each.model], revision=revision) for each in results]):
             say(f"warning: {note}")
 
     return keep

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lts.errors import UsageError
+
+if TYPE_CHECKING:
+    from lts.measure.result import Result
 
 ReportOption = Annotated[
     list[str] | None,
@@ -22,9 +25,19 @@ ReportOption = Annotated[
     ),
 ]
 
+ResultReportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report",
+        help="A file for another tool: benchmark-action, benchmark-action-bigger or bencher; may be repeated.",
+        metavar="FORMAT=FILE",
+        show_default=False,
+    ),
+]
 
-def wanted_reports(given: list[str] | None) -> list[tuple[str, Path]]:
-    """The reports that were asked for, checked before anything is measured.
+
+def wanted_reports(given: list[str] | None, *, alone: bool = False) -> list[tuple[str, Path]]:
+    """The reports that were asked for, checked before anything is measured; `alone` for results without a comparison.
 
     Raises
     ------
@@ -33,11 +46,13 @@ def wanted_reports(given: list[str] | None) -> list[tuple[str, Path]]:
     """
     if not given:
         return []
-    from lts.report.ci.formats import check_report, parse_report
+    from lts.report.ci.formats import check_alone, check_report, parse_report
 
     reports = [parse_report(text) for text in given]
     seen: set[Path] = set()
-    for _, path in reports:
+    for name, path in reports:
+        if alone:
+            check_alone(name)
         check_report(path)
         if path.resolve() in seen and not path.is_char_device():
             raise UsageError(f"--report names {path} twice; expected a file for each")
@@ -70,3 +85,11 @@ def publish(
             problem = problem or error
     if problem is not None:
         raise problem
+
+
+def publish_results(results: Sequence[Result], reports: Iterable[tuple[str, Path]]) -> None:
+    """Write reports on results that were compared with nothing. Raises `UsageError` when one cannot be written."""
+    for name, path in reports:
+        from lts.report.ci.formats import write_results
+
+        write_results(name, results, path)

@@ -114,7 +114,7 @@ def command(
     ] = Inconclusive.pass_,
     processes: Annotated[
         int, typer.Option(help="Processes per side, at most, and as many to measure a regression again; 4 to 25.")
-    ] = 6,
+    ] = 12,
     n_prompt: Annotated[
         int | None, typer.Option("--n-prompt", "-p", help="Tokens of the prompt.", show_default="128")
     ] = None,
@@ -153,7 +153,7 @@ def command(
     """
     from lts.cli.verdicts import exit_code, show
     from lts.measure.models.model import columns_of
-    from lts.measure.models.onnx_file import parse_input
+    from lts.measure.models.onnx_file import parse_inputs
     from lts.study.pairs import Conditions
     from lts.system.uninterrupted import end_like_ctrl_c
 
@@ -166,22 +166,26 @@ def command(
         device,
         backend,
         {**workload, "precision": precision, "logits": logits},
-        dict(map(parse_input, given or ())),
+        parse_inputs(given or ()),
         below,
         None if candidate_timeout is None else duration(candidate_timeout),
     )
     end_like_ctrl_c()
-    with _sides(baseline, contender, against, history, build, path) as sides:
-        found = compare_sides(
-            *sides,
-            conditions,
-            columns,
-            bounds=bounds,
-            processes=processes,
-            across=across,
-            inconclusive_fails=inconclusive is Inconclusive.fail,
-        )
-    records = show(found, output)
+    found: list[Compared] = []
+    try:
+        with _sides(baseline, contender, against, history, build, path) as sides:
+            for each in compare_sides(
+                *sides,
+                conditions,
+                columns,
+                bounds=bounds,
+                processes=processes,
+                across=across,
+                inconclusive_fails=inconclusive is Inconclusive.fail,
+            ):
+                found.append(each)
+    finally:  # also what was compared before Ctrl-C, or before a model that fails
+        records = show(found, output) if found else []
     publish(records, reports)
     raise typer.Exit(exit_code(found))
 
@@ -221,8 +225,8 @@ def compare_sides(
     processes: int,
     across: bool,
     inconclusive_fails: bool,
-) -> list[Compared]:
-    """Compare two sides, and say what is going on."""
+) -> Iterator[Compared]:
+    """Compare two sides, one model after the other, and say what is going on."""
     from lts.cli.progress import teller
     from lts.measure.allowed import bounds_for
     from lts.study.pairs import OpenPairs
@@ -231,27 +235,24 @@ def compare_sides(
     from lts.system.text import listed
 
     found = matched(baseline, contender)
-    for names, side in ((found.gone, "baseline"), (found.new, "contender")):
-        if names:
-            say(f"note: only the {side} has {listed(names, 5)}, which cannot be compared")
+    for note in found.notes:
+        say(f"note: {note}")
     with OpenPairs(found, conditions, metrics, across=across) as pairs:
+        if conditions.given and pairs.device_name is None:
+            raise UsageError("both sides were measured before; leave out how they are to be measured, or name models")
         for pair in pairs.pairs:
             where = "" if pairs.device_name is None else f" on {pairs.device_name}"
             say(f"comparing {listed(pair.metrics)} of {pair.name}{where}: {pair.run}")
-            if pair.differ:
-                say(f"note: the conditions of {pair.name} differ: {listed(pair.differ)}")
-            if pair.same:
-                say("note: the baseline and the contender are the same architecture")
+            for note in pair.notes:
+                say(f"note: {note}")
         for warning in fitness_warnings() if pairs.device_name == "local" else ():
             say(f"warning: {warning}")
 
-        return list(
-            pairs.compare(
-                max_regression=bounds_for(bounds, pairs.metrics),
-                most=processes,
-                inconclusive_fails=inconclusive_fails,
-                told=teller(len(pairs.pairs) > 1),
-            )
+        yield from pairs.compare(
+            max_regression=bounds_for(bounds, pairs.metrics),
+            most=processes,
+            inconclusive_fails=inconclusive_fails,
+            told=teller(len(pairs.pairs) > 1),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from lts.cli.arguments import Format, FormatOption
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
-from lts.errors import LtsError, MeasurementError, UsageError
+from lts.errors import LtsError, UsageError
 
 if TYPE_CHECKING:
     from lts.study.pairs import Compared
@@ -53,21 +54,25 @@ def command(
     found: list[Compared] = []
     problems: list[LtsError] = []
 
-    for check in checks:
-        if only and check.name not in only:
-            continue
-
-        say(f"checking {check.name}")
-        try:
-            compared = run_check(check, told=teller(named=True, prefix=check.name))
-        except LtsError as error:
-            say(f"error: {check.name}: {error}")
-            problems.append(error)
-            continue
-        found += compared
+    try:
+        for check in checks:
+            if only and check.name not in only:
+                continue
+            say(f"checking {check.name}")
+            try:
+                found += run_check(check, told=teller(named=True, prefix=check.name), note=partial(_note, check.name))
+            except LtsError as error:
+                say(f"error: {check.name}: {error}")
+                problems.append(error)
+    finally:  # also what was checked before Ctrl-C
+        records = show(found, output) if found else []
     if found:
-        publish(show(found, output), reports)
+        publish(records, reports)
     code = exit_code(found)
     if problems and code != 1:
-        code = max(MeasurementError.exit_code if isinstance(e, MeasurementError) else e.exit_code for e in problems)
+        code = max(code, *(error.exit_code for error in problems))
     raise typer.Exit(code)
+
+
+def _note(name: str, text: str) -> None:
+    say(f"note: {name}: {text}")

@@ -17,7 +17,7 @@ def teller(named: bool, prefix: str = "") -> Told:
     from lts.system.text import listed, number
 
     def told(pair: Pair, side: Side, outcome: Outcome, counts: bool) -> None:
-        of = ", ".join((*([prefix] if prefix else []), *([pair.name] if named else []), side))
+        of = ", ".join(dict.fromkeys((*([prefix] if prefix else []), *([pair.name] if named else []), side)))
         values = "  ".join(f"{n} {number(outcome.values[n])}" for n in pair.metrics if n in outcome.values)
         left_out = "" if counts else f"  (does not count: {outcome.error or listed(outcome.warnings, 1)})"
         say(f"[{of}] {values}{left_out}")

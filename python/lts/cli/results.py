@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lts.cli.arguments import Format
+from lts.system.text import listed
 
 if TYPE_CHECKING:
     from lts.measure.result import Result
@@ -16,7 +17,8 @@ def show_results(results: Sequence[Result], output: Format) -> None:
     from lts.cli.output import Results, Spread, emit
 
     loads = [_load(result) for result in results]
-    names = [name for name in loads[0] if len({str(load.get(name)) for load in loads}) > 1]
+    known = dict.fromkeys(name for load in loads for name in load)
+    names = [name for name in known if len({str(load[name]) for load in loads if name in load}) > 1]
     metrics = list(dict.fromkeys(name for result in results for name in result.values))
     headings = []
     for name in metrics:
@@ -38,13 +40,18 @@ def show_results(results: Sequence[Result], output: Format) -> None:
 
 
 def _load(result: Result) -> dict[str, Any]:
-    return {} if result.workload is None else result.workload.describe()
+    """What it was run with; of a model with inputs of its own the threads alone."""
+    return {"threads": result.threads} if result.workload is None else result.workload.describe()
 
 
 def _title(results: Sequence[Result]) -> str:
     n = min((len(values) for result in results for values in result.rounds.values()), default=0)
     held = min((result.coverage for result in results if result.rounds), default=0.0)
-    where = f"{results[0].target} on {results[0].device} with {results[0].backend}"
+    backends = dict.fromkeys(result.backend for result in results)
+    where = f"{results[0].target} on {results[0].device} with {listed(backends)}"
+    loads = {str(result.workload) for result in results if result.workload is not None}
+    if len(loads) == 1:
+        where += f", {loads.pop()}"
     if n <= 1:
         return f"{where}, one process each"
     return f"{where}, medians of {n} processes, ± with {100 * held:.3g} %"

@@ -11,7 +11,7 @@ from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.compare import Center, Verdict
-    from lts.measure.interleaved import Side
+    from lts.measure.interleaved import Comparison, Side
     from lts.study.pairs import Compared
 
 
@@ -44,7 +44,7 @@ def show(found: Sequence[Compared], output: Format) -> list[dict[str, Any]]:
     emit(Results(records, columns if people else (), rows if people else (), title), output)
     sentences = [
         f"{f'{each.pair.name}: ' if several else ''}"
-        + (_limit(verdict) if each.pair.limit else _sentence(verdict, name in each.comparison.not_seen_again))
+        + (_limit(verdict) if each.pair.limit else _sentence(verdict, each.comparison))
         for each, name, verdict in verdicts
     ]
     sentences += [
@@ -91,20 +91,20 @@ def _change(verdict: Verdict) -> str:
     return f"{100 * verdict.change:+.3g} % ({100 * low:+.3g} to {100 * high:+.3g} %)"
 
 
-def _sentence(verdict: Verdict, not_seen_again: bool) -> str:
-    """The verdict in words."""
+def _sentence(verdict: Verdict, found: Comparison) -> str:
+    """The verdict of a comparison on a metric in words."""
     from lts.measure.compare import Answer
 
     name, bound = verdict.metric.name, f"{100 * verdict.max_regression:.3g} %"
     beyond = f" by more than {bound}" if verdict.max_regression else ""
     if verdict.answer is Answer.regression:
-        twice = "" if verdict.metric.exact else ", seen in two measurements"
+        twice = ", seen in two measurements" if name in found.measured_again else ""
         return f"{name}: regression, {_change(verdict)}: worse{beyond}{twice}"
     if verdict.answer is Answer.improvement:
         return f"{name}: improvement, {_change(verdict)}: better{beyond}"
     if verdict.answer is Answer.same:
         return f"{name}: same, {_change(verdict)}: no change{beyond.replace(' by', ' of')}"
-    if not_seen_again:
+    if name in found.not_seen_again:
         return f"{name}: inconclusive, {_change(verdict)}: a regression was seen, but not when it was measured again"
     if verdict.enough is None:
         return f"{name}: inconclusive, {_change(verdict)}: the processes differ too much for a bound of {bound}"

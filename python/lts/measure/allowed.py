@@ -15,13 +15,13 @@ def share_of(value: Any, where: str) -> float:
     """The number that "5%", "0.05" or 0.05 is; from 1 on it needs the sign. Raises `UsageError` for something else."""
     text = value.strip() if isinstance(value, str) else ""
     percent = text.endswith("%")
-    digits = text.rstrip("%").strip()
+    digits = text.removesuffix("%").strip()
     try:
         share = float(digits if text else value) / (100 if percent else 1)
         known = not isinstance(value, bool) and (
             not text or (digits.isascii() and digits.replace(".", "", 1).isdigit())
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         known, share = False, 0.0
     if not known or not 0 <= share <= _MOST:
         raise UsageError(f"{where} is {value!r}; expected a share of at least 0, such as 5% or 0.05")

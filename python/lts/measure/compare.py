@@ -30,6 +30,7 @@ Bounds = float | Mapping[str, float] | None
 
 _MOST_PROCESSES = 50
 _MOST_ENOUGH = 1000
+_MOST_CHANGE = 300 * math.log(10)
 _HIGHER = ("tokens_per_second",)
 _EXACT_PARTS = ("instructions", "bytes", "params")
 # What floating point may make of a change that is just the bound.
@@ -192,14 +193,18 @@ def verdict(
     Raises
     ------
     UsageError
-        For a side without values or with more than 50, a value that is not finite or not above 0, or a bound that is
-        not finite or below 0.
+        For a side without values or with more than 50, a value that is not finite or not above 0, sides that differ by
+        more than a float holds, or a bound that is not finite or below 0.
     """
     bound = metric.bound if max_regression is None else max_regression
     if not finite(bound) or bound < 0:
         raise UsageError(f"max_regression is {shown(bound)}; it must be a number of at least 0, as in 0.05 for 5 %")
     one = _logarithms(metric, "baseline", baseline)
     other = _logarithms(metric, "contender", contender)
+    if max(one[-1] - other[0], other[-1] - one[0]) > _MOST_CHANGE:
+        raise UsageError(
+            f"{metric.name} of the two sides differs by a factor of more than 10^300; are both in the same unit?"
+        )
     change, low, high = shift(one, other, CONFIDENCE)
     p_value: float | None = rank_test(baseline, contender)
     if metric.exact:

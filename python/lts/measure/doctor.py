@@ -23,6 +23,8 @@ _PACKAGES = {
     "apache-tvm": ("compiles models, for this processor and others", "pip install 'lts-engine[tvm]'"),
     "plotly": ("draws the charts of reports", "pip install 'lts-engine[report]'"),
     "tokenizers": ("reads texts, for the perplexity of export --text", "pip install 'lts-engine[text]'"),
+    "pandas": ("gives trials as a table: trials_dataframe", "pip install pandas"),
+    "optuna": ("copies studies for its dashboard: export-optuna", "pip install optuna"),
     "torch": ("trains networks, and proxies that need gradients", "pip install 'lts-engine[torch]'"),
     "xgboost": ("lets search --tune learn", "pip install 'lts-engine[tune]'"),
 }

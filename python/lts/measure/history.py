@@ -229,6 +229,12 @@ def check_history(path: Path) -> None:
         read(path)
 
 
+def check_name(name: str) -> None:
+    """Raise `UsageError` when nothing can be saved under a name."""
+    if not (0 < len(name) <= _MOST_NAME and name.isprintable() and name == name.strip()):
+        raise UsageError(f"the name that it is saved under is {shown(name)}; expected 1 to {_MOST_NAME} characters")
+
+
 def _check_file(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise UsageError(f"cannot write the history {path}: it is not a file")
@@ -256,9 +262,7 @@ def _entry(line: bytes) -> Result:
 
 
 def _check(entry: Result) -> None:
-    name = entry.saved
-    if not (0 < len(name) <= _MOST_NAME and name.isprintable() and name == name.strip()):
-        raise ValueError(f"the name that it is saved under is {shown(name)}; expected 1 to {_MOST_NAME} characters")
+    check_name(entry.saved)
     if entry.error is not None or not entry.values:
         raise ValueError("it has no values: what could not be measured is not saved")
     for column in entry.values:

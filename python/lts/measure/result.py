@@ -15,12 +15,20 @@ from typing import Any, Literal
 from lts._core import Architecture, __version__
 from lts.measure.evaluator import ENERGY_COLUMNS
 from lts.measure.models.model import Model
-from lts.measure.outcome import Outcome, Provenance, finite
+from lts.measure.outcome import Outcome, Provenance, finite, shown
 from lts.measure.record import checked
 from lts.measure.statistics import median_ranks
 from lts.measure.trial import SCHEMA
 from lts.system.environment import METER, environment_hash
+from lts.system.outside import printable
+from lts.system.text import plural
 from lts.targets.workload import Workload
+
+# Fields whose texts people see; a name under which something is saved has rules of its own, see `lts.measure.history`.
+_SHOWN = (
+    *("model", "kind", "target", "device", "backend", "environment", "fingerprint", "inputs"),
+    *("error", "warnings", "revision", "time", "lts_version"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +86,21 @@ class Result(Outcome):
         """The probability with which its intervals hold, of the column with the fewest processes."""
         return min((median_ranks(len(each))[2] for each in self.rounds.values()), default=0.0)
 
+    @property
+    def threads(self) -> int | None:
+        """Threads that it was run with, where that is known."""
+        known = self.fingerprint.get("threads") if self.workload is None else self.workload.threads
+        return known if type(known) is int else None
+
+    @property
+    def run(self) -> str:
+        """What it was run with, for people."""
+        if self.workload is not None:
+            return str(self.workload)
+        shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in self.inputs.items())
+        threads = "" if self.threads is None else f", {plural(self.threads, 'thread')}"
+        return f"{shapes or 'its own inputs'}{threads}"
+
     def record(self) -> dict[str, Any]:
         """It as one JSON object (schema 1)."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -98,8 +121,8 @@ class Result(Outcome):
     def from_record(record: dict[str, Any]) -> Result:
         """The inverse of `record`; also of a trial's record, which becomes "trial N".
 
-        Every field is checked for its type, size and range. Raises `KeyError`, `TypeError` or `ValueError` when it is
-        no record.
+        Every field is checked for its type, size and range, and what cannot be printed is replaced in texts. Raises
+        `KeyError`, `TypeError` or `ValueError` when it is no record.
         """
         if not isinstance(record, dict):
             raise TypeError(f"a record is an object, not {type(record).__name__}")
@@ -110,18 +133,48 @@ class Result(Outcome):
             raise ValueError("it has neither the field 'model' nor 'trial'")
         known = {each.name for each in fields(Result)}
         found = {key: value for key, value in record.items() if key in known}
+        found |= {key: _printable(found[key]) for key in _SHOWN if key in found}
         found.setdefault("model", f"trial {record.get('trial')}")
         if found.get("architecture") is not None:
             found["architecture"] = Architecture.from_dict(found["architecture"])
         if found.get("workload") is not None:
-            found["workload"] = Workload.of(found["workload"])
+            found["workload"] = _workload(found["workload"])
         found["interval"] = {name: (low, high) for name, (low, high) in found.get("interval", {}).items()}
         if "trial" in record:  # of whose first process alone there are samples, and no rounds where it was the only one
             values = {name: [value] for name, value in found["values"].items()}
             found["rounds"] = {**values, **found.get("rounds", {})}
-        if record.get("state", "complete") != "complete" and found.get("error") is None:
-            raise ValueError(f"its state is {record.get('state')!r}; expected what was measured")
-        return Result(**found)
+        made = Result(**found)
+        if record.get("state", made.state) != made.state:
+            raise ValueError(f"its state is {record.get('state')!r}, with {shown(made.error)} as its error")
+        for name in (*made.values, *made.rounds):
+            if not name.isprintable():
+                raise ValueError(f"a metric is called {shown(name)}; expected a name that can be printed")
+            if name not in made.provenance:
+                raise ValueError(f"it does not say where {shown(name)} is from")
+        for name, counts in made.n_samples.items():
+            if sum(counts) != len(made.samples_ns.get(name, ())):
+                raise ValueError(f"it has not as many samples of {shown(name)} as it says")
+        return made
+
+
+def _printable(value: Any) -> Any:
+    """A field whose texts can be printed."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(name): _printable(each) for name, each in value.items()}
+    if isinstance(value, list) and str in set(map(type, value)):
+        return [_printable(each) for each in value]
+    return value
+
+
+def _workload(description: Mapping[str, Any]) -> Workload:
+    """That of a record. Raises `TypeError` or `ValueError` for values that no workload has."""
+    for name, value in description.items():
+        kind = type(Workload.__dataclass_fields__[name].default) if name in Workload.__dataclass_fields__ else None
+        if type(value) is not kind:
+            raise TypeError(f"the value of {shown(name)} in 'workload' is {shown(value)}, which it cannot be")
+    return Workload.of(description)
 
 
 def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) -> Result:
@@ -146,10 +199,11 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
             "provenance": {name: _provenance(processes, name) for name in rounds},
             "samples_ns": samples,
             "mad": {},
-            "warnings": list(dict.fromkeys(joined.warnings)),
+            "warnings": list(map(printable, dict.fromkeys(joined.warnings))),
+            "error": None if joined.error is None else printable(joined.error),
             "environment": environment_hash(fingerprint),
         },
-        model=model.name,
+        model=printable(model.name),
         kind=model.kind,
         architecture=model.architecture,
         workload=Workload.of(description) if "n_prompt" in description else None,

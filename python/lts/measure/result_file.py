@@ -22,7 +22,8 @@ def is_result_file(path: Path) -> bool:
     if path.suffix != ".json" or not path.is_file():
         return False
     try:
-        begin = path.open("rb").read(_LONG).decode("utf-8-sig", errors="replace").lstrip()
+        with path.open("rb") as file:
+            begin = file.read(_LONG).decode("utf-8-sig", errors="replace").lstrip()
     except OSError:
         return False
     return begin.startswith("[") or '"schema"' in begin.split(",", 1)[0]
@@ -42,17 +43,20 @@ def read_results(path: Path) -> list[Result]:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected a file of results") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text; expected a file of results") from None
+    entries: list[tuple[str, Any]]
     if text.lstrip().startswith("["):
         entries = [(f"{path}, entry {i}", each) for i, each in enumerate(_array(path, text), start=1)]
-    else:
-        entries = [(f"{path}, line {i}", line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    elif (alone := _object(text)) is not None:
+        entries = [(str(path), alone)]
+    else:  # at the ends of lines alone: what else Python takes for one may stand in a text
+        entries = [(f"{path}, line {i}", line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not entries:
         raise UsageError(f"{path} is empty; expected results, as lts-engine bench -o jsonl prints them")
     return [read_result(each, where) for where, each in entries]
 
 
-def read_result(entry: str | dict[str, Any], where: str) -> Result:
-    """The result in a line, or in an object of JSON. Raises `UsageError` saying where it is wrong."""
+def read_result(entry: Any, where: str) -> Result:
+    """The result in a line, or in a value of JSON. Raises `UsageError` saying where it is wrong."""
     try:
         return Result.from_record(parse_json(entry) if isinstance(entry, str) else entry)
     except KeyError as error:
@@ -65,7 +69,15 @@ def read_result(entry: str | dict[str, Any], where: str) -> Result:
 
 def _array(path: Path, text: str) -> list[Any]:
     try:
-        found = parse_json(text)
+        return list(parse_json(text))
     except ValueError:
         raise UsageError(f"{path} is not JSON; expected results, as lts-engine bench -o json prints them") from None
-    return found if isinstance(found, list) else [found]
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The one object that a text is, on as many lines as it likes; None where it is something else."""
+    try:
+        found = parse_json(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

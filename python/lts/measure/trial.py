@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lts._core import Architecture
+from lts.measure.notebook import outcome_html
 from lts.measure.outcome import Outcome
 from lts.measure.record import checked
 
@@ -64,6 +65,10 @@ class Trial(Outcome):
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.values.items())
         about = values if self.error is None else f"error={self.error!r}"
         return f"Trial(id={self.id}, state={self.state!r}, {about})"
+
+    def _repr_html_(self) -> str:
+        infeasible = ", violates a constraint" if self.feasible is False else ""
+        return outcome_html(f"Trial {self.id}, {self.state}{infeasible}", self, self.architecture)
 
     def record(self) -> dict[str, Any]:
         """The trial as one JSON object (schema 1)."""

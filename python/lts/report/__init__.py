@@ -1,13 +1,14 @@
-"""One HTML file about a study, to be read without a network. Needs plotly."""
+"""One HTML file about a study, to be read without a network, and its charts as figures. Needs plotly."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from lts.errors import UsageError
+from lts.report.figures import plot_front, plot_hypervolume, plot_predictions
 from lts.system.files import replace_file
 
-__all__ = ["write_report"]
+__all__ = ["plot_front", "plot_hypervolume", "plot_predictions", "write_report"]
 
 
 def write_report(store_path: Path, out: Path) -> None:

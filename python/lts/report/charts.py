@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from lts._core import Architecture
+from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
-from lts.report.contents import Contents
-from lts.system.text import number, runs, unit
+from lts.report.contents import Charted
+from lts.system.text import number, unit
 
 Figure = dict[str, Any]
 
 _WIDTH = 54  # characters of a line of hover text
 
 
-def front_chart(contents: Contents, x: str | None, y: str, color: str | None) -> Figure:
+def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> Figure:
     """All complete trials, the front among them colored; without `x` over the number of the trial."""
     knee = contents.knee
     front = contents.front.trials
@@ -50,7 +51,7 @@ def front_chart(contents: Contents, x: str | None, y: str, color: str | None) ->
         _points(contents, contents.infeasible, x, y, "violates a constraint", cross),
         _points(contents, front, x, y, "Pareto front", marker),
     ]
-    if len(contents.objectives) == 2 and x is not None:
+    if x is not None and len(contents.objectives) == 2 and {x, y} == set(contents.objectives):
         data.insert(0, _staircase(contents, x, y))
     if knee is not None:
         ring = {
@@ -66,7 +67,7 @@ def front_chart(contents: Contents, x: str | None, y: str, color: str | None) ->
     return {"data": shown, "layout": layout(x_axis, _axis(contents, y), top=top, height=520)}
 
 
-def hypervolume_chart(contents: Contents) -> Figure:
+def hypervolume_chart(contents: Charted) -> Figure:
     """How much of the box of the observed values the front dominates, after each trial."""
     history = contents.hypervolume
     line = {
@@ -85,7 +86,7 @@ def hypervolume_chart(contents: Contents) -> Figure:
     return {"data": [line], "layout": layout(_trial_axis(), y_axis, top=16, height=320)}
 
 
-def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, float], name: str) -> Figure:
+def comparison_chart(contents: Charted, x: str, y: str, line: tuple[float, float], name: str) -> Figure:
     """A measured column over an estimated one, with the line ``y = slope x + intercept``."""
     trials = [trial for trial in contents.complete if x in trial.values and y in trial.values]
     slope, intercept = line
@@ -112,7 +113,7 @@ def comparison_chart(contents: Contents, x: str, y: str, line: tuple[float, floa
     return {"data": data, "layout": layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
 
 
-def residual_chart(contents: Contents, trials: Sequence[Trial], name: str) -> Figure:
+def residual_chart(contents: Charted, trials: Sequence[Trial], name: str) -> Figure:
     """How far measurements were from what was predicted, in the order of the trials, with the predicted intervals."""
     shown = [t for t in trials if name in t.values and t.predicted.get(name, (0.0,))[0] > 0]
     predicted = [trial.predicted[name] for trial in shown]
@@ -163,7 +164,7 @@ def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, f
     return slope, float(ys.mean() - slope * xs.mean()), 1.0 - rest / total if total > 0 else 1.0
 
 
-def hover_text(contents: Contents, trial: Trial) -> str:
+def hover_text(contents: Charted, trial: Trial) -> str:
     """Everything about a trial, in plotly's markup."""
     marks = [word for word, yes in (("knee", trial is contents.knee), ("infeasible", trial.feasible is False)) if yes]
     lines = [f"<b>trial {plain(str(trial.id))}</b>" + "".join(f" · {mark}" for mark in marks)]
@@ -186,26 +187,9 @@ def value_text(trial: Trial, name: str) -> str:
     return text + (f" ({', '.join(notes)})" if notes else "")
 
 
-def dimensions(trial: Trial) -> dict[str, str]:
-    """The architecture by dimension, values per layer with repetitions counted."""
-    return _shape(trial.architecture)
-
-
-def _shape(a: Architecture) -> dict[str, str]:
-    found = {"n_layer": str(a.n_layer), "d_model": str(a.d_model), "n_head": runs(a.n_head), "d_ff": runs(a.d_ff)}
-    if a.traits.mixed:
-        found |= {"mixer": runs(a.mixer), "n_ff": runs(a.n_ff)}
-    if a.n_kv_head != a.n_head:
-        found["n_kv_head"] = runs(a.n_kv_head)
-    if a.adaptive:
-        found["d_embed"] = str(a.embedding_width)
-        found["div_val"] = str(a.div_val)
-    return found
-
-
 def wrapped(architecture: Architecture) -> list[str]:
     """The architecture in lines that fit a hover label."""
-    found = _shape(architecture)
+    found = in_words(architecture)
     lines = [f"{architecture.family}, {found.pop('n_layer')} layers, d_model {found.pop('d_model')}"]
     for name, text in found.items():
         lines += textwrap.wrap(f"{name} {text}", _WIDTH, subsequent_indent="    ")
@@ -213,8 +197,9 @@ def wrapped(architecture: Architecture) -> list[str]:
 
 
 def _points(
-    contents: Contents, trials: Sequence[Trial], x: str | None, y: str, name: str, marker: Mapping[str, Any]
+    contents: Charted, trials: Sequence[Trial], x: str | None, y: str, name: str, marker: Mapping[str, Any]
 ) -> dict[str, Any]:
+    trials = [trial for trial in trials if y in trial.values and (x is None or x in trial.values)]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -227,7 +212,7 @@ def _points(
     }
 
 
-def _staircase(contents: Contents, x: str, y: str) -> dict[str, Any]:
+def _staircase(contents: Charted, x: str, y: str) -> dict[str, Any]:
     """The border of what a front of two objectives dominates."""
     trials = sorted(contents.front.trials, key=lambda trial: trial.values[x])
     less_x = next(o.direction for o in contents.front.objectives if o.name == x) == "min"
@@ -242,7 +227,7 @@ def _staircase(contents: Contents, x: str, y: str) -> dict[str, Any]:
     }
 
 
-def _title(contents: Contents, name: str) -> str:
+def _title(contents: Charted, name: str) -> str:
     goals = {o.name: "less" if o.direction == "min" else "more" for o in contents.front.objectives}
     notes = contents.label(name) + (f"; {goals[name]} is better" if name in goals else "")
     return titled(name, notes)
@@ -258,7 +243,7 @@ def axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 10}, "exponentformat": "SI", "nticks": 8}
 
 
-def _axis(contents: Contents, name: str) -> dict[str, Any]:
+def _axis(contents: Charted, name: str) -> dict[str, Any]:
     return axis(_title(contents, name))
 
 

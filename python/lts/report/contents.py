@@ -20,11 +20,8 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
-class Contents(StoredStudy):
-    """A study as it was when its store was read."""
-
-    path: Path
-    space: SearchSpace
+class Charted(StoredStudy):
+    """A study as charts show it."""
 
     @property
     def objectives(self) -> list[str]:
@@ -125,6 +122,14 @@ class Contents(StoredStudy):
             except ValueError:
                 continue
         return (min(times), max(times)) if times else None
+
+
+@dataclass(frozen=True)
+class Contents(Charted):
+    """A study as it was when its store was read."""
+
+    path: Path
+    space: SearchSpace
 
 
 def read(path: Path) -> Contents:

@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
-from lts.report.charts import dimensions
 from lts.report.contents import Contents
 from lts.system.text import flattened, listed, magnitude, number, plural, spelled_duration, unit
 
@@ -155,7 +155,7 @@ def front_table(contents: Contents) -> str:
     if not front:
         return ""
     names = [name for name in contents.columns if any(name in trial.values for trial in front)]
-    shapes = {trial.id: dimensions(trial) for trial in front}
+    shapes = {trial.id: in_words(trial.architecture) for trial in front}
     shape_names = list(dict.fromkeys(name for shape in shapes.values() for name in shape))
     # The objectives, what the architecture is, and then whatever else is known.
     columns = [*contents.objectives, *shape_names, *(name for name in names if name not in contents.objectives)]

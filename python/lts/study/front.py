@@ -12,13 +12,15 @@ import numpy as np
 from lts._core import Constraint, Objective, ParetoArchive, hypervolume, nondominated, parse_constraint
 from lts.errors import InfeasibleError, UsageError
 from lts.measure.trial import Trial
+from lts.study.dataframe import Tabular
+from lts.study.notebook import front_html
 
 _PICKS = ("knee", "best", "all")
 _EMPTY = "the front is empty: no feasible trial yet"
 
 
 @dataclass(frozen=True, repr=False)
-class Front:
+class Front(Tabular):
     """Feasible, non-dominated trials, ordered by the first objective, best first.
 
     `indistinguishable` has by its id every trial that the intervals of what was measured cannot tell from a better
@@ -41,6 +43,10 @@ class Front:
 
     def __repr__(self) -> str:
         return f"<Front of {len(self.trials)} for {', '.join(map(str, self.objectives))}>"
+
+    def _repr_html_(self) -> str:
+        knee = self.knee() if len(self) > 1 else None
+        return front_html(self.trials, self.objectives, knee, self.indistinguishable)
 
     def points(self) -> np.ndarray:
         """Values turned so that less is better: (n, n_objectives) float64."""

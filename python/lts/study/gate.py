@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from lts.errors import MeasurementError, UsageError
+from lts.errors import MeasurementError
 from lts.measure.allowed import bounds_for
 from lts.measure.bench import bench
 from lts.measure.interleaved import Comparison, Side
@@ -19,8 +19,17 @@ from lts.study.pairs import LIMIT, Compared, OpenPairs, Pair, Told
 from lts.study.sides import Members, built_side, matched, saved_side
 
 
-def run_check(check: Check, *, told: Told | None = None) -> list[Compared]:
+def run_check(check: Check, *, told: Told | None = None, note: Callable[[str], None] | None = None) -> list[Compared]:
     """Measure what a check names, and say how it compares; one for each of its models.
+
+    Parameters
+    ----------
+    check
+        A row of the file.
+    told
+        Gets each process, see `lts.study.pairs.Told`.
+    note
+        Gets what is to be known of the comparison besides: models of one side alone, conditions that differ.
 
     Raises
     ------
@@ -38,16 +47,17 @@ def run_check(check: Check, *, told: Told | None = None) -> list[Compared]:
         else:
             assert check.baseline is not None
             baseline = stack.enter_context(built_side(check.baseline, check.build, check.path, check.folder))
+        both = matched(baseline, contender)
         pairs = stack.enter_context(
-            OpenPairs(
-                matched(baseline, contender), check.conditions, check.metrics, also=check.limits, across=check.across
-            )
+            OpenPairs(both, check.conditions, check.metrics, also=check.limits, across=check.across)
         )
-        found = list(
-            pairs.compare(
-                max_regression=bounds_for(check.max_regression, pairs.metrics), most=check.processes, told=told
-            )
-        )
+        if note is not None:
+            for text in (*both.notes, *pairs.notes):
+                note(text)
+        given = check.max_regression
+        if check.common_bounds:
+            given = {name: bound for name, bound in given.items() if not name or name in pairs.metrics}
+        found = list(pairs.compare(max_regression=bounds_for(given, pairs.metrics), most=check.processes, told=told))
         return _renamed(check, [each for one in found for each in (one, *_limits_of(check, one))])
 
 
@@ -60,7 +70,8 @@ def _limits_alone(check: Check, contender: Members, told: Told | None) -> list[C
         found = []
         for pair in pairs.pairs:
             result, processes = _measured(check, pair, told)
-            found.append(Compared(pair, Comparison(limit_verdicts(result.rounds, check.limits), processes)))
+            verdicts = limit_verdicts(result.rounds, check.limits)
+            found.append(Compared(replace(pair, differ=[]), Comparison(verdicts, processes)))
         return _renamed(check, found)
 
 
@@ -97,16 +108,15 @@ def _limits_of(check: Check, compared: Compared) -> list[Compared]:
     if not check.limits:
         return []
     pair, found = compared.pair, compared.comparison
-    if isinstance(pair.contender, Result) and (missing := [n for n in check.limits if n not in pair.contender.rounds]):
-        raise UsageError(f"{check.name}: {missing[0]} was not measured of {pair.name}, so its limit cannot be checked")
-    values = {
-        name: (
-            pair.contender.rounds[name]
-            if isinstance(pair.contender, Result)
-            else [o.values[name] for side, o, counts in found.processes if counts and side == "contender"]
-        )
-        for name in check.limits
-    }
+    values: dict[str, list[float]] = {}
+    for name in check.limits:
+        if isinstance(pair.contender, Result):
+            values[name] = pair.contender.rounds[name]
+            continue
+        counted = [outcome.values for side, outcome, counts in found.processes if counts and side == "contender"]
+        values[name] = [known[name] for known in counted if name in known]
+        if not values[name]:
+            raise MeasurementError(f"the limits of {pair.name} cannot be checked: no value for '{name}'")
     limit = Result(model=LIMIT, kind=LIMIT)
-    against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit})
+    against = replace(pair, baseline=limit, conditions={**pair.conditions, "baseline": limit}, differ=[])
     return [Compared(against, Comparison(limit_verdicts(values, check.limits), found.processes))]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
+from lts.measure import history
 from lts.measure.allowed import share_of
 from lts.measure.compare import FEWEST
 from lts.measure.interleaved import MOST, MOST_ALLOWED
@@ -25,7 +26,8 @@ _KEYS = (
     *("name", "model", "baseline", "against", "history", "build", "path", "limits", "inputs", "below", "across"),
     *_COMMON,
 )
-_MOST_SHARE = 1000.0
+_TABLE = "table:"
+_MOST_BELOW = 2**31
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Check:
     model
         The contender, as ``lts-engine compare`` takes it.
     baseline, against, history
-        What it is compared with: a side, or a name in a file of history. None with limits alone.
+        What it is compared with: a side, or a name in a file of history. Neither with limits alone.
     build, path
         The command that makes the models of a revision, and where it leaves them.
     conditions, metrics, max_regression, processes, inconclusive, across
         As of the command.
     folder
         Where the file is: in the repository whose revisions are built.
+    common_bounds
+        Whether `max_regression` is that of all checks, not all of which compare all of its metrics.
     limits
         By metric what it may be at most, or where more is better at least.
     """
@@ -54,12 +58,13 @@ class Check:
     model: str
     baseline: str | None = None
     against: str | None = None
-    history: Path | None = None
+    history: Path = Path(history.DEFAULT)
     build: str | None = None
     path: str | None = None
     conditions: Conditions = field(default_factory=Conditions)
     metrics: list[str] | None = None
     max_regression: Mapping[str, float] = field(default_factory=dict)
+    common_bounds: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
     processes: int = MOST
     inconclusive: str = "pass"
@@ -82,7 +87,10 @@ def read_gate(path: Path) -> list[Check]:
     rows = table.get("check")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path} has no check; expected [[check]] with a model, and a baseline or limits")
-    checks = [_check({**defaults, **row}, path, i) for i, row in enumerate(rows, start=1)]
+    checks = [
+        replace(_check({**defaults, **row}, path, i), common_bounds="max_regression" not in row)
+        for i, row in enumerate(rows, start=1)
+    ]
     names = [each.name for each in checks]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{path} has two checks called '{twice[0]}'; give each a name of its own")
@@ -107,6 +115,8 @@ def _check(row: Mapping[str, Any], path: Path, number_: int) -> Check:
     }
     if text["baseline"] is None and text["against"] is None and not limits:
         raise UsageError(f"{where} has nothing to compare with; expected a baseline, against, or limits")
+    if text["history"] is not None and text["against"] is None:
+        raise UsageError(f"{where} has a history and no against; expected the name that is compared with")
     folder = path.parent
     relative = Path() if build is not None else folder  # of revisions, not of paths
     processes = integer(row.get("processes", MOST), f"{where}: processes")
@@ -120,10 +130,10 @@ def _check(row: Mapping[str, Any], path: Path, number_: int) -> Check:
         model=_placed(relative, model),
         baseline=None if text["baseline"] is None else _placed(relative, text["baseline"]),
         against=text["against"],
-        history=None if text["history"] is None else folder / text["history"],
+        history=folder / (text["history"] or history.DEFAULT),
         build=build,
         path=text["path"],
-        conditions=_conditions(row, text, where),
+        conditions=_conditions(row, text, folder, where),
         metrics=_metrics(row.get("metrics"), where),
         max_regression=_shares(row.get("max_regression"), where),
         limits=limits,
@@ -169,25 +179,40 @@ def _column(name: str, where: str) -> str:
     return column
 
 
-def _conditions(row: Mapping[str, Any], text: Mapping[str, str | None], where: str) -> Conditions:
+def _conditions(row: Mapping[str, Any], text: Mapping[str, str | None], folder: Path, where: str) -> Conditions:
     counts = {
         name: integer(row[name], f"{where}: {name}")
         for name in ("n_prompt", "n_gen", "batch", "threads")
         if name in row
     }
     forms = {name: text[name] for name in ("precision", "logits", "cache")}
-    shapes = table_at(row, "inputs", where)
+    below = integer(row.get("below", BELOW), f"{where}: below")
+    if not 1 <= below <= _MOST_BELOW:
+        raise UsageError(f"{where}: below is {below}; expected 1 to {_MOST_BELOW}")
+    target, device = text["target"], text["device"]
+    if target is not None and target.endswith(".toml"):
+        target = _placed(folder, target)
+    if device is not None and device.startswith(_TABLE):
+        device = _TABLE + _placed(folder, device.removeprefix(_TABLE))
     return Conditions(
-        text["target"],
-        text["device"],
+        target,
+        device,
         text["backend"],
         {**counts, **forms},
-        dict(parse_input(f"{name}={shape}") for name, shape in shapes.items()),
-        integer(row.get("below", BELOW), f"{where}: below"),
+        {name: _shape(name, shape, where) for name, shape in table_at(row, "inputs", where).items()},
+        below,
         None
         if "candidate_timeout" not in row
         else number(row["candidate_timeout"], f"{where}: candidate_timeout", above=0),
     )
+
+
+def _shape(name: str, value: Any, where: str) -> list[int]:
+    """The sizes in "1x2048", or in a list of them."""
+    try:
+        return parse_input(f"{name}={'x'.join(map(str, value)) if isinstance(value, list) else value}")[1]
+    except UsageError:
+        raise UsageError(f'{where}: inputs.{name} is {value!r}; expected sizes, as in "1x2048"') from None
 
 
 def _metrics(value: Any, where: str) -> list[str] | None:

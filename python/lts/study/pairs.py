@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from lts.errors import UsageError
 from lts.measure.compare import Bounds
 from lts.measure.interleaved import MOST, Comparison, Side
-from lts.measure.models.comparison import check_comparable, compare_models, conditions, metrics_of
+from lts.measure.models.comparison import check_comparable, compare_models, conditions, differing, metrics_of
 from lts.measure.models.model import Model
-from lts.measure.models.onnx_file import BELOW
+from lts.measure.models.onnx_file import BELOW, OnnxModel
 from lts.measure.models.opening import OpenDevice
 from lts.measure.models.source import Source
 from lts.measure.outcome import Outcome
-from lts.measure.result import Result, differences
+from lts.measure.result import Result
 from lts.study.sides import Matched, Member, called
+from lts.system.outside import sentence
+from lts.system.text import listed
+from lts.targets.target import target_names
 
 LIMIT = "limit"
 """The kind of a result that stands for a limit."""
@@ -49,6 +52,11 @@ class Conditions:
     below: int = BELOW
     timeout: float | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether any of them is asked for."""
+        return replace(self, workload={}) != Conditions() or any(each is not None for each in self.workload.values())
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -60,13 +68,8 @@ class Pair:
     metrics: list[str]
     conditions: Mapping[Side, Result]
     """Each side as a result, or with what one would say of it besides what is measured."""
-
-    @property
-    def differ(self) -> list[str]:
-        """What differs between the conditions of a result and the other side."""
-        if isinstance(self.baseline, Model) and isinstance(self.contender, Model):
-            return []
-        return differences(self.conditions["baseline"], self.conditions["contender"])
+    differ: list[str]
+    """What differs between the conditions of a result and the other side."""
 
     @property
     def changed(self) -> bool:
@@ -86,11 +89,19 @@ class Pair:
         return kinds == {"architecture"} and self.baseline.architecture == self.contender.architecture
 
     @property
+    def notes(self) -> list[str]:
+        """What is to be known before they are compared: conditions that differ, or that nothing does."""
+        differ, same = self.differ, "the baseline and the contender are the same architecture"
+        return [
+            *([f"the conditions of {self.name} differ: {listed(differ)}"] if differ else []),
+            *([same] if self.same else []),
+        ]
+
+    @property
     def run(self) -> str:
         """With what they are measured, for people."""
         known = self.conditions["contender"]
-        inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in known.inputs.items())
-        return f"{known.target} with {known.backend}, {known.workload or inputs or 'its own inputs'}"
+        return f"{known.target} with {known.backend}, {known.run}"
 
 
 @dataclass(frozen=True)
@@ -146,14 +157,13 @@ class OpenPairs:
         results = [each for pair in found.both.values() for each in pair if isinstance(each, Result)]
         self._wanted, self._also, self._across = wanted, tuple(also), across
         self._place: OpenDevice | None = None
-        if any(isinstance(each, Source) for pair in found.both.values() for each in pair):
-            like = results[0] if results else None
-            self._place = OpenDevice(
-                wanted.target or (like.target if like else "") or "host",
-                wanted.device or (like.device if like else "") or None,
-                wanted.backend or (like.backend if like else "") or None,
-                timeout=wanted.timeout,
-            )
+        sources = [each for pair in found.both.values() for each in pair if isinstance(each, Source)]
+        if wanted.shapes and not any(each.kind == OnnxModel.kind for each in sources):
+            raise UsageError("shapes of inputs are for ONNX files, and none is measured; leave them out")
+        # Both sides are measured alike: with what the first study among them was searched for.
+        self._searched = next((each.workload for each in sources if each.workload), {})
+        if sources:
+            self._place = _opened_place(wanted, results[0] if results else None)
         self.device_name = None if self._place is None else self._place.name
         try:
             self.pairs = [self._pair(name, *both, metrics) for name, both in found.both.items()]
@@ -192,6 +202,11 @@ class OpenPairs:
             )
 
     @property
+    def notes(self) -> list[str]:
+        """What is to be known of the pairs before they are compared, one sentence each."""
+        return [note for pair in self.pairs for note in pair.notes]
+
+    @property
     def metrics(self) -> list[str]:
         """The metrics of all pairs, each once."""
         return list(dict.fromkeys(name for pair in self.pairs for name in pair.metrics))
@@ -218,8 +233,11 @@ class OpenPairs:
         check_comparable(baseline, contender, columns, across=self._across)
         if isinstance(contender, Model):
             contender.check(self._also)
+        elif missing := [name for name in self._also if name not in contender.rounds]:
+            raise UsageError(f"{missing[0]} was not measured of {contender.model}, so its limit cannot be checked")
         known: dict[Side, Result] = {"baseline": conditions(baseline), "contender": conditions(contender)}
-        return Pair(name or known["contender"].model, baseline, contender, columns, known)
+        differ = differing(baseline, contender, columns)
+        return Pair(name or known["contender"].model, baseline, contender, columns, known, differ)
 
     def _opened(self, member: Member, beside: Member, like: Model | Result | None = None) -> Model | Result:
         if isinstance(member, Result):
@@ -231,15 +249,42 @@ class OpenPairs:
         return member.history.latest(member.name, conditions(like))
 
     def _open(self, source: Source, beside: Member) -> Model:
-        """The model with the workload that is asked for, or else that of the result that it is compared with."""
+        """The model with the workload that is asked for, else of the result beside it, else of a study's search."""
         assert self._place is not None
         workload = {name: value for name, value in self._wanted.workload.items() if value is not None}
         shapes = dict(self._wanted.shapes)
+        known: Mapping[str, Any]
         if isinstance(beside, Result):
-            workload = {**(beside.workload.describe() if beside.workload is not None else {}), **workload}
+            # What the files of a source say is compared with the result's, and not asked of them.
+            known = {"threads": beside.threads} if beside.workload is None else beside.workload.describe()
             shapes = shapes or dict(beside.inputs)
-            if source.form:  # what its files say is compared with the result's, and not asked of them
-                workload = {name: value for name, value in workload.items() if name not in source.form}
+        else:
+            known = self._searched
+        workload = {**{name: value for name, value in known.items() if name not in source.form}, **workload}
         return self._place.open(
-            source, shapes=shapes if source.kind == "onnx" else None, below=self._wanted.below, **workload
+            source, shapes=shapes if source.kind == OnnxModel.kind else None, below=self._wanted.below, **workload
         )
+
+
+def _opened_place(wanted: Conditions, like: Result | None) -> OpenDevice:
+    """The device, by default that of the results on the other side.
+
+    A file of results may come from anywhere, so what it calls a device or a target is no address and no path.
+    """
+    target, device = wanted.target, wanted.device
+    if target is None and like is not None and like.target:
+        if like.target not in target_names():
+            raise UsageError(
+                f"{like.model} is of the target '{sentence(like.target, 60)}', which is none of ours; "
+                "name its file with --target"
+            )
+        target = like.target
+    if device is None and like is not None and like.device:
+        if not like.device.isidentifier():
+            raise UsageError(
+                f"{like.model} was measured on '{sentence(like.device, 60)}'; "
+                "name what the other side is measured on with --device"
+            )
+        device = like.device
+    backend = wanted.backend or (like.backend if like is not None else "") or None
+    return OpenDevice(target or "host", device, backend, timeout=wanted.timeout)

@@ -12,6 +12,7 @@ STORE_NAME = "study.db"
 SCHEMA = 2
 _READ = (1, SCHEMA)
 _APPLICATION_ID = 0x4C545345  # "LTSE"
+_APPLICATION_ID_AT = 68  # bytes from the start of a database (https://www.sqlite.org/fileformat.html)
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -37,6 +38,16 @@ WITHOUT_CHECKSUMS = "the study is of an earlier version, without checksums: dama
 def store_path(study: Path) -> Path:
     """The store of a study given by its directory or by the store itself."""
     return study / STORE_NAME if study.is_dir() else study
+
+
+def is_store(path: Path) -> bool:
+    """Whether a file is a store, by what its first bytes say."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_APPLICATION_ID_AT + 4)
+    except OSError:
+        return False
+    return head[_APPLICATION_ID_AT:] == _APPLICATION_ID.to_bytes(4, "big")
 
 
 def checksum(text: str, *about: object) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lts.errors import UsageError
@@ -38,6 +39,12 @@ class Matched:
     gone: list[str]
     new: list[str]
 
+    @property
+    def notes(self) -> list[str]:
+        """What is on one side only, a sentence for each."""
+        sides = (("baseline", self.gone), ("contender", self.new))
+        return [f"only the {side} has {listed(names, 5)}, which cannot be compared" for side, names in sides if names]
+
 
 def read_side(text: str) -> Members:
     """What a user names: a file of results, or models as `lts.study.sources.read_sources` reads them.
@@ -66,7 +73,13 @@ def built_side(text: str, build: str | None, path: str | None, repository: Path 
         yield read_side(text)
         return
     with built(text, build, path, repository=repository) as place:
-        yield read_side(str(place))
+        side = read_side(str(place))
+        yield {name: _of_revision(each, str(place), f"{text}:{path}") for name, each in side.items()}
+
+
+def _of_revision(member: Member, place: str, name: str) -> Member:
+    """A member called after the revision, in place of the temporary folder that it is in."""
+    return replace(member, name=member.name.replace(place, name, 1)) if isinstance(member, Source) else member
 
 
 def saved_side(name: str, path: Path | None, other: Members) -> Members:
@@ -89,7 +102,7 @@ def members(results: Sequence[Result]) -> Members:
     found: dict[str, Member] = {}
     for result in results:
         several = names.count(result.model) > 1
-        name = f"{result.model}, {result.workload or result.inputs}" if several else result.model
+        name = f"{result.model}, {result.run}" if several else result.model
         if name in found:
             raise UsageError(
                 f"there are two results of {name}; expected one of each, as of one call of lts-engine bench"
@@ -107,6 +120,9 @@ def saved_as(name: str, side: Iterable[str]) -> dict[str, str]:
 def matched(baseline: Members, contender: Members) -> Matched:
     """Members of two sides by name; two single ones belong together whatever they are called.
 
+    Where no name is on both sides, the folder or the study that all names of a side begin with is left out: results of
+    ``build/a.onnx`` and ``build/b.onnx`` belong to ``a.onnx`` and ``b.onnx`` in a folder.
+
     Raises
     ------
     UsageError
@@ -115,15 +131,23 @@ def matched(baseline: Members, contender: Members) -> Matched:
     if len(baseline) == 1 and len(contender) == 1:
         (one,), (other,) = baseline.values(), contender.values()
         return Matched({next(iter(contender)): (one, other)}, [], [])
+    names = listed(map(called, baseline), 5), listed(map(called, contender), 5)
+    if not baseline.keys() & contender.keys():
+        baseline, contender = _within(baseline), _within(contender)
     both = {name: (baseline[name], contender[name]) for name in baseline if name in contender}
     if not both:
-        raise UsageError(
-            f"no model is on both sides: the baseline has {listed(map(called, baseline), 5)}, "
-            f"the contender {listed(map(called, contender), 5)}"
-        )
+        raise UsageError(f"no model is on both sides: the baseline has {names[0]}, the contender {names[1]}")
     return Matched(
         both, [name for name in baseline if name not in contender], [name for name in contender if name not in baseline]
     )
+
+
+def _within(side: Members) -> Members:
+    """A side without the folder, or the study, that all of its names begin with."""
+    names = list(side)  # whose characters are compared, because what is cut off ends with one
+    begin = os.path.commonprefix(names) if len(names) > 1 else "".join(names)  # noqa: RUF071
+    shared = len(begin.partition("#")[0]) if "#" in begin else begin.rfind("/") + 1
+    return {name[shared:]: member for name, member in side.items()}
 
 
 def called(name: str) -> str:

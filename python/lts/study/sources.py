@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 from lts.errors import UsageError
@@ -9,8 +10,10 @@ from lts.measure.models.source import FILE_SUFFIXES, Source, read_files, source_
 from lts.study.architectures import is_architecture_folder, load_architecture
 from lts.study.schema import STORE_NAME, store_path
 from lts.study.stored import read_study
+from lts.targets.workload import Workload
 
 _MOST_MODELS = 1000
+_WORKLOAD = tuple(each.name for each in fields(Workload))
 
 
 def read_source(text: str) -> Source:
@@ -21,6 +24,7 @@ def read_source(text: str) -> Source:
     UsageError
         When it is none of these, saying why.
     """
+    _check(text)
     return read_files(Path(text), text) or source_of(load_architecture(text), text)
 
 
@@ -35,12 +39,17 @@ def read_sources(text: str) -> dict[str, Source]:
     UsageError
         When there is none, or one of them cannot be read.
     """
+    _check(text)
     path = Path(text)
     if path.suffix == ".db" or (path / STORE_NAME).is_file():
-        front = read_study(store_path(path)).front
-        if not front.trials:
+        study = read_study(store_path(path))
+        if not study.front.trials:
             raise UsageError(f"{text} has no front: nothing was measured, or nothing is feasible")
-        return {f"#{trial.id}": source_of(trial.architecture, f"{text}#{trial.id}") for trial in front.trials}
+        load = {name: study.configuration[name] for name in _WORKLOAD if name in study.configuration}
+        return {
+            f"#{trial.id}": replace(source_of(trial.architecture, f"{text}#{trial.id}"), workload=load)
+            for trial in study.front.trials
+        }
     if not path.is_dir() or read_files(path, text) is not None or is_architecture_folder(path):
         return {"": read_source(text)}
     found: dict[str, Source] = {}
@@ -54,6 +63,11 @@ def read_sources(text: str) -> dict[str, Source]:
     if not found:
         raise UsageError(f"{text} has no model; expected ONNX or GGUF files, architectures, or folders of models")
     return found
+
+
+def _check(text: str) -> None:
+    if not text or "\0" in text:  # which as a path would be the current folder
+        raise UsageError("the name of a model is empty; expected a file, a folder, or STUDY#ID")
 
 
 def is_model_folder(path: Path) -> bool:

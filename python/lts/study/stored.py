@@ -10,14 +10,16 @@ from lts._core import Constraint, parse_constraint, parse_objective
 from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.study.baselines import KEY, Baseline, from_entry, together
+from lts.study.dataframe import Tabular
 from lts.study.distinct import distinct_front, front_notes
 from lts.study.front import Front
+from lts.study.notebook import study_html
 from lts.study.spread import restated
 from lts.study.store import Store
 
 
 @dataclass(frozen=True)
-class StoredStudy:
+class StoredStudy(Tabular):
     """What the store of a study holds."""
 
     configuration: dict[str, Any]
@@ -27,6 +29,15 @@ class StoredStudy:
     environments: dict[str, dict[str, Any]]
     notes: list[str]
     baselines: list[Baseline]
+
+    @property
+    def space_name(self) -> str:
+        """The name of what was searched; empty where the store does not say."""
+        space = self.configuration.get("space")
+        return str(space.get("name", "")) if isinstance(space, dict) else ""
+
+    def _repr_html_(self) -> str:
+        return study_html(self.space_name, self.trials, self.front._repr_html_(), self.notes)
 
 
 def read_study(path: Path) -> StoredStudy:

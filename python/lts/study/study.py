@@ -14,11 +14,13 @@ from lts.measure.outcome import Provenance
 from lts.measure.trial import Trial
 from lts.study.baselines import Baseline, Baselines, checked
 from lts.study.cost_model import CostModel, SurrogateLike
+from lts.study.dataframe import Tabular
 from lts.study.distinct import distinct_front, front_notes
 from lts.study.front import Front
 from lts.study.kinds import sampler_for
 from lts.study.ledger import Ledger
 from lts.study.loop import Loop, Progress
+from lts.study.notebook import study_html
 from lts.study.plan import algorithm_for, surrogate_for, trials_for
 from lts.study.problem import beside, described, problem_of
 from lts.study.resume import opened, replay
@@ -27,7 +29,7 @@ from lts.study.store import Store
 from lts.system.environment import environment_hash
 
 
-class Study:
+class Study(Tabular):
     """Search a space for the Pareto front of its members' values, keeping every trial on disk.
 
     Parameters
@@ -261,11 +263,7 @@ class Study:
         return self._baselines.measure(timeout, confirm=confirm and self.evaluator.varies, told=told)
 
     def annotate(
-        self,
-        key: int,
-        values: Mapping[str, float],
-        provenance: Mapping[str, Provenance],
-        deployed: str | None = None,
+        self, key: int, values: Mapping[str, float], provenance: Mapping[str, Provenance], deployed: str | None = None
     ) -> Trial:
         """Add to a complete trial what was found out later, and store it. What the sampler was told does not change.
 
@@ -292,6 +290,8 @@ class Study:
         self.close()
 
     def __repr__(self) -> str:
-        objectives = ", ".join(map(str, self.objectives))
-        n, n_front = self.n_finished, len(self._ledger.archive)
-        return f"<Study of {self.space.name} for {objectives}: {n} trials, front {n_front}>"
+        found = f"{self.n_finished} trials, front {len(self._ledger.archive)}"
+        return f"<Study of {self.space.name} for {', '.join(map(str, self.objectives))}: {found}>"
+
+    def _repr_html_(self) -> str:
+        return study_html(self.space.name, self.trials, self.front()._repr_html_(), self.notes)

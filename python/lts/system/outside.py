@@ -25,6 +25,11 @@ def sentence(text: object, most: int = _SENTENCE) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """A text in which what a terminal would not print, or obey, is replaced: a name may have spaces, but no lines."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def parse_json(text: str | bytes) -> Any:
     """The value of a text in JSON. Raises `ValueError` for anything else, also when it is nested too deeply."""
     try:

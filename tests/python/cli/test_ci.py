@@ -16,8 +16,8 @@ from lts import Architecture
 from lts.cli import app
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.errors import UsageError
-from lts.measure import opening
 from lts.measure.evaluator import TargetEvaluator
+from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 from lts.report.ci.formats import FORMATS
 from lts.targets.target import load_target

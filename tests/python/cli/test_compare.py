@@ -5,54 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from board import LARGE, SMALL, Board
+from git_repository import git, make_repository
 from typer.testing import CliRunner, Result
 
 from lts import Architecture
 from lts.cli import app
-from lts.measure.evaluator import TargetEvaluator
 from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.study.study import Study
-from lts.targets.target import load_target
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
-SMALL = Architecture("gpt2", 512, 256, 64, n_head=4, d_ff=128, n_layer=2)
-LARGE = Architecture("gpt2", 512, 256, 64, n_head=4, d_ff=256, n_layer=2)
-
-
-class Board(TargetEvaluator):
-    """A device on which the wider model takes twice as long, and where every process is a little different."""
-
-    provenance = "measured"
-    varies = True
-
-    def __init__(self, noise: Iterable[float] = (1.0, 1.002, 1.001), error: str | None = None) -> None:
-        super().__init__(load_target("host"), "board", "onnxruntime")
-        self.costs = ("latency_ms", "request_ms", "peak_memory_mib")
-        self.noise: Iterator[float] = cycle(noise)
-        self.error = error
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
-        columns = list(columns)
-        if self.error is not None:
-            return Outcome(error=self.error)
-        time = sum(architecture.d_ff) * next(self.noise)
-        known = {"latency_ms": time, "request_ms": 3 * time, "peak_memory_mib": 12.0}
-        return Outcome(
-            values={name: known[name] for name in columns},
-            samples_ns={"latency": [int(1e6 * time)]},
-            provenance=dict.fromkeys(columns, "measured"),
-            environment="c0ffee12",
-        )
 
 
 @pytest.fixture
@@ -179,7 +151,7 @@ def test_how_a_bound_is_written(share: str) -> None:
         (("small.json", "large.json", "--processes", "3"), "3 processes per side; expected 4 to 25"),
         (("small.json", "large.json", "--candidate-timeout", "soon"), "'soon' is not a duration"),
         (("small.json", "large.json", "--inconclusive", "maybe"), "maybe"),
-        (("small.json",), "Missing argument 'contender'"),
+        (("small.json",), "the contender is missing; expected two models, or one and --against NAME"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], told: str) -> None:
@@ -220,6 +192,213 @@ def test_trials_of_a_study(folder: Path, board: Board) -> None:
     assert "study.db has no trial 77" in compare("study.db#0", "study.db#77", code=2).stderr
     # A study is the members of its front, which its search measured on the same device.
     assert "request_ms: same" in compare("study.db", "study.db").stdout
+
+
+# Sides that were measured before, and revisions.
+
+
+def measured(folder: Path, name: str, *models: str) -> Path:
+    """A file of results of lts-engine bench."""
+    result = CliRunner().invoke(app, ["bench", *models, "-r", "6", "-o", "jsonl"])
+    assert result.exit_code == 0, result.output
+    (folder / name).write_text(result.stdout)
+    return folder / name
+
+
+@pytest.mark.usefixtures("board")
+def test_files_of_results(folder: Path) -> None:
+    measured(folder, "before.jsonl", "small.json")
+    measured(folder, "after.jsonl", "large.json")
+    result = compare("before.jsonl", "after.jsonl", code=1)
+    assert "Medians of 6 processes per side" in result.stdout
+    # There is nothing that could be measured again.
+    assert "request_ms: regression, +100 % (" in result.stdout
+    assert "seen in two measurements" not in result.stdout
+    assert "[contender]" not in result.stderr
+    assert "request_ms: improvement" in compare("after.jsonl", "before.jsonl").stdout
+    # One side is measured, the other was.
+    result = compare("before.jsonl", "large.json", "--device", "local", code=1)
+    assert "[contender] request_ms" in result.stderr
+    assert "[baseline]" not in result.stderr
+
+
+@pytest.mark.usefixtures("board")
+def test_results_of_a_folder_and_the_folder(folder: Path) -> None:
+    (folder / "models").mkdir()
+    for name in ("small.json", "large.json"):
+        (folder / "models" / name).write_text((folder / name).read_text())
+    measured(folder, "before.jsonl", "models")
+    (folder / "models" / "small.json").write_text(LARGE.to_json())
+    (folder / "models" / "new.json").write_text(LARGE.to_json())
+    result = compare("before.jsonl", "models", "--device", "local", code=1)
+    assert "note: only the contender has new.json, which cannot be compared" in result.stderr
+    assert "large.json: request_ms: same" in result.stdout
+    assert "small.json: request_ms: regression" in result.stdout
+    assert "small.json: the architecture is another one" in result.stdout
+
+
+@pytest.mark.usefixtures("board")
+def test_other_conditions_are_refused_or_said(folder: Path) -> None:
+    before = measured(folder, "before.jsonl", "small.json")
+    record = json.loads(before.read_text())
+    record["environment"], record["fingerprint"]["cpu"] = "12345678", "Another One"
+    record["workload"]["n_prompt"] = 64
+    (folder / "other.jsonl").write_text(json.dumps(record))
+    refused = compare("other.jsonl", "before.jsonl", code=2)
+    assert "are not of the same conditions: n_prompt 64 and 128, cpu Another One and " in refused.stderr
+    assert "compare them anyway with --across" in refused.stderr
+    told = compare("other.jsonl", "before.jsonl", "--across")
+    assert "note: the conditions of small.json differ: n_prompt 64 and 128, cpu Another One and " in told.stderr
+    (each, _) = json.loads(compare("other.jsonl", "before.jsonl", "--across", "-o", "json").stdout)
+    assert each["conditions_differ"][0] == "n_prompt 64 and 128"
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (None, "wrong.jsonl is empty; expected results, as lts-engine bench -o jsonl prints them"),
+        ({"schema": 2}, "wrong.jsonl: record schema is 2; this version reads schema 1"),
+        (
+            {"rounds": {"request_ms": [0.0]}},
+            "a value of request_ms of the contender is 0.0; it must be finite and above",
+        ),
+        ({"rounds": {"request_ms": [-1.0]}}, "a value of request_ms of the contender is -1.0; it must be finite and"),
+        ({"rounds": {"request_ms": [1e300] * 6}}, None),
+        (
+            {"rounds": {"request_ms": [1e-290] * 6}},
+            "request_ms of the two sides differs by a factor of more than 10^300",
+        ),
+        (
+            {"rounds": {"request_us": [1.0]}, "provenance": {"request_us": "measured"}, "values": {}},
+            "no metric in common",
+        ),
+        ({"rounds": {}, "values": {}}, "no metric in common"),
+        ({"error": "it crashed", "state": "failed"}, "the contender, small.json, was not measured: it crashed"),
+    ],
+)
+def test_results_that_cannot_be_compared_are_one_sentence(
+    folder: Path, changed: dict[str, Any] | None, told: str | None
+) -> None:
+    before = measured(folder, "before.jsonl", "small.json")
+    record = json.loads(before.read_text())
+    if told is not None and "10^300" in told:
+        huge = {**record, "rounds": {"request_ms": [1e20] * 6}}
+        before.write_text(json.dumps(huge))
+    (folder / "wrong.jsonl").write_text("" if changed is None else json.dumps({**record, **changed}))
+    if told is None:
+        assert "request_ms: regression" in compare("before.jsonl", "wrong.jsonl", code=1).stdout
+        return
+    result = compare("before.jsonl", "wrong.jsonl", code=2)
+    assert told in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("before.jsonl", "before.jsonl", "-p", "64"), "both sides were measured before; leave out how they are to be"),
+        (("before.jsonl", "before.jsonl", "--device", "local"), "both sides were measured before"),
+        (("small.json", "large.json", "--input", "x=1"), "shapes of inputs are for ONNX files, and none is measured"),
+        (("small.json", "--against", "main"), "there is no history lts-history.jsonl"),
+        (
+            ("small.json", "large.json", "--against", "main"),
+            "--against main is the baseline; expected one model besides",
+        ),
+        (("small.json", "large.json", "--history", "h.jsonl"), "--history is about --against; name what is compared"),
+        (("small.json", "large.json", "--build", "make"), "--build and --path belong together"),
+        (("small.json", "large.json", "--path", "x"), "--build and --path belong together"),
+        (("before.jsonl", "small.json"), "small.json was measured on 'somewhere:else'; name what the other side is"),
+        (
+            ("small.json", "large.json", "--max-regression", "5%", "--max-regression", "6%"),
+            "--max-regression is given twi",
+        ),
+        (("small.json", "large.json", "--max-regression", "size=5%"), "a bound is given for size_bytes, which is not"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(folder: Path, arguments: tuple[str, ...], told: str) -> None:
+    record = json.loads(measured(folder, "before.jsonl", "small.json").read_text())
+    (folder / "before.jsonl").write_text(json.dumps({**record, "device": "somewhere:else"}))
+    result = compare(*arguments, code=2)
+    assert told in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_revisions(folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = make_repository(folder / "repository")
+    for name in ("small.json", "large.json"):
+        (repository / name).write_text((folder / name).read_text())
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "models")
+    monkeypatch.chdir(repository)
+    build = 'if [ "$LTS_REVISION" = . ]; then cp large.json made.json; else cp small.json made.json; fi'
+    result = compare("main", ".", "--build", build, "--path", "made.json", "-o", "json", "--metric", "request", code=1)
+    (record,) = json.loads(result.stdout)
+    assert (record["baseline"]["name"], record["contender"]["name"]) == ("main:made.json", ".:made.json")
+    assert (record["verdict"], record["changed_architecture"]) == ("regression", True)
+    (repository / "made.json").unlink()
+    failed = compare("main", ".", "--build", "echo no compiler; false", "--path", "made.json", code=3)
+    assert "failed with exit code 1: echo no compiler; false; it said last: no compiler" in failed.stderr
+    unknown = compare("nowhere", ".", "--build", "true", "--path", "made.json", code=2)
+    assert "nowhere" in unknown.stderr
+    absent = compare("main", ".", "--build", "true", "--path", "made.json", code=2)
+    assert "there is no made.json after building main" in absent.stderr
+    board.error = "it crashed"
+    compare("main", ".", "--build", build, "--path", "made.json", code=3)
+
+    def interrupted(*_: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board, "evaluate", interrupted)
+    compare("main", ".", "--build", build, "--path", "made.json", code=130)
+    assert git(repository, "worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_model_that_crashes_on_one_side(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = board.evaluate
+    monkeypatch.setattr(
+        board,
+        "evaluate",
+        lambda model, *rest: Outcome(error="killed by signal 11") if model == LARGE else whole(model, *rest),
+    )
+    result = compare("small.json", "large.json", code=3)
+    assert "error: the contender cannot be measured: killed by signal 11" in result.stderr
+    assert result.stderr.count("(does not count: killed by signal 11)") == 2
+
+
+@pytest.mark.parametrize(("ending", "code"), [(Outcome(error="it crashed"), 3), (KeyboardInterrupt(), 130)])
+def test_what_was_compared_before_a_failure_is_shown(
+    folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch, ending: Outcome | BaseException, code: int
+) -> None:
+    (folder / "models").mkdir()
+    (folder / "models" / "a.json").write_text(SMALL.to_json())
+    (folder / "models" / "b.json").write_text(LARGE.to_json())
+    whole = board.evaluate
+
+    def evaluate(architecture: Architecture, *rest: Any) -> Outcome:
+        if architecture != LARGE:
+            return whole(architecture, *rest)
+        if isinstance(ending, BaseException):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(board, "evaluate", evaluate)
+    result = compare("models", "models", "-o", "jsonl", "--report", "junit=junit.xml", code=code)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {(each["model"], each["verdict"]) for each in records} == {("a.json", "same")}
+    # A report is of all of it.
+    assert not (folder / "junit.xml").exists()
+
+
+def test_ctrl_c_is_exit_130(folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(*_: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(board, "evaluate", evaluate)
+    assert compare("small.json", "large.json", code=130).stderr.endswith("interrupted\n")
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ class Reader(NamedTuple):
         """What the help lists, commands and options by their longest name, each with its words."""
         found: dict[str, str] = {}
         for line in self.run(*command, "--help").stdout.splitlines():
-            if match := re.match(r"  (-[^ ,]+|[a-z]+)(?:, (--[\w-]+))?(?: |$)(.*)", line):
+            if match := re.match(r"  (-[^ ,]+|[a-z][a-z-]*)(?:, (--[\w-]+))?(?: |$)(.*)", line):
                 name = match[2] or match[1]
                 found[name] = match[3]
             elif line.startswith("   ") and found:

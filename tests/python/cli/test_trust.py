@@ -74,7 +74,7 @@ def test_a_foreign_study(study: Path, tmp_path: Path, profile: Any, expected: st
     assert not (tmp_path / "ran").exists()
 
 
-COMMANDS = ("export made --format tvm -O out", "front made", "report made")
+COMMANDS = ("export made --format tvm -O out", "front made", "report made", "export-optuna made -O optuna.log")
 FOREIGN: list[tuple[dict[str, Any], str]] = [
     ({"space": []}, "'space' of the study is []; expected a table"),
     ({"space": "gpt2-tiny"}, "'space' of the study is 'gpt2-tiny'; expected a table"),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from lts import Architecture
 from lts.backends.backend import load_backend
 from lts.backends.reference import Reference
 from lts.devices import qemu
@@ -29,6 +30,7 @@ from lts.errors import LtsError, MeasurementError, UsageError
 from lts.jobs.job import Job, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.measure.candidate import measure
+from lts.measure.compare import Answer, Metric, verdict
 from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.system import machine
@@ -295,8 +297,6 @@ class TestModels:
 
     @pytest.mark.slow
     def test_more_work_takes_more_instructions(self, cortex: Target, workdir: Path) -> None:
-        from lts import Architecture
-
         counts = []
         for n_layer in (1, 2, 4):
             architecture = Architecture("gpt2", 256, 64, 64, n_head=2, d_ff=256, n_layer=n_layer)
@@ -317,6 +317,24 @@ class TestModels:
         assert counts[0] < counts[1] < counts[2]
         # The layers are equal, so what each adds is equal, but for the first and the last.
         assert (counts[2] - counts[1]) / (counts[1] - counts[0]) == pytest.approx(2, rel=0.1)
+
+    @pytest.mark.slow
+    def test_a_gate_sees_small_changes_and_no_load(self, cortex: Target) -> None:
+        """A feed-forward that is 1 % wider, another tile of a schedule, and busy programs on every core."""
+        from bench_instructions import busy, count_scheduled, counted_anew
+
+        model, wider = (Architecture("gpt2", 256, 8, 128, n_head=2, d_ff=d_ff, n_layer=1) for d_ff in (400, 404))
+        counts = [counted_anew(model, cortex, 8)]
+        with busy():
+            counts += [counted_anew(model, cortex, 8) for _ in range(2)]
+            more = counted_anew(wider, cortex, 8)
+        assert len(set(counts)) == 1
+        found = verdict(Metric.named("instructions"), counts[:1], [more])
+        assert (found.answer, found.max_regression) == (Answer.regression, 0)
+        assert 0 < found.change < 0.05
+        before, after = (count_scheduled(model, cortex, 8, n) for n in (None, 16))
+        assert before == counts[0]
+        assert after != before
 
     @pytest.mark.slow
     def test_threads_of_ours_count_at_the_same_time(self, cortex: Target) -> None:

@@ -11,7 +11,7 @@ from lts.measure.compare import Bounds
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.interleaved import MOST, Comparison, Measured, Run, Told, interleave
 from lts.measure.models.architecture import ArchitectureModel
-from lts.measure.models.model import Model
+from lts.measure.models.model import SIZE, Model
 from lts.measure.result import Result, differences, result_of
 from lts.system.text import listed
 
@@ -41,7 +41,7 @@ def compare_models(
     max_regression, most, told
         As of `interleave`.
     also
-        What is measured besides, and not compared.
+        What is measured besides of the models that have it, and not compared.
     timeout
         Seconds for one process; by default the evaluator's.
     across
@@ -102,14 +102,27 @@ def check_comparable(
         if missing := [name for name in metrics if name not in each.rounds]:
             known = listed(each.rounds) or "nothing"
             raise UsageError(f"{missing[0]} was not measured of the {side}, {each.model}, but {known}")
-    if across or (isinstance(baseline, Model) and isinstance(contender, Model)):
-        return
-    one, other = (conditions(each) for each in (baseline, contender))
-    if differ := differences(one, other):
+    if not across and (differ := differing(baseline, contender, metrics)):
+        one, other = (each.name if isinstance(each, Model) else each.model for each in (baseline, contender))
         raise UsageError(
-            f"{one.model} and {other.model} are not of the same conditions: {listed(differ, 6)}; "
-            "compare them anyway with --across"
+            f"{one} and {other} are not of the same conditions: {listed(differ, 6)}; compare them anyway with --across"
         )
+
+
+def differing(baseline: Model | Result, contender: Model | Result, metrics: Sequence[str]) -> list[str]:
+    """What differs between the conditions of two sides, one phrase each; nothing for two that are both measured now."""
+    if isinstance(baseline, Model) and isinstance(contender, Model):
+        return []
+    origins = ((name, _origin(baseline, name), _origin(contender, name)) for name in metrics)
+    found = [f"{name} {one} and {other}" for name, one, other in origins if one and other and one != other]
+    return [*differences(conditions(baseline), conditions(contender)), *found]
+
+
+def _origin(side: Model | Result, name: str) -> str | None:
+    """Where a metric of a side comes from, such as "measured"."""
+    if isinstance(side, Result):
+        return side.provenance.get(name)
+    return "exact" if name == SIZE else side.provenance
 
 
 def conditions(side: Model | Result) -> Result:
@@ -129,5 +142,6 @@ def _side(side: Model | Result, metrics: Sequence[str], also: Sequence[str], tim
     if isinstance(side, Result):
         found: Mapping[str, Sequence[float]] = {name: side.rounds[name] for name in metrics}
         return found
-    model, columns = side, list(dict.fromkeys((*metrics, *also)))
+    model = side
+    columns = list(dict.fromkeys((*metrics, *(name for name in also if name in model.costs))))
     return lambda: model.measure(columns, timeout)

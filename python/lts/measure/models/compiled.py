@@ -16,10 +16,13 @@ from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined
 from lts.system import machine
-from lts.system.outside import parse_json, read_bytes
+from lts.system.outside import parse_json, printable, read_bytes
 from lts.targets.workload import Step
 
 _MOST = 16 << 20
+_LIBRARY = ".so"
+# Folders that weights are above a model: those of a study are shared by all that is compiled of a member.
+_MOST_UP = 2
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,23 @@ class CompiledFolder:
     triple: str
     threads: int
     inputs: Mapping[str, list[int]]
-    size_bytes: int
+    sizes: Mapping[Path, int]
+    """Bytes by file: the code, and the weights, which several models may share."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all of its files."""
+        return sum(self.sizes.values())
 
 
 def is_compiled(folder: Path) -> bool:
     """Whether a folder is a compiled model, or has one for a phase."""
     return any((place / MANIFEST).is_file() for place in (folder, *(folder / phase for phase in PHASES)))
+
+
+def is_library(path: Path) -> bool:
+    """Whether a file is the code of a compiled model, by its name."""
+    return path.suffix == _LIBRARY
 
 
 def read_compiled(folder: Path) -> list[CompiledFolder]:
@@ -80,9 +94,8 @@ class CompiledModel(Model):
         return self._evaluator.no_energy
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
-        found = Outcome(
-            values={SIZE: sum(each.size_bytes for each in self._folders.values())}, provenance={SIZE: "exact"}
-        )
+        sizes = {path: size for each in self._folders.values() for path, size in each.sizes.items()}
+        found = Outcome(values={SIZE: sum(sizes.values())}, provenance={SIZE: "exact"})
         for phase, folder in self._folders.items():
             run = [name for name in costs if name in PHASE_OF and (name == PEAK or PHASE_OF[name] == phase)]
             if run:
@@ -105,17 +118,23 @@ def _read(folder: Path) -> CompiledFolder:
         phase, triple, threads = manifest["phase"], manifest["triple"], manifest["threads"]
         inputs = {each["name"]: [int(size) for size in each["shape"]] for each in manifest["inputs"]}
         names = {manifest["library"], *(each["file"] for each in manifest["weights"] + manifest["inputs"])}
+        if any(Path(name).is_absolute() or Path(name).parts.count("..") > _MOST_UP for name in names):
+            raise ValueError
         files = [folder / name for name in names]
         if phase not in PHASES or not machine.is_triple(triple) or type(threads) is not int or threads < 1:
             raise ValueError
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected the manifest of a compiled model") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except UsageError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise UsageError(f"{path} is not the manifest of a compiled model; compile it again") from None
     for file in files:
         if not file.is_file():
             raise UsageError(
-                f"{folder} needs {file}, which is not there; export the member again, with the formats onnx and tvm"
+                f"{folder} needs {printable(str(file))}, which is not there; "
+                "export the member again, with the formats onnx and tvm"
             )
-    size = sum(file.stat().st_size for file in files if file.name != "inputs.bin")
-    return CompiledFolder(folder, phase, triple, threads, inputs, size)
+    of_inputs = {each["file"] for each in manifest["inputs"]}
+    sizes = {(folder / name).resolve(): (folder / name).stat().st_size for name in names - of_inputs}
+    return CompiledFolder(folder, phase, triple, threads, inputs, sizes)

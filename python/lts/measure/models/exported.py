@@ -73,6 +73,14 @@ class ExportedModel(ArchitectureModel):
     def default_costs(self) -> tuple[str, ...]:
         return tuple(name for name in super().default_costs if name in self.costs) or self.costs
 
+    def check(self, costs: Sequence[str]) -> None:  # type: ignore[override]
+        super().check(costs)
+        needed = needed_for(costs, self._runs.workload)
+        phases = {PHASE_OF[name] for name in needed if name in PHASE_OF}
+        for phase in phases:
+            for step in self._runs.workload.steps(self.architecture, phase):
+                self._files[phase].check_step(step)
+
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
         # The phases share their weights: of each file besides the models once.
         models = [file.path.stat().st_size for file in self._files.values()]

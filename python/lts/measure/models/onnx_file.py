@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
+from lts.measure.request import together
 from lts.system.outside import sentence
 from lts.system.text import listed
 from lts.targets.workload import Step
@@ -21,6 +22,7 @@ BELOW = 2
 """Integers of inputs are below this unless it is said: whatever they index has as many entries."""
 
 _MOST_SIZE = 2**31
+_MOST_DIGITS = 20
 # Names of dimensions in files that we wrote.
 _OURS = ("batch", "sequence", "past", "memory", "total", "capacity")
 
@@ -91,6 +93,18 @@ class OnnxFile:
                 )
         return found
 
+    def check_step(self, step: Step) -> None:
+        """Raise `UsageError` when sizes that a file of ours has for good are not those of a step."""
+        sizes = step.dims
+        rows = {"input_ids": ("batch", "sequence"), "attention_mask": ("batch", "total")}
+        for name, dims in rows.items():
+            for given, dim in zip(self.inputs.get(name, ()), dims, strict=False):
+                if isinstance(given, int) and given != sizes[dim]:
+                    raise UsageError(
+                        f"input '{name}' of {self.path} is {_shape(self.inputs[name])} for good; "
+                        f"the workload needs {_shape([sizes[dim] for dim in dims])}"
+                    )
+
     def described(self) -> str:
         """Its inputs with their shapes."""
         return listed(f"'{name}' {_shape(dims)}" for name, dims in self.inputs.items())
@@ -116,17 +130,26 @@ def read_onnx(path: Path) -> OnnxFile:
             continue
         if not value.type.HasField("tensor_type"):
             raise UsageError(f"input '{value.name}' of {path} is no tensor; models with such inputs cannot be run here")
-        inputs[value.name] = [
-            dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
-            for dim in value.type.tensor_type.shape.dim
-        ]
+        if not value.type.tensor_type.HasField("shape"):
+            raise UsageError(
+                f"input '{value.name}' of {path} has no shape, not even a number of dimensions; "
+                "export it again with one, whose sizes may be open"
+            )
+        inputs[value.name] = [_size_of(dim) for dim in value.type.tensor_type.shape.dim]
     return OnnxFile(
         path, inputs, {entry.key: entry.value for entry in model.metadata_props}, _size(path, graph.initializer)
     )
 
 
+def _size_of(dim: Any) -> int | str | None:
+    """A number, a name, or None for a dimension that is open; some programs write -1 for that."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
+    return dim.dim_param or None
+
+
 class OnnxModel(Model):
-    """An ONNX file with inputs of given shapes: one run is its latency.
+    """An ONNX file with inputs of given shapes: one run is its latency. Of one that we wrote its phase is run.
 
     Parameters
     ----------
@@ -163,16 +186,17 @@ class OnnxModel(Model):
         self.provenance, self.varies = evaluator.provenance, evaluator.varies
         self.architecture = file.architecture
         self._shapes = dict(shapes or {})
-        phase, known = "prefill", {}
+        self._steps = [Step("prefill", {}, below)]
         if self.architecture is not None and not shapes:
             phase = "decode" if file.said.get("phase") == "decode" else "prefill"
-            step = evaluator.workload.steps(self.architecture, phase)[0]
-            known, below = dict(step.dims), step.vocab_size
-        self._step = Step(phase, file.dims(self._shapes, known), below)
+            self._steps = evaluator.workload.steps(self.architecture, phase)
+            for step in self._steps:
+                file.check_step(step)
+        self._steps = [replace(step, dims=file.dims(self._shapes, step.dims)) for step in self._steps]
 
     @property
     def costs(self) -> tuple[str, ...]:
-        phase = self._step.phase
+        phase = self._steps[0].phase
         known = [name for name in self._evaluator.costs if name in PHASE_OF]
         return (*(name for name in known if name == PEAK or PHASE_OF[name] == phase), SIZE)
 
@@ -185,13 +209,18 @@ class OnnxModel(Model):
         run = [name for name in costs if name != SIZE]
         if not run:
             return size
-        return size | self._evaluator.run_file(self._file.path, self._step, run, timeout)
+        steps: list[Outcome] = []
+        for step in self._steps:
+            steps.append(self._evaluator.run_file(self._file.path, step, run, timeout))
+            if steps[-1].error is not None:
+                break
+        return size | together(steps)
 
     def describe(self) -> dict[str, Any]:
         known = self._evaluator.describe()
         if self.architecture is not None and not self._shapes:
             return known
-        sizes = self._step.dims
+        sizes = self._steps[0].dims
         inputs = {
             name: [dim if isinstance(dim, int) else sizes.get(str(dim), sizes.get(f"{name}.{i}", 0)) for i, dim in dims]
             for name, dims in ((name, list(enumerate(dims))) for name, dims in self._file.inputs.items())
@@ -207,11 +236,21 @@ def parse_input(text: str) -> tuple[str, list[int]]:
     name, equals, shape = text.rpartition("=")
     parts = shape.lower().split("x")
     if not equals or not name or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--input is '{text}'; expected NAME=DIMxDIM, as in --input input_ids=1x128")
-    sizes = [int(part) for part in parts]
+        raise UsageError(f"--input is '{sentence(text)}'; expected NAME=DIMxDIM, as in --input input_ids=1x128")
+    sizes = [int(part) if len(part) <= _MOST_DIGITS else _MOST_SIZE for part in parts]
     if not all(0 < size < _MOST_SIZE for size in sizes):
-        raise UsageError(f"--input is '{text}'; sizes must be at least 1 and below 2^31")
+        raise UsageError(f"--input is '{sentence(text)}'; sizes must be at least 1 and below 2^31")
     return name, sizes
+
+
+def parse_inputs(texts: Iterable[str]) -> dict[str, list[int]]:
+    """Shapes by name; see `parse_input`. Raises `UsageError` also for an input that is given twice."""
+    found: dict[str, list[int]] = {}
+    for name, shape in map(parse_input, texts):
+        if name in found:
+            raise UsageError(f"--input is given twice for '{name}'; expected once")
+        found[name] = shape
+    return found
 
 
 def _shape(dims: Sequence[int | str | None]) -> str:

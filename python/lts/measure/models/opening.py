@@ -11,6 +11,7 @@ from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.measure.evaluator import TargetEvaluator, with_threads
+from lts.measure.models.compiled import CompiledModel
 from lts.measure.models.gguf import GgufModel
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW
@@ -93,6 +94,8 @@ class OpenDevice:
                     f"{source.name} has {name} {value}, and {wanted[name]} is asked for; leave that out, "
                     "or export it anew"
                 )
+        if source.kind == CompiledModel.kind:  # it was compiled for so many
+            wanted.setdefault("threads", source.content[0].threads)
         if source.kind != GgufModel.kind:  # whose form is that of llama.cpp, and of no backend
             wanted |= source.form
         return model_of(source, self._evaluator(wanted, source.backend), shapes, below, self._timeout)

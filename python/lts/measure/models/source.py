@@ -9,10 +9,11 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.jobs.job import MANIFEST
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
-from lts.measure.models.compiled import CompiledModel, is_compiled, read_compiled
+from lts.measure.models.compiled import CompiledModel, is_compiled, is_library, read_compiled
 from lts.measure.models.exported import ExportedModel, is_exported, read_exported
 from lts.measure.models.gguf import AS_STORED, GgufModel
 from lts.measure.models.gguf_file import GGUF_SUFFIX
@@ -34,6 +35,8 @@ class Source:
         What the user calls it, and what it is.
     form
         Precision, logits and cache that its files have, as far as they say; others are as the user wants.
+    workload
+        Values of the workload that it was searched with, for where a comparison is not told otherwise.
     backend
         What runs it, where that is given by what it is.
     content
@@ -43,6 +46,7 @@ class Source:
     name: str
     kind: str
     form: Mapping[str, str] = field(default_factory=dict)
+    workload: Mapping[str, Any] = field(default_factory=dict)
     backend: str | None = None
     content: Any = None
 
@@ -66,6 +70,10 @@ def read_files(path: Path, name: str) -> Source | None:
         return Source(name, OnnxModel.kind, form if file.architecture is not None else {}, content=file)
     if path.suffix == GGUF_SUFFIX:
         return Source(name, GgufModel.kind, {"precision": AS_STORED, "cache": "in_place"}, content=path)
+    if is_library(path) and path.is_file():
+        if not (path.parent / MANIFEST).is_file():
+            raise UsageError(f"{path} is code without a model; expected {MANIFEST} beside it, which says its inputs")
+        path = path.parent
     if not path.is_dir():
         return None
     if is_compiled(path):

@@ -31,13 +31,13 @@ def _listed(rows: Iterable[Compared]) -> str:
 
 def _entry(row: Compared) -> dict[str, Any]:
     _, sign, half = row.shown(row.contender).partition("±")
-    lines = [
+    against = [
         f"baseline {row.shown(row.baseline)} {row.unit}",
         f"change {row.shown_change}",
         f"bound {row.shown_bound}",
         row.verdict.value,
-        row.where,
     ]
+    lines = [*([] if row.alone else against), row.where]
     return {
         "name": f"{row.model}: {row.metric} ({row.provenance})",
         "unit": row.unit,

@@ -10,6 +10,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.measure.compare import Answer, Metric
+from lts.measure.result import Result
 from lts.system.outside import sentence
 from lts.system.text import number, unit, with_bounds
 from lts.targets.workload import Workload
@@ -62,6 +63,8 @@ class Compared:
         What the values hold for: target, device, backend, and what was run.
     seconds
         How long the runs took that were timed, of both sides.
+    alone
+        Whether it is a result that was compared with nothing: the baseline is then itself.
     """
 
     model: str
@@ -78,6 +81,7 @@ class Compared:
     not_seen_again: bool
     place: dict[str, str]
     seconds: float
+    alone: bool = False
 
     @property
     def unit(self) -> str:
@@ -137,21 +141,67 @@ def read(records: Iterable[Mapping[str, Any]], *, inconclusive_fails: bool = Fal
         For what is no such record.
     """
     rows: list[Compared] = []
-    taken: set[tuple[str, str]] = set()
     for i, record in enumerate(records, 1):
         try:
-            row = _row(record, bool(record.get("inconclusive_fails", inconclusive_fails)))
+            rows.append(_row(record, bool(record.get("inconclusive_fails", inconclusive_fails))))
         except KeyError as error:
             raise UsageError(f"record {i} of the comparison has no {sentence(error.args[0])}") from None
         except (TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"record {i} of the comparison is none of lts-engine compare: {sentence(error)}") from None
-        name, n = row.model, 1
+    return _told_apart(rows)
+
+
+def of_results(results: Iterable[Result]) -> list[Compared]:
+    """The values of results, which were compared with nothing; of one that failed there are none.
+
+    A model that was measured with several workloads is named with each of them.
+    """
+    results = list(results)
+    known = Counter(result.saved or result.model for result in results)
+    rows = []
+    for result in results:
+        name_of = result.saved or result.model
+        if known[name_of] > 1:
+            name_of = f"{name_of}, {result.workload or result.inputs}"
+        load = {} if result.workload is None else result.workload.describe()
+        place = {**load, "target": result.target, "device": result.device, "backend": result.backend}
+        for name, value in result.values.items():
+            low, high = result.interval[name]
+            side = Side(value, low, high, result.coverage, len(result.rounds[name]))
+            rows.append(
+                Compared(
+                    model=sentence(name_of, _NAME) or "model",
+                    metric=sentence(name),
+                    verdict=Answer.same,
+                    fails=False,
+                    provenance=result.provenance[name],
+                    baseline=side,
+                    contender=side,
+                    given=sentence(result.model, _NAME),
+                    change=0.0,
+                    change_interval=None,
+                    max_regression=0.0,
+                    not_seen_again=False,
+                    place={key: sentence(str(each)) for key, each in place.items()},
+                    seconds=sum(map(sum, result.samples_ns.values())) / 1e9,
+                    alone=True,
+                )
+            )
+    return _told_apart(rows)
+
+
+def _told_apart(rows: Sequence[Compared]) -> list[Compared]:
+    """With a number behind the model where another one has the same name and metric."""
+    found: list[Compared] = []
+    taken: set[tuple[str, str]] = set()
+    for given in rows:
+        row, n = given, 1
         while (row.model, row.metric) in taken:
             n += 1
-            row = replace(row, model=f"{name} ({n})")
+            row = replace(given, model=f"{given.model} ({n})")
         taken.add((row.model, row.metric))
-        rows.append(row)
-    return rows
+        found.append(row)
+    return found
 
 
 def tally(rows: Sequence[Compared]) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
+from lts.measure.result import Result
 from lts.report.ci import bencher, benchmark_action, github, gitlab_codequality, gitlab_metrics, junit
-from lts.report.ci.compared import Compared, read
+from lts.report.ci.compared import Compared, of_results, read
 from lts.system.files import check_writable, replace_file
 
-__all__ = ["FORMATS", "check_report", "parse_report", "write"]
+__all__ = ["FORMATS", "check_alone", "check_report", "parse_report", "write", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class ReportFormat:
     name: str
     read_by: str
     render: Callable[[Sequence[Compared]], str]
+    alone: bool = False
+    """Whether it has values, and so can be of results that are compared with nothing."""
 
 
 FORMATS = (
@@ -30,13 +33,15 @@ FORMATS = (
         "benchmark-action",
         "github-action-benchmark, tool customSmallerIsBetter: JSON",
         benchmark_action.smaller_is_better,
+        alone=True,
     ),
     ReportFormat(
         "benchmark-action-bigger",
         "github-action-benchmark, tool customBiggerIsBetter: JSON",
         benchmark_action.bigger_is_better,
+        alone=True,
     ),
-    ReportFormat("bencher", "bencher run --adapter json: JSON", bencher.metric_format),
+    ReportFormat("bencher", "bencher run --adapter json: JSON", bencher.metric_format, alone=True),
     ReportFormat("junit", "Jenkins, GitLab and most others: JUnit's XML", junit.document),
     ReportFormat("gitlab-codequality", "GitLab, artifacts:reports:codequality: JSON", gitlab_codequality.findings),
     ReportFormat("gitlab-metrics", "GitLab, artifacts:reports:metrics: OpenMetrics", gitlab_metrics.metrics),
@@ -80,10 +85,32 @@ def write(
     UsageError
         For another name, what is no record of a comparison, or a file that cannot be written.
     """
+    _write(_format(format_name), read(records, inconclusive_fails=inconclusive_fails), path)
+
+
+def write_results(format_name: str, results: Iterable[Result], path: Path) -> None:
+    """Write results of `lts-engine bench` for another tool, as `write` does.
+
+    Raises
+    ------
+    UsageError
+        For another name, or one whose form has verdicts and not values; or for a file that cannot be written.
+    """
+    _write(check_alone(format_name), of_results(results), path)
+
+
+def check_alone(format_name: str) -> ReportFormat:
+    """The format. Raises `UsageError` for one that needs a comparison."""
     form = _format(format_name)
-    content = form.render(read(records, inconclusive_fails=inconclusive_fails))
+    if not form.alone:
+        known = ", ".join(each.name for each in FORMATS if each.alone)
+        raise UsageError(f"the report '{format_name}' is of a comparison; expected one of {known} for results alone")
+    return form
+
+
+def _write(form: ReportFormat, rows: Sequence[Compared], path: Path) -> None:
     try:
-        replace_file(path, content)
+        replace_file(path, form.render(rows))
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
 

@@ -204,7 +204,7 @@ def test_find_the_target_of_a_board(reader: Reader, study: str) -> None:
 def test_keep_results_and_see_how_they_changed(reader: Reader, study: str) -> None:
     bench = reader.command("Measure models on a device")
     save, metric = reader.option(bench, "Keep the results under this name"), reader.option(bench, "Any of latency")
-    words = [f"{study}#0", metric, "size", save, "main"]
+    words = [f"{study}#0", metric, "latency", save, "main"]
     for _ in range(2):
         reader.run(*bench, *words)
     history = reader.command("how saved results changed")

@@ -75,6 +75,9 @@ def test_counts_are_integers_in_csv(tmp_path: Path) -> None:
         counts
     )
     assert all(value.isdecimal() for value in counts.values()), counts
+    measured = run("bench", "a.json", "--metric", "size", "--processes", "2", "-o", "csv", cwd=tmp_path)
+    (row,) = csv.DictReader(io.StringIO(measured.stdout))
+    assert row["values.size_bytes"].isdecimal()
 
 
 def test_coefficients_have_units_and_zeros_are_one_row() -> None:

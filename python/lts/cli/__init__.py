@@ -8,6 +8,7 @@ import typer
 
 from lts.cli import (
     bench,
+    columns,
     compare,
     count,
     doctor,
@@ -24,14 +25,12 @@ from lts.cli import (
     target,
 )
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
+from lts.cli.help import App
 from lts.cli.log import guard_streams, output_problem, say
 
-app = typer.Typer(
+app = App(
     name="lts-engine",
     help="Find the Transformer language models worth training for a device, without training any.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -63,6 +62,7 @@ _COMMANDS = {
     "bench": bench,
     "compare": compare,
     "gate": gate,
+    "columns": columns,
     "doctor": doctor,
 }
 for name, module in _COMMANDS.items():

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.log import say
 from lts.errors import UsageError
 
@@ -25,7 +26,67 @@ class Format(StrEnum):
     csv = "csv"
 
 
+DEVICES = "local, ssh://[USER@]HOST[:PORT][?python=PATH], rpc://TRACKER:PORT/KEY, emulated"
+"""The forms of devices that run models."""
+
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="Format of the results on stdout.")]
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(help="Name of a search space, or a TOML file.", autocompletion=complete.spaces),
+]
+TargetArgument = Annotated[
+    str, typer.Argument(help="Name of a target, or a TOML file.", autocompletion=complete.targets)
+]
+TargetOption = Annotated[
+    str, typer.Option(help="What is compiled for: a name, or a TOML file.", autocompletion=complete.targets)
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Compiler and runtime: onnxruntime or tvm.",
+        show_default="onnxruntime here, else tvm",
+        autocompletion=complete.backends,
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Where models run: {DEVICES}.",
+        show_default="local if it can run the target",
+        autocompletion=complete.devices,
+    ),
+]
+ObjectiveOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column to optimize: see lts-engine columns. May be repeated.",
+        metavar="NAME:max|min",
+        show_default="decoder_params:max request_ms:min peak_memory_mib:min; with --n-gen 0 latency_ms:min, on an "
+        "emulated device instructions:min",
+        autocompletion=complete.objectives,
+    ),
+]
+ConstraintOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Bound of a column, for the shell in quotes: 'request_ms<=300'. May be repeated.",
+        metavar="NAME<=NUMBER|NAME>=NUMBER",
+        show_default=False,
+        autocompletion=complete.columns,
+    ),
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        help="Shape of an input of an ONNX file that we did not write; may be repeated.",
+        metavar="NAME=DIMxDIM",
+        show_default=False,
+    ),
+]
+BelowOption = Annotated[
+    int, typer.Option(help="Integers of such inputs are at least 0 and below this.", min=1, max=2**31)
+]
 StudyArgument = Annotated[Path, typer.Argument(help="Directory or store (.db file) of a search.", show_default=False)]
 
 

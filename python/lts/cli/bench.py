@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import CacheOption, Format, FormatOption, Logits, duration
+from lts.cli import complete
+from lts.cli.arguments import (
+    BackendOption,
+    BelowOption,
+    CacheOption,
+    DeviceOption,
+    Format,
+    FormatOption,
+    InputOption,
+    Logits,
+    TargetOption,
+    duration,
+)
 from lts.cli.ci import ResultReportOption, publish_results, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
@@ -38,16 +50,12 @@ def command(
             "Hugging Face's form), STUDY#ID.",
             metavar="MODEL...",
             show_default=False,
+            autocompletion=complete.trials,
         ),
     ],
-    target: Annotated[str, typer.Option(help="What is compiled for: a name, or a TOML file.")] = "host",
-    device: Annotated[
-        str | None, typer.Option(help="Where they run.", show_default="local if it can run the target")
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="Compiler and runtime: onnxruntime or tvm.", show_default="onnxruntime here, else tvm"),
-    ] = None,
+    target: TargetOption = "host",
+    device: DeviceOption = None,
+    backend: BackendOption = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,6 +63,7 @@ def command(
             "with commas; may be repeated.",
             metavar="NAME,...",
             show_default="latency, decode, speed and memory; of a file all but energy; emulated instructions",
+            autocompletion=complete.metrics,
         ),
     ] = None,
     n_prompt: Annotated[
@@ -85,6 +94,7 @@ def command(
             help="Of the weights of architectures: float32, float16, int8, int4; by default the target's.",
             metavar="NAME,...",
             show_default=False,
+            autocompletion=complete.precisions,
         ),
     ] = None,
     logits: Annotated[
@@ -93,18 +103,8 @@ def command(
     ] = None,
     cache: CacheOption = None,
     processes: Annotated[int, typer.Option("--processes", "-r", help="Processes per model; 1 to 100.")] = 5,
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            help="Shape of an input of an ONNX file that we did not write; may be repeated.",
-            metavar="NAME=DIMxDIM",
-            show_default=False,
-        ),
-    ] = None,
-    below: Annotated[
-        int, typer.Option(help="Integers of such inputs are at least 0 and below this.", min=1, max=2**31)
-    ] = 2,
+    given: InputOption = None,
+    below: BelowOption = 2,
     min_time: Annotated[
         str, typer.Option(help="Least time that each quantity is measured in a process.", metavar="DURATION")
     ] = "0.3s",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import (
+    DEVICES,
+    BackendOption,
     BatchOption,
     CacheOption,
     Format,
@@ -18,6 +21,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    TargetArgument,
     ThreadsOption,
     duration,
 )
@@ -25,24 +29,26 @@ from lts.cli.errors import exits
 from lts.cli.log import say
 
 if TYPE_CHECKING:
+    from lts.cli.output import Results
     from lts.study.loop import Progress
+    from lts.targets.calibration import Calibration
 
 
 @exits
 def command(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.")] = "host",
+    target: TargetArgument = "host",
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Write the profile with the coefficients here.")
     ] = None,
     space: Annotated[
-        str, typer.Option(help="Search space of the architectures: a name, or a TOML file.")
+        str,
+        typer.Option(help="Search space of the architectures: a name, or a TOML file.", autocompletion=complete.spaces),
     ] = "gpt2-any-shapes",
     device: Annotated[
-        str | None, typer.Option(help="Same as for search.", show_default="local where the target runs here")
+        str | None,
+        typer.Option(help=f"Where they are measured: {DEVICES}.", show_default="local where the target runs here"),
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="Same as for search.", show_default="onnxruntime here, else tvm")
-    ] = None,
+    backend: BackendOption = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,
     timeout: Annotated[str, typer.Option(help="Time for all measurements.", metavar="DURATION")] = "10m",
     n_prompt: PromptOption = 128,
@@ -133,12 +139,46 @@ def command(
         columns = [name + (label if name in found.calibration.costs else "") for name in rows[0]] if rows else []
         emit(Results([dict(row) for row in rows], columns, [tuple(row.values()) for row in rows]), output)
     else:
-        records = [
-            {"cost": name, "term": term, "coefficient": value, "provenance": found.calibration.provenance}
-            for name, cost in found.calibration.costs.items()
-            for term, value in cost.coefficients.items()
-        ]
-        columns = ["cost", "term", "coefficient", "provenance"]
-        emit(Results(records, columns, [tuple(record.values()) for record in records]), output)
+        emit(_coefficients(found.calibration), output)
     if problem is not None:
         raise problem
+
+
+# What a coefficient is multiplied with, one of: see docs/surrogate.md.
+_PER = {
+    "layers": "layer",
+    "width": "channel of a layer",
+    "attention": "element of the matrices of attention",
+    "feed_forward": "element of the matrices of feed-forward networks",
+    "d_ff": "channel of a feed-forward network",
+    "heads": "head",
+    "key_value": "channel of the keys",
+    "biases": "bias vector",
+    "output": "multiply-add outside of the layers",
+    "widest": "channel of the widest feed-forward network",
+}
+
+
+def _coefficients(calibration: Calibration) -> Results:
+    """All of them for programs; for people one row for those of a cost that are zero."""
+    from lts.cli.output import Results
+    from lts.system.text import unit
+
+    records: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
+    for name, cost in calibration.costs.items():
+        found = [
+            {
+                "cost": name,
+                "term": term,
+                "coefficient": value,
+                "unit": f"{unit(name) or name} per {_PER[term]}" if term in _PER else unit(name) or name,
+                "provenance": calibration.provenance,
+            }
+            for term, value in cost.coefficients.items()
+        ]
+        records += found
+        rows += [tuple(each.values()) for each in found if each["coefficient"]]
+        if zeros := [str(each["term"]) for each in found if not each["coefficient"]]:
+            rows.append((name, ", ".join(zeros), 0, "", calibration.provenance))
+    return Results(records, ("cost", "term", "coefficient", "unit", "provenance"), rows)

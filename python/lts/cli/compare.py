@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, Logits, Precision, duration
+from lts.cli import complete
+from lts.cli.arguments import (
+    BackendOption,
+    BelowOption,
+    DeviceOption,
+    Format,
+    FormatOption,
+    InputOption,
+    Logits,
+    Precision,
+    duration,
+)
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
@@ -38,11 +49,16 @@ def command(
             help="What is shipped: results of lts-engine bench, a model, a folder or a study of models, or with "
             "--build a revision.",
             show_default=False,
+            autocompletion=complete.trials,
         ),
     ],
     contender: Annotated[
         str | None,
-        typer.Argument(help="What shall replace it, likewise; with --against the only one.", show_default=False),
+        typer.Argument(
+            help="What shall replace it, likewise; with --against the only one.",
+            show_default=False,
+            autocompletion=complete.trials,
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -68,15 +84,13 @@ def command(
         typer.Option(help="The model, or folder of models, that --build makes.", show_default=False),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="What is compiled for: a name, or a TOML file.", show_default="host")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Where both run.", show_default="local if it can run the target")
-    ] = None,
-    backend: Annotated[
         str | None,
-        typer.Option(help="Compiler and runtime: onnxruntime or tvm.", show_default="onnxruntime here, else tvm"),
+        typer.Option(
+            help="What is compiled for: a name, or a TOML file.", show_default="host", autocompletion=complete.targets
+        ),
     ] = None,
+    device: DeviceOption = None,
+    backend: BackendOption = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,6 +98,7 @@ def command(
             "columns, with commas; may be repeated.",
             metavar="NAME,...",
             show_default="request and memory; of a file all but energy; on an emulated device instructions",
+            autocompletion=complete.metrics,
         ),
     ] = None,
     max_regression: Annotated[
@@ -119,18 +134,8 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-t", help="Threads; by default the target's.", show_default=False)
     ] = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            help="Shape of an input of an ONNX file that we did not write; may be repeated.",
-            metavar="NAME=DIMxDIM",
-            show_default=False,
-        ),
-    ] = None,
-    below: Annotated[
-        int, typer.Option(help="Integers of such inputs are at least 0 and below this.", min=1, max=2**31)
-    ] = 2,
+    given: InputOption = None,
+    below: BelowOption = 2,
     across: Annotated[
         bool, typer.Option("--across", help="Compare results of other machines, software or workloads, and say so.")
     ] = False,

@@ -6,13 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import BatchOption, Format, FormatOption, Logits, LogitsOption, Precision
 from lts.cli.errors import exits
 
 
 @exits
 def command(
-    architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False)],
+    architecture: Annotated[
+        str,
+        typer.Argument(
+            help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False, autocompletion=complete.trials
+        ),
+    ],
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,
     batch: BatchOption = 1,
     precision: Annotated[Precision, typer.Option(help="Of the weights.")] = Precision.float32,
@@ -23,7 +29,7 @@ def command(
     from lts import _core
     from lts.cli.output import Results, emit
     from lts.errors import UsageError
-    from lts.measure.counted import counted_provenance
+    from lts.measure.counted import counted_provenance, counted_value
     from lts.study.architectures import load_architecture
 
     a = load_architecture(architecture)
@@ -35,7 +41,7 @@ def command(
     workload: dict[str, Any] = {"n_prompt": n_prompt, "batch": batch, "precision": precision, "logits": logits}
     try:
         rows += [
-            (name, _core.analytic(name, a, **workload), counted_provenance(name))
+            (name, counted_value(name, a, **workload), counted_provenance(name))
             for name in (("weight_mib",) if a.traits.encoder else _COSTS)
         ]
     except ValueError as error:

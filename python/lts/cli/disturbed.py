@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from lts.cli.log import say
-from lts.system.disturbance import kind_of
 from lts.system.text import listed, plural
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class Disturbances:
 
 def _disturbances(trial: Trial) -> Mapping[str, str]:
     """The first sentence of every kind."""
+    from lts.system.disturbance import kind_of
+
     found: dict[str, str] = {}
     for warning in trial.warnings:
         if (kind := kind_of(warning.partition(": ")[2])) is not None:  # before it stands the phase

@@ -12,7 +12,8 @@ from lts.cli.errors import exits
 def command(output: FormatOption = Format.table) -> None:
     """Look at this machine: what is installed, and what each missing part would give.
 
-    Nothing is changed, and nothing missing is an error: exit code 0.
+    It also says where lts-engine keeps its data, and how much of the disk is free. Nothing is changed, and nothing
+    missing is an error: exit code 0.
     """
     from lts.cli.output import Results, emit
     from lts.measure.doctor import examine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -99,8 +100,8 @@ def say_what_lacks_weights(members: Iterable[Trial], path: Path, directory: Path
         )
 
 
-def finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
-    """The report, where it can be written, and where everything is."""
+def finish(study: Study, front: Front, path: Path, directory: Path, suffix: str) -> None:
+    """The report, where it can be written, where everything is, and what can be done with it."""
     from importlib.util import find_spec
 
     from lts.report import write_report
@@ -111,8 +112,26 @@ def finish(study: Study, path: Path, directory: Path, suffix: str) -> None:
         make_directory(directory)
         write_report(path, report)
         say(f"report: {report}")
-    named = directory if path == directory / STORE_NAME else path
-    say(f"study: {path}  (lts-engine front|export|report {named})")
+    say(f"study: {path}")
+    if front.trials:
+        place = shlex.quote(str(directory if path == directory / STORE_NAME else path))
+        for title, line in zip(("next:", "or:", "or:"), _next(study, front, place), strict=True):
+            say(f"{title:<6} {line}")
+
+
+def _next(study: Study, front: Front, place: str) -> tuple[str, str, str]:
+    """Commands for a study: see the front, write a member of it, and compare that with another model.
+
+    Where models run elsewhere, or nowhere, they are not compared on this machine.
+    """
+    objective, knee = front.objectives[-1], front.knee().id
+    sign = "" if objective.direction == "min" else "-"
+    here = study.evaluator.describe().get("device") == "local"
+    return (
+        f"lts-engine front {place} --sort={sign}{objective.name}",
+        f"lts-engine export {place} --pick {knee}",
+        f"lts-engine compare MODEL {place}#{knee}" if here else f"lts-engine report {place}",
+    )
 
 
 def why_nothing(study: Study) -> LtsError | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import (
     BatchOption,
     Format,
@@ -15,6 +16,7 @@ from lts.cli.arguments import (
     LogitsOption,
     PrecisionOption,
     PromptOption,
+    TargetOption,
     ThreadsOption,
 )
 from lts.cli.errors import exits
@@ -23,8 +25,10 @@ from lts.cli.log import say
 
 @exits
 def command(
-    architecture: Annotated[str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False)],
-    target: Annotated[str, typer.Option(help="Target to estimate for: a name, or a TOML file.")] = "host",
+    architecture: Annotated[
+        str, typer.Argument(help="ARCHITECTURE.json, or STUDY#ID.", show_default=False, autocompletion=complete.trials)
+    ],
+    target: TargetOption = "host",
     n_prompt: PromptOption = 128,
     n_gen: GenOption = 32,
     batch: BatchOption = 1,

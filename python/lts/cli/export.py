@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import (
     Cache,
     Format,
@@ -47,13 +48,19 @@ def command(
     pick: Annotated[
         str | None,
         typer.Option(
-            help="Of a study: ID, knee, best, all, or a condition such as 'latency_ms<=20'.", show_default="knee"
+            help="Of a study: ID, knee, best, all, or a condition such as 'latency_ms<=20'.",
+            show_default="knee",
+            autocompletion=complete.picks,
         ),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
     target: Annotated[
         str | None,
-        typer.Option(help="Target of the format tvm: a name, or a TOML file.", show_default="that of the search"),
+        typer.Option(
+            help="Target of the format tvm: a name, or a TOML file.",
+            show_default="that of the search",
+            autocompletion=complete.targets,
+        ),
     ] = None,
     candidate_timeout: Annotated[
         str | None, typer.Option(help="Time to compile and check one member.", metavar="DURATION", show_default="10m")

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from lts.cli import complete
 from lts.cli.again import PROCESSES, show_again
-from lts.cli.arguments import Format, FormatOption, StudyArgument, duration
+from lts.cli.arguments import DEVICES, Format, FormatOption, StudyArgument, duration
 from lts.cli.compared import show_baselines
 from lts.cli.errors import exits
 from lts.cli.log import say
@@ -17,20 +18,46 @@ from lts.study.schema import store_path
 @exits
 def command(
     study: StudyArgument,
-    where: Annotated[list[str] | None, typer.Option(help="Condition, may be repeated: 'latency_ms<=20'.")] = None,
-    sort: Annotated[str | None, typer.Option(help="Column to sort by; a leading '-' for descending.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Condition such as 'latency_ms<=20'; may be repeated.",
+            metavar="NAME<=NUMBER|NAME>=NUMBER",
+            autocompletion=complete.columns,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            help="Column to sort by; a leading '-' for descending.", metavar="NAME", autocompletion=complete.columns
+        ),
+    ] = None,
     pick: Annotated[
-        str | None, typer.Option(help="Only one member: best (in the first objective), knee, an ID, or a condition.")
+        str | None,
+        typer.Option(
+            help="Only one member: best (in the first objective), knee, an ID, or a condition.",
+            autocompletion=complete.picks,
+        ),
     ] = None,
     again: Annotated[
         bool,
         typer.Option("--again", help="Measure the members anew, and show both; the study stays as it is."),
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="Where --again measures.", show_default="that of the search")
+        str | None,
+        typer.Option(
+            help=f"Where --again measures: {DEVICES}.",
+            show_default="that of the search",
+            autocompletion=complete.devices,
+        ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="What --again compiles for.", show_default="that of the search")
+        str | None,
+        typer.Option(
+            help="What --again compiles for: a name, or a TOML file.",
+            show_default="that of the search",
+            autocompletion=complete.targets,
+        ),
     ] = None,
     processes: Annotated[
         int | None, typer.Option(help="Processes of --again for each member.", show_default=str(PROCESSES), min=1)

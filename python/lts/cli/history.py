@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
+from lts.cli.help import App, Group
 from lts.cli.log import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lts.measure.statistics import Summary
 
 
-class _Group(TyperGroup):
+class _Group(Group):
     """Commands of which the `default` one need not be named: what begins with no command's name is its arguments."""
 
     default = "show"
@@ -32,10 +32,10 @@ class _Group(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = App(
     cls=_Group,
+    no_args_is_help=False,
     help="Show how saved results changed over time, and merge files of them. 'history' alone is 'history show'.",
-    rich_markup_mode=None,
 )
 
 

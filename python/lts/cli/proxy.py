@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from lts.cli import complete
 from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
+from lts.cli.help import App
 from lts.cli.log import say
 from lts.cli.validate import validate
 
-app = typer.Typer(help="Training-free quality scores.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Training-free quality scores.")
 app.command()(validate)
 
 TableArgument = Annotated[Path, typer.Argument(help="CSV file of architectures, may be .gz.", show_default=False)]
@@ -181,7 +183,12 @@ def alpha(
 @exits
 def capacity(
     architecture: Annotated[
-        str, typer.Argument(help="Architecture file (JSON), or STUDY#ID for a trial.", show_default=False)
+        str,
+        typer.Argument(
+            help="Architecture file (JSON), or STUDY#ID for a trial.",
+            show_default=False,
+            autocompletion=complete.trials,
+        ),
     ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="File with its weights: model.safetensors.", show_default="random ones")

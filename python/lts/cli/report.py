@@ -21,7 +21,7 @@ def command(
     ] = None,
     output: Annotated[Path | None, older("--output", "-o")] = None,
 ) -> None:
-    """Write one HTML file about a study; it needs no network to read."""
+    """Write one HTML file about a study, with charts and why trials failed; it needs no network to read."""
     from lts.report import write_report
 
     path = store_path(study)

@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lts._core import algorithm_names
+from lts.cli import complete
 from lts.cli.arguments import (
+    DEVICES,
+    BackendOption,
     BatchOption,
     CacheOption,
+    ConstraintOption,
     Format,
     FormatOption,
     GenOption,
     Logits,
     LogitsOption,
+    ObjectiveOption,
     PrecisionOption,
     PromptOption,
+    SpaceArgument,
+    TargetOption,
     ThreadsOption,
     duration,
 )
@@ -48,25 +55,19 @@ _INTERVAL = 0.5
 
 @exits
 def command(
-    space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.")] = "gpt2-small",
-    target: Annotated[str, typer.Option(help="What is compiled for: a name, or a TOML file.")] = "host",
+    space: SpaceArgument = "gpt2-small",
+    target: TargetOption = "host",
     device: Annotated[
         str | None,
         typer.Option(
-            help="Where candidates run: local, ssh://[USER@]HOST[:PORT], rpc://TRACKER:PORT/KEY, emulated, or none.",
+            help=f"Where candidates run: {DEVICES}; table:FILE replays published measurements, none estimates.",
             show_default="local where the target runs here, else none: costs are estimated",
+            autocompletion=complete.devices,
         ),
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="Compiler and runtime: onnxruntime or tvm.", show_default="onnxruntime here, else tvm"),
-    ] = None,
-    objective: Annotated[
-        list[str] | None, typer.Option(help="May be repeated.", metavar="NAME:max|min", show_default=False)
-    ] = None,
-    constraint: Annotated[
-        list[str] | None, typer.Option(help="May be repeated.", metavar="NAME<=NUMBER|NAME>=NUMBER", show_default=False)
-    ] = None,
+    backend: BackendOption = None,
+    objective: ObjectiveOption = None,
+    constraint: ConstraintOption = None,
     algorithm: Annotated[
         str | None,
         typer.Option(help=f"{', '.join(algorithm_names())}.", show_default="lts; nsga2 on estimates"),
@@ -151,10 +152,9 @@ def command(
 ) -> None:
     """Search a space for the Pareto front of a device.
 
-    The same command again resumes a search that was stopped. Objectives by default: decoder_params:max request_ms:min
-    peak_memory_mib:min; with --n-gen 0 latency_ms:min, on an emulated device instructions:min. For a target that is not
-    this machine the front is compiled, and run: on the device when it takes compiled models, else in an emulator where
-    one is installed.
+    The same command again resumes a search that was stopped. Deleting the output directory frees the disk. For a target
+    that is not this machine the front is compiled, and run: on the device when it takes compiled models, else in an
+    emulator where one is installed.
     """
     started = time.monotonic()
     seconds = duration(timeout)
@@ -268,7 +268,7 @@ def command(
         compared = study.baselines
     emit(front_results(printed, len(whole) if pick else None), output)
     show_baselines(whole, compared, output)
-    finish(study, path, directory, plan.suffix(evaluator))
+    finish(study, whole, path, directory, plan.suffix(evaluator))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if evaluator.provenance != "estimated" and (nothing := why_nothing(study)) is not None:

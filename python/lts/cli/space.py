@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, SpaceArgument
 from lts.cli.errors import exits
+from lts.cli.help import App
 
-app = typer.Typer(help="List, show, sample and check search spaces.", no_args_is_help=True, rich_markup_mode=None)
-
-SpaceArgument = Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)]
+app = App(help="List, show, sample and check search spaces.")
 
 
 @app.command("list")
@@ -24,24 +22,26 @@ def list_spaces(output: FormatOption = Format.table) -> None:
     from lts.spaces.space import describe_space, load_space, space_names
     from lts.system.text import magnitude
 
-    rows = []
-    for name in space_names():
-        space = load_space(name)
-        rows.append((name, space.family, magnitude(space.size), describe_space(name)))
+    spaces = [load_space(name) for name in space_names()]
     columns = ("space", "family", "size", "description")
-    emit(Results([dict(zip(columns, row, strict=True)) for row in rows], columns, rows), output)
+    rows = [(each.name, each.family, magnitude(each.size), describe_space(each.name)) for each in spaces]
+    records = [
+        {**dict(zip(columns, row, strict=True)), "size": str(each.size)} for each, row in zip(spaces, rows, strict=True)
+    ]
+    emit(Results(records, columns, rows), output)
 
 
 @app.command()
 @exits
 def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
-    """Show the fixed values, choices and rules of a space, and its exact size."""
+    """Show a space in the words of its file, and its size, of which the other formats have every digit."""
     from lts.cli.output import Results, emit
-    from lts.spaces.space import load_space
+    from lts.spaces.space import load_space, written
+    from lts.system.text import magnitude
 
     loaded = load_space(space)
     record: dict[str, Any] = {"size": str(loaded.size), **loaded.options}
-    rows = [(key, _choices(value)) for key, value in record.items()]
+    rows = [("size", magnitude(loaded.size)), *written(loaded).items()]
     emit(Results([record], ("key", "value"), rows), output)
 
 
@@ -90,14 +90,3 @@ def check(
         raise InfeasibleError(f"not in {loaded.name}: {reason}")
     record = {"space": loaded.name, "index": str(loaded.index(a))}
     emit(Results([record], list(record), [list(record.values())]), output)
-
-
-def _choices(value: Any) -> str:
-    """A list of evenly spaced integers as min..max step."""
-    if isinstance(value, list) and len(value) > 3 and all(isinstance(v, int) for v in value):
-        steps = {b - a for a, b in pairwise(value)}
-        if len(steps) == 1:
-            return f"{value[0]}..{value[-1]} step {steps.pop()} ({len(value)} choices)"
-    if isinstance(value, list):
-        return ", ".join(str(v) for v in value)
-    return str(value)

@@ -10,33 +10,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lts.cli import calibrate
-from lts.cli.arguments import Format, FormatOption
+from lts.cli.arguments import Format, FormatOption, TargetArgument
 from lts.cli.errors import exits
+from lts.cli.help import App
 
 if TYPE_CHECKING:
     from lts.targets.target import Target
 
-app = typer.Typer(help="List, show, detect and calibrate targets.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="List, show, detect and calibrate targets.")
 app.command("calibrate")(calibrate.command)
 
 
 @app.command("list")
 @exits
 def list_targets(output: FormatOption = Format.table) -> None:
-    """List the targets that come with lts-engine."""
+    """List the targets that come with lts-engine, and the machine that each stands for."""
     from lts.cli.output import Results, emit
     from lts.targets.target import load_target, target_names
 
     targets = [load_target(name) for name in target_names()]
-    columns = ("target", "triple", "cpu", "cores", "threads", "precision")
-    rows = [(t.name, t.triple, t.cpu, t.cores, t.threads, t.precision) for t in targets]
-    emit(Results([asdict(t) for t in targets], columns, rows), output)
+    columns = ("target", "stands for", "kind", "triple", "cpu", "cores", "threads", "precision")
+    rows = [(t.name, _machine(t), t.kind, t.triple, t.cpu, t.cores, t.threads, t.precision) for t in targets]
+    emit(Results([asdict(t) for t in targets], columns, rows, last=4), output)
+
+
+def _machine(target: Target) -> str:
+    """The machine whose clock and memory a profile has, with which its source begins."""
+    return "this machine" if target.name == "host" else target.source.partition(" (")[0]
 
 
 @app.command()
 @exits
 def show(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
+    target: TargetArgument,
     output: FormatOption = Format.table,
 ) -> None:
     """Show everything known about a target."""
@@ -107,7 +113,7 @@ def _meter() -> str:
 @app.command()
 @exits
 def bundle(
-    target: Annotated[str, typer.Argument(help="Name of a target, or a TOML file.", show_default=False)],
+    target: TargetArgument,
     directory: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Copy the folder there.", show_default="prepare it only")
     ] = None,

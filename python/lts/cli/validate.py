@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lts.cli.arguments import Format, FormatOption, duration, older, renamed
+from lts.cli.arguments import Format, FormatOption, SpaceArgument, duration, older, renamed
 from lts.cli.errors import INTERRUPTED, exits
 from lts.cli.live import Display
 from lts.cli.log import say
@@ -28,7 +28,7 @@ _PASSES = 4  # passes over the text; with more, models memorize it (Muennighoff 
 
 @exits
 def validate(
-    space: Annotated[str, typer.Argument(help="Name of a search space, or a TOML file.", show_default=False)],
+    space: SpaceArgument,
     text: Annotated[Path, typer.Option(help="File to train on; its last 5 % are held out.", show_default=False)],
     models: Annotated[int, typer.Option(help="Models to train.", min=4)] = 24,
     timeout: Annotated[

@@ -13,6 +13,8 @@ _EXACT = {
     for name in analytic_names()
     if name.endswith("_params") or name in ("weight_mib", "geometric", "zerolm", "depth_weighted")
 }
+# Operations are counted, too: what is estimated about them is how they are carried out.
+_COUNTS = {"flops_prefill", "flops_decode"}
 # Recorded with every trial, whatever is optimized: what a report compares the measurements with.
 ALWAYS = ("decoder_params", "total_params", "flops_prefill", "peak_memory_estimate_mib")
 
@@ -25,7 +27,7 @@ def counted_provenance(name: str) -> Provenance:
 def counted_value(name: str, architecture: Architecture, **workload: Any) -> float:
     """An analytic quantity; a count as the integer that it is."""
     value = analytic(name, architecture, **workload)
-    return int(value) if name in _EXACT and value.is_integer() else value
+    return int(value) if (name in _EXACT or name in _COUNTS) and value.is_integer() else value
 
 
 def counted(architecture: Architecture, names: Iterable[str], **workload: Any) -> Outcome:

@@ -194,7 +194,7 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
     return Result(
         **{
             **joined.outcome(),
-            "values": {name: float(median(values)) for name, values in rounds.items()},
+            "values": {name: _median(values) for name, values in rounds.items()},
             "interval": {name: _bounds(values) for name, values in rounds.items()},
             "provenance": {name: _provenance(processes, name) for name in rounds},
             "samples_ns": samples,
@@ -217,6 +217,12 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
         time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         lts_version=__version__,
     )
+
+
+def _median(values: Sequence[float]) -> float:
+    """The median; of counts, such as bytes, the integer that it is."""
+    found = float(median(values))
+    return int(found) if found.is_integer() and all(isinstance(value, int) for value in values) else found
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:

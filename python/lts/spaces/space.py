@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,57 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         return SearchSpace(**options)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def written(space: SearchSpace) -> dict[str, str]:
+    """What a file says of the space: TOML by dotted key, ``{"choices.n_layer": "{min = 2, max = 8}"}``.
+
+    What is as if it were not given is left out. Lines ``key = value`` of it are a file of the space.
+    """
+    known = {key: value for key, value in space.options.items() if value not in _UNSAID.get(key, (None,))}
+    found = {key: _toml(known[key]) for key in ("name", "family")}
+    found |= {f"fixed.{key}": _toml(known[key]) for key in _FIXED if key in known}
+    found |= {f"choices.{key}": _toml_choices(known[key]) for key in _CHOICES if key in known}
+    if shared := [name for name in _SHARED if known.get(f"shared_{name}")]:
+        found["rules.shared"] = _toml(shared)
+    for key in _RULES[1:]:
+        if key in known:
+            bounds = key.endswith("_params")
+            value = dict(zip(("min", "max"), known[key], strict=True)) if bounds else known[key]
+            found[f"rules.{key}"] = _toml(value)
+    return found
+
+
+# What the options of a space are where its file says nothing.
+_UNSAID: Mapping[str, tuple[Any, ...]] = {
+    "head_dim": (0,),
+    "cutoffs": ([],),
+    "tie_projs": ([],),
+    "n_kv_head": ([],),
+    "d_embed": ([-1],),
+    "div_val": ([1],),
+    "min_ff_ratio": (0.0,),
+    "head_dims": ([],),
+    "decoder_params": ((None, None),),
+    "total_params": ((None, None),),
+}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items() if each is not None)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
+
+
+def _toml_choices(values: list[int]) -> str:
+    """Four or more with the same distance as a range."""
+    steps = {later - earlier for earlier, later in pairwise(values)}
+    if len(values) < 4 or len(steps) > 1:
+        return _toml(values)
+    step = steps.pop()
+    return _toml({"min": values[0], "max": values[-1], "step": step if step > 1 else None})
 
 
 def _known() -> str:

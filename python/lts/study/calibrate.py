@@ -136,7 +136,7 @@ def layer_costs(calibration: Calibration, space: SearchSpace) -> list[dict[str, 
         amounts = cost_terms([twice])[0] - cost_terms([architecture])[0]
         rows.append(
             {
-                **dict(zip(("d_model", "n_head", "n_kv_head", "d_ff"), map(float, key), strict=True)),
+                **dict(zip(("d_model", "n_head", "n_kv_head", "d_ff"), key, strict=True)),
                 **{
                     name: float(amounts @ np.array([cost.coefficients[term] for term in names]))
                     for name, cost in calibration.costs.items()

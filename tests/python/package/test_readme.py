@@ -16,12 +16,9 @@ import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-
-from lts.cli import app
+from command_line import every_command, problem_of_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
@@ -105,26 +102,6 @@ def problem(command: str) -> str | None:
     return None
 
 
-def problem_of_arguments(arguments: list[str]) -> str | None:
-    command: Any = typer.main.get_command(app)
-    words = list(arguments)
-    while hasattr(command, "commands"):
-        if words and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
-        elif default := getattr(command, "default", None):
-            command = command.commands[default]
-        else:
-            return f"there is no command {' '.join(arguments)!r}"
-    if not words:
-        return None  # the text only names the command
-    try:
-        command.make_context(command.name, list(words))
-    except Exception as error:  # typer's, of several types
-        return f"{' '.join(arguments)}: {error}"
-    hidden = {option for each in command.params if getattr(each, "hidden", False) for option in each.opts}
-    return next((f"{' '.join(arguments)}: {word} is an older name" for word in words if word in hidden), None)
-
-
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_commands_and_options_exist(path: Path) -> None:
     found = [command for command in commands(path) if path == README or command.startswith("lts-engine ")]
@@ -132,17 +109,10 @@ def test_commands_and_options_exist(path: Path) -> None:
 
 
 def test_options_by_themselves_exist() -> None:
-    options = {option for command in every_command() for each in command.params for option in each.opts}
+    options = {option for _, command in every_command() for each in command.params for option in each.opts}
     named = [code.split()[0] for code in inline_code(README.read_text(encoding="utf-8")) if code.startswith("-")]
     assert named
     assert set(named) <= options
-
-
-def every_command(command: Any = None) -> Iterator[Any]:
-    command = command or typer.main.get_command(app)
-    yield command
-    for each in getattr(command, "commands", {}).values():
-        yield from every_command(each)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import lts
 from lts.errors import UsageError
-from lts.spaces.space import describe_space, load_space, space_file, space_names
+from lts.spaces.space import describe_space, load_space, space_file, space_names, written
 
 GOOD = """
 family = "gpt2"
@@ -351,3 +351,55 @@ def test_what_is_wrong_is_told_with_the_file(tmp_path: Path, text: str, sentence
 def test_describing_a_file_that_describes_nothing(tmp_path: Path) -> None:
     load(tmp_path, GOOD)
     assert describe_space(tmp_path / "mine.toml") == ""
+
+
+ALL = """
+family = "transformer_xl"
+[fixed]
+vocab_size = 1000
+n_positions = 64
+head_dim = 0
+cutoffs = [100, 500, 1000]
+tie_projs = [false, true, true]
+[choices]
+n_layer = {min = 1, max = 9, step = 2}
+d_model = [32, 64, 128, 256]
+n_head = 2
+d_ff = {min = 64, max = 67}
+d_embed = [32, 64]
+div_val = [1, 2]
+[rules]
+shared = ["n_head", "d_ff"]
+min_ff_ratio = 1
+max_ff_ratio = 8.5
+decoder_params = {max = 1_000_000}
+total_params = {min = 10_000, max = 2_000_000}
+"""
+
+
+def test_what_is_written_is_a_file_of_the_space(tmp_path: Path) -> None:
+    spaces = [load_space(name) for name in space_names()]
+    spaces += [load(tmp_path, GOOD), load(tmp_path, ALL, "all.toml")]
+    for space in spaces:
+        text = "".join(f"{key} = {value}\n" for key, value in written(space).items())
+        again = load(tmp_path, text, "again.toml")
+        assert again.options == space.options
+        assert again.size == space.size
+        assert "None" not in text
+
+
+def test_what_is_written_leaves_out_what_is_not_given(tmp_path: Path) -> None:
+    assert list(written(load(tmp_path, GOOD))) == [
+        "name",
+        "family",
+        "fixed.vocab_size",
+        "fixed.n_positions",
+        "choices.n_layer",
+        "choices.d_model",
+        "choices.n_head",
+        "choices.d_ff",
+    ]
+    said = written(load(tmp_path, ALL))
+    assert said["choices.n_layer"] == "{min = 1, max = 9, step = 2}"
+    assert said["choices.d_ff"] == "{min = 64, max = 67}"
+    assert said["rules.decoder_params"] == "{max = 1000000}"

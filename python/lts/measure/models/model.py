@@ -8,21 +8,14 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.measure.columns import COLUMNS
 from lts.measure.compare import Metric
 from lts.measure.evaluator import ENERGY_COLUMNS
 from lts.measure.outcome import Outcome, Provenance
 
 SIZE = "size_bytes"
 """The column of a model's size: its files, or the weights of an architecture in the precision of the workload."""
-SHORT = {
-    "latency": "latency_ms",
-    "decode": "decode_ms_per_token",
-    "request": "request_ms",
-    "speed": "tokens_per_second",
-    "memory": "peak_memory_mib",
-    "energy": "energy_mj",
-    "size": SIZE,
-}
+SHORT = {column.short: column.name for column in COLUMNS if column.short}
 """Shorter names of columns."""
 
 

@@ -89,6 +89,10 @@ def finish(
 ) -> Any:
     """The `onnx.ModelProto` of a graph from `decoder_graph`; its metadata say what it is, in which `form`."""
     metadata = {"architecture": architecture.to_json(), "phase": phase, **form}
+    if phase != "decode":
+        metadata.pop("cache", None)  # the prompt pass has none
+    elif architecture.traits.position == "relative":
+        metadata["cache"] = "copied"  # the memory is, whatever is asked for
     return graph.model(f"{architecture.family}.{phase}", initializers, metadata)
 
 

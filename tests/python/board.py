@@ -7,10 +7,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lts import Architecture
 from lts.devices.device import Device
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.measure.evaluator import TargetEvaluator
+from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 from lts.targets.target import load_target
 
@@ -42,6 +45,13 @@ class Board(TargetEvaluator):
             provenance=dict.fromkeys(columns, "measured"),
             environment="c0ffee12",
         )
+
+
+def on_every_device(monkeypatch: pytest.MonkeyPatch) -> Board:
+    """A board that measures whatever device is named."""
+    made = Board()
+    monkeypatch.setattr(opening, "open_evaluator", lambda *_, **__: made)
+    return made
 
 
 class Clock(Device):

@@ -75,6 +75,9 @@ ConstraintOption = Annotated[
         autocompletion=complete.columns,
     ),
 ]
+ProcessTimeoutOption = Annotated[
+    str | None, typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated")
+]
 InputOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -20,6 +20,8 @@ from lts.cli.arguments import (
     FormatOption,
     InputOption,
     Logits,
+    Precision,
+    ProcessTimeoutOption,
     TargetOption,
     duration,
 )
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from lts.measure.outcome import Outcome
     from lts.measure.result import Result
 
-_PRECISIONS = ("float32", "float16", "int8", "int4")
 _MOST_CASES = 1000
 
 
@@ -115,10 +116,7 @@ def command(
         float | None,
         typer.Option(help="Wait until the processor is at most so hot.", metavar="CELSIUS", show_default=False),
     ] = None,
-    candidate_timeout: Annotated[
-        str | None,
-        typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated"),
-    ] = None,
+    candidate_timeout: ProcessTimeoutOption = None,
     save: Annotated[
         str | None,
         typer.Option(
@@ -232,8 +230,8 @@ def _workloads(
     """Every combination; those of a depth have ``decodes``, because only their decode steps are measured."""
     names = [None] if precision is None else [name.strip() for name in precision.split(",")]
     for name in names:
-        if name is not None and name not in _PRECISIONS:
-            raise UsageError(f"unknown precision '{name}'; expected any of {', '.join(_PRECISIONS)}")
+        if name is not None and name not in list(Precision):
+            raise UsageError(f"unknown precision '{name}'; expected any of {', '.join(Precision)}")
     runs: list[dict[str, Any]] = []
     if n_depth is None:
         runs = [{"n_prompt": p, "n_gen": n} for p, n in product(_numbers("-p", n_prompt), _numbers("-n", n_gen))]

@@ -20,6 +20,7 @@ from lts.cli.arguments import (
     InputOption,
     Logits,
     Precision,
+    ProcessTimeoutOption,
     duration,
 )
 from lts.cli.ci import ReportOption, publish, wanted_reports
@@ -139,10 +140,7 @@ def command(
     across: Annotated[
         bool, typer.Option("--across", help="Compare results of other machines, software or workloads, and say so.")
     ] = False,
-    candidate_timeout: Annotated[
-        str | None,
-        typer.Option(help="Time for one process.", metavar="DURATION", show_default="60s, 10m when emulated"),
-    ] = None,
+    candidate_timeout: ProcessTimeoutOption = None,
     report: ReportOption = None,
     output: FormatOption = Format.table,
 ) -> None:

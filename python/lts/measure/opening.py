@@ -16,7 +16,8 @@ from lts.measure.table import TableEvaluator
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
-_TABLE = "table:"
+TABLE = "table:"
+"""How a device begins that replays a table: the path of its file follows."""
 NO_DEVICE = "none"
 
 
@@ -89,10 +90,10 @@ def open_evaluator(
         device = "local" if runs_here(known) else NO_DEVICE
     if device == NO_DEVICE:
         return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
-    if isinstance(device, str) and device.startswith(_TABLE):
+    if isinstance(device, str) and device.startswith(TABLE):
         if backend is not None or tune:
             raise UsageError("a table replays measurements: leave --backend and --tune out")
-        return TableEvaluator(known, Path(device.removeprefix(_TABLE)), workload=workload)
+        return TableEvaluator(known, Path(device.removeprefix(TABLE)), workload=workload)
     return MeasuredEvaluator(
         known,
         device,

@@ -14,6 +14,7 @@ from lts.measure.compare import FEWEST
 from lts.measure.interleaved import MOST, MOST_ALLOWED
 from lts.measure.models.model import columns_of
 from lts.measure.models.onnx_file import BELOW, parse_input
+from lts.measure.opening import TABLE
 from lts.study.pairs import Conditions
 from lts.system.toml_file import check_keys, integer, number, read_toml, table_at
 
@@ -26,7 +27,6 @@ _KEYS = (
     *("name", "model", "baseline", "against", "history", "build", "path", "limits", "inputs", "below", "across"),
     *_COMMON,
 )
-_TABLE = "table:"
 _MOST_BELOW = 2**31
 
 
@@ -192,8 +192,8 @@ def _conditions(row: Mapping[str, Any], text: Mapping[str, str | None], folder: 
     target, device = text["target"], text["device"]
     if target is not None and target.endswith(".toml"):
         target = _placed(folder, target)
-    if device is not None and device.startswith(_TABLE):
-        device = _TABLE + _placed(folder, device.removeprefix(_TABLE))
+    if device is not None and device.startswith(TABLE):
+        device = TABLE + _placed(folder, device.removeprefix(TABLE))
     return Conditions(
         target,
         device,

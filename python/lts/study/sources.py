@@ -50,14 +50,15 @@ def read_sources(text: str) -> dict[str, Source]:
             f"#{trial.id}": replace(source_of(trial.architecture, f"{text}#{trial.id}"), workload=load)
             for trial in study.front.trials
         }
-    if not path.is_dir() or read_files(path, text) is not None or is_architecture_folder(path):
-        return {"": read_source(text)}
+    whole = _model_at(path, text) if path.is_dir() else read_source(text)
+    if whole is not None:
+        return {"": whole}
     found: dict[str, Source] = {}
     for place in sorted(path.rglob("*")):
         if any(place.is_relative_to(path / known) for known in found):
             continue  # a part of a model
-        if is_model_folder(place) or place.suffix in FILE_SUFFIXES or _is_architecture(place):
-            found[str(place.relative_to(path))] = read_source(str(place))
+        if (source := _model_at(place, str(place))) is not None:
+            found[str(place.relative_to(path))] = source
         if len(found) > _MOST_MODELS:
             raise UsageError(f"{text} has more than {_MOST_MODELS} models; name a smaller folder")
     if not found:
@@ -70,17 +71,21 @@ def _check(text: str) -> None:
         raise UsageError("the name of a model is empty; expected a file, a folder, or STUDY#ID")
 
 
-def is_model_folder(path: Path) -> bool:
-    """Whether a folder is a model itself."""
-    return path.is_dir() and (read_files(path, str(path)) is not None or is_architecture_folder(path))
+def _model_at(path: Path, name: str) -> Source | None:
+    """The model that a folder, or a file in one, is; None for what may lie beside models, such as other JSON.
 
-
-def _is_architecture(path: Path) -> bool:
-    """Whether a file is the JSON of an architecture; others may lie beside models."""
+    Raises
+    ------
+    UsageError
+        When it is one and cannot be read.
+    """
+    if path.suffix in FILE_SUFFIXES or path.is_dir():
+        if (source := read_files(path, name)) is not None:
+            return source
+        return source_of(load_architecture(name), name) if is_architecture_folder(path) else None
     if path.suffix != ".json" or not path.is_file():
-        return False
+        return None
     try:
-        load_architecture(str(path))
+        return source_of(load_architecture(name), name)
     except UsageError:
-        return False
-    return True
+        return None

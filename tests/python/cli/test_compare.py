@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board import LARGE, SMALL, Board
+from board import LARGE, SMALL, Board, on_every_device
 from git_repository import git, make_repository
 from typer.testing import CliRunner, Result
 
 from lts import Architecture
 from lts.cli import app
-from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 from lts.spaces.space import load_space
 from lts.study.study import Study
@@ -29,9 +28,7 @@ COMMAND = Path(sys.executable).with_name("lts-engine")
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Board:
-    made = Board()
-    monkeypatch.setattr(opening, "open_evaluator", lambda *_, **__: made)
-    return made
+    return on_every_device(monkeypatch)
 
 
 @pytest.fixture

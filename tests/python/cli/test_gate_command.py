@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board import LARGE, SMALL, Board
+from board import LARGE, SMALL, Board, on_every_device
 from typer.testing import CliRunner, Result
 
 from lts.cli import app
-from lts.measure.models import opening
 from lts.measure.outcome import Outcome
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
@@ -22,9 +21,7 @@ COMMAND = Path(sys.executable).with_name("lts-engine")
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Board:
-    made = Board()
-    monkeypatch.setattr(opening, "open_evaluator", lambda *_, **__: made)
-    return made
+    return on_every_device(monkeypatch)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board import LARGE, SMALL, Board
+from board import LARGE, SMALL, Board, on_every_device
 from git_repository import git, make_repository
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,6 @@ from lts.errors import MeasurementError, UsageError
 from lts.measure import history
 from lts.measure.bench import bench
 from lts.measure.compare import Answer
-from lts.measure.models import opening
 from lts.measure.models.architecture import ArchitectureModel
 from lts.measure.outcome import Outcome
 from lts.study.gate import run_check
@@ -26,9 +25,7 @@ from lts.study.pairs import Compared
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Board:
-    made = Board()
-    monkeypatch.setattr(opening, "open_evaluator", lambda *_, **__: made)
-    return made
+    return on_every_device(monkeypatch)
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from lts.measure.models.onnx_file import OnnxFile, read_onnx
 from lts.measure.outcome import Outcome
 from lts.measure.request import needed_for
 
-_FORM = ("precision", "logits", "cache")
-
 
 def is_exported(folder: Path) -> bool:
     """Whether a folder has the ONNX models of an architecture."""
@@ -43,10 +41,10 @@ def read_exported(folder: Path) -> tuple[Architecture, dict[str, OnnxFile], dict
             raise UsageError(f"{file.path} is not of the same architecture as {first.path}; export both together")
         if file.said.get("phase", phase) != phase:
             raise UsageError(f"{file.path} says it is the phase {file.said['phase']!r}; expected {phase}")
-    said = {**files[PHASES[-1]].said, **first.said} if PHASES[-1] in files else dict(first.said)
-    if PHASES[-1] in files and "cache" in files[PHASES[-1]].said:
-        said["cache"] = files[PHASES[-1]].said["cache"]
-    return architecture, files, {name: said[name] for name in _FORM if name in said}
+    # The cache is the decode step's, the positions with logits are the prompt pass's.
+    last = files.get(PHASES[-1], first).form
+    cache = {"cache": last["cache"]} if "cache" in last else {}
+    return architecture, files, {**last, **first.form, **cache}
 
 
 class ExportedModel(ArchitectureModel):

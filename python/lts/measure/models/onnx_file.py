@@ -56,6 +56,13 @@ class OnnxFile:
         except (KeyError, ValueError):
             return None
 
+    @property
+    def form(self) -> dict[str, str]:
+        """The precision, logits and cache of a file that `lts.export` wrote, as far as it says; nothing of others."""
+        if self.architecture is None:
+            return {}
+        return {key: self.said[key] for key in ("precision", "logits", "cache") if key in self.said}
+
     def dims(self, shapes: Mapping[str, Sequence[int]], known: Mapping[str, int] | None = None) -> dict[str, int]:
         """Sizes by the name of the dimension, or by ``INPUT.AXIS``, from shapes of inputs and sizes that are known.
 

@@ -16,10 +16,8 @@ from lts.measure.models.gguf import GgufModel
 from lts.measure.models.model import Model
 from lts.measure.models.onnx_file import BELOW
 from lts.measure.models.source import Source, model_of
-from lts.measure.opening import NO_DEVICE, open_evaluator
+from lts.measure.opening import NO_DEVICE, TABLE, open_evaluator
 from lts.targets.target import Target, load_target
-
-_TABLE = "table:"
 
 
 class OpenDevice:
@@ -63,7 +61,7 @@ class OpenDevice:
         self._backend, self._timeout, self._min_time = backend, timeout, min_time
         self._stack = ExitStack()
         # What replays or estimates is no device: every evaluator has its own.
-        shared = not device.startswith(_TABLE) and device != NO_DEVICE
+        shared = not device.startswith(TABLE) and device != NO_DEVICE
         self._device: Device | None = open_device(device, ("none", "table:FILE")) if shared else None
         if self._device is not None:
             self._stack.callback(self._device.close)

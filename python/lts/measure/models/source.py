@@ -66,8 +66,7 @@ def read_files(path: Path, name: str) -> Source | None:
     """
     if path.suffix == ONNX_SUFFIX:
         file = read_onnx(path)
-        form = {key: file.said[key] for key in ("precision", "logits", "cache") if key in file.said}
-        return Source(name, OnnxModel.kind, form if file.architecture is not None else {}, content=file)
+        return Source(name, OnnxModel.kind, file.form, content=file)
     if path.suffix == GGUF_SUFFIX:
         return Source(name, GgufModel.kind, {"precision": AS_STORED, "cache": "in_place"}, content=path)
     if is_library(path) and path.is_file():

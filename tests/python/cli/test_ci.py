@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
-from itertools import cycle
 from pathlib import Path
 
 import pytest
+from board import Board, on_every_device
 from ci_records import record
 from typer.testing import CliRunner, Result
 
@@ -16,32 +15,12 @@ from lts import Architecture
 from lts.cli import app
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.errors import UsageError
-from lts.measure.evaluator import TargetEvaluator
-from lts.measure.models import opening
-from lts.measure.outcome import Outcome
 from lts.report.ci.formats import FORMATS
-from lts.targets.target import load_target
-
-
-class Board(TargetEvaluator):
-    """A device on which time is the width of the feed-forward part, times what differs from process to process."""
-
-    provenance = "measured"
-    varies = True
-    costs = ("latency_ms", "request_ms", "peak_memory_mib")
-    noise: Iterator[float] = cycle((1.0, 1.002, 1.001))
-
-    def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
-        time = sum(architecture.d_ff) * next(self.noise)
-        known = {"latency_ms": time, "request_ms": 3 * time, "peak_memory_mib": 12.0}
-        return Outcome(values={name: known[name] for name in columns}, provenance=dict.fromkeys(columns, "measured"))
 
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Board:
-    made = Board(load_target("host"), "board", "onnxruntime")
-    monkeypatch.setattr(opening, "open_evaluator", lambda *_, **__: made)
-    return made
+    return on_every_device(monkeypatch)
 
 
 @pytest.fixture

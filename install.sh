@@ -24,6 +24,7 @@ fi
 if [[ $what == --dev ]]; then
   packages+=(clang-format clang-tidy shellcheck openssh-server file pkg-config make)
   packages+=(g++-arm-linux-gnueabihf googletest qemu-user) # the same search on 32-bit Arm
+  packages+=(chromium fonts-dejavu-core tmux)              # the report in a browser, commands on a terminal
 fi
 
 missing=()
@@ -50,6 +51,10 @@ pip install --upgrade "pip>=23" wheel
 if [[ $what == --dev ]]; then
   pip install "scikit-build-core>=0.10" "pybind11>=3.0"
   pip install --no-build-isolation -e ".[dev]"
+  # The oldest transformers that exported models load in, beside the newest one: tests name the folder in PYTHONPATH.
+  [[ -d .venv/oldest/optimum ]] ||
+    pip install --target .venv/oldest --no-deps "transformers==4.57.6" "huggingface-hub<1" "tokenizers>=0.22,<=0.23.0" \
+      "optimum==2.1.0" "optimum-onnx==0.1.0"
 else
   pip install ".[all]"
 fi

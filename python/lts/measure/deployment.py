@@ -18,6 +18,7 @@ from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError, UsageError
 from lts.export import export
+from lts.export.weights import Weights
 from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
 from lts.measure.costs import INSTRUCTIONS
@@ -77,11 +78,12 @@ def deploy(
     workload: Workload | None = None,
     timeout: float = 300.0,
     formats: Iterable[str] = ("json",),
-    weights: bool = True,
+    weights: Weights = None,
+    keep_weights: bool = True,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
-    """Write an architecture with random weights, compile it for the target, and check the result on a device.
+    """Write an architecture, compile it for the target, and check the result on a device.
 
     Parameters
     ----------
@@ -99,9 +101,9 @@ def deploy(
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
-    seed
-        Seed of the random weights.
-    weights
+    weights, seed
+        As for `lts.export.export`: by default random ones of that seed.
+    keep_weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
     stop
@@ -128,6 +130,7 @@ def deploy(
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
+        weights=weights,
         seed=seed,
     )
     try:
@@ -166,7 +169,7 @@ def deploy(
     finally:
         if "onnx" not in formats:
             for path in set(written) - before:  # what was there stays
-                if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
+                if path.suffix == ".onnx" or (path.suffix == ".bin" and not keep_weights):
                     path.unlink(missing_ok=True)
     return result
 

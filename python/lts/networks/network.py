@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.checkpoint import read_checkpoint
 
 try:
     import torch
@@ -214,3 +217,8 @@ class Network(Parameters):
 def weights_of(network: Network) -> Mapping[str, Any]:
     """The weights as float32 arrays by the names of the inventory, for `lts.export.export`."""
     return {name: parameter.detach().cpu().float().numpy() for name, parameter in network.by_name.items()}
+
+
+def load_network(architecture: Architecture, path: str | Path) -> Network:
+    """The network of an architecture with the weights of a checkpoint: see `lts.export.checkpoint.read_checkpoint`."""
+    return Network(architecture, read_checkpoint(architecture, Path(path)))

@@ -95,7 +95,7 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float) -> De
     if left <= 0:
         return None
     folder = directory / "models" / str(trial.id)
-    result = deployer.deploy(trial.architecture, folder, weights=False, timeout=left)
+    result = deployer.deploy(trial.architecture, folder, keep_weights=False, timeout=left)
     if result.error is not None and time.monotonic() >= end:
         shutil.rmtree(folder / deployer.target.name, ignore_errors=True)  # not checked to the end
         return None

@@ -153,7 +153,7 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
 )
 def test_what_stays(tmp_path: Path, formats: tuple[str, ...], weights: bool, expected: set[str]) -> None:
     for _ in range(2):  # a second time is no different
-        deployed(tmp_path, formats=formats, weights=weights)
+        deployed(tmp_path, formats=formats, keep_weights=weights)
         assert {path.name for path in tmp_path.iterdir()} == expected
 
 
@@ -189,7 +189,7 @@ def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
 def test_files_that_were_there_stay(tmp_path: Path) -> None:
     export(ARCHITECTURE, tmp_path, ("onnx",))
     names = {path.name for path in tmp_path.iterdir()}
-    deployed(tmp_path, formats=(), weights=False)
+    deployed(tmp_path, formats=(), keep_weights=False)
     assert {path.name for path in tmp_path.iterdir()} == {*names, "board"}
 
 

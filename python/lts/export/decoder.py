@@ -194,7 +194,7 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
 def check_decoder(architecture: Architecture) -> None:
     """Raise `UsageError` for an encoder, which has neither an output layer nor a decode step."""
     if architecture.traits.encoder:
-        raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
+        raise UsageError(f"{architecture.family} is an encoder; as ONNX only decoders are exported")
 
 
 def _check(

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
-from lts.export.huggingface import config, safetensors_header, tensors
+from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.precision import check_precision
 from lts.export.weights import (
     INLINE_BYTES,
@@ -50,8 +50,9 @@ def export(
         Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
-        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
-        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
+        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding are classes of `transformers`,
+        others bring their code along, `configuration_lts.py` and `modeling_lts.py`. ``json``: `architecture.json`.
+        Of encoders there are ``hf`` and ``json``.
     precision, logits, cache
         Of the ONNX models, as for `lts.export.onnx_model`.
     weights
@@ -74,7 +75,7 @@ def export(
     for name in formats:
         if name not in _WRITERS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
-    if formats != ("json",):
+    if "onnx" in formats:
         check_decoder(architecture)
     check_precision(precision)
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
@@ -167,6 +168,8 @@ def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, f
         file.write(safetensors_header(parts))
         for tensor in parts:
             file.write(source.assemble(tensor).data.cast("B"))
+    for name, content in code_files(architecture).items():
+        stage.write(name, content)
 
 
 def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
@@ -177,6 +180,6 @@ _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], N
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
 _FILES = {
     "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
-    "hf": ("config.json", "model.safetensors"),
+    "hf": ("config.json", "model.safetensors", *CODE),
     "json": ("architecture.json",),
 }

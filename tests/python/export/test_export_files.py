@@ -15,6 +15,7 @@ from export_runner import Runner, arrays, exported, tokens
 import lts
 from lts.errors import UsageError
 from lts.export import PooledWeights, RandomWeights, StructureOnly, export
+from lts.export.checkpoint import read_checkpoint
 
 GPT2 = lts.Architecture("gpt2", 512, 64, 64, n_head=[4, 2], d_ff=[128, 64])
 LLAMA = lts.Architecture("llama", 512, 64, 64, n_head=[4, 2], n_kv_head=[2, 1], d_ff=[128, 64])
@@ -28,6 +29,7 @@ FILES = [
     "model.safetensors",
     "architecture.json",
 ]
+CODE = ["configuration_lts.py", "modeling_lts.py"]
 
 
 def safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -51,7 +53,7 @@ def safetensors(path: Path) -> dict[str, np.ndarray]:
 def test_exported_files_run(architecture: lts.Architecture, tmp_path: Path) -> None:
     weights = arrays(architecture)
     paths = export(architecture, tmp_path / "new" / "folder", weights=weights)
-    assert sorted(path.name for path in paths) == sorted(FILES)
+    assert sorted(path.name for path in paths) == sorted([*FILES, *CODE])
     assert sorted(paths) == sorted((tmp_path / "new" / "folder").iterdir()), "no temporary file is left"
     named = {path.name: path for path in paths}
     ids = tokens(architecture, 2, 8)
@@ -91,7 +93,10 @@ def test_random_weights_follow_the_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", [GPT2, LLAMA, XL], ids=lambda a: a.family)
 def test_per_layer_form(architecture: lts.Architecture, tmp_path: Path) -> None:
     weights = arrays(architecture)
-    config_path, tensors_path = export(architecture, tmp_path, ["hf"], weights=weights)
+    config_path, tensors_path, *code = export(architecture, tmp_path, ["hf"], weights=weights)
+    assert [path.name for path in code] == CODE
+    for path in code:
+        assert path.read_bytes() == (Path(lts.export.__file__).parent / "remote" / path.name).read_bytes()
     config = json.loads(config_path.read_text())
     assert config["architectures"] == ["LtsForCausalLM"]
     assert config["model_type"] == "lts"
@@ -103,8 +108,12 @@ def test_per_layer_form(architecture: lts.Architecture, tmp_path: Path) -> None:
     for name in ("attention", "feed_forward", "norm", "norm_placement", "final_norm", "position", "attention_bias"):
         assert config[name] == getattr(architecture.traits, name)
     stored = safetensors(tensors_path)
-    assert stored.keys() == weights.keys()
-    assert all((stored[name] == weights[name]).all() for name in weights)
+    query = stored["model.layers.1.attention.query.weight"]
+    assert (query == weights["layers.1.query.weight"].T).all(), "as torch.nn.Linear has it"
+    assert sum(array.size for array in stored.values()) == lts.total_params(architecture)
+    read = read_checkpoint(architecture, tensors_path)
+    assert read.keys() == weights.keys()
+    assert all((read[name] == weights[name]).all() for name in weights)
 
 
 def test_which_form_an_architecture_gets(tmp_path: Path) -> None:
@@ -117,10 +126,12 @@ def test_which_form_an_architecture_gets(tmp_path: Path) -> None:
         (lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2, d_embed=32), "lts"),
         (lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2, cutoffs=[9, 512]), "lts"),
         (lts.Architecture("llama", 512, 64, 64, head_dim=8, n_kv_head=2, **llama), "llama"),
+        (lts.Architecture("llama", 512, 64, 66, head_dim=8, n_kv_head=2, **llama), "mistral"),
         (LLAMA, "lts"),
         (lts.Architecture("transformer_xl", 512, 64, 64, n_head=4, d_ff=128, n_layer=2), "lts"),
     ):
-        config, tensors = export(architecture, tmp_path, ["hf"])
+        config, tensors, *code = export(architecture, tmp_path, ["hf"])
+        assert bool(code) == (expected == "lts")
         assert json.loads(config.read_text())["model_type"] == expected
         assert sum(array.size for array in safetensors(tensors).values()) == lts.total_params(architecture)
 
@@ -137,7 +148,7 @@ def test_an_existing_directory_keeps_its_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "config.json").write_text("old")
     paths = export(GPT2, tmp_path, ("json", "hf", "json"))
-    assert [path.name for path in paths] == ["architecture.json", "config.json", "model.safetensors"]
+    assert [path.name for path in paths] == ["architecture.json", "config.json", "model.safetensors", *CODE]
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "config.json").read_text() != "old"
     assert export(GPT2, tmp_path, []) == []
@@ -208,10 +219,10 @@ def test_export_imports_no_torch(tmp_path: Path) -> None:
     assert result.stdout == "set()\n"
 
 
-def test_encoders_are_json_only(tmp_path: Path) -> None:
+def test_encoders_are_no_onnx_models(tmp_path: Path) -> None:
     encoder = lts.Architecture("flexibert", 100, 16, 32, n_head=2, d_ff=48, n_layer=2, mixer="fourier", n_ff=3)
-    for formats in (["onnx"], ["hf"], ["json", "hf"]):
-        with pytest.raises(UsageError, match="flexibert is an encoder; only decoders are exported"):
+    for formats in (["onnx"], ["json", "onnx"]):
+        with pytest.raises(UsageError, match="flexibert is an encoder; as ONNX only decoders are exported"):
             export(encoder, tmp_path, formats=formats)
     assert list(tmp_path.iterdir()) == []
     (path,) = export(encoder, tmp_path, formats=["json"])

@@ -111,7 +111,8 @@ def _per_layer(config: Mapping[str, Any]) -> Architecture:
     mixed: dict[str, Any] = {}
     if traits.mixed:
         mixed = {key: [layer[key] for layer in layers] for key in ("n_ff", "mixer")}
-    if all(dim * n_head in range(width - n_head + 1, width + 1) for dim, n_head in _pairs(of)):
+    floor = traits.head_width == "floor"
+    if all(dim == width // n_head and (floor or width % n_head == 0) for dim, n_head in _pairs(of)):
         head_dim = 0
     elif len(set(of["head_dim"])) == 1:
         head_dim = of["head_dim"][0]

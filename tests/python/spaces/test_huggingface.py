@@ -43,6 +43,7 @@ def test_what_is_written_comes_back(name: str) -> None:
     "architecture",
     [
         Architecture("llama", 97, 64, 50, n_head=4, n_kv_head=2, n_layer=2, d_ff=100, head_dim=12),
+        Architecture("hw_gpt", 97, 64, 24, n_head=5, n_layer=1, d_ff=30, head_dim=4),
         Architecture("flexibert", 97, 64, 48, n_head=2, d_ff=[30, 40], mixer=["cosine", "convolution_9"], n_ff=[1, 3]),
         Architecture(
             "transformer_xl", 97, 64, 50, n_head=[3, 4], d_ff=30, d_embed=32, cutoffs=[9, 97], tie_projs=[True, False]

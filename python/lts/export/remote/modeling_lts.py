@@ -71,6 +71,11 @@ def heads(x, width):
     return x.unflatten(-1, (-1, width)).transpose(1, 2)
 
 
+def unseen(dtype):
+    """The score of a token that is not seen, or what is added to it: so that their sum is still a finite number."""
+    return torch.finfo(dtype).min / 2
+
+
 def attend(query, key, value, mask, causal, eager):
     """Values [B, n_kv_head, S, width] weighted by attention, as [B, T, n_head * width]; and the weights, if eager."""
     group = query.shape[1] // key.shape[1]
@@ -81,7 +86,7 @@ def attend(query, key, value, mask, causal, eager):
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         if causal:
             later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-            scores = scores.masked_fill(later, torch.finfo(scores.dtype).min)
+            scores = scores.masked_fill(later, unseen(scores.dtype))
         weights = (scores if mask is None else scores + mask).softmax(-1, dtype=torch.float32).to(query.dtype)
         mixed = weights @ value
     else:
@@ -141,8 +146,10 @@ class RelativeAttention(nn.Module):
         self.output = nn.Linear(inner, d, bias=bias)
 
     def forward(self, x, step):
-        remembered, _ = step.remember(x.unsqueeze(1), x.unsqueeze(1)[..., :0], self.index)
-        remembered = remembered.squeeze(1)
+        inputs = x.detach().unsqueeze(1)
+        remembered = step.remember(inputs, inputs[..., :0], self.index)[0].squeeze(1)
+        if x.requires_grad:  # not into the memory, as in the paper
+            remembered = torch.cat([remembered[:, : -x.shape[1]], x], dim=1)
         query, distances = self.query(x), self.relative_position(step.sinusoids).unsqueeze(0)
         by_distance = heads(query + self.position_bias, self.width) @ heads(distances, self.width).transpose(-1, -2)
         # Column j of row i becomes the distance of tokens i and j (appendix B).
@@ -412,7 +419,7 @@ class LtsModel(LtsPreTrainedModel):
         step = Pass()
         visible = None
         if attention_mask is not None and attention_mask.dim() == 4:  # made by `generate`
-            visible = attention_mask if attention_mask.dtype == torch.bool else attention_mask >= 0
+            visible = attention_mask >= 0 if attention_mask.is_floating_point() else attention_mask.bool()
         else:
             if attention_mask is not None:
                 visible = attention_mask.bool()[:, None, None, :]
@@ -428,7 +435,7 @@ class LtsModel(LtsPreTrainedModel):
                 visible = torch.ones(1, total, dtype=torch.bool, device=x.device)
         if visible is not None:
             step.mask = torch.zeros(visible.shape, dtype=x.dtype, device=x.device)
-            step.mask.masked_fill_(~visible, torch.finfo(x.dtype).min)
+            step.mask.masked_fill_(~visible, unseen(x.dtype))
         if config.position == "rotary":
             for width in {layer["head_dim"] for layer in config.layers}:
                 exponents = torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width
@@ -515,7 +522,7 @@ class LtsHead(LtsPreTrainedModel):
         """Logits, or log-probabilities of an adaptive softmax: [B, T, vocab_size]."""
         if self.config.adaptive:
             return self.lm_head(x, self.model.token_embedding, self.model.embedding_projection)
-        return F.linear(x, self.get_output_embeddings().weight)
+        return F.linear(x, self.model.token_embedding[0].weight) if self.config.tie_embedding else self.lm_head(x)
 
 
 class LtsForCausalLM(LtsHead, GenerationMixin):
@@ -566,11 +573,28 @@ class LtsForMaskedLM(LtsHead):
     """An encoder with logits of the tokens themselves, by the transposed embedding."""
 
     @can_return_tuple
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, labels=None, **kwargs):
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        position_ids=None,
+        inputs_embeds=None,
+        labels=None,
+        output_attentions=None,
+        output_hidden_states=None,
+        token_type_ids=None,
+        **kwargs,
+    ):
         """Logits [B, T, vocab_size]; with `labels` the loss of those that are not -100."""
-        taken = ("inputs_embeds", "token_type_ids", "output_attentions", "output_hidden_states")
-        given = {name: kwargs.pop(name) for name in taken if name in kwargs}
-        outputs = self.model(input_ids, attention_mask, position_ids, **given)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            token_type_ids=token_type_ids,
+        )
         logits = self.logits(outputs.last_hidden_state)
         loss = None
         if labels is not None:

@@ -90,8 +90,11 @@ def command(
         int | None, typer.Option(help="Seed of the random weights of a study's members.", min=0, show_default="0")
     ] = None,
     cache: Annotated[
-        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+        Cache, typer.Option(help="Of keys and values in model.onnx; in_place needs ONNX Runtime 1.22.")
     ] = Cache.copied,
+    position_ids: Annotated[
+        bool, typer.Option("--position-ids", help="Give model.onnx the input position_ids, which it else counts.")
+    ] = False,
     output: FormatOption = Format.table,
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
@@ -107,10 +110,17 @@ def command(
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
     if "tvm" in chosen and cache is Cache.in_place:
         raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
+    if "tvm" in chosen and position_ids:
+        raise UsageError("the format tvm counts positions; export it without --position-ids")
     given = {"--pick": pick, "--target": target, "--candidate-timeout": candidate_timeout, "--timeout": timeout}
     if not store_path(source).is_file() and is_pretrained(source):
         _refuse({**given, "--seed": seed}, chosen)
-        form = {"precision": precision or Precision.float32, "logits": logits or Logits.last, "cache": cache}
+        form = {
+            "precision": precision or Precision.float32,
+            "logits": logits or Logits.last,
+            "cache": cache,
+            "position_ids": position_ids,
+        }
         _export_model(source, directory, chosen, form, text, output)
         return
     if text is not None:
@@ -136,6 +146,7 @@ def command(
             precision=workload.precision,
             logits=workload.logits,
             cache=cache,
+            position_ids=position_ids,
             seed=seed or 0,
         )
     ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
+from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
+from lts.export.genai import genai_config
 from lts.export.huggingface import config, safetensors_header, tensors
 from lts.export.precision import check_precision
 from lts.export.weights import (
@@ -26,6 +27,7 @@ from lts.export.weights import (
 )
 from lts.system.files import Draft, remove_abandoned
 
+MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
 
 
@@ -37,6 +39,7 @@ def export(
     precision: str = "float32",
     logits: str = "all",
     cache: str = "copied",
+    position_ids: bool = False,
     weights: Weights = None,
     seed: int = 0,
 ) -> list[Path]:
@@ -49,11 +52,13 @@ def export(
     directory
         Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
-        ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
-        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
-        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
-    precision, logits, cache
-        Of the ONNX models, as for `lts.export.onnx_model`.
+        ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, but for
+        Transformer-XL, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose `weights.bin`
+        is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with equal layers and a
+        plain embedding load in `transformers`, others get the per-layer form, with ``"model_type": "lts"``. ``json``:
+        `architecture.json`.
+    precision, logits, cache, position_ids
+        Of the ONNX model, as for `lts.export.onnx_model`.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
@@ -78,10 +83,13 @@ def export(
         check_decoder(architecture)
     check_precision(precision)
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
-    form = _OnnxForm(precision, logits, cache)
+    form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
             _WRITERS[name](architecture, source, stage, form)
+    if "onnx" in formats:
+        for phase in PHASES:
+            (stage.directory / f"{phase}.onnx").unlink(missing_ok=True)
     return stage.paths
 
 
@@ -89,6 +97,7 @@ class _OnnxForm(NamedTuple):
     precision: str
     logits: str
     cache: str
+    position_ids: bool
 
 
 class _Stage:
@@ -118,6 +127,11 @@ class _Stage:
         with self.open(name) as file:
             file.write(content)
 
+    def describe(self, name: str, content: Mapping[str, Any]) -> None:
+        """A file of JSON, once, whichever formats have it."""
+        if self.directory / name not in self.paths:
+            self.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
 
 @contextmanager
 def _staged(directory: Path) -> Iterator[_Stage]:
@@ -125,7 +139,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
     stage = _Stage(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for names in _FILES.values():  # what killed exports left, whatever formats they wrote
+        for names in FILES.values():  # what killed exports left, whatever formats they wrote
             for name in names:
                 remove_abandoned(directory / name)
         yield stage
@@ -140,8 +154,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
 
 
 def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    graphs = {phase: decoder_graph(architecture, phase, **form._asdict()) for phase in PHASES}
-    tensors = graphs[PHASES[0]][1]
+    graph, tensors = decoder_graph(architecture, ANY, **form._asdict())
     outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
     place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
     initializers: list[Any] = []
@@ -154,14 +167,15 @@ def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage,
             file.seek(place_of[tensor.name])
             file.write(array.data.cast("B"))
             initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
-    for phase, (graph, needed) in graphs.items():
-        assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
-        model = finish(graph, architecture, phase, initializers, form._asdict())
-        stage.write(f"{phase}.onnx", model.SerializeToString())
+    said = {"precision": form.precision, "logits": form.logits, "cache": form.cache}
+    stage.write(MODEL_FILE, finish(graph, architecture, ANY, initializers, said).SerializeToString())
+    stage.describe("config.json", config(architecture))
+    if architecture.traits.position != "relative":
+        stage.describe("genai_config.json", genai_config(architecture, form.cache, position_ids=form.position_ids))
 
 
 def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    stage.write("config.json", (json.dumps(config(architecture), indent=2) + "\n").encode())
+    stage.describe("config.json", config(architecture))
     parts: Sequence[Tensor] = tensors(architecture)
     with stage.open("model.safetensors") as file:
         file.write(safetensors_header(parts))
@@ -175,8 +189,8 @@ def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage,
 
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
-_FILES = {
-    "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
+FILES = {
+    "onnx": (MODEL_FILE, WEIGHTS_FILE, "config.json", "genai_config.json"),
     "hf": ("config.json", "model.safetensors"),
     "json": ("architecture.json",),
 }

@@ -147,7 +147,7 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
     [
         (("json",), True, {"architecture.json", "weights.bin", "board"}),
         (("json",), False, {"architecture.json", "board"}),
-        (("onnx",), False, {"prefill.onnx", "decode.onnx", "weights.bin", "board"}),
+        (("onnx",), False, {"model.onnx", "weights.bin", "config.json", "genai_config.json", "board"}),
         ((), True, {"weights.bin", "board"}),
     ],
 )

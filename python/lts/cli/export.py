@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lts.targets.target import Target
     from lts.targets.workload import Workload
 
-FORMATS = ("onnx", "hf", "json", "tvm")
+FORMATS = ("onnx", "hf", "json", "gguf", "tvm")
 # Prompt length of a study that does not say.
 _N_PROMPT = 128
 
@@ -53,7 +53,9 @@ def command(
             autocompletion=complete.picks,
         ),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of onnx, hf, json, gguf, tvm, with commas.")
+    ] = "onnx,hf,json",
     target: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +71,9 @@ def command(
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search; of a model float32"),
+        typer.Option(
+            help="Of the ONNX, GGUF and compiled models.", show_default="that of the search; of a model float32"
+        ),
     ] = None,
     logits: Annotated[
         Logits | None,
@@ -89,6 +93,10 @@ def command(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random weights of a study's members.", min=0, show_default="0")
     ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the tokenizer.json that model.gguf gets.", metavar="DIR", show_default="none"),
+    ] = None,
     cache: Annotated[
         Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
     ] = Cache.copied,
@@ -96,6 +104,7 @@ def command(
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
+    from lts.cli.rounding import say_not_quantized
     from lts.errors import UsageError
     from lts.export import export
     from lts.measure.pretrained import is_pretrained
@@ -111,7 +120,7 @@ def command(
     if not store_path(source).is_file() and is_pretrained(source):
         _refuse({**given, "--seed": seed}, chosen)
         form = {"precision": precision or Precision.float32, "logits": logits or Logits.last, "cache": cache}
-        _export_model(source, directory, chosen, form, text, output)
+        _export_model(source, directory, chosen, {**form, "tokenizer": tokenizer}, text, output)
         return
     if text is not None:
         raise UsageError(
@@ -137,8 +146,11 @@ def command(
             logits=workload.logits,
             cache=cache,
             seed=seed or 0,
+            tokenizer=tokenizer,
         )
     ]
+    if "gguf" in chosen:
+        say_not_quantized([trial.architecture for trial in trials], workload.precision)
     if workload.precision != "float32":
         say(
             f"note: the weights are random, and how far {workload.precision} moves them says nothing of trained ones; "
@@ -158,7 +170,7 @@ def _refuse(given: Mapping[str, Any], formats: Sequence[str]) -> None:
         if value is not None:
             raise UsageError(f"{name} is about members of a study, and this is the folder of a model; leave it out")
     if "tvm" in formats:
-        raise UsageError("the format tvm is for members of a study; a model is written as onnx, hf and json")
+        raise UsageError("the format tvm is for members of a study; a model is written as onnx, hf, json and gguf")
 
 
 def _export_model(
@@ -171,7 +183,7 @@ def _export_model(
 ) -> None:
     """Write a trained model in a form of `lts.export.export`, and say what its precision changes."""
     from lts.cli.output import Results, emit
-    from lts.cli.rounding import read_windows, say_errors, say_perplexity
+    from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
     from lts.errors import UsageError
     from lts.export import export
     from lts.measure.pretrained import read_pretrained
@@ -184,6 +196,10 @@ def _export_model(
     windows = None if text is None else read_windows(model, precision, text)
     files = export(model.architecture, place, formats, **form, weights=model.weights)
     emit(Results([{"file": str(file)} for file in files], ("file",), [(str(file),) for file in files]), output)
+    if "gguf" in formats:
+        say_not_quantized([model.architecture], precision)
+        if form["tokenizer"] is None and model.tokenizer is not None:
+            say(f"note: model.gguf has no tokenizer; --tokenizer {folder} puts that of the model into it")
     if precision is not Precision.float32:
         say_errors(model, precision)
     if text is not None and windows is not None:

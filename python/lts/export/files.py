@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
+from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
+from lts.export.gguf_package import package
 from lts.export.huggingface import config, safetensors_header, tensors
 from lts.export.precision import check_precision
+from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
     INLINE_BYTES,
     ArrayWeights,
@@ -39,6 +43,7 @@ def export(
     cache: str = "copied",
     weights: Weights = None,
     seed: int = 0,
+    tokenizer: str | Path | None = None,
 ) -> list[Path]:
     """Write the architecture as files; their forms are described in ``docs/formats.md``.
 
@@ -51,13 +56,16 @@ def export(
     formats
         ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
         `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
-        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
+        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`. ``gguf``: `model.gguf` for
+        llama.cpp, of the architectures that it runs.
     precision, logits, cache
-        Of the ONNX models, as for `lts.export.onnx_model`.
+        Of the ONNX models, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
         Seed of the random weights.
+    tokenizer
+        Folder with the `tokenizer.json` that the GGUF file gets; by default it has none.
 
     Returns
     -------
@@ -67,21 +75,25 @@ def export(
     Raises
     ------
     UsageError
-        For an unknown format, precision or cache, weights that do not fit, or a file that cannot be written. Then no
-        file is changed.
+        For an unknown format, precision or cache, an architecture without the form, weights or a tokenizer that do not
+        fit, or a file that cannot be written. Then no file is changed.
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
-        if name not in _WRITERS:
-            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
+        if name not in _FILES:
+            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_FILES)}")
     if formats != ("json",):
         check_decoder(architecture)
     check_precision(precision)
+    writers: dict[str, _Writer] = {
+        **_WRITERS,
+        "gguf": partial(_write_gguf, vocabulary=_vocabulary(architecture, formats, tokenizer)),
+    }
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
     form = _OnnxForm(precision, logits, cache)
     with _staged(Path(directory)) as stage:
         for name in formats:
-            _WRITERS[name](architecture, source, stage, form)
+            writers[name](architecture, source, stage, form)
     return stage.paths
 
 
@@ -173,10 +185,29 @@ def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage,
     stage.write("architecture.json", (architecture.to_json() + "\n").encode())
 
 
+def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: str | Path | None) -> Vocabulary | None:
+    """The tokenizer of a GGUF file. Raises `UsageError` also when there is no such file for the architecture."""
+    if "gguf" not in formats:
+        if tokenizer is not None:
+            raise UsageError("a tokenizer is put into GGUF files; add gguf to the formats, or leave it out")
+        return None
+    package()
+    check_gguf_form(architecture)
+    return None if tokenizer is None else read_vocabulary(Path(tokenizer), architecture.vocab_size)
+
+
+def _write_gguf(
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, vocabulary: Vocabulary | None
+) -> None:
+    with stage.open(GGUF_FILE) as file:
+        write_gguf(file, architecture, form.precision, partial(stored, source), vocabulary)
+
+
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
 _FILES = {
     "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
     "hf": ("config.json", "model.safetensors"),
     "json": ("architecture.json",),
+    "gguf": (GGUF_FILE,),
 }

@@ -1,6 +1,6 @@
 """Architectures as GGUF files of llama.cpp: which are there, their metadata, and their tensors.
 
-GPT-2 with equal layers is its architecture ``gpt2``, LLaMA with equal layers ``llama``, and other LLaMAs ``deci``, whose
+GPT-2 with equal layers is its architecture ``gpt2``, LLaMA with equal layers ``llama``, other LLaMAs ``deci``, whose
 loader reads heads, heads of keys and values and feed-forward widths layer by layer, but one width of a head for all.
 """
 
@@ -109,8 +109,8 @@ def check_gguf_form(architecture: Architecture) -> str:
             )
         if a.n_head[0] * a.head_dims[0] != a.d_model:
             raise UsageError(
-                f"there is no GGUF form of a GPT-2 whose {a.n_head[0]} heads of {a.head_dims[0]} are not as wide as the "
-                f"model, {a.d_model}"
+                f"there is no GGUF form of a GPT-2 whose {a.n_head[0]} heads of {a.head_dims[0]} are not as wide as the"
+                f" model, {a.d_model}"
             )
         return "gpt2"
     if len(widths) > 1:
@@ -197,19 +197,23 @@ def stored(source: ArrayWeights, each: GgufTensor) -> npt.NDArray[Any]:
     UsageError
         When it holds numbers that cannot be stored so.
     """
-    gguf = package()
     array = source.joined(each.tensor)
     if each.type != "F32" and not np.isfinite(array).all():
         raise UsageError(f"cannot store '{each.tensor.name}' as {each.type}: it holds numbers that are not finite")
     if each.heads:
         array = interleaved(array, each.heads)
-    if each.type == "F32":
+    return stored_array(array, each.type)
+
+
+def stored_array(array: Array, kind: str) -> npt.NDArray[Any]:
+    """An array in a form of llama.cpp, such as ``Q8_0``: float32, float16, or the bytes of its blocks."""
+    if kind == "F32":
         return np.ascontiguousarray(array, "<f4")
-    if each.type == "F16":
+    if kind == "F16":
         return FLOAT16.encode(array)
-    blocks: npt.NDArray[np.uint8] = gguf.quants.quantize(
-        np.ascontiguousarray(array, np.float32), gguf.GGMLQuantizationType[each.type]
-    )
+    gguf = package()
+    rows = np.ascontiguousarray(array, np.float32)
+    blocks: npt.NDArray[np.uint8] = gguf.quants.quantize(rows, gguf.GGMLQuantizationType[kind])
     return blocks
 
 
@@ -244,7 +248,7 @@ def _of_layers(names: Mapping[str, str], n_layer: int) -> Iterator[tuple[str, st
 
 
 def _type_of(tensor: Tensor, precision: str) -> str:
-    """As llama.cpp's own quantization: norms, biases and positions stay float32, and rows that fit no blocks float16."""
+    """As llama.cpp's own quantization: norms, biases, positions stay float32, rows that fit no blocks float16."""
     shape = tensor.shape
     if len(shape) < 2 or tensor.name == "position_embd.weight":
         return "F32"

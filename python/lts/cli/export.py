@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lts.targets.target import Target
     from lts.targets.workload import Workload
 
-FORMATS = ("onnx", "hf", "json", "tvm")
+FORMATS = ("onnx", "hf", "json", "gguf", "tvm")
 _RANDOM = "note: the weights are random; train the model, and export it again with --weights CHECKPOINT"
 _RANDOM_ROUNDED = (
     "note: the weights are random, and how far {} moves them says nothing of trained ones; train the model, and export "
@@ -57,7 +57,9 @@ def command(
             autocompletion=complete.picks,
         ),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of onnx, hf, json, gguf, tvm, with commas.")
+    ] = "onnx,hf,json",
     target: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +75,9 @@ def command(
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search; of a model float32"),
+        typer.Option(
+            help="Of the ONNX, GGUF and compiled models.", show_default="that of the search; of a model float32"
+        ),
     ] = None,
     logits: Annotated[
         Logits | None,
@@ -99,6 +103,10 @@ def command(
             show_default=False,
         ),
     ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the tokenizer.json that model.gguf gets.", metavar="DIR", show_default="none"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of random weights.", min=0, show_default="0")] = None,
     cache: Annotated[
         Cache, typer.Option(help="Of keys and values in model.onnx; in_place needs ONNX Runtime 1.22.")
@@ -110,7 +118,7 @@ def command(
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
-    from lts.cli.rounding import read_windows, say_errors, say_perplexity
+    from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
     from lts.errors import UsageError
     from lts.export import export
     from lts.study.exportable import read_exportables
@@ -136,12 +144,16 @@ def command(
     plain = tuple(name for name in chosen if name != "tvm")
     places = [_place(member, directory, source) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
-    form["position_ids"] = position_ids
+    form |= {"position_ids": position_ids, "tokenizer": tokenizer}
     records = [
         {**_trial(member), "file": str(file)}
         for member, place in zip(members, places, strict=True)
         for file in export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
     ]
+    if "gguf" in chosen:
+        say_not_quantized([member.architecture for member in members], workload.precision)
+        if tokenizer is None and first.tokenizer is not None:
+            say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer.parent} puts the model's own into it")
     if "tvm" in chosen:
         goal = replace(_target(target, first.configuration), precision=workload.precision)
         records += _compiled(members, places, goal, plain, workload, seconds, seed or 0)

@@ -27,6 +27,7 @@ function draw() {
   }
 }
 draw();
+document.documentElement.dataset.drawn = "";
 dark.addEventListener("change", draw);
 
 // A click on a heading sorts its table, a second one the other way round.

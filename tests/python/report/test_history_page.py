@@ -11,8 +11,9 @@ from statistics import median
 from typing import Any
 
 import pytest
+from browser import Chromium
 from results import BOARD, result
-from test_ranking_report import CHROMIUM, NASTY, Page
+from test_ranking_report import NASTY, Page
 
 from lts.errors import UsageError
 from lts.measure.change_points import MOST
@@ -248,17 +249,11 @@ def test_an_unwritable_page_is_a_usage_error(found: list[Series], tmp_path: Path
         write_history(found, Path("a.jsonl"), tmp_path / "none" / "page.html")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_browser_draws_the_charts(text: str, page: Page, tmp_path: Path) -> None:
+def test_a_browser_draws_the_charts(chromium: Chromium, text: str, page: Page, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     out.write_text(text, encoding="utf-8")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    arguments += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--enable-logging=stderr"]
-    result = subprocess.run(
-        [str(CHROMIUM), *arguments, "--dump-dom", out.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    if "main-svg" not in result.stdout and result.returncode:
-        pytest.skip(f"Chromium does not run here: {result.stderr[-200:]}")
-    assert len(re.findall(r'class="[^"]*\bsvg-container\b', result.stdout)) == len(page.figures)
-    shown = sum(len(t["x"]) for f in page.figures.values() for t in f["data"] if "markers" in t["mode"])
-    assert result.stdout.count('class="point"') == shown
+    with chromium.opened(out) as window:
+        assert window.page.locator(".svg-container").count() == len(page.figures)
+        shown = sum(len(t["x"]) for f in page.figures.values() for t in f["data"] if "markers" in t["mode"])
+        assert window.page.locator(".point").count() == shown
+        assert (window.errors, window.requests) == ([], [])

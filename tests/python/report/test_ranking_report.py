@@ -7,7 +7,6 @@ import gzip
 import json
 import math
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Chromium
 
 import lts
 from lts._core import parse_objective
@@ -497,8 +497,6 @@ def test_an_unwritable_page_is_a_usage_error(comparison: Comparison, tmp_path: P
 
 # --- Published tables, in a browser ---
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
 
 def test_a_published_table(published: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
@@ -513,19 +511,11 @@ def test_a_published_table(published: Path, tmp_path: Path) -> None:
     assert out.stat().st_size < 8e6
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_browser_draws_the_charts(text: str, page: Page, tmp_path: Path) -> None:
+def test_a_browser_draws_the_charts(chromium: Chromium, text: str, page: Page, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     out.write_text(text, encoding="utf-8")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    arguments += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--enable-logging=stderr"]
-    result = subprocess.run(
-        [str(CHROMIUM), *arguments, "--dump-dom", out.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    if "main-svg" not in result.stdout and result.returncode:
-        pytest.skip(f"Chromium does not run here: {result.stderr[-200:]}")
-    drawn = result.stdout
-    assert len(re.findall(r'class="[^"]*\bsvg-container\b', drawn)) == len(page.figures)
-    shown = sum(len(t["x"]) for f in page.figures.values() for t in f["data"] if "markers" in t["mode"])
-    assert drawn.count('class="point"') == shown
-    assert "CONSOLE" not in result.stderr.replace("INFO:CONSOLE(0)", ""), result.stderr
+    with chromium.opened(out) as window:
+        assert window.page.locator(".svg-container").count() == len(page.figures)
+        shown = sum(len(t["x"]) for f in page.figures.values() for t in f["data"] if "markers" in t["mode"])
+        assert window.page.locator(".point").count() == shown
+        assert (window.errors, window.requests) == ([], [])

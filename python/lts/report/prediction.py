@@ -8,7 +8,7 @@ import numpy as np
 
 from lts.report import charts
 from lts.report.contents import Contents
-from lts.report.sections import escaped, simple_table
+from lts.report.elements import escaped, simple_table
 from lts.system.text import plural
 
 Place = Callable[[str, charts.Figure, str], str]

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from lts.report import _plotly_js, _write
-from lts.report.page import Figures, html_page
+from lts.report.elements import escaped, table, tiles
+from lts.report.frame import Figures, html_page
 from lts.report.ranking_charts import (
     Comparison,
     better,
@@ -17,7 +18,6 @@ from lts.report.ranking_charts import (
     over,
     score_chart,
 )
-from lts.report.sections import escaped, table
 from lts.system.text import number, time_each
 
 __all__ = ["Comparison", "require_plotly", "write_ranking"]
@@ -64,18 +64,14 @@ def _heading(comparison: Comparison) -> str:
     if comparison.cost is not None:
         facts.append(f"cost: {comparison.cost}, {better('min')}, from the table")
     facts.append("proxies: computed, no training")
-    tiles = [
+    numbers = [
         ("architectures", number(len(comparison.architectures))),
         ("rows left out, without a number", number(comparison.left_out)),
         ("proxies", number(len(comparison.rankings))),
     ]
     if comparison.unread:
-        tiles.insert(2, ("further rows not considered", number(comparison.unread)))
-    cells = "".join(f'<div class="tile"><b>{escaped(value)}</b>{escaped(name)}</div>' for name, value in tiles)
-    return (
-        f'<h1>{escaped(comparison.title)}</h1><p class="muted">{escaped(" · ".join(facts))}</p>'
-        f'<div class="tiles">{cells}</div>'
-    )
+        numbers.insert(2, ("further rows not considered", number(comparison.unread)))
+    return f'<h1>{escaped(comparison.title)}</h1><p class="muted">{escaped(" · ".join(facts))}</p>{tiles(numbers)}'
 
 
 def _summary(comparison: Comparison) -> str:

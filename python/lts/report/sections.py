@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -10,6 +9,7 @@ from statistics import median
 from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Contents
+from lts.report.elements import escaped, pairs, table, tiles
 from lts.system.text import flattened, listed, magnitude, number, plural, spelled_duration, unit
 
 _MEANINGS = {
@@ -23,11 +23,6 @@ _MEANINGS = {
 _SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own
 _NUMERIC = ("n_layer", "d_model", "d_embed", "div_val")  # dimensions that are one number
 _MOST_ROWS = 200
-
-
-def escaped(value: object) -> str:
-    """Text for HTML, also between quotes."""
-    return html.escape(str(value), quote=True)
 
 
 def title(contents: Contents) -> str:
@@ -47,19 +42,18 @@ def heading(contents: Contents) -> str:
     if (times := contents.times()) is not None:
         same_day = times[0].date() == times[1].date()
         facts.append(f"{times[0]:%Y-%m-%d %H:%M} to {times[1]:{'' if same_day else '%Y-%m-%d '}%H:%M} UTC")
-    tiles = [
+    numbers = [
         ("on the front", number(len(contents.front))),
         ("trials complete", number(len(contents.complete))),
         ("trials failed", number(len(contents.failed))),
         ("architectures in the space", magnitude(contents.space.size)),
     ]
     if contents.constraints:
-        tiles.insert(2, ("violate a constraint", number(len(contents.infeasible))))
-    cells = "".join(f'<div class="tile"><b>{escaped(value)}</b>{escaped(name)}</div>' for name, value in tiles)
+        numbers.insert(2, ("violate a constraint", number(len(contents.infeasible))))
     return (
         f"<h1>{escaped(title(contents))}</h1>"
         f'<p class="muted">{escaped(" · ".join(facts))}</p><p>{escaped(_found(contents))}</p>'
-        f'<div class="tiles">{cells}</div>{_state(contents)}'
+        f"{tiles(numbers)}{_state(contents)}"
     )
 
 
@@ -117,7 +111,7 @@ def summary(contents: Contents) -> str:
         )
     if versions := sorted({trial.lts_version for trial in contents.trials if trial.lts_version}):
         rows.append(("lts-engine", ", ".join(versions)))
-    return f"<h2>Summary</h2>{_pairs(rows)}"
+    return f"<h2>Summary</h2>{pairs(rows)}"
 
 
 def objectives(contents: Contents) -> str:
@@ -238,7 +232,7 @@ def environments(contents: Contents) -> str:
         )
     for key, n in used.items():
         known = contents.environments.get(key)
-        body = _pairs(flattened(known), card=False) if known else "<p>Not described in the store.</p>"
+        body = pairs(flattened(known), card=False) if known else "<p>Not described in the store.</p>"
         opened = " open" if len(used) == 1 else ""
         parts.append(
             f'<details class="card"{opened}><summary>{escaped(key)} <small>{plural(n, "trial")}</small></summary>'
@@ -285,21 +279,3 @@ def _range(values: Sequence[float]) -> str:
         return ""
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _pairs(rows: Iterable[tuple[str, object]], *, card: bool = True) -> str:
-    body = "".join(f'<tr><th>{escaped(key)}</th><td class="text">{escaped(value)}</td></tr>' for key, value in rows)
-    return f'<div class="{"card " if card else ""}table"><table><tbody>{body}</tbody></table></div>'
-
-
-def simple_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """A table of texts."""
-    cells = ["".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in rows]
-    return table([escaped(cell) for cell in head], cells)
-
-
-def table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
-    """A table from cells of headings and rows of cells that are HTML already."""
-    headings = "".join(f"<th{' class=n' if i in right else ''}>{cell}</th>" for i, cell in enumerate(head))
-    body = "".join(f"<tr{mark}>{row}</tr>" for mark, row in zip(marked or [""] * len(rows), rows, strict=True))
-    return f'<div class="card table tall"><table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -9,7 +9,7 @@ from pathlib import Path
 from lts.measure.change_points import FALSE_ALARMS, MOST, ChangePoint
 from lts.measure.series import Series, apart
 from lts.report import _plotly_js, _write
-from lts.report.elements import escaped, table, tiles
+from lts.report.elements import breakable, escaped, table, tiles
 from lts.report.frame import Figures, html_page
 from lts.report.history_charts import doubts, history_chart
 from lts.system.outside import sentence
@@ -163,4 +163,4 @@ def _results(group: Sequence[Series]) -> str:
 
 
 def _cells(texts: Iterable[str]) -> str:
-    return "".join(f"<td>{escaped(text)}</td>" for text in texts)
+    return "".join(f"<td>{breakable(text)}</td>" for text in texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from lts.report import baselines, charts, deployment, prediction, sections
+from lts.report import agreement_charts, baselines, charts, deployment, heading, prediction, sections
 from lts.report.contents import Contents
 from lts.report.elements import escaped
 from lts.report.frame import Figures, html_page
@@ -17,7 +17,7 @@ def document(contents: Contents, plotly_js: str) -> str:
     figures = Figures()
     body = "".join(
         (
-            sections.heading(contents),
+            heading.heading(contents),
             deployment.estimates(contents),
             _front(contents, figures),
             baselines.section(contents),
@@ -32,7 +32,7 @@ def document(contents: Contents, plotly_js: str) -> str:
             sections.environments(contents),
         )
     )
-    return html_page(sections.title(contents), body, figures, plotly_js, contents.path)
+    return html_page(heading.title(contents), body, figures, plotly_js, contents.path)
 
 
 def _front(contents: Contents, figures: Figures) -> str:
@@ -88,7 +88,7 @@ def _comparisons(contents: Contents, figures: Figures) -> str:
     both = [t for t in contents.complete if {"peak_memory_mib", "peak_memory_estimate_mib"} <= t.values.keys()]
     if both and _ran(contents, "peak_memory_mib"):
         ratio = median(t.values["peak_memory_mib"] / max(t.values["peak_memory_estimate_mib"], 1e-9) for t in both)
-        figure = charts.comparison_chart(
+        figure = agreement_charts.comparison_chart(
             contents, "peak_memory_estimate_mib", "peak_memory_mib", (1.0, 0.0), "measured = estimated"
         )
         parts.append(
@@ -96,10 +96,12 @@ def _comparisons(contents: Contents, figures: Figures) -> str:
             f"{ratio:.3g} times its estimate.</p>{figures.place('memory', figure, 'Measured over estimated memory')}"
         )
     timed = [t for t in contents.complete if {"latency_ms", "flops_prefill"} <= t.values.keys()]
-    line = charts.fitted_line([t.values["flops_prefill"] for t in timed], [t.values["latency_ms"] for t in timed])
+    line = agreement_charts.fitted_line(
+        [t.values["flops_prefill"] for t in timed], [t.values["latency_ms"] for t in timed]
+    )
     if line is not None and _ran(contents, "latency_ms"):
         slope, intercept, r2 = line
-        figure = charts.comparison_chart(
+        figure = agreement_charts.comparison_chart(
             contents, "flops_prefill", "latency_ms", (slope, intercept), f"least squares, R² {r2:.3f}"
         )
         parts.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from lts._core import parse_constraint
 from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.report import write_report
-from lts.report.charts import fitted_line
+from lts.report.agreement_charts import fitted_line
 from lts.report.contents import read
 from lts.report.page import axes, document
 from lts.spaces.space import load_space
@@ -163,8 +164,7 @@ def test_the_summary_says_how_the_study_was_made(page: Page) -> None:
     visible = page.visible
     for phrase in (
         "Pareto front of gpt2-tiny for host",
-        "on local with onnxruntime · 128 tokens of prompt, logits of all positions, float32, 4 threads",
-        " · algorithm lts · seed 7 · 2026-11-20 19:00 to 19:00 UTC",
+        "algorithm lts · seed 7 · 2026-11-20 19:00 to 19:00 UTC",
         "gpt2-tiny, family gpt2, 516 architectures",
         "d_model 32, 64",
         "threads\n4",
@@ -178,6 +178,43 @@ def test_the_summary_says_how_the_study_was_made(page: Page) -> None:
         "exact: counted from the architecture; measured: run and timed on the device; estimated: calculated",
     ):
         assert phrase in visible, phrase
+
+
+def test_the_head_says_what_was_measured(page: Page, space: SearchSpace, tmp_path: Path) -> None:
+    said = page.visible[: page.visible.index("on the front\n")]
+    for name, value in (
+        ("device", "local"),
+        ("backend", "onnxruntime"),
+        ("target", "host"),
+        ("precision", "float32"),
+        ("prompt", "128 tokens"),
+        ("generated", "nothing: the prompt pass alone"),
+        ("batch", "1"),
+        ("logits", "of all positions"),
+        ("threads", "4"),
+        ("weights", "random"),
+    ):
+        assert f"\n{name}\n{value}\n" in said, name
+    about = {"n_gen": 32, "logits": "last", "batch": 2, "precision": "int8", "threads": 1, "weights": "trained"}
+    visible = page_of(store_of(tmp_path / "study.db", [trial_of(space, 0)], space=space, **about)).visible
+    for text in ("generated\n32 tokens", "logits\nof the last position", "batch\n2", "int8", "weights\ntrained"):
+        assert text in visible
+    trial = trial_of(space, 0)
+    nothing = replace(trial, provenance=dict.fromkeys(trial.values, "estimated"))
+    assert "none: nothing was run" in page_of(store_of(tmp_path / "none.db", [nothing], space=space)).visible
+
+
+def test_values_with_intervals_have_error_bars(page: Page, study: Path) -> None:
+    with Store(study) as store:
+        trials = {trial.id: trial for trial in store.trials()}
+    front = page.trace("front", "Pareto front")
+    assert front["x"]
+    for at, text, up, down in zip(
+        front["x"], front["hovertext"], front["error_x"]["array"], front["error_x"]["arrayminus"], strict=True
+    ):
+        low, high = trials[int(text.split(" ")[1].split("<")[0])].interval["latency_ms"]
+        assert (at - down, at + up) == pytest.approx((low, high))
+    assert "error_y" not in front, "parameters are exact"
 
 
 def test_every_trial_is_shown_once(page: Page) -> None:
@@ -252,7 +289,9 @@ def test_measurements_are_compared_with_estimates(page: Page, study: Path) -> No
 def test_the_hypervolume_never_falls(page: Page) -> None:
     (line,) = page.figures["hypervolume"]["data"]
     assert line["y"] == sorted(line["y"])
-    assert len(line["y"]) == 60
+    assert line["x"][0] == 0
+    assert line["x"][-1] == 59
+    assert all(a < b for a, b in itertools.pairwise(line["y"][:-1])), "a line of steps needs no points between"
     assert f"At the end {line['y'][-1]:.4f}" in page.visible
 
 

@@ -22,7 +22,9 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.cli.progress import Waiting
 from lts.study.schema import store_path
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -126,19 +128,20 @@ def command(
     plain = tuple(name for name in chosen if name != "tvm")
     wanted = {"precision": precision, "logits": logits}
     workload = _workload({**stored.configuration, **{key: str(value) for key, value in wanted.items() if value}})
-    records = [
-        {"trial": trial.id, "file": str(file)}
-        for trial in trials
-        for file in export(
-            trial.architecture,
-            place / str(trial.id),
-            plain,
-            precision=workload.precision,
-            logits=workload.logits,
-            cache=cache,
-            seed=seed or 0,
-        )
-    ]
+    records = []
+    with Waiting("exporting", len(trials)) as waiting:
+        for done, trial in enumerate(trials):
+            waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
+            files = export(
+                trial.architecture,
+                place / str(trial.id),
+                plain,
+                precision=workload.precision,
+                logits=workload.logits,
+                cache=cache,
+                seed=seed or 0,
+            )
+            records += [{"trial": trial.id, "file": str(file)} for file in files]
     if workload.precision != "float32":
         say(
             f"note: the weights are random, and how far {workload.precision} moves them says nothing of trained ones; "
@@ -182,7 +185,8 @@ def _export_model(
     model = read_pretrained(folder)
     precision = form["precision"]
     windows = None if text is None else read_windows(model, precision, text)
-    files = export(model.architecture, place, formats, **form, weights=model.weights)
+    with Waiting(f"exporting {folder}"):
+        files = export(model.architecture, place, formats, **form, weights=model.weights)
     emit(Results([{"file": str(file)} for file in files], ("file",), [(str(file),) for file in files]), output)
     if precision is not Precision.float32:
         say_errors(model, precision)
@@ -218,19 +222,31 @@ def _compiled(
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
-    from lts.measure.deployment import Deployer
+    from lts.measure.deployer import Deployer
 
     records = []
-    deployer = Deployer(target, workload=workload)
-    try:
-        if deployer.unchecked is not None:
-            say(f"models are compiled and not run: {deployer.unchecked}")
-        for trial in trials:
-            folder = place / str(trial.id)
-            done = deployer.deploy(trial.architecture, folder, formats=formats, timeout=timeout, seed=seed)
-            if done.error is not None:
-                raise MeasurementError(f"trial {trial.id}, compiled for {target.name}: {done.error}")
-            records += [{"trial": trial.id, "file": str(file)} for file in done.files]
-    finally:
-        deployer.close()
+    with Waiting("compiling", len(trials)) as waiting:
+        deployer = Deployer(target, workload=workload, observe=waiting)
+        try:
+            if deployer.unchecked is not None:
+                say(f"models are compiled and not run: {deployer.unchecked}")
+            for done, trial in enumerate(trials):
+
+                def observe(work: Work, trial: Trial = trial, done: int = done) -> None:
+                    now = f"trial {trial.id} {work.what} {work.now}".rstrip()
+                    waiting(Work("compiling", done, len(trials), now))
+
+                made = deployer.deploy(
+                    trial.architecture,
+                    place / str(trial.id),
+                    formats=formats,
+                    timeout=timeout,
+                    seed=seed,
+                    observe=observe,
+                )
+                if made.error is not None:
+                    raise MeasurementError(f"trial {trial.id}, compiled for {target.name}: {made.error}")
+                records += [{"trial": trial.id, "file": str(file)} for file in made.files]
+        finally:
+            deployer.close()
     return records

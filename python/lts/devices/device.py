@@ -10,6 +10,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target
 
 # Scheme: the class, and how its URI is written.
@@ -43,6 +44,9 @@ class Device(ABC):
     parallel: int = 1
     """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
 
+    observe: Observer = staticmethod(unobserved)
+    """Told what is done once, before the first job: what runs compiled models may have to be fetched and compiled."""
+
     @property
     def no_energy(self) -> str:
         """Why the costs of `ENERGY` are not among its costs, in a phrase; empty where they are."""
@@ -72,10 +76,10 @@ class Device(ABC):
         """Release all resources and end running jobs. Harmless when repeated; by default there is nothing to do."""
 
 
-def open_device(uri: str, also: Iterable[str] = ()) -> Device:
+def open_device(uri: str, also: Iterable[str] = (), observe: Observer = unobserved) -> Device:
     """Open a device: a built-in one, or one that an installed package offers in the entry point group ``lts.devices``.
 
-    `also` are further words that the caller accepts, for the message about an unknown device.
+    `also` are further words that the caller accepts, for the message about an unknown device; `observe` as in `Device`.
 
     Raises
     ------
@@ -98,4 +102,5 @@ def open_device(uri: str, also: Iterable[str] = ()) -> Device:
         raise UsageError(f"unknown device '{uri}'; expected one of {', '.join([*known, *sorted(plugins), *also])}")
     device = factory(uri)
     device.uri = uri
+    device.observe = observe
     return device

@@ -13,6 +13,7 @@ from lts.measure.estimated import EstimatedEvaluator
 from lts.measure.evaluator import TargetEvaluator, with_threads
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.table import TableEvaluator
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
@@ -42,6 +43,7 @@ def open_evaluator(
     threads: int | None = None,
     tune: int = 0,
     workdir: Path | None = None,
+    observe: Observer = unobserved,
 ) -> TargetEvaluator:
     """Open an evaluator that counts in the core, and measures on a device, replays a table or estimates.
 
@@ -67,6 +69,8 @@ def open_evaluator(
         Trials of TVM's MetaSchedule per candidate.
     workdir
         Where candidate models are written; a temporary directory when absent.
+    observe
+        Told what is done once for the device, which may take minutes.
 
     Raises
     ------
@@ -104,4 +108,5 @@ def open_evaluator(
         min_time=min_time,
         tune=tune,
         workdir=workdir,
+        observe=observe,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lts.cli.disturbed import Disturbances
 from lts.cli.log import say
 from lts.cli.plain import readable
-from lts.cli.progress import Display, clock_text, cut
+from lts.cli.progress import Display, clock_text, cut, packed
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
@@ -63,15 +63,17 @@ class Live(Display):
         self._work: Work | None = None
         self._members: tuple[int, list[str], list[list[str]]] = (0, [], [])
         self._volume = 0.0
+        self._looked = False
 
     def __exit__(self, *problem: object) -> None:
         super().__exit__(*problem)
         self._disturbances.__exit__()
 
     def working(self, work: Work) -> None:
-        """Take notice of what is running."""
-        self._work = work
-        if self._progress is None:
+        """Take notice of what is running: that begins when something else has ended."""
+        changed = self._work is None or self._work.what != work.what or self._looked
+        self._work, self._looked = work, False
+        if changed:
             self.refresh()
 
     def __call__(self, progress: Progress) -> None:
@@ -85,7 +87,7 @@ class Live(Display):
         self._progress = progress
         if self.in_place:
             self._look()
-            self.refresh()
+            self._looked = True
         else:
             say(self._said(progress))
 
@@ -159,19 +161,9 @@ class Live(Display):
         shown = rows[: max(1, height - _AROUND - len(lines))]
         table, left_out = _fitting(headings, shown, width)
         notes = [f"  and {n - len(shown)} more"] if n > len(shown) else []
-        notes += packed([f"  at the end, or on a wider terminal: {', '.join(left_out)}"], width) if left_out else []
+        if left_out:
+            notes += packed(["  at the end, or on a wider terminal:", *left_out], width)
         return Group(*(Text(line) for line in lines), table, *(Text(note) for note in notes))
-
-
-def packed(parts: Sequence[str], width: int) -> list[str]:
-    """The parts on as few lines as hold them, none wider."""
-    lines: list[str] = []
-    for part in (cut(part, width) for part in parts):
-        if lines and len(lines[-1]) + 2 + len(part) <= width:
-            lines[-1] += f"  {part}"
-        else:
-            lines.append(part)
-    return lines
 
 
 def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[Any, list[str]]:

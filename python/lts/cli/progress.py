@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -44,6 +44,17 @@ def clock_text(seconds: float) -> str:
 def cut(text: str, width: int) -> str:
     """The text, or as much of its begin as fits, with three dots that say so."""
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."[: max(0, width)]
+
+
+def packed(parts: Sequence[str], width: int) -> list[str]:
+    """The parts on as few lines as hold them; one that is wider than a line is cut."""
+    lines: list[str] = []
+    for part in (cut(part, width) for part in parts):
+        if lines and len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 class Display(ABC):
@@ -191,10 +202,8 @@ class Waiting(Display):
             words.append(f"{'━' * full}{'─' * (_BAR - full)}")
         if count := self._count():
             words.append(count)
-        words.append(self._time())
-        if work.now:
-            words.append(work.now)
-        return cut(readable("  ".join(words), encoding), width)
+        lines = packed([readable(word, encoding) for word in (*words, self._time(), work.now) if word], width)
+        return "\n".join(lines[:height])
 
     def line(self) -> str:
         work = self._work

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -34,8 +33,9 @@ def print_table(columns: Columns, title: str | None) -> None:
 
     columns, title = _readable(columns), title and readable(title, sys.stdout.encoding)
     natural = _widths(columns, None)
-    if not (sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()):
-        # Not on a terminal there is no width to respect: nothing is padded either.
+    if not sys.stdout.isatty():
+        # Not on a terminal there is no width to respect: nothing is padded either. Nor is COLUMNS one, which programs
+        # with readline pass to all that they start.
         console = Console(width=_boxed(natural) + len(title or ""), markup=False, highlight=False, no_color=True)
         with console.capture() as capture:
             console.print(_table(columns, natural, title))

@@ -22,6 +22,8 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.cli.progress import Waiting
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
     from lts.study.exportable import Exportable
@@ -145,11 +147,12 @@ def command(
     places = [_place(member, directory, source) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
     form |= {"position_ids": position_ids, "tokenizer": tokenizer}
-    records = [
-        {**_trial(member), "file": str(file)}
-        for member, place in zip(members, places, strict=True)
-        for file in export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
-    ]
+    records = []
+    with Waiting("exporting", len(members)) as waiting:
+        for done, (member, place) in enumerate(zip(members, places, strict=True)):
+            waiting(Work("exporting", done, len(members), place.name))
+            files = export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
+            records += [{**_trial(member), "file": str(file)} for file in files]
     if "gguf" in chosen:
         say_not_quantized([member.architecture for member in members], workload.precision)
         if tokenizer is None and first.tokenizer is not None:
@@ -212,20 +215,31 @@ def _compiled(
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
-    from lts.measure.deployment import Deployer
+    from lts.measure.deployer import Deployer
 
     records = []
-    deployer = Deployer(target, workload=workload)
-    try:
-        if deployer.unchecked is not None:
-            say(f"models are compiled and not run: {deployer.unchecked}")
-        for member, place in zip(members, places, strict=True):
-            done = deployer.deploy(
-                member.architecture, place, formats=formats, timeout=timeout, weights=member.weights, seed=seed
-            )
-            if done.error is not None:
-                raise MeasurementError(f"{place}, compiled for {target.name}: {done.error}")
-            records += [{**_trial(member), "file": str(file)} for file in done.files]
-    finally:
-        deployer.close()
+    with Waiting("compiling", len(members)) as waiting:
+        deployer = Deployer(target, workload=workload, observe=waiting)
+        try:
+            if deployer.unchecked is not None:
+                say(f"models are compiled and not run: {deployer.unchecked}")
+            for done, (member, place) in enumerate(zip(members, places, strict=True)):
+
+                def observe(work: Work, place: Path = place, done: int = done) -> None:
+                    waiting(Work("compiling", done, len(members), f"{place.name} {work.what} {work.now}".rstrip()))
+
+                made = deployer.deploy(
+                    member.architecture,
+                    place,
+                    formats=formats,
+                    timeout=timeout,
+                    weights=member.weights,
+                    seed=seed,
+                    observe=observe,
+                )
+                if made.error is not None:
+                    raise MeasurementError(f"{place}, compiled for {target.name}: {made.error}")
+                records += [{**_trial(member), "file": str(file)} for file in made.files]
+        finally:
+            deployer.close()
     return records

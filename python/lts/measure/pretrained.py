@@ -126,7 +126,7 @@ def _check_same(config: Mapping[str, Any], architecture: Architecture) -> None:
             "scale_attn_weights": (config.get("scale_attn_weights", True), (True,)),
             "scale_attn_by_inverse_layer_idx": (config.get("scale_attn_by_inverse_layer_idx", False), (False,)),
         }
-    elif kind == "llama":
+    elif kind in ("llama", "mistral"):
         scaling = config.get("rope_scaling") or rope
         scaling = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else scaling
         given = {

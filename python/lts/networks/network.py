@@ -203,10 +203,10 @@ class Network(Parameters):
             hidden = x if projection is None else x @ projection
             whole = self.by_name[f"token_embedding.{i if several else 0}.weight"]
             table: Tensor = whole if several else whole[begin:end]
-            bias = self.by_name["head_bias.bias"].squeeze(0)[begin:end]
+            bias = self.by_name["head_bias.bias"][begin:end]
             if i == 0 and len(clusters) > 1:
                 table = torch.cat([table, self.by_name["cluster.weight"].T])
-                bias = torch.cat([bias, self.by_name["cluster.bias"].squeeze(0)])
+                bias = torch.cat([bias, self.by_name["cluster.bias"]])
             scores = hidden @ table.T + bias
             parts.append(scores if self.linearized else scores.log_softmax(-1))
         first, n = parts[0], clusters[0][1]

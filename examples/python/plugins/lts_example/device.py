@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -9,7 +10,6 @@ from lts.devices.device import Device
 from lts.devices.local import LocalDevice
 from lts.errors import UsageError
 from lts.jobs.job import Job, JobResult, RunnerJob, Runs
-from lts.system.machine import allowed_cpus
 from lts.targets.target import Target
 
 
@@ -48,7 +48,7 @@ def _numbers(uri: str, text: str) -> list[int]:
         raise UsageError(f"device '{uri}' is not of the form cores:0, cores:4-7 or cores:0,2")
     ranges = [part.partition("-")[::2] for part in text.split(",")]
     numbers = sorted({cpu for first, last in ranges for cpu in range(int(first), int(last or first) + 1)})
-    if missing := sorted(set(numbers) - set(allowed_cpus())):
+    if missing := sorted(set(numbers) - os.sched_getaffinity(0)):
         raise UsageError(f"device '{uri}': this process may not use the processors {', '.join(map(str, missing))}")
     if not numbers:
         raise UsageError(f"device '{uri}' has no processors; a range goes from the lower to the higher one")

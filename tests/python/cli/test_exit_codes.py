@@ -108,7 +108,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("export STUDY --pick cost<=0 -O OUT", 1),
         ("space check llama-tiny OUT.json", 1),
         (
-            "search gpt2-tiny --target arm64 --device none --trials 20 --constraint weight_mib<=0.001 --export none -O OUT",
+            "search gpt2-tiny --device none --target arm64 --trials 20 --constraint weight_mib<=0 --export none -O OUT",
             1,
         ),
         ("count missing.json", 2),

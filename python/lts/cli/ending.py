@@ -43,6 +43,7 @@ def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
 def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, label: str) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.study.exportable import origin_of
 
     copied = False
     trials = list(trials)
@@ -51,7 +52,10 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
             waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
             copied |= trial.architecture.traits.position != "relative"
             folder = directory / "models" / str(trial.id)
-            export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
+            origin = origin_of(trial, workload)
+            export_architecture(
+                trial.architecture, folder, precision=workload.precision, logits=workload.logits, origin=origin
+            )
             say(f"{label}: trial {trial.id} exported to {folder}")
     if copied and workload.n_gen and workload.cache == "in_place":
         say(

@@ -49,7 +49,7 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
         say(f"{label}: trial {trial.id} exported to {folder}")
     if copied and workload.n_gen and workload.cache == "in_place":
         say(
-            "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
+            "note: model.onnx copies keys and values, as standard operations do; what was measured keeps them in "
             f"place: lts-engine export {directory} --cache in_place"
         )
 

@@ -101,8 +101,11 @@ def command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of random weights.", min=0, show_default="0")] = None,
     cache: Annotated[
-        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+        Cache, typer.Option(help="Of keys and values in model.onnx; in_place needs ONNX Runtime 1.22.")
     ] = Cache.copied,
+    position_ids: Annotated[
+        bool, typer.Option("--position-ids", help="Give model.onnx the input position_ids, which it else counts.")
+    ] = False,
     output: FormatOption = Format.table,
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
@@ -118,6 +121,8 @@ def command(
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
     if "tvm" in chosen and cache is Cache.in_place:
         raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
+    if "tvm" in chosen and position_ids:
+        raise UsageError("the format tvm counts positions; export it without --position-ids")
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     members = read_exportables(source, pick, weights)
     first = members[0]
@@ -131,6 +136,7 @@ def command(
     plain = tuple(name for name in chosen if name != "tvm")
     places = [_place(member, directory, source) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
+    form["position_ids"] = position_ids
     records = [
         {**_trial(member), "file": str(file)}
         for member, place in zip(members, places, strict=True)

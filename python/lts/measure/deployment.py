@@ -18,6 +18,8 @@ from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError, UsageError
 from lts.export import export
+from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.phases import one_phase
 from lts.export.weights import Weights
 from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
@@ -123,7 +125,7 @@ def deploy(
     end = time.monotonic() + timeout
     result = Deployment(folder)
     formats = tuple(formats)
-    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
+    before = set(folder.glob("*"))
     written = export(
         architecture,
         folder,
@@ -133,13 +135,16 @@ def deploy(
         weights=weights,
         seed=seed,
     )
+    made: list[Path] = []
     try:
         for phase in phases_of(architecture, workload.n_prompt):
             if stop():
                 result.error = _STOPPED
                 return result
             step = Step.of(architecture, phase, workload.n_prompt, workload.batch)
-            model = folder / f"{phase}.onnx"
+            model = one_phase(folder / MODEL_FILE, phase)
+            assert model is not None
+            made.append(model)
             try:
                 built = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
@@ -167,10 +172,12 @@ def deploy(
                     return result
         result.checked = device is not None and reference is not None
     finally:
-        if "onnx" not in formats:
-            for path in set(written) - before:  # what was there stays
-                if path.suffix == ".onnx" or (path.suffix == ".bin" and not keep_weights):
-                    path.unlink(missing_ok=True)
+        for path in made:
+            path.unlink(missing_ok=True)
+        kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
+        for path in set(written) - before:  # what was there stays
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
     return result
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from command_line import run
+from export_runner import Runner
 
 from lts.study.architectures import load_architecture
 from lts.study.stored import stored_front
@@ -46,9 +46,8 @@ def trained(study: Path) -> tuple[str, Network, Path]:
 
 
 def logits(folder: Path, ids: Any) -> Any:
-    """Of every position, as the exported prompt pass says."""
-    session = onnxruntime.InferenceSession(folder / "prefill.onnx", providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+    """Of every position, as the exported model says."""
+    return Runner(folder / "model.onnx")(ids, ids.shape[1])[0]
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-5), ("int8", 0.1)])

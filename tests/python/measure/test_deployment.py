@@ -15,6 +15,7 @@ import lts
 from lts.backends.backend import BuildError
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.export.files import FILES
 from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
@@ -147,7 +148,7 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
     [
         (("json",), True, {"architecture.json", "weights.bin", "board"}),
         (("json",), False, {"architecture.json", "board"}),
-        (("onnx",), False, {"prefill.onnx", "decode.onnx", "weights.bin", "board"}),
+        (("onnx",), False, {*FILES["onnx"], "board"}),
         ((), True, {"weights.bin", "board"}),
     ],
 )

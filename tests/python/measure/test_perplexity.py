@@ -356,7 +356,7 @@ def test_export_says_what_a_precision_costs(models: dict[str, tuple[Path, Any]],
     )
     assert done.returncode == 0, done.stderr
     files = [Path(json.loads(line)["file"]) for line in done.stdout.splitlines()]
-    assert {file.name for file in files} == {"prefill.onnx", "decode.onnx", "weights.bin"}
+    assert {file.name for file in files} == {"model.onnx", "weights.bin", "config.json", "genai_config.json"}
     assert all((tmp_path / file).is_file() for file in files)
     assert "errors of int4, exact" in done.stderr
     assert "median of 10" in done.stderr

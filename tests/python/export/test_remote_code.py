@@ -153,6 +153,7 @@ def test_arguments(decoder: Model) -> None:
     everything = decoder.logits(decoder.ids)
     close(decoder.logits(decoder.ids, logits_to_keep=2), everything[:, -2:])
     close(decoder.model(decoder.ids, return_dict=False)[0], everything)
+    close(decoder.logits(decoder.ids, token_type_ids=torch.ones_like(decoder.ids)), everything)
     vectors = decoder.model.model.embed(decoder.ids)
     close(decoder.logits(inputs_embeds=vectors), everything)
     for arguments in ({}, {"input_ids": decoder.ids, "inputs_embeds": vectors}):

@@ -545,9 +545,13 @@ class LtsForCausalLM(LtsHead, GenerationMixin):
         output_hidden_states=None,
         logits_to_keep=0,
         cache=None,
+        token_type_ids=None,
         **kwargs,
     ):
-        """Logits [B, T, vocab_size], or of the last `logits_to_keep` tokens; with `labels` the loss of next tokens."""
+        """Logits [B, T, vocab_size], or of the last `logits_to_keep` tokens; with `labels` the loss of next tokens.
+
+        Some tokenizers give `token_type_ids`, which make no difference to a decoder.
+        """
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -226,8 +226,8 @@ def test_python_runs(tmp_path: Path) -> None:
     assert (tmp_path / "study.db").is_file()
 
 
-def test_python_of_formats_runs(tmp_path: Path) -> None:
-    trained, rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
     run(sys.executable, "-c", trained, folder=tmp_path)
     assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)
@@ -240,3 +240,7 @@ def test_python_of_formats_runs(tmp_path: Path) -> None:
         f"{in_place}\nassert np.abs(room.numpy()).sum(axis=3).astype(bool)[0, 0].sum() == 5",
         folder=tmp_path,
     )
+    if find_spec("transformers"):
+        monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+        run(sys.executable, "-c", loaded, folder=tmp_path)
+        assert (tmp_path / "member" / "modeling_lts.py").is_file()

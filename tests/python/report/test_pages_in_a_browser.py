@@ -5,7 +5,8 @@ Screenshots are compared by structure: what would look wrong is measured in the 
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from lts.report import write_report
 from lts.report.history import write_history
 from lts.report.ranking import write_ranking
 from lts.spaces.space import load_space
+from lts.system.text import number
 
 pytest.importorskip("plotly")
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).resolve().parents[3]
 MARKS = 3.0  # least contrast of what is drawn
 
 
@@ -229,8 +232,28 @@ def test_ten_thousand_trials(chromium: Chromium, tmp_path: Path) -> None:
     assert out.stat().st_size <= GOAL_BYTES
     with chromium.opened(out) as window:
         assert (window.errors, window.requests) == ([], [])
-        points = window.page.locator("#front .point").count()
-        assert 200 < points <= 3000, "thinned in the picture"
-        names = json.loads(window.page.evaluate("() => JSON.stringify(lts.data.figures.front.data.map((t) => t.name))"))
-        assert any("of 8" in name.replace("\u202f", "") and "drawn" in name for name in names if name), "and it says so"
+        points = window.page.locator("#latency .point").count()
+        assert 200 < points <= 1010, "thinned in the picture"
+        said = f"trials ({number(points)} of {number(9000)} drawn)"
+        assert window.page.locator("#latency .legendtext").all_text_contents()[1:] == [said]
+        assert window.page.locator(".point").count() < 5000
         assert layout_faults(window.page) == []
+
+
+def test_screenshots_are_taken_of_pages_and_of_a_study_of_its_own(
+    chromium: Chromium, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    del chromium  # skips where there is none
+    script = [sys.executable, str(ROOT / "scripts" / "screenshots")]
+    for arguments, names in (([], ["report"]), ([pages["history"], pages["ranking"]], ["history", "ranking"])):
+        folder = tmp_path / names[0]
+        done = subprocess.run([*script, folder, *arguments], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        expected = {f"{name}-{width}-{scheme}.png" for name in names for width in (360, 1280) for scheme in SCHEMES}
+        assert {path.name for path in folder.iterdir()} == expected
+        for path in folder.iterdir():
+            width = int.from_bytes(path.read_bytes()[16:20], "big")  # of the header of a PNG
+            assert f"-{width}-" in path.name
+        assert len({path.read_bytes() for path in folder.iterdir()}) == len(expected), "no two are the same"
+    done = subprocess.run([*script, tmp_path, tmp_path / "none.html"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, f"screenshots: no file {tmp_path / 'none.html'}\n")

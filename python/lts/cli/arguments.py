@@ -26,6 +26,14 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class FlashAttention(StrEnum):
+    """Whether attention of a whole prompt is computed in pieces."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 DEVICES = "local, ssh://[USER@]HOST[:PORT][?python=PATH], rpc://TRACKER:PORT/KEY, emulated"
 """The forms of devices that run models."""
 
@@ -43,10 +51,14 @@ TargetOption = Annotated[
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        help="Compiler and runtime: onnxruntime or tvm.",
+        help="Compiler and runtime: onnxruntime, llamacpp or tvm.",
         show_default="onnxruntime here, else tvm",
         autocompletion=complete.backends,
     ),
+]
+FlashAttentionOption = Annotated[
+    FlashAttention | None,
+    typer.Option(help="Whether llama.cpp uses it; for --backend llamacpp.", show_default="auto"),
 ]
 DeviceOption = Annotated[
     str | None,

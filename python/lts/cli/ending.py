@@ -43,6 +43,7 @@ def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
 def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, label: str) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.study.exportable import origin_of
 
     copied = False
     trials = list(trials)
@@ -51,11 +52,14 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
             waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
             copied |= trial.architecture.traits.position != "relative"
             folder = directory / "models" / str(trial.id)
-            export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
+            origin = origin_of(trial, workload)
+            export_architecture(
+                trial.architecture, folder, precision=workload.precision, logits=workload.logits, origin=origin
+            )
             say(f"{label}: trial {trial.id} exported to {folder}")
     if copied and workload.n_gen and workload.cache == "in_place":
         say(
-            "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
+            "note: model.onnx copies keys and values, as standard operations do; what was measured keeps them in "
             f"place: lts-engine export {directory} --cache in_place"
         )
 

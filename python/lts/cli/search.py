@@ -19,6 +19,7 @@ from lts.cli.arguments import (
     CacheOption,
     ConstraintOption,
     Export,
+    FlashAttentionOption,
     Format,
     FormatOption,
     GenOption,
@@ -96,6 +97,7 @@ def command(
     logits: LogitsOption = Logits.last,
     cache: CacheOption = None,
     threads: ThreadsOption = None,
+    flash_attention: FlashAttentionOption = None,
     tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
     candidate_timeout: Annotated[
         str | None,
@@ -198,6 +200,7 @@ def command(
                 timeout=duration(candidate_timeout) if candidate_timeout else None,
                 threads=threads,
                 tune=tune,
+                flash_attention=flash_attention,
             )
         )
         if compiles := export is not Export.none and evaluator.compiles:

@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from lts.errors import UsageError
-from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target
 
@@ -33,7 +33,7 @@ class Device(ABC):
     """
 
     runs: tuple[Runs, ...] = ()
-    """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` is ``runner``."""
+    """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` ``runner``, `ProgramJob` ``program``."""
 
     costs: tuple[str, ...] = ()
     """The costs of `lts.measure.costs.COSTS` that it can measure."""
@@ -58,8 +58,20 @@ class Device(ABC):
     def prepare(self, runs: Runs) -> None:
         """Prepare what jobs of that kind need once, before the first of them is timed; by default nothing."""
 
+    def llama_bench(self, named: str | None = None) -> tuple[str, str]:
+        """The path of llama-bench there, by default wherever it is found, and what it says of its version.
+
+        Raises
+        ------
+        UsageError
+            When one that is named is no program.
+        MeasurementError
+            When there is none; by default always.
+        """
+        raise MeasurementError("this device has no llama-bench; use --device local or ssh://[USER@]HOST")
+
     @abstractmethod
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lts._core import Architecture, family
 from lts.backends.backend import Backend, BuildError
@@ -15,6 +16,10 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import UsageError
 from lts.export import export
+from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.manifest import MANIFEST_FILE, update_manifest
+from lts.export.phases import one_phase
+from lts.export.weights import Weights
 from lts.jobs.job import MANIFEST
 from lts.measure.costs import INSTRUCTIONS
 from lts.measure.outcome import Outcome, Provenance
@@ -74,14 +79,16 @@ def deploy(
     workload: Workload | None = None,
     timeout: float = 300.0,
     formats: Iterable[str] = ("json",),
-    weights: bool = True,
+    weights: Weights = None,
+    keep_weights: bool = True,
     seed: int = 0,
+    origin: Mapping[str, Any] | None = None,
     known: Collection[str] = (),
     reserve: Callable[[], float] = lambda: 0.0,
     observe: Observer = unobserved,
     stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
-    """Write an architecture with random weights, compile it for the target, and check the result on a device.
+    """Write an architecture, compile it for the target, and check the result on a device.
 
     Parameters
     ----------
@@ -99,9 +106,9 @@ def deploy(
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
-    seed
-        Seed of the random weights.
-    weights
+    weights, seed, origin
+        As for `lts.export.export`: by default random ones of that seed.
+    keep_weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
     known
@@ -127,16 +134,19 @@ def deploy(
     phases = phases_of(architecture, workload.n_prompt)
     observe(Work("exporting", 0, len(phases)))
     formats = tuple(formats)
-    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
+    before = set(folder.glob("*"))
     written = export(
         architecture,
         folder,
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
+        weights=weights,
         seed=seed,
+        origin=origin,
     )
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
+    models: dict[str, Path] = {}
     built: dict[str, Path] = {}
 
     def begin(what: str, done: int, phase: str) -> bool:
@@ -150,8 +160,11 @@ def deploy(
         for done, (phase, step) in enumerate(steps.items()):
             if not begin("compiling", done, phase):
                 return result
+            model = one_phase(folder / MODEL_FILE, phase)
+            assert model is not None
+            models[phase] = model
             try:
-                made = build_model(folder / f"{phase}.onnx", step, target, backend, _left(end))
+                made = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
                 result.error = str(error)
                 return result
@@ -177,7 +190,7 @@ def deploy(
                 timeout=_left(cut_off),
                 repeats=_CHECK_REPEATS,
                 reference=reference,
-                model=folder / f"{phase}.onnx",
+                model=models[phase],
             )
             if outcome.error is not None and time.monotonic() >= cut_off:
                 return result
@@ -186,11 +199,25 @@ def deploy(
                 return result
         result.checked = True
     finally:
-        if "onnx" not in formats:
-            for path in set(written) - before:  # what was there stays
-                if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
-                    path.unlink(missing_ok=True)
+        for path in models.values():
+            path.unlink(missing_ok=True)
+        kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
+        gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
+        for path in gone:
+            path.unlink(missing_ok=True)
+        _note_files(folder, result, target, workload, gone)
     return result
+
+
+def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
+    """Put what is compiled into the manifest of the folder."""
+    name = f"tvm/{target.name}"
+    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    try:
+        update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
 
 
 def _placed(built: Path, place: Path) -> Path:

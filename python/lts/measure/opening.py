@@ -42,6 +42,7 @@ def open_evaluator(
     min_time: float = 0.3,
     threads: int | None = None,
     tune: int = 0,
+    flash_attention: str | None = None,
     workdir: Path | None = None,
     observe: Observer = unobserved,
 ) -> TargetEvaluator:
@@ -67,6 +68,8 @@ def open_evaluator(
         Override those of the target.
     tune
         Trials of TVM's MetaSchedule per candidate.
+    flash_attention
+        Of the backend llamacpp: ``on``, ``off``, or ``auto``, which is llama.cpp's own choice.
     workdir
         Where candidate models are written; a temporary directory when absent.
     observe
@@ -92,6 +95,8 @@ def open_evaluator(
     )
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
+    if flash_attention is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):
+        raise UsageError("flash attention is an option of --backend llamacpp, on a device: leave --flash-attention out")
     if device == NO_DEVICE:
         return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
     if isinstance(device, str) and device.startswith(TABLE):
@@ -107,6 +112,7 @@ def open_evaluator(
         timeout=timeout,
         min_time=min_time,
         tune=tune,
+        flash_attention=flash_attention,
         workdir=workdir,
         observe=observe,
     )

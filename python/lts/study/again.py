@@ -91,6 +91,7 @@ def open_again(
         threads=load.threads if target is None else None,
         timeout=timeout,
         tune=int(configuration.get("tune") or 0) if backend == "tvm" else 0,
+        flash_attention=configuration.get("flash_attention") if backend == "llamacpp" else None,
     )
 
 

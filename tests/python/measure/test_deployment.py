@@ -15,6 +15,7 @@ import lts
 from lts.backends.backend import BuildError
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.export.files import FILES
 from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
 from lts.measure.deployer import Deployer
@@ -149,14 +150,14 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
     [
         (("json",), True, {"architecture.json", "weights.bin", "board"}),
         (("json",), False, {"architecture.json", "board"}),
-        (("onnx",), False, {"prefill.onnx", "decode.onnx", "weights.bin", "board"}),
+        (("onnx",), False, {*FILES["onnx"], "board"}),
         ((), True, {"weights.bin", "board"}),
     ],
 )
 def test_what_stays(tmp_path: Path, formats: tuple[str, ...], weights: bool, expected: set[str]) -> None:
     for _ in range(2):  # a second time is no different
-        deployed(tmp_path, formats=formats, weights=weights)
-        assert {path.name for path in tmp_path.iterdir()} == expected
+        deployed(tmp_path, formats=formats, keep_weights=weights)
+        assert {path.name for path in tmp_path.iterdir()} == {*expected, "manifest.json"}
 
 
 def test_a_model_that_is_wrong_or_fails_is_told(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
 def test_files_that_were_there_stay(tmp_path: Path) -> None:
     export(ARCHITECTURE, tmp_path, ("onnx",))
     names = {path.name for path in tmp_path.iterdir()}
-    deployed(tmp_path, formats=(), weights=False)
+    deployed(tmp_path, formats=(), keep_weights=False)
     assert {path.name for path in tmp_path.iterdir()} == {*names, "board"}
 
 
@@ -271,4 +272,4 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "board").write_text("in the way")
     with pytest.raises(UsageError, match=r"cannot write .*board"):
         deployed(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin", "manifest.json"}

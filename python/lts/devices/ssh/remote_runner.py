@@ -12,7 +12,7 @@ from typing import Any
 
 from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
-from lts.devices.ssh.facts import process_of, processors_of
+from lts.devices.ssh.facts import PROCESSORS, process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
 from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
@@ -34,14 +34,6 @@ echo "$$"
 code=$?
 rm -rf "$1"
 exit $code
-"""
-# Prints the processors that we may use, then what `lts.devices.ssh.facts.processors_of` reads.
-_PROCESSORS = """
-sed -n "s/^Cpus_allowed_list://p" /proc/self/status
-cd /sys/devices/system/cpu
-grep -H "" cpu[0-9]*/topology/core_id cpu[0-9]*/topology/physical_package_id cpu[0-9]*/cpu_capacity \
-    cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null
-exit 0
 """
 
 
@@ -86,7 +78,7 @@ class RemoteRunner:
             raise MeasurementError(f"lts-runner does not run on {connection.address}: {result.error}")
         self.environment = environment_of(result.value, str(connection.address))
         """The fingerprint of the device."""
-        self._processors = processors_of(connection.call(_PROCESSORS).output)
+        self._processors = processors_of(connection.call(PROCESSORS).output)
 
     def prepare(self, job: RunnerJob) -> Prepared | None:
         """Copy the files of a job that the device lacks. None when other content has disappeared from it.

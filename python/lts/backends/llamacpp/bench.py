@@ -107,8 +107,8 @@ class Bench:
         self._device, self._program, self._threads, self._keeps = device, program, threads, keeps
         self._flash = () if flash_attention == FLASH_ATTENTION[0] else ("-fa", flash_attention)
 
-    def run(self, tests: Sequence[Test], repeats: int, timeout: float) -> BenchAnswer:
-        """Run tests of one kind, in one process, each so many times.
+    def run(self, tests: Sequence[Test], repeats: int, timeout: float, *, memory: bool = False) -> BenchAnswer:
+        """Run tests of one kind, in one process, each so many times; with `memory`, its peak is wanted.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Bench:
         # No layer on a gpu: what is measured is the machine's processor.
         common = ("-t", str(self._threads), "-ngl", "0", "-r", str(repeats), "-o", "json")
         options = (*common, *_options(tests), *self._flash)
-        job = ProgramJob(self._program, self._model, options, self._threads, self._keeps)
+        job = ProgramJob(self._program, self._model, options, self._threads, self._keeps, memory)
         result = self._device.run(job, timeout)
         if result.error is not None:
             raise BenchError(sentence(result.error, 1000))

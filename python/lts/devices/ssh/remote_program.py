@@ -45,7 +45,7 @@ job=$1
 if [ -n "$2" ] && taskset -c "$2" true 2>/dev/null; then pin="taskset -c $2"; else pin=; fi
 shift 2
 exec 3<&0
-$pin "$@" </dev/null >"$job/.output" 2>"$job/.said" 3<&- &
+(ulimit -f 16384; exec $pin "$@") </dev/null >"$job/.output" 2>"$job/.said" 3<&- & # blocks: some MiB of output
 program=$!
 { cat >/dev/null; kill -9 "$program"; } <&3 2>/dev/null &
 watcher=$!

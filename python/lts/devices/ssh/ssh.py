@@ -95,8 +95,8 @@ class SshDevice(Device):
     def from_uri(cls, uri: str) -> SshDevice:
         """Make the device of a URI, ``ssh://[USER@]HOST[:PORT][?python=PATH]``, for `open_device`."""
         address, paths = parse(uri)
-        known = {"python": paths.get("python"), "llama_bench": paths.get("llama-bench")}
-        return cls(address.host, user=address.user, port=address.port, **known)
+        python, bench = paths.get("python"), paths.get("llama-bench")
+        return cls(address.host, user=address.user, port=address.port, python=python, llama_bench=bench)
 
     @property
     def costs(self) -> tuple[str, ...]:  # type: ignore[override]

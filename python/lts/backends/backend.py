@@ -39,6 +39,9 @@ class SeveralRuns(ABC):
 class Backend(Protocol):
     """A compiler and runtime. It neither compiles nor runs a model in the process of the search.
 
+    One that runs models with any number of new tokens, and of tokens before, has ``open_sizes = True`` and gets one
+    model for both phases; others get a model of the phase alone.
+
     One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
     many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
 
@@ -88,6 +91,11 @@ def cache_of(backend: Backend, environment: Callable[[], Mapping[str, Any]]) -> 
     """
     said = getattr(backend, "cache", None)
     return "copied" if said is None else str(said(environment()))
+
+
+def runs_open_sizes(backend: Backend) -> bool:
+    """Whether one model of open sizes is both phases for a backend, as its ``open_sizes`` says."""
+    return bool(getattr(backend, "open_sizes", False))
 
 
 def environment_of(backend: Backend, device: Device, threads: int) -> dict[str, Any]:

@@ -135,6 +135,22 @@ def duration(text: str) -> float:
     return total
 
 
+def numbers(option: str, text: str) -> list[int]:
+    """Whole numbers from "128,512", each once. Raises `UsageError` for something else, naming the option."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,7}", part, re.ASCII) for part in parts):
+        raise UsageError(f"{option} is '{text}'; expected whole numbers, as in {option} 128,512")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+class Export(StrEnum):
+    """Which members of the front are exported at the end."""
+
+    knee = "knee"
+    all = "all"
+    none = "none"
+
+
 class Precision(StrEnum):
     """How weights are stored and multiplied with."""
 

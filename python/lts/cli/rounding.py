@@ -11,13 +11,13 @@ from lts.system.text import listed
 
 if TYPE_CHECKING:
     from lts._core import Architecture
-    from lts.measure.pretrained import Pretrained
     from lts.measure.tokens import Ids
+    from lts.study.exportable import Exportable
 
 _WORST = 5
 
 
-def say_errors(model: Pretrained, precision: str) -> None:
+def say_errors(model: Exportable, precision: str) -> None:
     """The matrices that rounding moves most."""
     from lts.export import error_report, quantization_errors
 
@@ -38,7 +38,7 @@ def say_not_quantized(architectures: Iterable[Architecture], precision: str) -> 
         )
 
 
-def read_windows(model: Pretrained, precision: str, text: Path) -> Ids:
+def read_windows(model: Exportable, precision: str, text: Path) -> Ids:
     """The windows of a text that count, (n_windows, length), for a precision that can be run here."""
     from lts.backends.precisions import check_runtime
     from lts.measure.perplexity import LONGEST_WINDOW, MOST_WINDOWS, windows_of
@@ -54,7 +54,7 @@ def read_windows(model: Pretrained, precision: str, text: Path) -> Ids:
     return windows
 
 
-def say_perplexity(model: Pretrained, precision: str, windows: Ids, text: Path) -> None:
+def say_perplexity(model: Exportable, precision: str, windows: Ids, text: Path) -> None:
     """The perplexity on windows of a text in float32 and in the precision."""
     from lts.measure.perplexity import perplexities, sentences
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target
 
 # Scheme: the class, and how its URI is written.
@@ -42,6 +43,9 @@ class Device(ABC):
 
     parallel: int = 1
     """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
+
+    observe: Observer = staticmethod(unobserved)
+    """Told what is done once, before the first job: what runs compiled models may have to be fetched and compiled."""
 
     @property
     def no_energy(self) -> str:
@@ -84,10 +88,10 @@ class Device(ABC):
         """Release all resources and end running jobs. Harmless when repeated; by default there is nothing to do."""
 
 
-def open_device(uri: str, also: Iterable[str] = ()) -> Device:
+def open_device(uri: str, also: Iterable[str] = (), observe: Observer = unobserved) -> Device:
     """Open a device: a built-in one, or one that an installed package offers in the entry point group ``lts.devices``.
 
-    `also` are further words that the caller accepts, for the message about an unknown device.
+    `also` are further words that the caller accepts, for the message about an unknown device; `observe` as in `Device`.
 
     Raises
     ------
@@ -110,4 +114,5 @@ def open_device(uri: str, also: Iterable[str] = ()) -> Device:
         raise UsageError(f"unknown device '{uri}'; expected one of {', '.join([*known, *sorted(plugins), *also])}")
     device = factory(uri)
     device.uri = uri
+    device.observe = observe
     return device

@@ -90,8 +90,7 @@ class LocalDevice(Workers, Device):
         """The fingerprint of this machine."""
         return fingerprint(threads)
 
-    @staticmethod
-    def _runner() -> Path:
+    def _runner(self) -> Path:
         from lts.jobs.bundle import RUNNER, make_bundle
 
-        return make_bundle(machine.triple()) / RUNNER
+        return make_bundle(machine.triple(), observe=self.observe) / RUNNER

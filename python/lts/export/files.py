@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
+from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
+from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
 from lts.export.gguf_package import package
-from lts.export.huggingface import config, safetensors_header, tensors
+from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.precision import check_precision
 from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
@@ -30,6 +31,7 @@ from lts.export.weights import (
 )
 from lts.system.files import Draft, remove_abandoned
 
+MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
 
 
@@ -41,6 +43,7 @@ def export(
     precision: str = "float32",
     logits: str = "all",
     cache: str = "copied",
+    position_ids: bool = False,
     weights: Weights = None,
     seed: int = 0,
     tokenizer: str | Path | None = None,
@@ -54,12 +57,14 @@ def export(
     directory
         Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
-        ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
-        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
-        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`. ``gguf``: `model.gguf` for
-        llama.cpp, of the architectures that it runs.
-    precision, logits, cache
-        Of the ONNX models, as for `lts.export.onnx_model`; the precision also of the GGUF file.
+        ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, but for
+        Transformer-XL, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose `weights.bin`
+        is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with equal layers and a
+        plain embedding are classes of `transformers`, others bring their code along, `configuration_lts.py` and
+        `modeling_lts.py`. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures
+        that it runs. Of encoders there are ``hf`` and ``json``.
+    precision, logits, cache, position_ids
+        Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
@@ -80,9 +85,9 @@ def export(
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
-        if name not in _FILES:
-            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_FILES)}")
-    if formats != ("json",):
+        if name not in FILES:
+            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FILES)}")
+    if {"onnx", "gguf"} & {*formats}:
         check_decoder(architecture)
     check_precision(precision)
     writers: dict[str, _Writer] = {
@@ -90,10 +95,13 @@ def export(
         "gguf": partial(_write_gguf, vocabulary=_vocabulary(architecture, formats, tokenizer)),
     }
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
-    form = _OnnxForm(precision, logits, cache)
+    form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
             writers[name](architecture, source, stage, form)
+    if "onnx" in formats:
+        for phase in PHASES:
+            (stage.directory / f"{phase}.onnx").unlink(missing_ok=True)
     return stage.paths
 
 
@@ -101,6 +109,7 @@ class _OnnxForm(NamedTuple):
     precision: str
     logits: str
     cache: str
+    position_ids: bool
 
 
 class _Stage:
@@ -130,6 +139,11 @@ class _Stage:
         with self.open(name) as file:
             file.write(content)
 
+    def once(self, name: str, content: bytes) -> None:
+        """A file that is the same in every format that has it."""
+        if self.directory / name not in self.paths:
+            self.write(name, content)
+
 
 @contextmanager
 def _staged(directory: Path) -> Iterator[_Stage]:
@@ -137,7 +151,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
     stage = _Stage(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for names in _FILES.values():  # what killed exports left, whatever formats they wrote
+        for names in FILES.values():  # what killed exports left, whatever formats they wrote
             for name in names:
                 remove_abandoned(directory / name)
         yield stage
@@ -152,8 +166,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
 
 
 def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    graphs = {phase: decoder_graph(architecture, phase, **form._asdict()) for phase in PHASES}
-    tensors = graphs[PHASES[0]][1]
+    graph, tensors = decoder_graph(architecture, ANY, **form._asdict())
     outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
     place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
     initializers: list[Any] = []
@@ -166,19 +179,32 @@ def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage,
             file.seek(place_of[tensor.name])
             file.write(array.data.cast("B"))
             initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
-    for phase, (graph, needed) in graphs.items():
-        assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
-        model = finish(graph, architecture, phase, initializers, form._asdict())
-        stage.write(f"{phase}.onnx", model.SerializeToString())
+    said = {"precision": form.precision, "logits": form.logits, "cache": form.cache}
+    stage.write(MODEL_FILE, finish(graph, architecture, ANY, initializers, said).SerializeToString())
+    _write_configuration(architecture, stage)
+    if architecture.traits.position != "relative":
+        genai = genai_config(architecture, form.cache, position_ids=form.position_ids)
+        stage.write("genai_config.json", _json(genai))
 
 
 def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    stage.write("config.json", (json.dumps(config(architecture), indent=2) + "\n").encode())
+    _write_configuration(architecture, stage)
     parts: Sequence[Tensor] = tensors(architecture)
     with stage.open("model.safetensors") as file:
         file.write(safetensors_header(parts))
         for tensor in parts:
             file.write(source.assemble(tensor).data.cast("B"))
+
+
+def _write_configuration(architecture: Architecture, stage: _Stage) -> None:
+    """What transformers, and programs that load ONNX models by it, read first: `config.json` and the code it names."""
+    stage.once("config.json", _json(config(architecture)))
+    for name, content in code_files(architecture).items():
+        stage.once(name, content)
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
@@ -205,9 +231,9 @@ def _write_gguf(
 
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
-_FILES = {
-    "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
-    "hf": ("config.json", "model.safetensors"),
+FILES = {
+    "onnx": (MODEL_FILE, WEIGHTS_FILE, "config.json", *CODE, "genai_config.json"),
+    "hf": ("config.json", "model.safetensors", *CODE),
     "json": ("architecture.json",),
     "gguf": (GGUF_FILE,),
 }

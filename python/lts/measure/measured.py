@@ -22,6 +22,7 @@ from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
 from lts.measure.request import derived_from, needed_for
 from lts.measure.run import check_together, provenance_of, run_built, run_model
+from lts.system.progress import Observer, unobserved
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
@@ -51,6 +52,7 @@ class MeasuredEvaluator(TargetEvaluator):
         tune: int = 0,
         flash_attention: str | None = None,
         workdir: Path | None = None,
+        observe: Observer = unobserved,
     ) -> None:
         name = device if isinstance(device, str) else device.uri or type(device).__name__
         super().__init__(target, name, backend or "", workload)
@@ -63,7 +65,7 @@ class MeasuredEvaluator(TargetEvaluator):
         self._reference: Reference | None = None
         self._lock = threading.Lock()
         also = ("none", "table:FILE")
-        self._device: Device | None = open_device(device, also) if isinstance(device, str) else device
+        self._device: Device | None = open_device(device, also, observe) if isinstance(device, str) else device
         try:
             if backend is None:
                 here = "python" in self._device.runs and runs_here(target)

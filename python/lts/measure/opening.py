@@ -13,6 +13,7 @@ from lts.measure.estimated import EstimatedEvaluator
 from lts.measure.evaluator import TargetEvaluator, with_threads
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.table import TableEvaluator
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
@@ -43,6 +44,7 @@ def open_evaluator(
     tune: int = 0,
     flash_attention: str | None = None,
     workdir: Path | None = None,
+    observe: Observer = unobserved,
 ) -> TargetEvaluator:
     """Open an evaluator that counts in the core, and measures on a device, replays a table or estimates.
 
@@ -70,6 +72,8 @@ def open_evaluator(
         Of the backend llamacpp: ``on``, ``off``, or ``auto``, which is llama.cpp's own choice.
     workdir
         Where candidate models are written; a temporary directory when absent.
+    observe
+        Told what is done once for the device, which may take minutes.
 
     Raises
     ------
@@ -110,4 +114,5 @@ def open_evaluator(
         tune=tune,
         flash_attention=flash_attention,
         workdir=workdir,
+        observe=observe,
     )

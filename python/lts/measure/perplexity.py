@@ -16,6 +16,7 @@ from lts._core import Architecture
 from lts.backends.onnxruntime import open_session
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.export.files import MODEL_FILE
 from lts.export.weights import Weights
 from lts.measure.tokens import Ids
 from lts.system.outside import sentence
@@ -31,6 +32,7 @@ MOST_WINDOWS = 32
 LONGEST_WINDOW = 1024
 """Tokens of a window, at most: the logits of all its positions are in memory at once."""
 _ROWS = 64
+_TOKENS = ("input_ids", "attention_mask")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def perplexities(
 ) -> dict[str, Perplexity]:
     """The perplexity of an architecture with these weights in every precision.
 
-    The prefill model with logits at all positions is exported and run on this machine, one window at a time.
+    The model with logits at all positions is exported and run on this machine, one window at a time.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def perplexities(
         with _folder() as folder:
             export(architecture, folder, ["onnx"], precision=precision, logits="all", weights=weights)
             try:
-                found[precision] = Perplexity(_losses(folder / "prefill.onnx", windows))
+                found[precision] = Perplexity(_losses(folder / MODEL_FILE, windows))
             except MeasurementError as error:
                 raise MeasurementError(f"{precision}: {error}") from None
     return found
@@ -142,15 +144,22 @@ def _with_error(value: float, error: float | None, form: str) -> str:
 def _losses(model: Path, windows: Ids) -> Array:
     """The mean negative log-likelihood of each window, (n_windows,)."""
     session = _session(model)
+    nothing = {value.name: _empty(value) for value in session.get_inputs() if value.name not in _TOKENS}
     losses = []
     for window in windows:
         feed = {"input_ids": window[None, :-1], "attention_mask": np.ones((1, len(window) - 1), np.int64)}
         try:
-            (logits,) = session.run(["logits"], feed)
+            (logits,) = session.run(["logits"], feed | nothing)
         except Exception as error:  # it has its own kinds
             raise MeasurementError(f"ONNX Runtime does not run the model: {sentence(error)}") from None
         losses.append(_loss(logits[0], window[1:]))
     return np.array(losses)
+
+
+def _empty(past: Any) -> NDArray[Any]:
+    """Keys and values, or memory, of no tokens, for an input of a session."""
+    sizes = [dim if isinstance(dim, int) else int(dim == "batch") for dim in past.shape]
+    return np.zeros(sizes, np.float16 if past.type == "tensor(float16)" else np.float32)
 
 
 def _loss(logits: NDArray[Any], targets: Ids) -> float:

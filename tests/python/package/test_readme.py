@@ -210,7 +210,7 @@ def test_commands_run(tmp_path: Path) -> None:
                 transcript = [masked(line) for line in block.splitlines() if not line.startswith(("$ ", "..."))]
                 assert [line for line in transcript if line not in printed] == []
     assert (tmp_path / "report.html").is_file()
-    assert list((tmp_path / "models").glob("**/prefill.onnx"))
+    assert list((tmp_path / "models").glob("**/model.onnx"))
     assert list((tmp_path / "models").glob("**/model.so"))
     assert "[calibration" in (tmp_path / "host.toml").read_text(encoding="utf-8")
 
@@ -227,11 +227,13 @@ def test_python_runs(tmp_path: Path) -> None:
 
 
 def test_python_of_formats_runs(tmp_path: Path) -> None:
-    rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    trained, rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    run(sys.executable, "-c", trained, folder=tmp_path)
+    assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)
     first, *_ = done.stdout.split("int4")
     assert first.splitlines()[2].startswith("layers.0.up.weight"), "the worst one in int8"
-    assert (tmp_path / "small-int8" / "prefill.onnx").is_file()
+    assert (tmp_path / "small-int8" / "model.onnx").is_file()
     run(
         sys.executable,
         "-c",

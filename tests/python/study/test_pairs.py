@@ -27,8 +27,7 @@ from lts.study.sources import read_sources
 onnx = pytest.importorskip("onnx")
 
 MS = {
-    "prefill.onnx": 4.0,
-    "decode.onnx": 2.0,
+    "model.onnx": 4.0,
     "a.onnx": 4.0,
     "b.onnx": 4.0,
     "slow.onnx": 8.0,

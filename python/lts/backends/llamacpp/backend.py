@@ -45,6 +45,7 @@ class LlamaCpp:
     name = "llamacpp"
     needs: Runs = "program"
     form = "gguf"
+    open_sizes = True
     """What it builds: architectures are exported as this."""
 
     def __init__(self, flash_attention: str = FLASH_ATTENTION[0]) -> None:

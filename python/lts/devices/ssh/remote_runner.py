@@ -20,6 +20,7 @@ from lts.jobs.cause_of_death import cause_of_death
 from lts.jobs.job import JobResult, RunnerJob, result_of
 from lts.system import machine
 from lts.system.outside import parse_json
+from lts.system.progress import Observer, unobserved
 
 _START_TIMEOUT = 60.0
 # lts-runner enforces the timeout itself; without an answer for this many seconds more, it hangs.
@@ -51,6 +52,8 @@ class RemoteRunner:
     ----------
     connection, files
         Connection to the device, and the files on it.
+    observe
+        Told what is done where lts-runner has to be compiled.
 
     Raises
     ------
@@ -58,7 +61,7 @@ class RemoteRunner:
         When there is no lts-runner for the device, or it does not run there.
     """
 
-    def __init__(self, connection: Connection, files: RemoteFiles) -> None:
+    def __init__(self, connection: Connection, files: RemoteFiles, observe: Observer = unobserved) -> None:
         from lts.jobs.bundle import make_bundle
 
         self._connection = connection
@@ -67,7 +70,7 @@ class RemoteRunner:
         if (there.system, there.library) != ("Linux", "gnu"):
             what = "C library musl" if there.system == "Linux" else f"system {there.system}"
             raise MeasurementError(f"{connection.address} has the {what}; lts-runner needs Linux with glibc")
-        folder = make_bundle(there.triple)
+        folder = make_bundle(there.triple, observe=observe)
         entries: dict[str, Path | bytes] = {path.name: path for path in folder.iterdir() if path.is_file()}
         self._content = files.folder("runner", entries)
         result = self.run(Prepared("", {"environment": True}), _START_TIMEOUT)

@@ -240,7 +240,7 @@ class SshDevice(Device):
 
     def _runner_there(self, connection: Connection, files: RemoteFiles) -> RemoteRunner:
         if self._runner is None:
-            self._runner = RemoteRunner(connection, files)
+            self._runner = RemoteRunner(connection, files, self.observe)
             if self._python is None:
                 self._environment = self._runner.environment
         return self._runner

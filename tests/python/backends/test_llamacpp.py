@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from llama_cpp import llama_bench
+from llama_stand_in import ANSWER, stand_in
 from sshd import Sshd
 
 import lts
@@ -168,23 +168,6 @@ def test_there_is_no_llama_bench(server: Sshd, tmp_path: Path, monkeypatch: pyte
         open_device(f"{server.uri}?bench=x")
 
 
-def stand_in(folder: Path, code: str) -> Path:
-    """A program in the place of llama-bench; `option` has what it was given."""
-    path = folder / "llama-bench"
-    path.write_text(
-        f"#!{sys.executable} -SE\nimport json, os, sys, time\n"
-        "if '--version' in sys.argv: sys.exit(print('version: 4711 (abc)'))\n"
-        "option = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
-        "test = {'model_filename': option['-m'], 'n_threads': int(option['-t']), 'n_prompt': int(option['-p']),\n"
-        "        'n_gen': int(option['-n']), 'n_depth': int(option.get('-d', 0)),\n"
-        "        'samples_ns': [10_000_000] * int(option['-r'])}\n"
-        "if '-pg' in option: test['n_prompt'], test['n_gen'] = map(int, option['-pg'].split(','))\n"
-        f"{code}\n"
-    )
-    path.chmod(0o755)
-    return path
-
-
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -214,7 +197,7 @@ def test_an_answer_that_is_wrong(
         assert "latency_ms" not in found.values
         assert found.error is not None
         assert re.search(reason, found.error), found.error
-        stand_in(tmp_path, "print(json.dumps([test]))")
+        stand_in(tmp_path, ANSWER)
         assert measuring.evaluate(LLAMA, ["latency_ms"]).values["latency_ms"] == 10.0
 
 
@@ -242,6 +225,12 @@ def test_what_llama_bench_does_not_measure(options: dict[str, Any], message: str
     llama_bench()
     with pytest.raises(UsageError, match=message):
         evaluator("local", **options)
+
+
+def test_a_device_without_it(local: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "runs", ("python", "runner"))
+    with pytest.raises(UsageError, match="backend 'llamacpp' needs llama-bench, which this device does not have; use"):
+        evaluator(local)
 
 
 def test_what_does_not_go_together(local: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:

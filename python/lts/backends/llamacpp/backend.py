@@ -12,11 +12,20 @@ from statistics import median
 from typing import Any
 
 from lts.backends.backend import SeveralRuns
-from lts.backends.llamacpp.bench import FEWEST, FLASH_ATTENTION, MOST, Bench, BenchError, Test, WrongBenchError
+from lts.backends.llamacpp.bench import (
+    FEWEST,
+    FLASH_ATTENTION,
+    MOST,
+    Bench,
+    BenchError,
+    Test,
+    WrongBenchError,
+    check_flash_attention,
+    environment_with,
+)
 from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import JobResult, Runs
-from lts.jobs.llama_bench import PROGRAM
 from lts.system.outside import sentence
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
@@ -49,10 +58,7 @@ class LlamaCpp:
     """What it builds: architectures are exported as this."""
 
     def __init__(self, flash_attention: str = FLASH_ATTENTION[0]) -> None:
-        if flash_attention not in FLASH_ATTENTION:
-            raise UsageError(
-                f"flash attention is '{sentence(flash_attention, 40)}'; expected one of {', '.join(FLASH_ATTENTION)}"
-            )
+        check_flash_attention(flash_attention)
         self._flash_attention = flash_attention
         self._programs: dict[int, tuple[str, str]] = {}
 
@@ -83,8 +89,8 @@ class LlamaCpp:
         return "in_place"
 
     def environment(self, device: Device) -> dict[str, Any]:
-        """The version of llama-bench on the device, which is looked for once. Raises as `Device.llama_bench`."""
-        return {PROGRAM: self.program(device)[1]}
+        """The version of llama-bench on the device, and options. Raises as `Device.llama_bench`."""
+        return environment_with(self.program(device)[1], self._flash_attention)
 
     def build(self, model: Path, target: Target, step: Step, timeout: float) -> Path:
         """The GGUF file itself. Raises `UsageError` for another file."""

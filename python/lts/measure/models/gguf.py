@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.llamacpp.bench import FEWEST, FLASH_ATTENTION, MOST, Bench, BenchError, Test
+from lts.backends.llamacpp.bench import FEWEST, FLASH_ATTENTION, MOST, Bench, BenchError, Test, environment_with
 from lts.devices.device import Device
 from lts.devices.local import LocalDevice
 from lts.errors import UsageError
-from lts.jobs.llama_bench import PROGRAM
 from lts.measure.answer import WrongAnswerError, checked
 from lts.measure.costs import PEAK
 from lts.measure.models.gguf_file import check_gguf
@@ -95,6 +94,7 @@ class GgufModel(Model):
         self._target, self._min_time, self._timeout = target, min_time, timeout or _TIMEOUT
         self._device = device or LocalDevice()
         self._own_device = device is None
+        self._flash_attention = flash_attention
         try:
             found, self._version = self._device.llama_bench(program)
             self._bench = Bench(self._device, found, path, workload.threads, flash_attention=flash_attention)
@@ -122,7 +122,8 @@ class GgufModel(Model):
         return {**known, **({"model_type": self.model_type} if self.model_type else {})}
 
     def environment(self) -> dict[str, Any]:
-        return {**self._device.environment(self._workload.threads), PROGRAM: self._version}
+        known = self._device.environment(self._workload.threads)
+        return {**known, **environment_with(self._version, self._flash_attention)}
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
         """See `Model.measure`. The prompt pass, the steps and the memory of a request each have their own process."""

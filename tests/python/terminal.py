@@ -31,16 +31,6 @@ class Terminal:
         # Without COLUMNS, which a Python with readline passes to all that it starts.
         shell = "env -u COLUMNS -u LINES PS1='$ ' sh"
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), shell)
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            str(columns),
-            "-y",
-            str(lines),
-            "env -u COLUMNS -u LINES PS1='$ ' sh",
-        )
         self.see("$")
 
     def __enter__(self) -> Self:

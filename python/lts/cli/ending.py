@@ -45,6 +45,7 @@ def export_members(
 ) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.study.exportable import origin_of
 
     copied = False
     trials = list(trials)
@@ -54,7 +55,12 @@ def export_members(
             copied |= trial.architecture.traits.position != "relative"
             folder = directory / "models" / str(trial.id)
             export_architecture(
-                trial.architecture, folder, formats, precision=workload.precision, logits=workload.logits
+                trial.architecture,
+                folder,
+                formats,
+                precision=workload.precision,
+                logits=workload.logits,
+                origin=origin_of(trial, workload),
             )
             say(f"{label}: trial {trial.id} exported to {folder}")
     if "onnx" in formats and copied and workload.n_gen and workload.cache == "in_place":

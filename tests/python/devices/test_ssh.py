@@ -127,7 +127,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(RUNNER.format(python=sys.executable))
     program.chmod(0o755)
     (folder / "libtvm_ffi.so").write_bytes(b"library" * 1000)
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: folder)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: folder)
     return program
 
 

@@ -144,7 +144,8 @@ def test_over_ssh(uri: str, server: Sshd) -> None:
 
 def test_a_file_over_ssh(uri: str, tmp_path: Path, local: LocalDevice) -> None:
     """What a search ships is measured by bench and compare as any model."""
-    (path,) = export(LLAMA, tmp_path, ["gguf"], precision="int8")
+    path = export(LLAMA, tmp_path, ["gguf"], precision="int8")[0]
+    assert path.name == "model.gguf"
     with OpenDevice("host", uri, min_time=0.01) as place:
         mine = place.open(read_source(str(path)), n_prompt=24, n_gen=8, threads=1)
         found = mine.measure([*COSTS, "size_bytes"])

@@ -224,7 +224,7 @@ def test_uris(uri: str, host: str, user: str | None, port: int | None, python: s
     opened = open_device(uri)
     assert isinstance(opened, SshDevice)
     assert (opened.address.host, opened.address.user, opened.address.port) == (host, user, port)
-    assert opened.runs == (("runner",) if python is None else ("python", "runner"))
+    assert opened.runs == (*(() if python is None else ("python",)), "runner", "program")
     opened.close()
 
 

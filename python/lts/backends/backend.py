@@ -9,6 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, RunnerJob, Runs
 from lts.targets.target import Target
@@ -17,6 +18,7 @@ from lts.targets.workload import Step
 # Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
     "onnxruntime": ("lts.backends.onnxruntime:OnnxRuntime", "onnxruntime", "pip install onnxruntime"),
+    "llamacpp": ("lts.backends.llamacpp.backend:LlamaCpp", "gguf", "pip install 'lts-engine[gguf]'"),
     "tvm": ("lts.backends.tvm.backend:Tvm", "tvm", "pip install 'lts-engine[tvm]'"),
 }
 
@@ -33,6 +35,10 @@ class Backend(Protocol):
 
     One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
     many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
+
+    One that needs a program of the device's own has a method ``run`` in place of `job`, which makes several runs of it:
+    see `lts.backends.llamacpp.backend.LlamaCpp`, also for ``form``, ``check_family``, ``check_workload`` and
+    ``environment``, which others leave out.
     """
 
     @property
@@ -80,6 +86,12 @@ def cache_of(backend: Backend, environment: Callable[[], Mapping[str, Any]]) -> 
 def runs_open_sizes(backend: Backend) -> bool:
     """Whether one model of open sizes is both phases for a backend, as its ``open_sizes`` says."""
     return bool(getattr(backend, "open_sizes", False))
+
+
+def environment_of(backend: Backend, device: Device, threads: int) -> dict[str, Any]:
+    """The fingerprint of a device, with what a backend adds: versions of what it uses there."""
+    adds = getattr(backend, "environment", None)
+    return {**device.environment(threads), **({} if adds is None else adds(device))}
 
 
 def backend_names() -> list[str]:

@@ -22,13 +22,15 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.cli.progress import Waiting
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
     from lts.study.exportable import Exportable
     from lts.targets.target import Target
     from lts.targets.workload import Workload
 
-FORMATS = ("onnx", "hf", "json", "tvm")
+FORMATS = ("onnx", "hf", "json", "gguf", "tvm")
 _RANDOM = "note: the weights are random; train the model, and export it again with --weights CHECKPOINT"
 _RANDOM_ROUNDED = (
     "note: the weights are random, and how far {} moves them says nothing of trained ones; train the model, and export "
@@ -57,7 +59,9 @@ def command(
             autocompletion=complete.picks,
         ),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of onnx, hf, json, gguf, tvm, with commas.")
+    ] = "onnx,hf,json",
     target: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +77,9 @@ def command(
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search; of a model float32"),
+        typer.Option(
+            help="Of the ONNX, GGUF and compiled models.", show_default="that of the search; of a model float32"
+        ),
     ] = None,
     logits: Annotated[
         Logits | None,
@@ -99,6 +105,10 @@ def command(
             show_default=False,
         ),
     ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the tokenizer.json that model.gguf gets.", metavar="DIR", show_default="none"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of random weights.", min=0, show_default="0")] = None,
     cache: Annotated[
         Cache, typer.Option(help="Of keys and values in model.onnx; in_place needs ONNX Runtime 1.22.")
@@ -110,7 +120,7 @@ def command(
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
-    from lts.cli.rounding import read_windows, say_errors, say_perplexity
+    from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
     from lts.errors import UsageError
     from lts.export import export
     from lts.study.exportable import read_exportables
@@ -136,12 +146,17 @@ def command(
     plain = tuple(name for name in chosen if name != "tvm")
     places = [_place(member, directory, source) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
-    form["position_ids"] = position_ids
-    records = [
-        {**_trial(member), "file": str(file)}
-        for member, place in zip(members, places, strict=True)
-        for file in export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
-    ]
+    form |= {"position_ids": position_ids, "tokenizer": tokenizer}
+    records = []
+    with Waiting("exporting", len(members)) as waiting:
+        for done, (member, place) in enumerate(zip(members, places, strict=True)):
+            waiting(Work("exporting", done, len(members), place.name))
+            files = export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
+            records += [{**_trial(member), "file": str(file)} for file in files]
+    if "gguf" in chosen:
+        say_not_quantized([member.architecture for member in members], workload.precision)
+        if tokenizer is None and first.tokenizer is not None:
+            say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer.parent} puts the model's own into it")
     if "tvm" in chosen:
         goal = replace(_target(target, first.configuration), precision=workload.precision)
         records += _compiled(members, places, goal, plain, workload, seconds, seed or 0)
@@ -200,20 +215,31 @@ def _compiled(
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
-    from lts.measure.deployment import Deployer
+    from lts.measure.deployer import Deployer
 
     records = []
-    deployer = Deployer(target, workload=workload)
-    try:
-        if deployer.unchecked is not None:
-            say(f"models are compiled and not run: {deployer.unchecked}")
-        for member, place in zip(members, places, strict=True):
-            done = deployer.deploy(
-                member.architecture, place, formats=formats, timeout=timeout, weights=member.weights, seed=seed
-            )
-            if done.error is not None:
-                raise MeasurementError(f"{place}, compiled for {target.name}: {done.error}")
-            records += [{**_trial(member), "file": str(file)} for file in done.files]
-    finally:
-        deployer.close()
+    with Waiting("compiling", len(members)) as waiting:
+        deployer = Deployer(target, workload=workload, observe=waiting)
+        try:
+            if deployer.unchecked is not None:
+                say(f"models are compiled and not run: {deployer.unchecked}")
+            for done, (member, place) in enumerate(zip(members, places, strict=True)):
+
+                def observe(work: Work, place: Path = place, done: int = done) -> None:
+                    waiting(Work("compiling", done, len(members), f"{place.name} {work.what} {work.now}".rstrip()))
+
+                made = deployer.deploy(
+                    member.architecture,
+                    place,
+                    formats=formats,
+                    timeout=timeout,
+                    weights=member.weights,
+                    seed=seed,
+                    observe=observe,
+                )
+                if made.error is not None:
+                    raise MeasurementError(f"{place}, compiled for {target.name}: {made.error}")
+                records += [{**_trial(member), "file": str(file)} for file in made.files]
+        finally:
+            deployer.close()
     return records

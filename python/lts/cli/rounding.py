@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lts.cli.log import say
+from lts.system.text import listed
 
 if TYPE_CHECKING:
+    from lts._core import Architecture
     from lts.measure.tokens import Ids
     from lts.study.exportable import Exportable
 
@@ -21,6 +24,18 @@ def say_errors(model: Exportable, precision: str) -> None:
     errors = quantization_errors(model.architecture, precision, model.weights)
     say(f"errors of {precision}, exact: norm of the difference relative to the matrix, and largest difference")
     say("\n".join(f"  {line}" for line in error_report(errors, _WORST).splitlines()))
+
+
+def say_not_quantized(architectures: Iterable[Architecture], precision: str) -> None:
+    """Which matrices of GGUF files stay float16, because their rows fit no blocks of int8 and int4."""
+    from lts.export.gguf import TYPES, not_quantized
+
+    found = [not_quantized(architecture, precision) for architecture in architectures]
+    if names := list(dict.fromkeys(name for each in found for name in each)):
+        say(
+            f"note: float16 in place of {TYPES[precision]}, as llama.cpp does it, are matrices whose rows are no "
+            f"multiple of 32 numbers: {listed(names, 3)}"
+        )
 
 
 def read_windows(model: Exportable, precision: str, text: Path) -> Ids:

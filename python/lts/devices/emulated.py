@@ -152,7 +152,7 @@ class EmulatedDevice(Device):
         directory = self._directory()
         with self._lock:
             if (triple, cpu) not in self._emulators:
-                emulator = find_emulator(triple, cpu)
+                emulator = find_emulator(triple, cpu, self.observe)
                 bundle = directory / triple
                 shutil.copytree(emulator.runner.parent, bundle, dirs_exist_ok=True)
                 emulator = replace(emulator, runner=bundle / emulator.runner.name)

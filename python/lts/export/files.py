@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -12,8 +13,11 @@ from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
 from lts.export.genai import genai_config
+from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
+from lts.export.gguf_package import package
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.precision import check_precision
+from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
     INLINE_BYTES,
     ArrayWeights,
@@ -42,6 +46,7 @@ def export(
     position_ids: bool = False,
     weights: Weights = None,
     seed: int = 0,
+    tokenizer: str | Path | None = None,
 ) -> list[Path]:
     """Write the architecture as files; their forms are described in ``docs/formats.md``.
 
@@ -56,13 +61,16 @@ def export(
         Transformer-XL, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose `weights.bin`
         is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with equal layers and a
         plain embedding are classes of `transformers`, others bring their code along, `configuration_lts.py` and
-        `modeling_lts.py`. ``json``: `architecture.json`. Of encoders there are ``hf`` and ``json``.
+        `modeling_lts.py`. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures
+        that it runs. Of encoders there are ``hf`` and ``json``.
     precision, logits, cache, position_ids
-        Of the ONNX model, as for `lts.export.onnx_model`.
+        Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
         Seed of the random weights.
+    tokenizer
+        Folder with the `tokenizer.json` that the GGUF file gets; by default it has none.
 
     Returns
     -------
@@ -72,21 +80,25 @@ def export(
     Raises
     ------
     UsageError
-        For an unknown format, precision or cache, weights that do not fit, or a file that cannot be written. Then no
-        file is changed.
+        For an unknown format, precision or cache, an architecture without the form, weights or a tokenizer that do not
+        fit, or a file that cannot be written. Then no file is changed.
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
-        if name not in _WRITERS:
-            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
-    if "onnx" in formats:
+        if name not in FILES:
+            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FILES)}")
+    if {"onnx", "gguf"} & {*formats}:
         check_decoder(architecture)
     check_precision(precision)
+    writers: dict[str, _Writer] = {
+        **_WRITERS,
+        "gguf": partial(_write_gguf, vocabulary=_vocabulary(architecture, formats, tokenizer)),
+    }
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
     form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
-            _WRITERS[name](architecture, source, stage, form)
+            writers[name](architecture, source, stage, form)
     if "onnx" in formats:
         for phase in PHASES:
             (stage.directory / f"{phase}.onnx").unlink(missing_ok=True)
@@ -199,10 +211,29 @@ def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage,
     stage.write("architecture.json", (architecture.to_json() + "\n").encode())
 
 
+def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: str | Path | None) -> Vocabulary | None:
+    """The tokenizer of a GGUF file. Raises `UsageError` also when there is no such file for the architecture."""
+    if "gguf" not in formats:
+        if tokenizer is not None:
+            raise UsageError("a tokenizer is put into GGUF files; add gguf to the formats, or leave it out")
+        return None
+    package()
+    check_gguf_form(architecture)
+    return None if tokenizer is None else read_vocabulary(Path(tokenizer), architecture.vocab_size)
+
+
+def _write_gguf(
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, vocabulary: Vocabulary | None
+) -> None:
+    with stage.open(GGUF_FILE) as file:
+        write_gguf(file, architecture, form.precision, partial(stored, source), vocabulary)
+
+
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
 FILES = {
     "onnx": (MODEL_FILE, WEIGHTS_FILE, "config.json", *CODE, "genai_config.json"),
     "hf": ("config.json", "model.safetensors", *CODE),
     "json": ("architecture.json",),
+    "gguf": (GGUF_FILE,),
 }

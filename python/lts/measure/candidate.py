@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lts._core import Architecture, weight_bytes
-from lts.backends.backend import Backend, runs_open_sizes
+from lts.backends.backend import Backend, BuildError, environment_of, runs_open_sizes
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
@@ -104,7 +104,7 @@ def measure(
     start = time.monotonic()
     outcome = Outcome(
         seconds={"export": 0.0, "load": 0.0, "run": 0.0},
-        environment=environment_hash(device.environment(target.threads)),
+        environment=environment_hash(environment_of(backend, device, target.threads)),
     )
     with ExitStack() as stack:
         if workdir is None:
@@ -158,7 +158,7 @@ class _Files:
         export: Export | None,
         given: Mapping[str, Path],
     ) -> None:
-        self._arguments = export or export_pooled, architecture, directory, workload
+        self._arguments = export or _export_for(backend), architecture, directory, workload
         self._together = runs_open_sizes(backend)
         self._given = given
         self._written: dict[str, Path | str] = {}
@@ -203,6 +203,36 @@ def export_pooled(architecture: Architecture, phase: str, directory: Path, workl
     return Path(name)
 
 
+def export_gguf(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
+    """Write a GGUF file with random numbers; it is the same in both phases.
+
+    Raises
+    ------
+    BuildError
+        When llama.cpp does not run that architecture.
+    """
+    from lts.export.gguf import check_gguf_form
+    from lts.export.gguf_random import write_random_gguf
+
+    try:
+        check_gguf_form(architecture)
+    except UsageError as error:
+        raise BuildError(str(error)) from None
+    handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".gguf", dir=directory)
+    os.close(handle)
+    try:
+        write_random_gguf(Path(name), architecture, workload.precision)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _export_for(backend: Backend) -> Export:
+    """What writes models for a backend."""
+    return export_gguf if getattr(backend, "form", "onnx") == "gguf" else export_pooled
+
+
 def _exported(
     export: Export, architecture: Architecture, phase: str, directory: Path, workload: Workload
 ) -> Path | str:
@@ -224,5 +254,7 @@ def _exported(
         raise
     except LtsError:
         raise
+    except BuildError as error:
+        return str(error)
     except Exception as error:  # whatever an exporter raises, it is this candidate that failed
         return f"{type(error).__name__}: {error}"

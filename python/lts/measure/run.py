@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError
+from lts.backends.backend import Backend, BuildError, environment_of
 from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference, difference
 from lts.devices.device import ENERGY, Device
@@ -156,7 +156,9 @@ def run_built(
         repeats = _REPEATS if timed else _REPEATS_FOR_MEMORY
     energy: dict[str, Any] = {"energy_time": min_time} if ENERGY_OF[step.phase] in costs else {}
     sampled = min_time if timed else 0.0
-    job = backend.job(built, step, threads=target.threads, min_time=sampled, min_repeats=repeats, **energy)
+    sampling: dict[str, Any] = {"threads": target.threads, "min_time": sampled, "min_repeats": repeats, **energy}
+    runs = getattr(backend, "run", None)
+    job = None if runs is not None else backend.job(built, step, **sampling)
     seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
     expected: Path | None = None
     begun = time.monotonic()
@@ -171,7 +173,11 @@ def run_built(
         if (left := end - time.monotonic()) <= 0:
             return Outcome(error="no time was left to run it: building it took too long", seconds=seconds)
         sent = time.monotonic()
-        result = device.run(job, left)
+        if job is not None:
+            result = device.run(job, left)
+        else:
+            assert runs is not None
+            result = runs(device, built, step, timeout=left, **sampling)
         took = time.monotonic() - sent
     finally:
         if expected is not None:
@@ -179,7 +185,7 @@ def run_built(
     if result.error is not None:
         return Outcome(error=f"{step.phase}: {sentence(result.error, 1000)}", seconds=seconds)
     tolerance = reference.tolerance if reference is not None and expected is not None else None
-    environment = device.environment(target.threads)
+    environment = environment_of(backend, device, target.threads)
     try:
         answer = checked(
             result.value,
@@ -204,10 +210,10 @@ def check_together(target: Target, device: Device, backend: Backend) -> None:
     device.check(target)
     backend.check(target)
     if backend.needs not in device.runs:
-        what = {"python": "runs in Python", "runner": "needs lts-runner"}
+        what = {"python": "runs in Python", "runner": "needs lts-runner", "program": "needs llama-bench"}
         raise UsageError(
             f"backend '{backend.name}' {what[backend.needs]}, which this device does not have; "
-            f"use --backend {'tvm' if backend.needs == 'python' else 'onnxruntime'} or another device"
+            f"use --backend {'onnxruntime' if backend.needs == 'runner' else 'tvm'} or another device"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lts.report.charts import Figure, plain, value_text, wrapped
 from lts.report.contents import Contents
-from lts.report.sections import escaped, table
+from lts.report.elements import escaped, table
 from lts.study.baselines import Baseline
 from lts.study.comparison import compare
 from lts.system.outside import sentence

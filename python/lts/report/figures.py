@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
-from lts.report import charts
+from lts.report import agreement_charts, charts
 from lts.report.contents import Charted
 from lts.report.page import axes
 from lts.study.front import Front
@@ -82,7 +82,7 @@ def plot_predictions(study: Shown, column: str) -> Any:
     if not trials:
         known = sorted({name for trial in shown.complete for name in trial.predicted})
         raise UsageError(f"nothing was predicted of '{column}'; predicted are {', '.join(known) or 'no columns'}")
-    return _figure(charts.residual_chart(shown, trials, column))
+    return _figure(agreement_charts.residual_chart(shown, trials, column))
 
 
 def _charted(study: Shown) -> Charted:
@@ -124,7 +124,7 @@ def _figure(figure: charts.Figure) -> Any:
 def _colors() -> dict[str, str]:
     """The colors of a report by day: a figure alone has no page that knows them."""
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return dict(re.findall(r"--(\w+): (#\w+)", css[: css.index("@media")]))
+    return dict(re.findall(r"--([\w-]+): (#\w+)", css[: css.index("@media")]))
 
 
 def _colored(value: Any, colors: dict[str, str]) -> Any:
@@ -133,6 +133,6 @@ def _colored(value: Any, colors: dict[str, str]) -> Any:
         return {key: _colored(each, colors) for key, each in value.items()}
     if isinstance(value, list):
         return [_colored(each, colors) for each in value]
-    if isinstance(value, str) and (found := re.fullmatch(r"var\(--(\w+)\)", value)):
+    if isinstance(value, str) and (found := re.fullmatch(r"var\(--([\w-]+)\)", value)):
         return colors[found[1]]
     return value

@@ -181,7 +181,7 @@ def test_an_existing_directory_keeps_its_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ["onnx", "gguf"]}, "unknown format 'gguf'; expected any of onnx, hf, json"),
+        ({"formats": ["onnx", "pt"]}, "unknown format 'pt'; expected any of onnx, hf, json, gguf"),
         ({"weights": {}}, "the given weights lack 'token_embedding.0.weight'"),
         ({"weights": StructureOnly()}, "StructureOnly has no numbers of its own to export"),
         ({"weights": PooledWeights("pool")}, "PooledWeights has no numbers of its own to export"),

@@ -10,6 +10,15 @@ from lts.errors import MeasurementError
 from lts.system import machine
 from lts.system.outside import sentence
 
+PROCESSORS = """
+sed -n "s/^Cpus_allowed_list://p" /proc/self/status
+cd /sys/devices/system/cpu
+grep -H "" cpu[0-9]*/topology/core_id cpu[0-9]*/topology/physical_package_id cpu[0-9]*/cpu_capacity \
+    cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null
+exit 0
+"""
+"""A script that prints the processors that we may use, and what `processors_of` reads of each."""
+
 _MOST_PROCESSORS = 1 << 14
 
 _GREETING = re.compile(

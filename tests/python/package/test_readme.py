@@ -227,7 +227,7 @@ def test_python_runs(tmp_path: Path) -> None:
 
 
 def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    trained, *_, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
     run(sys.executable, "-c", trained, folder=tmp_path)
     assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)

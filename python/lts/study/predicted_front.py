@@ -17,6 +17,7 @@ from lts.study.stored import StoredStudy
 from lts.targets.workload import Workload
 
 _LEAST_FIT = 3
+_EVOLVED = 50_000  # candidates: a picture needs no more
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def predicted_front(study: StoredStudy, space: SearchSpace, most: int) -> list[P
     for trial in study.trials:
         evolution.add(trial.architecture, trial.values if trial.state == "complete" else None)
     predictions = Predictions(objectives, workload, models, Additive.name)
-    evolution.run(predictions)
+    evolution.run(predictions, _EVOLVED)
     measured = {trial.architecture.to_json() for trial in study.trials}
     members = [member for member in evolution.members() if member.architecture.to_json() not in measured]
     keep = np.unique(np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int))

@@ -494,7 +494,31 @@ def test_a_link_opens_the_same_view_again(chromium: Chromium, window: Window, re
         assert "#" not in again.page.url
 
 
+def test_what_is_zoomed_into_stays_and_is_in_the_link(chromium: Chromium, window: Window, report: Path) -> None:
+    window.page.locator(CHART).scroll_into_view_if_needed()
+    box = window.page.locator(f"{CHART} .nsewdrag").first.bounding_box()
+    ranges = f"""() => {{ const {{ xaxis, yaxis }} = document.querySelector("{CHART}").layout;
+        return [...xaxis.range, ...yaxis.range]; }}"""
+    before = window.page.evaluate(ranges)
+    window.page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
+    window.page.mouse.down()
+    window.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.7, steps=5)
+    window.page.mouse.up()
+    window.page.wait_for_function("() => location.hash.includes('zoom=')")
+    zoomed = window.page.evaluate(ranges)
+    assert before[0] < zoomed[0] < zoomed[1] < before[1]
+    assert before[2] < zoomed[2] < zoomed[3] < before[3]
+    window.page.locator("#explorer-table tbody button").first.click()
+    assert window.page.evaluate(ranges) == pytest.approx(zoomed)
+    with opened(chromium, report, "#" + window.page.url.split("#")[1]) as again:
+        assert again.page.evaluate(ranges) == pytest.approx(zoomed)
+    choose(window, "x", "n_layer")
+    assert "zoom=" not in window.page.url
+
+
 HOSTILE = (
+    "#zoom=1&zoom=2&zoom=NaN&zoom=Infinity",
+    "#zoom=1&zoom=2",
     "#x=__proto__&y=constructor&color=<script>alert(1)</script>",
     "#selected=17<img src=x onerror=alert(1)>&selected=constructor&selected=-1&selected=1e1",
     "#where=<svg onload=alert(1)>&where=latency_ms&where=nothing<=1",
@@ -596,6 +620,7 @@ def test_nothing_of_a_study_becomes_markup(chromium: Chromium, tmp_path: Path) -
         assert {f"values.{name}" for name in names} <= set(rows[0])
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_are_all_in_the_table_and_the_csv(chromium: Chromium, tmp_path: Path) -> None:
     architectures = SPACE.sample(10_000, seed=2, method="choices")
     trials = [trial_of(key, each) for key, each in enumerate(architectures)]

@@ -17,8 +17,10 @@ const Axes = (() => {
     return plain(name) + (about ? `<br><span style='font-size:11px'>${plain(about)}</span>` : "");
   }
 
-  function axis(name, log, titleOf) {
-    return { title: { text: titleOf(name), standoff: 10 }, type: log ? "log" : "linear", exponentformat: "SI", nticks: 8 };
+  /** An axis; `range` has the ends of what is shown of it in plotly's coordinates, or nothing for all. */
+  function axis(text, log, range) {
+    const zoomed = range.length > 0 ? { range, autorange: false } : { autorange: true };
+    return { title: { text, standoff: 10 }, type: log ? "log" : "linear", exponentformat: "SI", nticks: 8, ...zoomed };
   }
 
   function layout(width, top, axes) {

@@ -3,6 +3,7 @@
 const Explorer = (() => {
   // The picture has buttons of its own.
   const CONFIG = { modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
+  const ON_AXES = ["chart", "x", "y", "xlog", "ylog"]; // where another choice makes another picture of the zoom
   const { place } = Controls;
   const state = { study: null, view: null, rows: [], drawn: null };
 
@@ -66,8 +67,18 @@ const Explorer = (() => {
 
   function change(part) {
     Object.assign(state.view, part);
+    if (ON_AXES.some((name) => name in part)) state.view.zoom = [];
     if (!("page" in part)) state.view.page = 0;
     refresh();
+  }
+
+  /** Keep what of the axes is shown after the reader has dragged or scrolled; all of them when that is asked for. */
+  function zoom() {
+    if (state.view.chart !== "scatter") return;
+    const { xaxis, yaxis } = place("chart").layout;
+    state.view.zoom = xaxis.autorange && yaxis.autorange ? [] : [...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(9)));
+    drawChart();
+    remember();
   }
 
   function toggle(key) {
@@ -137,6 +148,7 @@ const Explorer = (() => {
       const key = event.points[0]?.customdata;
       if (state.study.keys.has(key)) toggle(key);
     });
+    place("chart").on("plotly_relayout", zoom);
     window.addEventListener("hashchange", () => open(location.hash));
   }
 

@@ -26,7 +26,7 @@ const Parallel = (() => {
   }
 
   /** Lines as one trace, with gaps between them; the points of a line have its key. */
-  function trace(study, table, lines, name, style, markers) {
+  function trace(study, table, lines, name, style) {
     const [x, y, customdata, hovertext] = [[], [], [], []];
     for (const { row, places } of lines) {
       const [key, text] = [table.key(row), Scatter.hover(study, table, row)];
@@ -41,60 +41,72 @@ const Parallel = (() => {
       customdata.push(null);
       hovertext.push("");
     }
-    return { type: "scatter", mode: "lines+markers", name, x, y, customdata, hovertext, hoverinfo: "text", line: style, marker: markers };
+    return { type: "scatter", mode: "lines+markers", name, x, y, customdata, hovertext, hoverinfo: "text", ...style };
+  }
+
+  const shown = (color, line, size, symbol = "circle") => ({ line: { color, ...line }, marker: { color, size, symbol } });
+  const GREY = shown(COLORS.grey, { width: 0.7 }, 3);
+  const BLUE = shown(COLORS.accent, { width: 1.6 }, 6);
+  const HOLLOW = shown(COLORS.accent, { width: 1, dash: "dot" }, 7, "circle-open");
+  const STAR = shown(COLORS.warn, { width: 2, dash: "dash" }, 9, "star-diamond");
+  const SELECTED = [shown(COLORS.first, { width: 3.5 }, 9), shown(COLORS.second, { width: 3.5 }, 9, "square")];
+
+  /** What is drawn, the last on top: rows of a table with a name and a style. */
+  function groups(study, rows, view) {
+    const { trials, baselines, predicted, onFront } = study;
+    return [
+      { table: trials, rows: rows.filter((row) => !onFront.has(row)), name: "not on the front", style: GREY },
+      { table: trials, rows: rows.filter((row) => onFront.has(row)), name: "Pareto front", style: BLUE },
+      { table: predicted, rows: view.predicted ? predicted.rows : [], name: "predicted, not measured", style: HOLLOW },
+      { table: baselines, rows: view.baselines ? baselines.rows : [], name: "baselines", style: STAR },
+      ...view.selected.map((key, i) => {
+        const { table, row } = study.keys.get(key);
+        return { table, rows: [row], name: plain(`selected: ${table.title(row)}`), style: SELECTED[i] };
+      }),
+    ];
+  }
+
+  /** The least and the largest value of a column in all that is drawn. */
+  function endsOf(drawn, name) {
+    const [low, high] = Scatter.extent(
+      drawn.flatMap(({ table, rows }) => rows.map((row) => table.number(name, row)).filter((value) => value !== null)),
+    );
+    return low <= high ? [low, high] : [0, 1];
+  }
+
+  /** Names above the axes, and their ends below. */
+  function labels(names, ends) {
+    const label = (i, x, yshift, text) => ({
+      ...{ x, y: -i, xanchor: x === 0 ? "left" : "right", yshift, text },
+      ...{ showarrow: false, bgcolor: COLORS.card, borderpad: 1 },
+    });
+    return names.flatMap((name, i) => [
+      label(i, 0, 13, `<b>${plain(name)}</b>`),
+      label(i, 0, -13, Numbers.number(ends[i][0])),
+      label(i, 1, -13, Numbers.number(ends[i][1])),
+    ]);
   }
 
   /** As `Scatter.figure`. */
   function figure(study, rows, view, width) {
     const names = view.axes;
-    const { trials, baselines, predicted } = study;
-    const valued = names.map((name) => rows.map((row) => trials.number(name, row)).filter((value) => value !== null));
-    const ends = valued.map((values) => (values.length > 0 ? Scatter.extent(values) : [0, 1]));
-    const all = placed(trials, rows, names, ends);
-    const front = all.filter(({ row }) => study.onFront.has(row));
-    const others = all.filter(({ row }) => !study.onFront.has(row));
-    const [drawn, members] = [evenly(others), evenly(front)];
-    const shown = (color, line, size, symbol = "circle") => [{ color, ...line }, { color, size, symbol }];
-    const data = [
-      trace(study, trials, drawn, "not on the front", ...shown(COLORS.grey, { width: 0.7 }, 3)),
-      trace(study, trials, members, "Pareto front", ...shown(COLORS.accent, { width: 1.6 }, 6)),
-    ];
-    if (view.predicted) {
-      const found = placed(predicted, predicted.rows, names, ends);
-      data.push(trace(study, predicted, found, "predicted, not measured", ...shown(COLORS.accent, { width: 1, dash: "dot" }, 7, "circle-open")));
-    }
-    if (view.baselines) {
-      const found = placed(baselines, baselines.rows, names, ends);
-      data.push(trace(study, baselines, found, "baselines", ...shown(COLORS.warn, { width: 2, dash: "dash" }, 9, "star-diamond")));
-    }
-    view.selected.forEach((key, i) => {
-      const { table, row } = study.keys.get(key);
-      const color = i === 0 ? COLORS.first : COLORS.second;
-      const symbol = i === 0 ? "circle" : "square";
-      const name = plain(`selected: ${table.title(row)}`);
-      data.push(trace(study, table, placed(table, [row], names, ends), name, ...shown(color, { width: 3.5 }, 9, symbol)));
-    });
-    const label = (i, x, yshift, text) => ({
-      ...{ x, y: -i, xanchor: x === 0 ? "left" : "right", yshift, text },
-      ...{ showarrow: false, bgcolor: COLORS.card, borderpad: 1 },
-    });
-    const annotations = names.flatMap((name, i) => [
-      label(i, 0, 13, `<b>${plain(name)}</b>`),
-      label(i, 0, -13, Numbers.number(ends[i][0])),
-      label(i, 1, -13, Numbers.number(ends[i][1])),
-    ]);
-    const lines = names.map((_, i) => ({ type: "line", x0: 0, x1: 1, y0: -i, y1: -i, layer: "below", line: { color: COLORS.muted, width: 1 } }));
+    const drawn = groups(study, rows, view);
+    const ends = names.map((name) => endsOf(drawn, name));
+    const found = drawn.map((group) => ({ ...group, lines: placed(group.table, group.rows, names, ends) }));
+    const data = found.map(({ table, lines, name, style }) => trace(study, table, evenly(lines), name, style));
+    const lineOf = (i) => ({ x0: 0, x1: 1, y0: -i, y1: -i, type: "line", layer: "below", line: { color: COLORS.muted, width: 1 } });
     const layout = Axes.layout(width, 30, {
       xaxis: { visible: false, range: [-0.02, 1.02], fixedrange: true },
-      yaxis: { visible: false, range: [0.6 - names.length, 0.5], fixedrange: true },
+      yaxis: { visible: false, range: [0.4 - names.length, 0.5], fixedrange: true },
     });
-    Object.assign(layout, { annotations, shapes: lines, height: (width < Axes.NARROW ? 220 : 140) + ROW * names.length });
+    const height = (width < Axes.NARROW ? 220 : 140) + ROW * names.length;
+    const all = found[0].lines.length + found[1].lines.length;
     return {
       data: data.filter((each) => each.x.length > 0),
-      layout,
-      points: drawn.length + members.length,
-      of: all.length,
-      missing: rows.length - all.length,
+      layout: { ...layout, annotations: labels(names, ends), shapes: names.map((_, i) => lineOf(i)), height },
+      points: Math.min(found[0].lines.length, MOST_LINES) + Math.min(found[1].lines.length, MOST_LINES),
+      of: all,
+      missing: rows.length - all,
     };
   }
 

@@ -6,9 +6,10 @@ const Scatter = (() => {
   const MOST_BARS = 200; // points of a trace with intervals: more are a thicket
   const CELLS = 160; // of each side, when points are thinned
   const MOST_LETTERS = 48; // of a line of what hovering tells
+  const MOST_LABEL = 20; // letters of a name beside its point
   const [SMALLEST, LARGEST] = [7, 22]; // diameters of points whose size means something
 
-  const cut = (text) => (text.length <= MOST_LETTERS ? text : `${text.slice(0, MOST_LETTERS)}…`);
+  const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most)}…`);
 
   const extent = (values) => {
     let [low, high] = [Infinity, -Infinity];
@@ -42,7 +43,7 @@ const Scatter = (() => {
     for (const name of study.columns.keys()) {
       if (table.value(name, row) !== null) lines.push(plain(`${name} ${study.valueText(table, name, row)}`));
     }
-    for (const [name, text] of table.shape(row)) lines.push(plain(cut(`${name} ${text}`)));
+    for (const [name, text] of table.shape(row)) lines.push(plain(cut(`${name} ${text}`, MOST_LETTERS)));
     return lines.join("<br>");
   }
 
@@ -68,8 +69,10 @@ const Scatter = (() => {
     };
   }
 
-  function trace(study, table, points, view, name, marker) {
-    const withBars = view.intervals && marker.bars && points.length <= MOST_BARS;
+  /** A trace of points; with intervals where the view has them and `style.bars` says so. */
+  function trace(study, table, points, view, name, style) {
+    const { bars: wanted = false, ...marker } = style;
+    const withBars = wanted && view.intervals && points.length <= MOST_BARS;
     return {
       type: "scatter",
       mode: "markers",
@@ -150,57 +153,60 @@ const Scatter = (() => {
     });
   }
 
-  /**
-   * Figure {data, layout} of rows of trials, and how many `points` of how many there are; `width` in pixels decides where
-   * titles break.
-   */
+  const DOT = { size: 6, color: COLORS.grey };
+  const CROSS = { size: 7, symbol: "x-thin", color: COLORS.grey, line: { width: 1.5, color: COLORS.grey } };
+  const HOLLOW = { bars: true, size: 9, symbol: "circle-open", color: COLORS.accent, line: { width: 1.5, color: COLORS.accent } };
+  const DIAMOND = { size: 19, symbol: "diamond-open", color: COLORS.ink, line: { width: 2, color: COLORS.ink } };
+  const STAR = { bars: true, size: 13, symbol: "star-diamond", color: COLORS.warn, line: { width: 1, color: COLORS.edge } };
+
+  /** Baselines with their names, which are written towards the middle of the picture. */
+  function baselines(study, view, xs) {
+    const table = study.baselines;
+    const points = pointsOf(table, table.rows, view);
+    return {
+      ...trace(study, table, points, view, "baselines", STAR),
+      mode: "markers+text",
+      text: points.map((p) => plain(cut(table.data.name[p.row], MOST_LABEL))),
+      textposition: points.map((p) => (share(p.x, xs) > 0.5 ? "top left" : "top right")),
+    };
+  }
+
+  /** What a column is on the front, from its least to its largest value; null where nothing is. */
+  function scaleOf(table, front, name) {
+    const values = name ? front.map((p) => table.number(name, p.row)).filter((value) => value !== null) : [];
+    return values.length > 0 ? extent(values) : null;
+  }
+
+  /** Figure {data, layout} of rows of trials in a chart so many pixels wide, and how many `points` of how many it has. */
   function figure(study, rows, view, width) {
-    const { trials, baselines, predicted } = study;
+    const { trials, predicted } = study;
     const points = pointsOf(trials, rows, view);
     const front = points.filter((p) => study.onFront.has(p.row));
-    const others = points.filter((p) => !study.onFront.has(p.row));
-    const drawn = thinned(others);
     const members = thinned(front);
-    const scale = (name) => {
-      const values = name ? front.map((p) => trials.number(name, p.row)).filter((value) => value !== null) : [];
-      return values.length > 0 ? extent(values) : null;
-    };
-    const scales = { color: scale(view.color), size: scale(view.size) };
-    const title = (name) => Axes.title(study, name);
+    const others = thinned(points.filter((p) => !study.onFront.has(p.row)));
     const fits = ({ row }) => trials.data.feasible[row] !== false;
-    const grey = { size: 6, color: COLORS.grey, opacity: 1 };
-    const cross = { size: 7, symbol: "x-thin", color: COLORS.grey, line: { width: 1.5, color: COLORS.grey } };
-    const star = { bars: true, size: 13, symbol: "star-diamond", color: COLORS.warn, line: { width: 1, color: COLORS.edge } };
-    const hollow = { bars: true, size: 9, symbol: "circle-open", color: COLORS.accent, line: { width: 1.5, color: COLORS.accent } };
+    const scales = { color: scaleOf(trials, front, view.color), size: scaleOf(trials, front, view.size) };
+    const title = (name) => Axes.title(study, name);
+    const each = (table, some, name, style) => trace(study, table, some, view, name, style);
     const data = [
       ...(view.lines ? frontLines(study, rows, view, scales) : []),
-      trace(study, trials, drawn.filter(fits), view, "not on the front", grey),
-      trace(study, trials, drawn.filter((p) => !fits(p)), view, "violates a constraint", cross),
+      each(trials, others.filter(fits), "not on the front", DOT),
+      each(trials, others.filter((p) => !fits(p)), "violates a constraint", CROSS),
+      ...(view.predicted ? [each(predicted, pointsOf(predicted, predicted.rows, view), "predicted, not measured", HOLLOW)] : []),
+      each(trials, members, "Pareto front", meaning(trials, members, view, scales, title)),
+      { ...each(trials, front.filter((p) => p.row === study.knee), "knee", DIAMOND), hoverinfo: "skip" },
+      ...(view.baselines ? [baselines(study, view, extent(points.map((p) => p.x)))] : []),
+      ...rings(study, view),
     ];
-    if (view.predicted) {
-      data.push(trace(study, predicted, pointsOf(predicted, predicted.rows, view), view, "predicted, not measured", hollow));
-    }
-    data.push(trace(study, trials, members, view, "Pareto front", meaning(trials, members, view, scales, title)));
-    const knee = front.filter((p) => p.row === study.knee);
-    const ring = { size: 19, symbol: "diamond-open", color: COLORS.ink, line: { width: 2, color: COLORS.ink } };
-    data.push({ ...trace(study, trials, knee, view, "knee", ring), hoverinfo: "skip" });
-    if (view.baselines) {
-      const marked = pointsOf(baselines, baselines.rows, view);
-      const labels = marked.map((p) => plain(baselines.data.name[p.row].slice(0, 24)));
-      data.push({
-        ...trace(study, baselines, marked, view, "baselines", star),
-        mode: "markers+text",
-        text: labels,
-        textposition: "top center",
-      });
-    }
-    data.push(...rings(study, view));
-    const axes = { xaxis: Axes.axis(view.x, view.xlog, title), yaxis: Axes.axis(view.y, view.ylog, title) };
-    const layout = Axes.layout(width, scales.color ? 96 : 20, axes);
+    const [x, y] = [view.zoom.slice(0, 2), view.zoom.slice(2)];
+    const layout = Axes.layout(width, scales.color ? 96 : 20, {
+      xaxis: Axes.axis(title(view.x), view.xlog, x),
+      yaxis: Axes.axis(title(view.y), view.ylog, y),
+    });
     return {
-      data: data.filter((each) => each.x.length > 0),
+      data: data.filter((some) => some.x.length > 0),
       layout,
-      points: drawn.length + members.length,
+      points: others.length + members.length,
       of: points.length,
       missing: rows.length - points.length,
     };

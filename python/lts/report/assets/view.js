@@ -6,6 +6,7 @@ const View = (() => {
   const MOST_CONDITIONS = 20;
   const LONGEST_CONDITION = 300;
   const MOST_SELECTED = 2;
+  const NUMBER = /^-?\d{1,20}(\.\d{1,20})?(e[+-]?\d{1,2})?$/;
   const FLAGS = ["xlog", "ylog", "lines", "intervals", "baselines", "predicted", "descending"];
 
   /** The view of a study that nobody has changed; latency, or the second objective, is the x axis. */
@@ -31,6 +32,7 @@ const View = (() => {
       descending: study.goal(y) === "max",
       page: 0,
       selected: [],
+      zoom: [],
     };
   }
 
@@ -63,6 +65,7 @@ const View = (() => {
       sort: oneOf(study.axes),
       page: (texts) => (/^\d{1,6}$/.test(texts[0]) ? Number(texts[0]) : undefined),
       selected: allOf(MOST_SELECTED, (key) => study.keys.has(key)),
+      zoom: (texts) => (texts.length === 4 && texts.every((text) => NUMBER.test(text)) ? texts.map(Number) : undefined),
       ...Object.fromEntries(FLAGS.map((name) => [name, flag])),
     };
   }

@@ -21,7 +21,7 @@ WIDTHS = (360, 768, 1280, 1920)
 SCHEMES = ("light", "dark")
 EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 
-_TIMEOUT_MS = 60_000  # of a single wait; a busy machine is no fault of a page
+_TIMEOUT_MS = 30_000  # of a single wait; a busy machine is no fault of a page
 
 
 @dataclass

@@ -12,6 +12,7 @@ from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Charted
 from lts.report.thinning import MOST, spread, steps
+from lts.system.outside import sentence
 from lts.system.text import number, unit
 
 Figure = dict[str, Any]
@@ -20,6 +21,7 @@ SCALE = [[i / 4, f"var(--scale-{i})"] for i in range(5)]
 """Colors of a value from its least to its greatest: as light, or dark, as can be told from the page at every point."""
 
 _WIDTH = 54  # characters of a line of hover text
+_LONGEST = 120  # characters of a title, and of what is said of a column
 
 
 def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> Figure:
@@ -85,7 +87,8 @@ def hover_text(contents: Charted, trial: Trial) -> str:
     lines = [f"<b>trial {plain(str(trial.id))}</b>" + "".join(f" · {mark}" for mark in marks)]
     for name in contents.columns:
         if name in trial.values:
-            lines.append(plain(f"{name} {value_text(trial, name)}"))
+            said = f"{sentence(name, _LONGEST)} {value_text(trial, name)}"
+            lines += [plain(line) for line in textwrap.wrap(said, _WIDTH, subsequent_indent="    ")]
     lines += [plain(line) for line in wrapped(trial.architecture)]
     return "<br>".join(lines)
 
@@ -182,6 +185,7 @@ def _title(contents: Charted, name: str) -> str:
 
 def titled(name: str, notes: str) -> str:
     """A title of two lines, in plotly's markup."""
+    name, notes = sentence(name, _LONGEST), sentence(notes, _LONGEST)
     return f"{plain(name)}<br><span style='font-size:11px'>{plain(notes)}</span>"
 
 

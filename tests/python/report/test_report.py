@@ -14,14 +14,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Chromium
 from pages import NASTY, Page, asks_for_nothing, known_to_plotly
+from studies import DEFAULT, bounded, failed, store_of, trial_of
 
-from lts import SearchSpace, decoder_params, flops_prefill
-from lts._core import parse_constraint
+from lts import SearchSpace
 from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.report import write_report
@@ -36,87 +35,7 @@ from lts.system.text import flattened, listed, magnitude, number, plural, runs, 
 
 pytest.importorskip("plotly")
 
-DEFAULT = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 NASTY_NAME = "a&lt;\"'b"  # of a column that is optimized; those have no spaces and no < or >
-
-
-def trial_of(space: SearchSpace, key: int) -> Trial:
-    """A complete trial with plausible values."""
-    architecture = space.sample(1, seed=key, method="choices")[0]
-    latency = 0.3 + flops_prefill(architecture, n_prompt=128) * (1 + 0.1 * ((key * 7) % 5)) / 4e7
-    estimate = 1 + 4e-6 * decoder_params(architecture)
-    return Trial(
-        id=key,
-        state="complete",
-        architecture=architecture,
-        values={
-            "decoder_params": float(decoder_params(architecture)),
-            "latency_ms": latency,
-            "peak_memory_mib": 1.2 * estimate + 3 + (key * 5) % 4,
-            "peak_memory_estimate_mib": estimate,
-            "flops_prefill": float(flops_prefill(architecture, n_prompt=128)),
-        },
-        provenance={
-            "decoder_params": "exact",
-            "latency_ms": "measured",
-            "peak_memory_mib": "measured",
-            "peak_memory_estimate_mib": "estimated",
-            "flops_prefill": "estimated",
-        },
-        interval={"latency_ms": (0.99 * latency, 1.02 * latency)},
-        feasible=True,
-        seconds={"export": 0.05, "build": 0.2 + 0.01 * key, "run": 1.0},
-        target="host",
-        device="local",
-        backend="onnxruntime",
-        environment="c0ffee12",
-        time=f"2026-11-20T19:{key // 60:02d}:{key % 60:02d}Z",
-        lts_version="0.1.0",
-    )
-
-
-def failed(trial: Trial, reason: str) -> Trial:
-    return replace(trial, state="failed", values={}, provenance={}, interval={}, feasible=None, error=reason)
-
-
-def bounded(trial: Trial, *constraints: str) -> Trial:
-    """The trial with its feasibility."""
-    parsed = [parse_constraint(text) for text in constraints]
-    return replace(trial, feasible=all(c.holds(trial.values[c.name]) for c in parsed))
-
-
-def store_of(
-    path: Path,
-    trials: list[Trial],
-    *,
-    space: SearchSpace,
-    objectives: tuple[str, ...] = DEFAULT,
-    constraints: tuple[str, ...] = (),
-    environments: dict[str, Any] | None = None,
-    **about: Any,
-) -> Path:
-    configuration = {
-        "space": json.loads(space.to_json()),
-        "objectives": list(objectives),
-        "constraints": list(constraints),
-        "algorithm": "lts",
-        "algorithm_options": {},
-        "seed": 7,
-        "target": "host",
-        "threads": 4,
-        "precision": "float32",
-        "device": "local",
-        "backend": "onnxruntime",
-        "n_prompt": 128,
-        **about,
-    }
-    with Store(path, writable=True, create=True) as store:
-        store.write(trials=tuple(trials), meta={"study": configuration})
-        if environments is None:
-            environments = {"c0ffee12": {"cpu": {"name": "Cortex-A72", "cores": 4}, "load": [0.1, 0.2], "turbo": None}}
-        for key, description in environments.items():
-            store.add_environment(key, description)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,8 @@ class Chromium:
             address = path.resolve().as_uri() + fragment
 
             def requested(request: Any) -> None:
-                if request.url.split("#")[0] != address.split("#")[0]:
+                own = request.url.split("#")[0] == address.split("#")[0] or request.url.startswith("blob:")
+                if not own:  # what the page itself made is no request to anybody
                     window.requests.append(request.url[:200])
 
             page.on("request", requested)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from lts.export.builder import Builder
 from lts.export.embedding import sinusoids
@@ -273,6 +274,12 @@ def merge_heads(builder: Builder, x: str, length: Dim, width: int) -> str:
     return builder.graph.reshape(x, -1, width)
 
 
+def rotary_frequencies(theta: float, width: int) -> npt.NDArray[np.float32]:
+    """Radians per position of the pairs of a head, [width / 2]."""
+    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    return (1 / np.float32(theta) ** exponents).astype(np.float32)
+
+
 def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
     """Rotary positions (Su et al. 2021), pairing the halves of a head as Hugging Face's LLaMA does.
 
@@ -284,8 +291,7 @@ def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
         int64 [batch, sequence].
     """
     graph = builder.graph
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    frequencies = (1 / np.float32(builder.traits.rotary_theta) ** exponents).astype(np.float32)
+    frequencies = rotary_frequencies(builder.traits.rotary_theta, width)
     angles = graph.op("Unsqueeze", graph.cast(positions, np.float32), graph.constant([1, 3]))
     angles = graph.op("Mul", angles, graph.constant(frequencies, np.float32))
     cos, sin = graph.as_real(graph.op("Cos", angles)), graph.as_real(graph.op("Sin", angles))

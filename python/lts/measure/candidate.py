@@ -17,7 +17,9 @@ from lts.backends.backend import Backend
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
+from lts.jobs.job import GENERATION
 from lts.measure.costs import PHASE_OF, check_costs, default_costs
+from lts.measure.generation import export_generation, is_generated, measure_generated
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined, needed_for, together, with_request
 from lts.measure.run import check_together, remove, run_model
@@ -107,7 +109,35 @@ def measure(
     with ExitStack() as stack:
         if workdir is None:
             workdir = stack.enter_context(closing(WorkDirectory())).path
-        for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
+        phases: Iterable[str] = dict.fromkeys(PHASE_OF[cost] for cost in asked)
+        if export is None and not models and is_generated(architecture, workload, target, backend):
+            phases = ()
+            files = [_exported(_export_generation, architecture, GENERATION, workdir, workload)]
+            if reference is not None:
+                files.append(_exported(export_pooled, architecture, "prefill", workdir, workload))
+            outcome |= Outcome(seconds={"export": time.monotonic() - start})
+            if failed := [file for file in files if isinstance(file, str)]:
+                outcome |= Outcome(error=f"the model cannot be built: {failed[0]}")
+            else:
+                written, *prompt = [Path(file) for file in files]
+                found = measure_generated(
+                    architecture,
+                    written,
+                    workload,
+                    target,
+                    device,
+                    backend,
+                    asked,
+                    timeout=timeout - (time.monotonic() - start),
+                    min_time=min_time,
+                    reference=reference,
+                    prompt=prompt[0] if prompt else None,
+                )
+                outcome = joined(outcome, found)
+            for file in files:
+                if isinstance(file, Path):
+                    remove(file)
+        for phase in phases:
             begun = time.monotonic()
             given = (models or {}).get(phase)
             model = given or _exported(export or export_pooled, architecture, phase, workdir, workload)
@@ -146,6 +176,10 @@ def measure(
     # What is left is the worker: starting it, its imports, its end, or all of its time when it gave no result.
     worker = max(0.0, time.monotonic() - start - sum(outcome.seconds.values()))
     return replace(outcome, seconds={**outcome.seconds, "worker": worker})
+
+
+def _export_generation(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
+    return export_generation(architecture, directory, workload)
 
 
 def export_pooled(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,11 +15,15 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError, UsageError
-from lts.export import export
-from lts.jobs.job import MANIFEST
+from lts.export import RandomWeights, export
+from lts.export.generation import write_generation
+from lts.export.weights import Weights
+from lts.jobs.job import GENERATION
 from lts.jobs.toolchain import cxx
 from lts.measure.costs import INSTRUCTIONS
+from lts.measure.generation import is_generated, one_pass
 from lts.measure.outcome import Outcome, Provenance
+from lts.measure.placing import placed
 from lts.measure.request import joined
 from lts.measure.run import build_model, provenance_of, run_built
 from lts.measure.trial import COMPILED, CORRECT
@@ -79,28 +81,35 @@ def deploy(
     formats: Iterable[str] = ("json",),
     weights: bool = True,
     seed: int = 0,
+    trained: Weights = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
-    """Write an architecture with random weights, compile it for the target, and check the result on a device.
+    """Write an architecture, compile it for the target, and check the result on a device.
+
+    Where the backend can, the model is compiled to generate: one library in ``TARGET`` for prompts and contexts of any
+    length. Otherwise, or with a batch or logits of all positions, there is a model of fixed sizes for each phase.
 
     Parameters
     ----------
     architecture
         What to deploy.
     folder
-        Where; `lts.export.export` writes here, the compiled models go to ``TARGET/prefill`` and ``TARGET/decode``.
+        Where; `lts.export.export` writes here, the compiled models go to ``TARGET``, or ``TARGET/prefill`` and
+        ``TARGET/decode``.
     target, backend
         What is compiled for, and by what.
     device, reference
         Where the compiled models are run and with what outputs they are compared; nothing is run without both.
     workload
-        Tokens of the prompt pass, and before the decode step, precision and logits: a compiled model has fixed sizes.
+        Precision, and what is run for the check: tokens of the prompt pass, and before the decode step.
     timeout
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
     seed
-        Seed of the random weights.
+        Seed of the random weights,
+    trained
+        or weights as for `lts.export.export`.
     weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
@@ -121,6 +130,7 @@ def deploy(
     end = time.monotonic() + timeout
     result = Deployment(folder)
     formats = tuple(formats)
+    given = RandomWeights(seed) if trained is None else trained
     before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
     written = export(
         architecture,
@@ -128,21 +138,29 @@ def deploy(
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
-        seed=seed,
+        weights=given,
     )
+    temporary: list[Path] = []
     try:
-        for phase in phases_of(architecture, workload.n_prompt):
+        phases = phases_of(architecture, workload.n_prompt)
+        generated = is_generated(architecture, workload, target, backend)
+        if generated:
+            temporary = write_generation(architecture, folder, workload.precision, given)
+        for phase in phases:
             if stop():
                 result.error = _STOPPED
                 return result
             step = Step.of(architecture, phase, workload.n_prompt, workload.batch)
-            model = folder / f"{phase}.onnx"
-            try:
-                built = build_model(model, step, target, backend, _left(end))
-            except BuildError as error:
-                result.error = str(error)
-                return result
-            result.files.append(_placed(built, folder / target.name / phase))
+            model = temporary[1] if generated else folder / f"{phase}.onnx"
+            if not generated or not result.files:
+                what = Step(GENERATION, {}, architecture.vocab_size) if generated else step
+                place = folder / target.name if generated else folder / target.name / phase
+                try:
+                    built = build_model(temporary[0] if generated else model, what, target, backend, _left(end))
+                except BuildError as error:
+                    result.error = str(error)
+                    return result
+                result.files.append(placed(built, folder, place))
             if device is not None and reference is not None:
                 if stop():
                     result.error = _STOPPED
@@ -158,37 +176,20 @@ def deploy(
                     repeats=_CHECK_REPEATS,
                     reference=reference,
                     model=model,
+                    expected=one_pass(step) if generated else step,
                 )
                 result.take(outcome)
                 if result.error is not None:
                     return result
         result.checked = device is not None and reference is not None
     finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
         if "onnx" not in formats:
             for path in set(written) - before:  # what was there stays
                 if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
                     path.unlink(missing_ok=True)
     return result
-
-
-def _placed(built: Path, place: Path) -> Path:
-    """Move what a backend has built to its place, instead of what was there; it finds the weights from there."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir():
-            shutil.rmtree(place)
-        shutil.move(built, place)
-        place.chmod(0o755)  # a temporary folder is for its owner alone
-        manifest = place / MANIFEST
-        description = json.loads(manifest.read_text(encoding="utf-8"))
-        for weight in description["weights"]:
-            if not (place / weight["file"]).exists():
-                weight["file"] = f"../../{weight['file']}"
-        manifest.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        shutil.rmtree(built, ignore_errors=True)
-        raise UsageError(f"cannot write {place}: {error.strerror or error}") from None
-    return place
 
 
 def _left(end: float) -> float:
@@ -253,6 +254,10 @@ class Deployer:
         else:
             return open_device("emulated")
         return None
+
+    def generates(self, architecture: Architecture) -> bool:
+        """Whether it becomes one model that generates, see `deploy`."""
+        return is_generated(architecture, self.workload, self.target, self.backend)
 
     @property
     def parallel(self) -> int:

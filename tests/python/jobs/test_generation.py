@@ -19,7 +19,6 @@ import lts
 from lts.backends.backend import load_backend
 from lts.export import RandomWeights, export, onnx_model
 from lts.jobs.bundle import make_bundle
-from lts.jobs.toolchain import cxx
 from lts.measure.deployment import deploy
 from lts.system import machine
 from lts.targets.target import load_target
@@ -141,7 +140,7 @@ def greedy(network: Any, tokens: list[int], n_gen: int) -> list[int]:
 
 @pytest.mark.parametrize("family", ARCHITECTURES)
 def test_the_tokens_are_those_of_pytorch(place: Place, compiled: Compile, family: str) -> None:
-    from lts.networks import Network
+    from lts.networks.network import Network
 
     torch.set_num_threads(1)
     network = Network(ARCHITECTURES[family], WEIGHTS).eval()
@@ -222,7 +221,7 @@ def test_all_positions_are_used_and_no_more(host: Place, compiled: Compile) -> N
 
 
 def test_a_model_without_a_cache_does_not_generate(host: Place, tmp_path: Path) -> None:
-    architecture = lts.SearchSpace.load("transformer-xl-tiny" if False else "gpt2-tiny").sample(1, 1)[0]
+    architecture = lts.SearchSpace.load("gpt2-tiny").sample(1, 1)[0]
     backend = load_backend("tvm")
     try:
         goal = load_target("host")
@@ -283,7 +282,3 @@ def test_the_example_is_built_with_an_installation(compiled: Compile, host: Plac
     words = [str(tmp_path / "build" / "talk"), str(compiled("llama", "host")), str(host.runtime), "3"]
     said = subprocess.run(words, input="1 2 3\n", capture_output=True, text=True, check=True)
     assert [int(word) for word in said.stdout.split()] == host.tokens(compiled("llama", "host"), [1, 2, 3], 3)
-
-
-def test_there_is_a_compiler() -> None:
-    assert cxx(machine.triple())

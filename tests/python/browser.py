@@ -46,9 +46,17 @@ class Chromium:
 
     @contextmanager
     def opened(
-        self, path: Path, *, width: int = 1280, height: int = 800, scheme: str = "light", fragment: str = ""
+        self,
+        path: Path,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        scheme: str = "light",
+        fragment: str = "",
+        before: str = "",
     ) -> Iterator[Window]:
-        """The page of a file in a window of its own, offline, when its charts are drawn."""
+        """The page of a file in a window of its own, offline, when its charts are drawn; `before` runs before its own
+        scripts."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, accept_downloads=True
         )
@@ -56,6 +64,8 @@ class Chromium:
         try:
             page = context.new_page()
             window = Window(page)
+            if before:
+                page.add_init_script(before)
             address = path.resolve().as_uri() + fragment
 
             def requested(request: Any) -> None:

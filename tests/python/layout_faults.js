@@ -41,7 +41,7 @@
       range.setEnd(node, match.index + match[0].length);
       const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
       const tops = new Set(boxes.map((box) => Math.round(box.top)));
-      const whole = match[0].length <= 16 && !/[-\/?\u00ad\u200b\u2028]/.test(match[0]);
+      const whole = match[0].length <= 24 && /^[\p{L}\p{N}_.,:;]+$/u.test(match[0]);
       if (tops.size > 1 && (whole || match[0].length / tops.size < 5))
         faults.push(`the word "${match[0].slice(0, 40)}" is broken into ${tops.size} lines in ${told(parent)}`);
     }

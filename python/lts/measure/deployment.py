@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture, family
-from lts.backends.backend import Backend, BuildError, load_backend
+from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference
-from lts.devices.device import Device, open_device
-from lts.devices.local import runs_here
-from lts.errors import LtsError, UsageError
+from lts.devices.device import Device
+from lts.errors import UsageError
 from lts.export import export
+from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.manifest import MANIFEST_FILE, update_manifest
+from lts.export.phases import one_phase
+from lts.export.weights import Weights
 from lts.jobs.job import MANIFEST
-from lts.jobs.toolchain import cxx
 from lts.measure.costs import INSTRUCTIONS
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.request import joined
-from lts.measure.run import build_model, provenance_of, run_built
+from lts.measure.run import build_model, run_built
 from lts.measure.trial import COMPILED, CORRECT
-from lts.system import machine
+from lts.system.progress import Observer, Work, unobserved
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
 
@@ -39,7 +40,8 @@ class Deployment:
 
     `files` are the folders of the compiled models, `values` what checking them gave: executed instructions, and
     `output_error`, the largest difference from ONNX Runtime's output relative to its largest value. `checked` says
-    whether every model was run and right; `error` why one was not compiled, did not run, or was wrong.
+    whether every model was run and right; `error` why one was not compiled, did not run, or was wrong. Neither is so
+    where the time was over before every model had run.
     """
 
     folder: Path
@@ -77,11 +79,16 @@ def deploy(
     workload: Workload | None = None,
     timeout: float = 300.0,
     formats: Iterable[str] = ("json",),
-    weights: bool = True,
+    weights: Weights = None,
+    keep_weights: bool = True,
     seed: int = 0,
+    origin: Mapping[str, Any] | None = None,
+    known: Collection[str] = (),
+    reserve: Callable[[], float] = lambda: 0.0,
+    observe: Observer = unobserved,
     stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
-    """Write an architecture with random weights, compile it for the target, and check the result on a device.
+    """Write an architecture, compile it for the target, and check the result on a device.
 
     Parameters
     ----------
@@ -99,13 +106,17 @@ def deploy(
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
-    seed
-        Seed of the random weights.
-    weights
+    weights, seed, origin
+        As for `lts.export.export`: by default random ones of that seed.
+    keep_weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
-    stop
-        Asked before every step whether to give up.
+    known
+        Phases whose models have run and were right: they are compiled and not run again.
+    reserve
+        Asked before a model runs for the seconds at the end of the time that it may not use.
+    observe, stop
+        Told before every step what it is; asked whether to give up.
 
     Raises
     ------
@@ -120,55 +131,93 @@ def deploy(
         raise UsageError(f"n_prompt is {workload.n_prompt}; the architecture has {architecture.n_positions} positions")
     end = time.monotonic() + timeout
     result = Deployment(folder)
+    phases = phases_of(architecture, workload.n_prompt)
+    observe(Work("exporting", 0, len(phases)))
     formats = tuple(formats)
-    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
+    before = set(folder.glob("*"))
     written = export(
         architecture,
         folder,
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
+        weights=weights,
         seed=seed,
+        origin=origin,
     )
+    steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
+    models: dict[str, Path] = {}
+    built: dict[str, Path] = {}
+
+    def begin(what: str, done: int, phase: str) -> bool:
+        if stop():
+            result.error = _STOPPED
+            return False
+        observe(Work(what, done, len(phases), phase))
+        return True
+
     try:
-        for phase in phases_of(architecture, workload.n_prompt):
-            if stop():
-                result.error = _STOPPED
+        for done, (phase, step) in enumerate(steps.items()):
+            if not begin("compiling", done, phase):
                 return result
-            step = Step.of(architecture, phase, workload.n_prompt, workload.batch)
-            model = folder / f"{phase}.onnx"
+            model = one_phase(folder / MODEL_FILE, phase)
+            assert model is not None
+            models[phase] = model
             try:
-                built = build_model(model, step, target, backend, _left(end))
+                made = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
                 result.error = str(error)
                 return result
-            result.files.append(_placed(built, folder / target.name / phase))
-            if device is not None and reference is not None:
-                if stop():
-                    result.error = _STOPPED
-                    return result
-                outcome = run_built(
-                    result.files[-1],
-                    step,
-                    target,
-                    device,
-                    backend,
-                    costs=[cost for cost in device.costs if cost == INSTRUCTIONS[phase]],
-                    timeout=_left(end),
-                    repeats=_CHECK_REPEATS,
-                    reference=reference,
-                    model=model,
-                )
-                result.take(outcome)
-                if result.error is not None:
-                    return result
-        result.checked = device is not None and reference is not None
+            built[phase] = _placed(made, folder / target.name / phase)
+            result.files.append(built[phase])
+        if device is None or reference is None:
+            return result
+        for done, (phase, step) in enumerate(steps.items()):
+            if phase in known:
+                continue
+            if not begin("checking", done, phase):
+                return result
+            cut_off = end - reserve()
+            if time.monotonic() >= cut_off:
+                return result
+            outcome = run_built(
+                built[phase],
+                step,
+                target,
+                device,
+                backend,
+                costs=[cost for cost in device.costs if cost == INSTRUCTIONS[phase]],
+                timeout=_left(cut_off),
+                repeats=_CHECK_REPEATS,
+                reference=reference,
+                model=models[phase],
+            )
+            if outcome.error is not None and time.monotonic() >= cut_off:
+                return result
+            result.take(outcome)
+            if result.error is not None:
+                return result
+        result.checked = True
     finally:
-        if "onnx" not in formats:
-            for path in set(written) - before:  # what was there stays
-                if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
-                    path.unlink(missing_ok=True)
+        for path in models.values():
+            path.unlink(missing_ok=True)
+        kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
+        gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
+        for path in gone:
+            path.unlink(missing_ok=True)
+        _note_files(folder, result, target, workload, gone)
     return result
+
+
+def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
+    """Put what is compiled into the manifest of the folder."""
+    name = f"tvm/{target.name}"
+    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    try:
+        update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
 
 
 def _placed(built: Path, place: Path) -> Path:
@@ -193,95 +242,3 @@ def _placed(built: Path, place: Path) -> Path:
 
 def _left(end: float) -> float:
     return max(0.1, end - time.monotonic())
-
-
-class Deployer:
-    """Deploys the architectures of a study: what is needed for it, opened once.
-
-    Parameters
-    ----------
-    target
-        What is compiled for.
-    device
-        Where the compiled models are checked, when it has lts-runner; otherwise this machine or the emulator do.
-    workload
-        See `deploy`; by default the default one, with precision and threads of the target.
-    options
-        Of `lts.backends.tvm.backend.Tvm`.
-
-    Attributes
-    ----------
-    unchecked
-        The sentence that says why nothing is checked; None when it is.
-
-    Raises
-    ------
-    MeasurementError
-        When TVM is not installed, or nothing links for the target.
-    """
-
-    def __init__(
-        self, target: Target, device: Device | None = None, *, workload: Workload | None = None, **options: Any
-    ) -> None:
-        self.target = target
-        self.workload = Workload.on(target.precision, target.threads, workload)
-        self.unchecked: str | None = None
-        self.backend = load_backend("tvm", **options)
-        self.backend.check(target)
-        cxx(target.triple)
-        self._closed = threading.Event()
-        self._own: Device | None = None
-        self._device: Device | None = None
-        self._reference: Reference | None = None
-        try:
-            if device is None or "runner" not in device.runs:
-                device = self._own = self._open()
-            if device is not None:
-                device.check(target)
-                self._device, self._reference = device, Reference(self.workload.precision)
-        except LtsError as error:
-            self.unchecked = str(error)
-
-    def _open(self) -> Device | None:
-        """This machine, or the emulator; None where neither runs such models, and why in `unchecked`."""
-        if runs_here(self.target):
-            return open_device("local")
-        if self.target.kind != "cpu":
-            self.unchecked = f"target '{self.target.name}' is a {self.target.kind}, which no device runs yet"
-        elif self.target.threads > 1:
-            self.unchecked = f"the emulator runs one thread, the models have {self.target.threads}"
-        else:
-            return open_device("emulated")
-        return None
-
-    @property
-    def parallel(self) -> int:
-        """How many architectures may be deployed at the same time."""
-        return self._device.parallel if self._device is not None else len(machine.allowed_cpus())
-
-    @property
-    def where(self) -> str:
-        """Where the models are checked, for people."""
-        emulated = self._device is not None and provenance_of(self._device) == "emulated"
-        return "in the emulator" if emulated else "on the device"
-
-    def deploy(self, architecture: Architecture, folder: Path, **options: Any) -> Deployment:
-        """See the function `deploy`."""
-        return deploy(
-            architecture,
-            folder,
-            self.target,
-            self.backend,
-            device=self._device,
-            reference=self._reference,
-            workload=self.workload,
-            stop=self._closed.is_set,
-            **options,
-        )
-
-    def close(self) -> None:
-        """Release what was opened here; what is being deployed in other threads stops soon."""
-        self._closed.set()
-        for held in (self.backend, self._own, self._reference):
-            if held is not None:
-                held.close()

@@ -47,7 +47,7 @@ def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> 
     data = [
         points(contents, contents.dominated, x, y, "not on the front", grey),
         points(contents, contents.infeasible, x, y, "violates a constraint", cross),
-        points(contents, front, x, y, "Pareto front", marker, whole=True) | _bars(front, x, y),
+        points(contents, front, x, y, "Pareto front", marker, whole=True, bars=True),
     ]
     if x is not None and len(contents.objectives) == 2 and {x, y} == set(contents.objectives):
         data.insert(0, _staircase(contents, x, y))
@@ -123,8 +123,12 @@ def points(
     marker: Mapping[str, Any],
     *,
     whole: bool = False,
+    bars: bool = False,
 ) -> dict[str, Any]:
-    """Markers of trials that have values of both columns, without those that lie on others where there are many."""
+    """Markers of trials that have values of both columns, with error bars if wanted.
+
+    Those that lie on others are left out where there are many, unless `whole`.
+    """
     known = [trial for trial in trials if y in trial.values and (x is None or x in trial.values)]
     most = len(known) if whole else MOST
     places = [(float(trial.id) if x is None else trial.values[x], trial.values[y]) for trial in known]
@@ -140,6 +144,7 @@ def points(
         "marker": dict(marker),
         "hoverinfo": "text",
         "hovertext": [hover_text(contents, trial) for trial in trials],
+        **(_bars(trials, x, y) if bars else {}),
     }
 
 

@@ -43,7 +43,7 @@ class Step:
         """The prompt pass over `context` tokens, or the decode step after `context` tokens."""
         n = context
         if phase == "prefill":
-            dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n}
+            dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n, "capacity": n}
         else:
             dims = {"batch": batch, "sequence": 1, "past": n, "memory": n, "total": n + 1, "capacity": n + 1}
         return Step(phase, dims, architecture.vocab_size)

@@ -68,7 +68,12 @@ def data(contents: Contents) -> Json:
     baselines = [each for each in contents.baselines if each.trial.state == "complete"]
     return {
         "columns": [
-            {"name": name, "unit": unit(name), "label": sentence(contents.label(name), _LONGEST), "goal": goals.get(name)}
+            {
+                "name": name,
+                "unit": unit(name),
+                "label": sentence(contents.label(name), _LONGEST),
+                "goal": goals.get(name),
+            }
             for name in contents.columns
         ],
         "objectives": contents.objectives,

@@ -70,12 +70,10 @@ const Details = (() => {
   }
 
   function command(study, table, row) {
-    if (table.kind === "trial" && study.onFront.has(row)) {
-      const text = `${study.command} --pick ${table.key(row)}`;
-      const code = make("code", { text });
-      return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
-    }
-    return table.kind === "trial" ? [make("p", { className: "muted", text: "Export writes members of the front; this is none." })] : [];
+    if (table.kind !== "trial") return [];
+    const text = `${study.command}#${table.key(row)}`;
+    const code = make("code", { text });
+    return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
   }
 
   function member(study, key, scale) {

@@ -2,7 +2,7 @@
 // The view as a scatter plot of two columns, for plotly.js.
 const Scatter = (() => {
   const { COLORS, plain } = Axes;
-  const MOST_POINTS = 1000; // drawn of the front, and of the others; the table and the CSV have all
+  const MOST_POINTS = 700; // drawn of the front, and of the others; the table and the CSV have all
   const MOST_BARS = 200; // points of a trace with intervals: more are a thicket
   const CELLS = 160; // of each side, when points are thinned
   const MOST_LETTERS = 48; // of a line of what hovering tells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -11,20 +12,28 @@ from typing import Any, Protocol
 
 from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
-from lts.jobs.job import Job, RunnerJob, Runs
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.targets.target import Target
 from lts.targets.workload import Step
 
 # Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
     "onnxruntime": ("lts.backends.onnxruntime:OnnxRuntime", "onnxruntime", "pip install onnxruntime"),
-    "llamacpp": ("lts.backends.llamacpp.backend:LlamaCpp", "gguf", "pip install 'lts-engine[gguf]'"),
+    "llamacpp": ("lts.backends.llamacpp.backend:LlamaCpp", "lts", ""),
     "tvm": ("lts.backends.tvm.backend:Tvm", "tvm", "pip install 'lts-engine[tvm]'"),
 }
 
 
 class BuildError(Exception):
     """A model that cannot be compiled; the message is the reason, one sentence."""
+
+
+class SeveralRuns(ABC):
+    """A job that takes several runs of a program of the device's own."""
+
+    @abstractmethod
+    def run_on(self, device: Device, timeout: float) -> JobResult:
+        """Make them in at most `timeout` seconds; otherwise as `Device.run`."""
 
 
 class Backend(Protocol):
@@ -36,9 +45,8 @@ class Backend(Protocol):
     One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
     many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
 
-    One that needs a program of the device's own has a method ``run`` in place of `job`, which makes several runs of it:
-    see `lts.backends.llamacpp.backend.LlamaCpp`, also for ``form``, ``check_family``, ``check_workload`` and
-    ``environment``, which others leave out.
+    See `lts.backends.llamacpp.backend.LlamaCpp` for ``form``, ``check_family``, ``check_workload`` and ``environment``,
+    which others leave out.
     """
 
     @property
@@ -63,7 +71,9 @@ class Backend(Protocol):
             When nothing can be compiled, for example because a compiler is not installed.
         """
 
-    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job | RunnerJob:
+    def job(
+        self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int
+    ) -> Job | RunnerJob | SeveralRuns:
         """The job that runs the result of `build` until it has `min_repeats` samples and `min_time` seconds of them.
 
         A `Job` must return what `lts.backends.onnxruntime.run` does. Any exception in it is a failed candidate; an

@@ -58,7 +58,7 @@ BackendOption = Annotated[
 ]
 FlashAttentionOption = Annotated[
     FlashAttention | None,
-    typer.Option(help="Whether llama.cpp uses it; for --backend llamacpp.", show_default="auto"),
+    typer.Option(help="Whether llama.cpp uses it; of --backend llamacpp, and of GGUF files.", show_default="auto"),
 ]
 DeviceOption = Annotated[
     str | None,

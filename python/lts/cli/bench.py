@@ -15,6 +15,7 @@ from lts.cli.arguments import (
     BelowOption,
     CacheOption,
     DeviceOption,
+    FlashAttentionOption,
     Format,
     FormatOption,
     InputOption,
@@ -103,6 +104,7 @@ def command(
         typer.Option(help="Positions of the prompt with logits; last, or as files have them.", show_default=False),
     ] = None,
     cache: CacheOption = None,
+    flash_attention: FlashAttentionOption = None,
     processes: Annotated[int, typer.Option("--processes", "-r", help="Processes per model; 1 to 100.")] = 5,
     given: InputOption = None,
     below: BelowOption = 2,
@@ -175,7 +177,8 @@ def command(
         ):
             if max_temperature is not None and place.name != "local":
                 raise UsageError(f"the temperature of {place.name} cannot be read; leave --max-temperature out")
-            cases = _cases(sources, place, loads, {"logits": logits, "cache": cache}, shapes, below, columns)
+            form = {"logits": logits, "cache": cache, "flash_attention": flash_attention}
+            cases = _cases(sources, place, loads, form, shapes, below, columns)
             for warning in fitness_warnings() if place.name == "local" else ():
                 say(f"warning: {warning}")
             for case, wanted in cases:

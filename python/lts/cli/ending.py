@@ -40,9 +40,12 @@ def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
     return shown.trials if pick == "all" else whole.pick(pick)
 
 
-def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, label: str) -> None:
+def export_members(
+    trials: Iterable[Trial], directory: Path, workload: Workload, label: str, formats: Sequence[str]
+) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.study.exportable import origin_of
 
     copied = False
     trials = list(trials)
@@ -51,9 +54,16 @@ def export_members(trials: Iterable[Trial], directory: Path, workload: Workload,
             waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
             copied |= trial.architecture.traits.position != "relative"
             folder = directory / "models" / str(trial.id)
-            export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
+            export_architecture(
+                trial.architecture,
+                folder,
+                formats,
+                precision=workload.precision,
+                logits=workload.logits,
+                origin=origin_of(trial, workload),
+            )
             say(f"{label}: trial {trial.id} exported to {folder}")
-    if copied and workload.n_gen and workload.cache == "in_place":
+    if "onnx" in formats and copied and workload.n_gen and workload.cache == "in_place":
         say(
             "note: model.onnx copies keys and values, as standard operations do; what was measured keeps them in "
             f"place: lts-engine export {directory} --cache in_place"
@@ -98,7 +108,9 @@ def write_models(
 
     if export is Export.none or not chosen:
         return
-    export_members(front.trials if export is Export.all else chosen, place, evaluator.workload, label)
+    ours = "gguf" if evaluator.backend_name == "llamacpp" else "onnx"  # the form that was measured
+    members = front.trials if export is Export.all else chosen
+    export_members(members, place, evaluator.workload, label, (ours, "hf", "json"))
     if compiles:
         members = compile_order(front, chosen)
         compile_members(study, evaluator, members, place, end)

@@ -123,7 +123,7 @@ def command(
     from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
     from lts.errors import UsageError
     from lts.export import export
-    from lts.study.exportable import read_exportables
+    from lts.study.exportable import origin_of, read_exportables
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:
@@ -151,7 +151,10 @@ def command(
     with Waiting("exporting", len(members)) as waiting:
         for done, (member, place) in enumerate(zip(members, places, strict=True)):
             waiting(Work("exporting", done, len(members), place.name))
-            files = export(member.architecture, place, plain, weights=member.weights, seed=seed or 0, **form)
+            origin = origin_of(member.trial, workload)
+            files = export(
+                member.architecture, place, plain, weights=member.weights, seed=seed or 0, origin=origin, **form
+            )
             records += [{**_trial(member), "file": str(file)} for file in files]
     if "gguf" in chosen:
         say_not_quantized([member.architecture for member in members], workload.precision)
@@ -216,6 +219,7 @@ def _compiled(
     """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
     from lts.measure.deployer import Deployer
+    from lts.study.exportable import origin_of
 
     records = []
     with Waiting("compiling", len(members)) as waiting:
@@ -235,6 +239,7 @@ def _compiled(
                     timeout=timeout,
                     weights=member.weights,
                     seed=seed,
+                    origin=origin_of(member.trial, workload),
                     observe=observe,
                 )
                 if made.error is not None:

@@ -16,6 +16,7 @@ from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
 from lts.export.gguf_package import package
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
+from lts.export.manifest import MANIFEST_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
 from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
@@ -47,8 +48,9 @@ def export(
     weights: Weights = None,
     seed: int = 0,
     tokenizer: str | Path | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write the architecture as files; their forms are described in ``docs/formats.md``.
+    """Write the architecture as files, which ``docs/formats.md`` describes, and `manifest.json`, which names them.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def export(
         Seed of the random weights.
     tokenizer
         Folder with the `tokenizer.json` that the GGUF file gets; by default it has none.
+    origin
+        What else the manifest says, see `lts.export.manifest.Manifest`.
 
     Returns
     -------
@@ -99,10 +103,13 @@ def export(
     with _staged(Path(directory)) as stage:
         for name in formats:
             writers[name](architecture, source, stage, form)
+            stage.assign(name)
+        if formats:
+            _write_manifest(architecture, source, stage, form, origin or {})
     if "onnx" in formats:
         for phase in PHASES:
             (stage.directory / f"{phase}.onnx").unlink(missing_ok=True)
-    return stage.paths
+    return [path for path in stage.paths if path.name != MANIFEST_FILE]
 
 
 class _OnnxForm(NamedTuple):
@@ -118,10 +125,16 @@ class _Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.drafts: list[Draft] = []
+        self.formats: dict[str, str] = {}
 
     @property
     def paths(self) -> list[Path]:
         return [draft.path for draft in self.drafts]
+
+    def assign(self, format: str) -> None:
+        """Say that the files since the last time are of a format."""
+        for draft in self.drafts[len(self.formats) :]:
+            self.formats[draft.path.name] = format
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -151,7 +164,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
     stage = _Stage(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for names in FILES.values():  # what killed exports left, whatever formats they wrote
+        for names in (*FILES.values(), (MANIFEST_FILE,)):  # what killed exports left, whatever formats they wrote
             for name in names:
                 remove_abandoned(directory / name)
         yield stage
@@ -229,6 +242,25 @@ def _write_gguf(
         write_gguf(file, architecture, form.precision, partial(stored, source), vocabulary)
 
 
+def _write_manifest(
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, origin: Mapping[str, Any]
+) -> None:
+    """Beside files of other formats that an earlier export of the same model wrote."""
+    forms = {name: _FORMS.get(name, _fixed)(form) for name in dict.fromkeys(stage.formats.values())}
+    files = {draft.path.name: entry_of(draft.temporary, stage.formats[draft.path.name]) for draft in stage.drafts}
+    seed = source.seed if isinstance(source, RandomWeights) else None
+    new = Manifest(architecture, "given" if seed is None else "random", seed, forms, files, origin)
+    stage.write(MANIFEST_FILE, new.goes_on(earlier_manifest(stage.directory)).text().encode())
+
+
+def _fixed(form: _OnnxForm) -> dict[str, Any]:
+    return {"precision": "float32"}
+
+
+_FORMS: dict[str, Callable[[_OnnxForm], dict[str, Any]]] = {
+    "onnx": lambda form: form._asdict(),
+    "gguf": lambda form: {"precision": form.precision},
+}
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
 FILES = {

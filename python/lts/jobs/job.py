@@ -104,6 +104,8 @@ class ProgramJob:
         Threads it may use: it is pinned to that many processors.
     keeps
         Whether a remote device keeps the copy for later; if not, that of the next model takes its place.
+    memory
+        Whether its peak of memory is wanted, for which it is looked at while it runs.
     """
 
     program: str
@@ -111,11 +113,12 @@ class ProgramJob:
     options: Sequence[str] = ()
     threads: int = 1
     keeps: bool = True
+    memory: bool = False
 
     def as_job(self, timeout: float) -> Job:
         """The job of a worker process on this machine that runs it."""
         command = [self.program, "-m", str(self.model), *self.options]
-        arguments = {"command": command, "timeout": timeout, "threads": self.threads}
+        arguments = {"command": command, "timeout": timeout, "threads": self.threads, "memory": self.memory}
         return Job("lts.jobs.llama_bench:run", arguments, threads=self.threads)
 
 

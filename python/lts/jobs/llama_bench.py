@@ -78,7 +78,7 @@ def version_of(program: str) -> str:
     return f"{about.st_size} bytes of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(about.st_mtime))}"
 
 
-def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
+def run(command: Sequence[str], timeout: float, threads: int, memory: bool = False) -> dict[str, Any]:
     """Run llama-bench, which writes JSON, and return what it says, unchecked, with what was seen of it.
 
     Parameters
@@ -89,6 +89,8 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
         Seconds after which the program is killed.
     threads
         Those that it runs with.
+    memory
+        Whether its memory is read while it runs, for where the kernel's account at its end does not tell it.
 
     Returns
     -------
@@ -103,10 +105,16 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
         With the reason why there is no answer.
     """
     watch = Watch()
+    seen = 0.0
+
+    def look(process: int) -> None:
+        nonlocal seen
+        seen = max(seen, peak_kib(process) / 1024)
+
     try:
         least = _starting()
         begun, had = time.monotonic(), _processor_seconds()
-        done = run_program(command, timeout)
+        done = run_program(command, timeout, look=look if memory else None)
     except TimeoutError:
         raise MeasurementError(f"no result within {timeout:.3g} s") from None
     except OSError as error:
@@ -121,7 +129,7 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
         )
     return {
         "tests": tests,
-        "peak_memory_mib": _peak_mib(least),
+        "peak_memory_mib": _peak_mib(least) or seen or None,
         "warnings": [*doubts.warnings, *warnings_of(done)],
         "disturbed": doubts.disturbed,
     }
@@ -148,6 +156,15 @@ def warnings_of(done: Finished) -> list[str]:
     said = done.said.decode(errors="replace").splitlines()
     lines = [line.removeprefix(_WARNING) for line in said if line.startswith(_WARNING)]
     return [f"llama-bench: {sentence(line)}" for line in lines[:_MOST_WARNINGS]]
+
+
+def peak_kib(process: int) -> int:
+    """The most resident memory that a running program has had so far, in KiB; 0 when it has ended."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
 
 
 def _processor_seconds() -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lts._core import Architecture, family
 from lts.backends.backend import Backend, BuildError
@@ -16,6 +17,7 @@ from lts.devices.device import Device
 from lts.errors import UsageError
 from lts.export import export
 from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.manifest import MANIFEST_FILE, update_manifest
 from lts.export.phases import one_phase
 from lts.export.weights import Weights
 from lts.jobs.job import MANIFEST
@@ -80,6 +82,7 @@ def deploy(
     weights: Weights = None,
     keep_weights: bool = True,
     seed: int = 0,
+    origin: Mapping[str, Any] | None = None,
     known: Collection[str] = (),
     reserve: Callable[[], float] = lambda: 0.0,
     observe: Observer = unobserved,
@@ -103,7 +106,7 @@ def deploy(
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
-    weights, seed
+    weights, seed, origin
         As for `lts.export.export`: by default random ones of that seed.
     keep_weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
@@ -140,6 +143,7 @@ def deploy(
         logits=workload.logits,
         weights=weights,
         seed=seed,
+        origin=origin,
     )
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
     models: dict[str, Path] = {}
@@ -198,10 +202,22 @@ def deploy(
         for path in models.values():
             path.unlink(missing_ok=True)
         kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
-        for path in set(written) - before:  # what was there stays
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
+        for path in gone:
+            path.unlink(missing_ok=True)
+        _note_files(folder, result, target, workload, gone)
     return result
+
+
+def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
+    """Put what is compiled into the manifest of the folder."""
+    name = f"tvm/{target.name}"
+    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    try:
+        update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
 
 
 def _placed(built: Path, place: Path) -> Path:

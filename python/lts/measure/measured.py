@@ -58,7 +58,7 @@ class MeasuredEvaluator(TargetEvaluator):
         super().__init__(target, name, backend or "", workload)
         self.min_time = min_time
         self._tune = tune
-        self._flash_attention = flash_attention
+        self.flash_attention = flash_attention
         self._workdir = workdir
         self._temporary: WorkDirectory | None = None
         self._backend: Backend | None = None
@@ -107,7 +107,7 @@ class MeasuredEvaluator(TargetEvaluator):
 
     def _options(self) -> dict[str, Any]:
         """Options of the backend, as far as any are given."""
-        flash = self._flash_attention
+        flash = self.flash_attention
         return {**self.tuning(), **({} if flash is None else {"flash_attention": flash})}
 
     def tuning(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class MeasuredEvaluator(TargetEvaluator):
         return why_no_energy(self.device, self._backend)
 
     def describe(self) -> dict[str, Any]:
-        flash = {} if self._flash_attention is None else {"flash_attention": self._flash_attention}
+        flash = {} if self.flash_attention is None else {"flash_attention": self.flash_attention}
         return {**super().describe(), **({"tune": self._tune} if self._tune else {}), **flash}
 
     def environment(self) -> dict[str, Any]:

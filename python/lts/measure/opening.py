@@ -112,7 +112,7 @@ def open_evaluator(
         timeout=timeout,
         min_time=min_time,
         tune=tune,
-        flash_attention=flash_attention,
+        flash_attention=None if flash_attention is None else str(flash_attention),
         workdir=workdir,
         observe=observe,
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError, environment_of
+from lts.backends.backend import Backend, BuildError, SeveralRuns, environment_of
 from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference, difference
 from lts.devices.device import ENERGY, Device
@@ -156,9 +156,7 @@ def run_built(
         repeats = _REPEATS if timed else _REPEATS_FOR_MEMORY
     energy: dict[str, Any] = {"energy_time": min_time} if ENERGY_OF[step.phase] in costs else {}
     sampled = min_time if timed else 0.0
-    sampling: dict[str, Any] = {"threads": target.threads, "min_time": sampled, "min_repeats": repeats, **energy}
-    runs = getattr(backend, "run", None)
-    job = None if runs is not None else backend.job(built, step, **sampling)
+    job = backend.job(built, step, threads=target.threads, min_time=sampled, min_repeats=repeats, **energy)
     seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
     expected: Path | None = None
     begun = time.monotonic()
@@ -173,11 +171,7 @@ def run_built(
         if (left := end - time.monotonic()) <= 0:
             return Outcome(error="no time was left to run it: building it took too long", seconds=seconds)
         sent = time.monotonic()
-        if job is not None:
-            result = device.run(job, left)
-        else:
-            assert runs is not None
-            result = runs(device, built, step, timeout=left, **sampling)
+        result = job.run_on(device, left) if isinstance(job, SeveralRuns) else device.run(job, left)
         took = time.monotonic() - sent
     finally:
         if expected is not None:
@@ -193,7 +187,7 @@ def run_built(
             repeats=repeats,
             tolerance=tolerance,
             seconds=took,
-            memory_mib=_memory_mib(device, environment),
+            memory_mib=memory_mib(device, environment),
         )
     except WrongAnswerError as error:
         return Outcome(error=f"{step.phase}: {error}", seconds=seconds)
@@ -230,7 +224,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _memory_mib(device: Device, environment: Mapping[str, Any]) -> float | None:
+def memory_mib(device: Device, environment: Mapping[str, Any]) -> float | None:
     """Memory of the machine that a device runs models on, where it is known."""
     if isinstance(device, LocalDevice):  # a control group limits what it takes, but not what it shares with others
         return machine.meminfo().get("MemTotal", 0) / 1024 or None

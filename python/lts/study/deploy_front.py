@@ -15,6 +15,7 @@ from lts.measure.costs import INSTRUCTIONS, OUTPUT_ERROR
 from lts.measure.deployer import Deployer
 from lts.measure.deployment import Deployment, phases_of
 from lts.measure.trial import COMPILED, CORRECT, Trial
+from lts.study.exportable import origin_of
 from lts.study.study import Study
 from lts.system.progress import Observer, Work, unobserved
 from lts.system.text import listed, number, plural
@@ -159,6 +160,7 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float, runni
                 trial.architecture,
                 folder,
                 keep_weights=False,
+                origin=origin_of(trial, deployer.workload),
                 timeout=left,
                 known=_known(trial, deployer),
                 reserve=running.reserve,

@@ -15,6 +15,7 @@ from lts.measure.trial import Trial
 from lts.study.architectures import load_architecture
 from lts.study.schema import STORE_NAME, store_path
 from lts.study.stored import read_study
+from lts.targets.workload import Workload
 
 MODELS = "models"
 
@@ -43,6 +44,14 @@ class Exportable:
     trial: Trial | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Path | None = None
+
+
+def origin_of(trial: Trial | None, workload: Workload) -> dict[str, Any]:
+    """What the manifest of an exported trial says of it: its values, without samples, and what was run."""
+    if trial is None:
+        return {}
+    record = {name: value for name, value in trial.record().items() if name not in ("samples_ns", "architecture")}
+    return {"trial": record, "workload": workload.describe()}
 
 
 def read_exportables(source: str, pick: str | None = None, weights: Path | None = None) -> list[Exportable]:

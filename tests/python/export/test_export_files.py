@@ -50,7 +50,8 @@ def test_exported_files_run(architecture: lts.Architecture, tmp_path: Path) -> N
     paths = export(architecture, tmp_path / "new" / "folder", weights=weights)
     files = [*CODE, *(name for name in FILES if name != "genai_config.json" or architecture is not XL)]
     assert sorted(path.name for path in paths) == sorted(files)
-    assert sorted(paths) == sorted((tmp_path / "new" / "folder").iterdir()), "no temporary file is left"
+    there = sorted((tmp_path / "new" / "folder").iterdir())
+    assert sorted([*paths, paths[0].parent / "manifest.json"]) == there, "no temporary file is left"
     named = {path.name: path for path in paths}
     ids = tokens(architecture, 2, 8)
     got = Runner(named["model.onnx"])(ids, 6)
@@ -64,7 +65,7 @@ def test_the_model_and_its_phases_share_their_weights(architecture: lts.Architec
     import onnx
 
     export(architecture, tmp_path, ["onnx"])
-    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE} - (
+    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE, "manifest.json"} - (
         {"genai_config.json"} if architecture is XL else set()
     )
     places = []
@@ -90,7 +91,7 @@ def test_models_of_earlier_versions_go_with_their_weights(tmp_path: Path) -> Non
     export(GPT2, tmp_path, ["hf"])
     assert (tmp_path / "prefill.onnx").exists()
     export(GPT2, tmp_path, ["onnx"], precision="int8")
-    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE, "model.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE, "model.safetensors", "manifest.json"}
 
 
 def test_a_model_that_was_changed_is_not_taken_apart(tmp_path: Path) -> None:

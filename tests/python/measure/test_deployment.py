@@ -157,7 +157,7 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
 def test_what_stays(tmp_path: Path, formats: tuple[str, ...], weights: bool, expected: set[str]) -> None:
     for _ in range(2):  # a second time is no different
         deployed(tmp_path, formats=formats, keep_weights=weights)
-        assert {path.name for path in tmp_path.iterdir()} == expected
+        assert {path.name for path in tmp_path.iterdir()} == {*expected, "manifest.json"}
 
 
 def test_a_model_that_is_wrong_or_fails_is_told(tmp_path: Path) -> None:
@@ -272,4 +272,4 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "board").write_text("in the way")
     with pytest.raises(UsageError, match=r"cannot write .*board"):
         deployed(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin", "manifest.json"}

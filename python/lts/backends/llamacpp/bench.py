@@ -11,6 +11,7 @@ from lts.devices.device import Device
 from lts.devices.local import LocalDevice
 from lts.errors import UsageError
 from lts.jobs.job import ProgramJob
+from lts.jobs.llama_bench import PROGRAM
 from lts.system.outside import sentence
 
 FLASH_ATTENTION = ("auto", "on", "off")
@@ -29,6 +30,18 @@ class Test:
     n_prompt: int = 0
     n_gen: int = 0
     n_depth: int = 0
+
+
+def environment_with(version: str, flash_attention: str) -> dict[str, str]:
+    """What belongs to the fingerprint of an environment: the version of llama-bench, and what it is told to do."""
+    told = {} if flash_attention == FLASH_ATTENTION[0] else {"flash_attention": flash_attention}
+    return {PROGRAM: version, **told}
+
+
+def check_flash_attention(word: str) -> None:
+    """Raise `UsageError` unless it is one of `FLASH_ATTENTION`."""
+    if word not in FLASH_ATTENTION:
+        raise UsageError(f"flash attention is '{sentence(word, 40)}'; expected one of {', '.join(FLASH_ATTENTION)}")
 
 
 class BenchError(Exception):
@@ -88,7 +101,7 @@ class Bench:
     Raises
     ------
     UsageError
-        When llama-bench would not take the path.
+        When llama-bench would not take the path, or for another word.
     """
 
     def __init__(
@@ -101,14 +114,15 @@ class Bench:
         flash_attention: str = FLASH_ATTENTION[0],
         keeps: bool = True,
     ) -> None:
+        check_flash_attention(flash_attention)
         self._model = model.absolute()  # a link has the name by which llama.cpp finds other parts
         if "," in str(self._model):
             raise UsageError(f"{model} has a comma in its path, at which llama-bench ends a name; move it elsewhere")
         self._device, self._program, self._threads, self._keeps = device, program, threads, keeps
         self._flash = () if flash_attention == FLASH_ATTENTION[0] else ("-fa", flash_attention)
 
-    def run(self, tests: Sequence[Test], repeats: int, timeout: float) -> BenchAnswer:
-        """Run tests of one kind, in one process, each so many times.
+    def run(self, tests: Sequence[Test], repeats: int, timeout: float, *, memory: bool = False) -> BenchAnswer:
+        """Run tests of one kind, in one process, each so many times; with `memory`, its peak is wanted.
 
         Raises
         ------
@@ -122,7 +136,7 @@ class Bench:
         # No layer on a gpu: what is measured is the machine's processor.
         common = ("-t", str(self._threads), "-ngl", "0", "-r", str(repeats), "-o", "json")
         options = (*common, *_options(tests), *self._flash)
-        job = ProgramJob(self._program, self._model, options, self._threads, self._keeps)
+        job = ProgramJob(self._program, self._model, options, self._threads, self._keeps, memory)
         result = self._device.run(job, timeout)
         if result.error is not None:
             raise BenchError(sentence(result.error, 1000))

@@ -36,20 +36,21 @@ for program; do
 done
 """
 _PATH = re.compile(r"/[^\x00-\x1f\x7f]{1,1023}")
-# Arguments: folder of the job, processors, the program with its arguments. Prints its own number; then the program's
-# exit code, its peak of memory in KiB (the kernel's own mark, read again and again until the end), and its output. The
-# end of our input means that nobody waits for that any more.
+# Arguments: folder of the job, processors, how many looks to save of the first hundred, which follow fast; the program
+# with its arguments. Prints its own number; then the program's exit code, its peak of memory in KiB (the mark that the
+# kernel keeps, looked at until the end), and its output. When our input ends, nobody waits for that any more.
 _RUN = """
 echo "$$"
 job=$1
 if [ -n "$2" ] && taskset -c "$2" true 2>/dev/null; then pin="taskset -c $2"; else pin=; fi
-shift 2
+n=$3
+shift 3
 exec 3<&0
-$pin "$@" </dev/null >"$job/.output" 2>"$job/.said" 3<&- &
+(ulimit -f 16384; exec $pin "$@") </dev/null >"$job/.output" 2>"$job/.said" 3<&- & # blocks: some MiB of output
 program=$!
 { cat >/dev/null; kill -9 "$program"; } <&3 2>/dev/null &
 watcher=$!
-peak=0 n=0 alive=yes
+peak=0 alive=yes
 while [ "$alive" ]; do
     alive=
     while read -r key value rest; do
@@ -70,11 +71,13 @@ _ENDED = re.compile(rb"([0-9]{1,3}) ([0-9]{1,15})\s*")
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job whose model is on the device: its folder there, the command, and the processors to run on."""
+    """A job whose model is on the device: its folder there, the command, the processors to run on, and whether its
+    memory is wanted."""
 
     folder: str
     command: Sequence[str]
     cpus: Sequence[int]
+    memory: bool
 
 
 class RemoteProgram:
@@ -123,7 +126,7 @@ class RemoteProgram:
         if folder is None:
             return None
         command = [job.program, "-m", f"{folder}/{job.model.name}", *job.options]
-        return Prepared(folder, command, machine.pick_cpus(job.threads, self._processors))
+        return Prepared(folder, command, machine.pick_cpus(job.threads, self._processors), job.memory)
 
     def run(self, job: Prepared, timeout: float) -> JobResult:
         """Run a job that was prepared.
@@ -134,7 +137,7 @@ class RemoteProgram:
             When the connection ends before the job.
         """
         cpus = ",".join(map(str, job.cpus))
-        session = self._connection.start(_RUN, job.folder, cpus, *job.command)
+        session = self._connection.start(_RUN, job.folder, cpus, "0" if job.memory else "100", *job.command)
         process = ""
         try:
             deadline = time.monotonic() + timeout

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from lts.devices.device import ENERGY, Device
 from lts.devices.ssh.address import FORM, Address, parse
 from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
+from lts.devices.ssh.facts import check_target
 from lts.devices.ssh.remote_files import Hashes, RemoteFiles
 from lts.devices.ssh.remote_program import RemoteProgram
 from lts.devices.ssh.remote_python import RemotePython
 from lts.devices.ssh.remote_runner import RemoteRunner
-from lts.errors import MeasurementError, UsageError
+from lts.errors import MeasurementError
 from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
-from lts.system import machine
 from lts.system.environment import METER, fingerprint
 from lts.system.outside import sentence
 from lts.targets.target import Target
@@ -95,8 +95,8 @@ class SshDevice(Device):
     def from_uri(cls, uri: str) -> SshDevice:
         """Make the device of a URI, ``ssh://[USER@]HOST[:PORT][?python=PATH]``, for `open_device`."""
         address, paths = parse(uri)
-        known = {"python": paths.get("python"), "llama_bench": paths.get("llama-bench")}
-        return cls(address.host, user=address.user, port=address.port, **known)
+        python, bench = paths.get("python"), paths.get("llama-bench")
+        return cls(address.host, user=address.user, port=address.port, python=python, llama_bench=bench)
 
     @property
     def costs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -137,17 +137,7 @@ class SshDevice(Device):
         """
         with self._lock:
             self._begun = self._closed
-            known = (self._connection or self._connected()).machine
-        if target.kind != "cpu" or not machine.same_architecture(target.triple, known.triple):
-            raise UsageError(
-                f"target '{target.name}' is for {target.kind} {target.triple}; {self.address} is a "
-                f"{known.triple} processor"
-            )
-        if target.threads > known.processors:
-            raise UsageError(
-                f"target '{target.name}' wants {target.threads} threads; {self.address} has {known.processors} "
-                "processors"
-            )
+            check_target(target, (self._connection or self._connected()).machine, str(self.address))
 
     def llama_bench(self, named: str | None = None) -> tuple[str, str]:
         """See `Device.llama_bench`; raises `MeasurementError` also when the device cannot be reached."""
@@ -229,8 +219,7 @@ class SshDevice(Device):
                 self._runner = self._agent = self._program = None
                 continue
             try:
-                result: JobResult = runner.run(prepared, timeout)
-                return result
+                return runner.run(prepared, timeout)  # type: ignore[no-any-return]
             except ConnectionLost as lost:
                 self._lost(lost)
                 if lost.begun:

@@ -120,6 +120,7 @@ def model_of(
             load,
             target=target,
             device=device,
+            flash_attention=evaluator.flash_attention or "auto",
             min_time=evaluator.min_time,
             timeout=timeout,
         )

@@ -14,6 +14,7 @@ from lts.devices.local import runs_here
 from lts.errors import LtsError
 from lts.jobs.toolchain import cxx
 from lts.measure.deployment import Deployment, deploy
+from lts.measure.generation import is_generated
 from lts.measure.run import provenance_of
 from lts.system import machine
 from lts.system.progress import Observer, unobserved
@@ -87,6 +88,10 @@ class Deployer:
         else:
             return open_device("emulated", observe=observe)
         return None
+
+    def generates(self, architecture: Architecture) -> bool:
+        """Whether it becomes one model that generates, see `deploy`."""
+        return is_generated(architecture, self.workload, self.target, self.backend)
 
     @property
     def parallel(self) -> int:

@@ -21,7 +21,7 @@ WIDTHS = (360, 768, 1280, 1920)
 SCHEMES = ("light", "dark")
 EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 
-_TIMEOUT_MS = 60_000  # of a single wait; a busy machine is no fault of a page
+_TIMEOUT_MS = 30_000  # of a single wait; a busy machine is no fault of a page
 
 
 @dataclass
@@ -46,9 +46,17 @@ class Chromium:
 
     @contextmanager
     def opened(
-        self, path: Path, *, width: int = 1280, height: int = 800, scheme: str = "light", fragment: str = ""
+        self,
+        path: Path,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        scheme: str = "light",
+        fragment: str = "",
+        before: str = "",
     ) -> Iterator[Window]:
-        """The page of a file in a window of its own, offline, when its charts are drawn."""
+        """The page of a file in a window of its own, offline, when its charts are drawn; `before` runs before its own
+        scripts."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, accept_downloads=True
         )
@@ -56,10 +64,13 @@ class Chromium:
         try:
             page = context.new_page()
             window = Window(page)
+            if before:
+                page.add_init_script(before)
             address = path.resolve().as_uri() + fragment
 
             def requested(request: Any) -> None:
-                if request.url.split("#")[0] != address.split("#")[0]:
+                own = request.url.split("#")[0] == address.split("#")[0] or request.url.startswith("blob:")
+                if not own:  # what the page itself made is no request to anybody
                     window.requests.append(request.url[:200])
 
             page.on("request", requested)

@@ -35,13 +35,14 @@
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
     if (parent.closest("script, style, noscript, svg, select") || !seen(parent) || forReaders(parent)) continue;
-    for (const match of node.data.matchAll(/[\p{L}\p{N}_.,]{3,}/gu)) {
+    for (const match of node.data.matchAll(/\S{3,}/gu)) {
       const range = document.createRange();
       range.setStart(node, match.index);
       range.setEnd(node, match.index + match[0].length);
       const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
       const tops = new Set(boxes.map((box) => Math.round(box.top)));
-      if (tops.size > 1 && (match[0].length <= 16 || match[0].length / tops.size < 5))
+      const whole = match[0].length <= 24 && /^[\p{L}\p{N}_.,:;]+$/u.test(match[0]);
+      if (tops.size > 1 && (whole || match[0].length / tops.size < 5))
         faults.push(`the word "${match[0].slice(0, 40)}" is broken into ${tops.size} lines in ${told(parent)}`);
     }
   }

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Self
 
 ABSENT = "" if shutil.which("tmux") else "tmux is not installed"
 _PATIENCE = 120.0
+_NUMBERS = count()
 
 
 class Terminal:
@@ -28,6 +30,7 @@ class Terminal:
     def __init__(self, folder: Path, columns: int, lines: int) -> None:
         self.folder = folder
         self.columns = columns
+        self._socket = f"tmux{next(_NUMBERS)}"  # that of a server that ends is not free at once
         # Without COLUMNS, which a Python with readline passes to all that it starts.
         shell = "env -u COLUMNS -u LINES PS1='$ ' sh"
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), shell)
@@ -79,7 +82,7 @@ class Terminal:
     def _tmux(self, *arguments: str, check: bool = True) -> str:
         # The path of a socket may not be long: it is given from its folder.
         return subprocess.run(
-            ["tmux", "-S", "tmux", *arguments],
+            ["tmux", "-S", self._socket, *arguments],
             cwd=self.folder,
             capture_output=True,
             text=True,

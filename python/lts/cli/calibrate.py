@@ -143,7 +143,7 @@ def command(
     for name, cost in found.calibration.costs.items():
         say(
             f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "
-            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most"
+            f"{100 * cost.error:.3g} % error on average, {100 * cost.error_max:.3g} % at most"
         )
     if layers:
         rows = layer_costs(found.calibration, known)

@@ -104,6 +104,10 @@ class Display(ABC):
             from rich.console import Console
             from rich.live import Live
 
+            from lts.system.uninterrupted import end_like_ctrl_c
+
+            if threading.current_thread() is threading.main_thread():
+                end_like_ctrl_c()  # else the terminal is left without a cursor
             self._live = Live(console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True)
             with suppress(OSError, ValueError):
                 self._live.start()

@@ -72,10 +72,10 @@ def evaluate(
 ) -> None:
     """Show how well proxies rank the architectures of a table, over all of them and over the best."""
     from lts.cli.output import emit
-    from lts.cli.ranking import results, scored
+    from lts.cli.ranking import ranked, results, scored
     from lts.errors import UsageError
     from lts.measure.tables.reader import read_table
-    from lts.proxies.ranking import CLOSED_FORMS, PROXIES, check_quality, rank
+    from lts.proxies.ranking import CLOSED_FORMS, PROXIES, check_quality
 
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")
@@ -98,20 +98,14 @@ def evaluate(
     check_quality([truth[i] for i in kept])  # before the part that may take long
     architectures = [found.architectures[i] for i in kept]
     scores = scored(architectures, names, batch, alpha)
-    with Waiting("resampling") as waiting:
-        rankings = [
-            rank(
-                architectures,
-                [truth[i] for i in kept],
-                name,
-                cost=[costs[i] for i in kept] if costs is not None else None,
-                scored=scores[name],
-                bootstrap=bootstrap,
-                seed=seed,
-                observe=waiting,
-            )
-            for name in scores
-        ]
+    rankings = ranked(
+        architectures,
+        [truth[i] for i in kept],
+        scores,
+        cost=[costs[i] for i in kept] if costs is not None else None,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
     whole = [ranking.agreements[0] for ranking in rankings]
     if whole and all(agreement.spearman < 0 for agreement in whole):
         say(f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong")

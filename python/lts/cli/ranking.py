@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lts.cli.log import say
 from lts.cli.output import Results
 from lts.cli.progress import Waiting
+from lts.system.progress import Work
 from lts.system.text import time_each
 
 if TYPE_CHECKING:
@@ -36,6 +37,26 @@ def scored(
             del found[name]
     if not found:
         raise MeasurementError("no proxy gives a number for all architectures")
+    return found
+
+
+def ranked(
+    architectures: Sequence[Architecture],
+    quality: Sequence[float],
+    scores: Mapping[str, Scored],
+    **options: Any,
+) -> list[Ranking]:
+    """`rank` by all proxies while people see how far it is."""
+    from lts.proxies.ranking import rank
+
+    found = []
+    with Waiting("resampling", len(scores)) as waiting:
+        for done, (name, score) in enumerate(scores.items()):
+
+            def observed(work: Work, done: int = done, name: str = name) -> None:
+                waiting(Work("resampling", done, len(scores), f"{name}, {work.what}: {work.done} of {work.total}"))
+
+            found.append(rank(architectures, quality, name, scored=score, observe=observed, **options))
     return found
 
 

@@ -162,8 +162,8 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
 
     from lts._core import Architecture
     from lts.cli.output import emit
-    from lts.cli.ranking import results, scored
-    from lts.proxies.ranking import PROXIES, rank
+    from lts.cli.ranking import ranked, results, scored
+    from lts.proxies.ranking import PROXIES
     from lts.proxies.zero_cost import Batch
     from lts.system.text import plural
 
@@ -171,7 +171,7 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
     quality = [-record["valid_loss"] for record in complete]
     tokens = experiment.corpus.valid[:_SEQUENCES, : min(_LENGTH, experiment.corpus.valid.shape[1] - 1)]
     scores = scored(architectures, [p.name for p in PROXIES], Batch(tokens=tokens, device=experiment.device))
-    rankings = [rank(architectures, quality, name, scored=found) for name, found in scores.items()]
+    rankings = ranked(architectures, quality, scores)
     shown = [replace(r, agreements=[each for each in r.agreements if each.share in _SHARES]) for r in rankings]
     steps = experiment.plan["recipe"]["steps"] if experiment.plan else 0
     title = f"{plural(len(complete), 'model')} of {name}, {plural(steps, 'step')} each, by validation loss (measured)"

@@ -222,7 +222,7 @@ def rank(
     for share in SHARES:
         chosen = best_first[: max(2, math.ceil(share * len(truth)))]
         if share == 1.0 or len(chosen) >= _LEAST:
-            what = f"resampling, {proxy} of the best {share:.0%}"
+            what = f"best {share:.0%}"
             agreements.append(_agreement(share, scores[chosen], truth[chosen], bootstrap, random, what, observe))
     _, counts = np.unique(scores, return_counts=True)
     return Ranking(

@@ -33,6 +33,7 @@ def comparison_chart(contents: Charted, x: str, y: str, line: tuple[float, float
             y,
             "trials",
             {"size": 7, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}},
+            bars=True,
         ),
     ]
     return {"data": data, "layout": layout(column_axis(contents, x), column_axis(contents, y), height=380)}

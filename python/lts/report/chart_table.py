@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lts.report.elements import escaped, table
+from lts.report.elements import breakable, table
 from lts.system.text import number, plural
 
 _MOST_ROWS = 200
@@ -32,11 +32,11 @@ def chart_table(figure: dict[str, Any]) -> str:
     if bars:
         head.append("interval")
     cells = [
-        "".join(f"<td{' class=n' if i > 1 else ''}>{escaped(cell)}</td>" for i, cell in enumerate(row[: len(head)]))
+        "".join(f"<td{' class=n' if i > 1 else ''}>{breakable(cell)}</td>" for i, cell in enumerate(row[: len(head)]))
         for row in rows[::step]
     ]
     left = f"<p>{plural(len(cells), 'point')} of {number(len(rows))}, evenly chosen.</p>" if step > 1 else ""
-    return table([escaped(cell) for cell in head], cells, right=range(2, len(head))) + left
+    return table([breakable(cell) for cell in head], cells, right=range(2, len(head))) + left
 
 
 def _rows(trace: dict[str, Any]) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Charted
 from lts.report.thinning import MOST, spread, steps
+from lts.system.outside import sentence
 from lts.system.text import number, unit
 
 Figure = dict[str, Any]
@@ -20,6 +21,7 @@ SCALE = [[i / 4, f"var(--scale-{i})"] for i in range(5)]
 """Colors of a value from its least to its greatest: as light, or dark, as can be told from the page at every point."""
 
 _WIDTH = 54  # characters of a line of hover text
+_LONGEST = 120  # characters of a title, and of what is said of a column
 
 
 def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> Figure:
@@ -45,7 +47,7 @@ def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> 
     data = [
         points(contents, contents.dominated, x, y, "not on the front", grey),
         points(contents, contents.infeasible, x, y, "violates a constraint", cross),
-        points(contents, front, x, y, "Pareto front", marker, whole=True) | _bars(front, x, y),
+        points(contents, front, x, y, "Pareto front", marker, whole=True, bars=True),
     ]
     if x is not None and len(contents.objectives) == 2 and {x, y} == set(contents.objectives):
         data.insert(0, _staircase(contents, x, y))
@@ -85,7 +87,8 @@ def hover_text(contents: Charted, trial: Trial) -> str:
     lines = [f"<b>trial {plain(str(trial.id))}</b>" + "".join(f" · {mark}" for mark in marks)]
     for name in contents.columns:
         if name in trial.values:
-            lines.append(plain(f"{name} {value_text(trial, name)}"))
+            said = f"{sentence(name, _LONGEST)} {value_text(trial, name)}"
+            lines += [plain(line) for line in textwrap.wrap(said, _WIDTH, subsequent_indent="    ")]
     lines += [plain(line) for line in wrapped(trial.architecture)]
     return "<br>".join(lines)
 
@@ -120,8 +123,12 @@ def points(
     marker: Mapping[str, Any],
     *,
     whole: bool = False,
+    bars: bool = False,
 ) -> dict[str, Any]:
-    """Markers of trials that have values of both columns, without those that lie on others where there are many."""
+    """Markers of trials that have values of both columns, with error bars if wanted.
+
+    Those that lie on others are left out where there are many, unless `whole`.
+    """
     known = [trial for trial in trials if y in trial.values and (x is None or x in trial.values)]
     most = len(known) if whole else MOST
     places = [(float(trial.id) if x is None else trial.values[x], trial.values[y]) for trial in known]
@@ -137,6 +144,7 @@ def points(
         "marker": dict(marker),
         "hoverinfo": "text",
         "hovertext": [hover_text(contents, trial) for trial in trials],
+        **(_bars(trials, x, y) if bars else {}),
     }
 
 
@@ -182,6 +190,7 @@ def _title(contents: Charted, name: str) -> str:
 
 def titled(name: str, notes: str) -> str:
     """A title of two lines, in plotly's markup."""
+    name, notes = sentence(name, _LONGEST), sentence(notes, _LONGEST)
     return f"{plain(name)}<br><span style='font-size:11px'>{plain(notes)}</span>"
 
 

@@ -2,6 +2,8 @@
 // Inflates what the page holds, draws its charts in its colors and in its width, and sorts its tables.
 (() => {
   const SMALL = "<span style='font-size:11px'>"; // the second line of a title, as Python writes it
+  const TITLE = 14.4; // pixels of the text of a title: plotly's, of 12 for all other text
+  const NARROW = 440; // pixels; what hovering shows fits into charts that are wider
   const CONFIG = {
     displaylogo: false,
     showSendToCloud: false,
@@ -67,28 +69,31 @@
   // The figure for a chart that is so wide: titles in lines, fewer ticks, what hovering shows within it.
   function fitted(figure, width) {
     const { data, layout } = colored(figure);
-    const height = layout.height ?? 400;
-    for (const [key, axis] of Object.entries(layout)) {
-      const across = key.startsWith("xaxis");
-      if (!across && !key.startsWith("yaxis")) continue;
-      if (axis.title?.text) axis.title.text = wrapped(axis.title.text, across ? width - 100 : height - 150);
-      if (!across) continue;
-      const most = Math.max(2, Math.floor((width - 110) / 80));
+    const high = (layout.height ?? 400) - 150;
+    const titled = (of, room) => {
+      if (!of?.title?.text) return 0;
+      of.title.text = wrapped(of.title.text, Math.max(room, 80), TITLE);
+      return of.title.text.split("<br>").length;
+    };
+    let beside = 50; // what lies left and right of the plot: numbers, and lines of titles
+    for (const trace of data) {
+      if (trace.name) trace.name = wrapped(trace.name, width - 90);
+      if (trace.marker?.colorbar) beside += 50 + 16 * titled(trace.marker.colorbar, high);
+      const said = Array.isArray(trace.hovertext) ? "hovertext" : "text";
+      if (width < NARROW && Array.isArray(trace[said]))
+        trace[said] = trace[said].map((text) => wrapped(text, width - 60, 11, "ui-monospace, monospace"));
+    }
+    const axes = (letter) => Object.keys(layout).filter((key) => key.startsWith(`${letter}axis`));
+    beside += 16 * Math.max(0, ...axes("y").map((key) => titled(layout[key], high)));
+    for (const axis of axes("x").map((key) => layout[key])) {
+      titled(axis, width - beside - 16);
+      const most = Math.max(2, Math.floor((width - beside) / 80));
       if (axis.nticks) axis.nticks = Math.min(axis.nticks, most + 1);
       if (axis.tickvals?.length > most) {
         const step = Math.ceil(axis.tickvals.length / most);
         axis.tickvals = axis.tickvals.filter((_, i) => i % step === 0);
         axis.ticktext = axis.ticktext?.filter((_, i) => i % step === 0);
       }
-    }
-    for (const trace of data) {
-      if (trace.name) trace.name = wrapped(trace.name, width - 90);
-      const bar = trace.marker?.colorbar;
-      if (bar?.title?.text) bar.title.text = wrapped(bar.title.text, height - 150);
-      if (width > 440) continue;
-      for (const key of ["hovertext", "text"])
-        if (Array.isArray(trace[key]) && key === (trace.hovertext ? "hovertext" : "text"))
-          trace[key] = trace[key].map((text) => wrapped(text, width - 60, 11, "ui-monospace, monospace"));
     }
     return { data, layout: { ...layout, width } };
   }
@@ -120,7 +125,9 @@
   });
 
   async function inflated(element) {
-    const bytes = Uint8Array.from(atob(element.textContent), (each) => each.charCodeAt(0));
+    const text = atob(element.textContent);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from lts.report import agreement_charts, baselines, charts, deployment, heading, prediction, sections
+from lts.report import agreement_charts, baselines, charts, deployment, explorer, heading, prediction, sections
 from lts.report.contents import Contents
 from lts.report.elements import escaped
 from lts.report.frame import Figures, html_page
@@ -19,7 +19,7 @@ def document(contents: Contents, plotly_js: str) -> str:
         (
             heading.heading(contents),
             deployment.estimates(contents),
-            _front(contents, figures),
+            _front(contents),
             baselines.section(contents),
             deployment.compiled(contents),
             sections.objectives(contents),
@@ -32,22 +32,16 @@ def document(contents: Contents, plotly_js: str) -> str:
             sections.environments(contents),
         )
     )
-    return html_page(heading.title(contents), body, figures, plotly_js, contents.path)
+    extra = explorer.extra(contents) if contents.complete else None
+    return html_page(heading.title(contents), body, figures, plotly_js, contents.path, extra)
 
 
-def _front(contents: Contents, figures: Figures) -> str:
+def _front(contents: Contents) -> str:
     names = contents.objectives
-    x, y, color, others = axes(names)
     parts = ["<h2>The front</h2>"]
     if not contents.complete:
         return parts[0] + "<p>No trial is complete yet.</p>"
-    chart = baselines.marked(charts.front_chart(contents, x, y, color), contents, x, y)
-    parts.append(figures.place("front", chart, f"Scatter of {y} over {x or 'trial'}"))
-    if contents.failed:
-        parts.append(f'<p class="muted">Failed and therefore not shown: {number(len(contents.failed))} trials.</p>')
-    for i, other in enumerate(others):
-        figure = baselines.marked(charts.front_chart(contents, other, y, color), contents, other, y)
-        parts.append(figures.place(f"front-{i}", figure, f"Scatter of {y} over {other}"))
+    parts.append(explorer.section())
     if (knee := contents.knee) is not None:
         values = ", ".join(f"{name} {charts.value_text(knee, name)}" for name in names)
         lines = "; ".join(charts.wrapped(knee.architecture))
@@ -59,14 +53,6 @@ def _front(contents: Contents, figures: Figures) -> str:
     parts += [f'<p class="warn">{escaped(note)}</p>' for note in edges]
     parts.append(sections.front_table(contents))
     return "".join(parts)
-
-
-def axes(names: list[str]) -> tuple[str | None, str, str | None, list[str]]:
-    """Objectives for x, y and color, and those that are left: latency, or the second one, is x."""
-    y, *rest = names
-    x = "latency_ms" if "latency_ms" in rest else (rest[0] if rest else None)
-    rest = [name for name in rest if name != x]
-    return x, y, (rest[0] if rest else None), rest[1:]
 
 
 def _hypervolume(contents: Contents, figures: Figures) -> str:

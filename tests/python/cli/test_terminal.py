@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from board import SMALL
 from terminal import ABSENT, Terminal
 
 HELPERS = Path(__file__).resolve().parents[1]
@@ -103,15 +106,18 @@ def test_a_search_on_a_terminal(terminal: Terminal) -> None:
 
 
 @needs_tmux
-def test_a_bar_on_a_terminal(terminal: Terminal) -> None:
-    terminal.type("./slow 0.3 count out 2>/dev/null; lts-engine space sample gpt2-tiny -n 1 -o jsonl > a.json")
-    terminal.see("code")
-    terminal.type("./slow 0.5 proxy capacity a.json")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_bar_on_a_terminal(terminal: Terminal, how: signal.Signals) -> None:
+    (terminal.folder / "a.json").write_text(json.dumps(SMALL.to_dict()))
+    terminal.type("sh -c 'echo $$ > pid; exec ./slow 0.5 proxy capacity a.json'")
     lines = [line for line in terminal.see("decomposing matrices", "3 of 30", "left", "━") if line]
     assert lines == [line for line in terminal.screen(joined=True) if line] or terminal.screen() != lines
     assert max(map(len, lines)) < terminal.columns
     assert "a_matrix_with_a_name_that_is_rather_long" in " ".join(lines)
-    terminal.interrupt()
+    if how is signal.SIGINT:
+        terminal.interrupt()
+    else:
+        os.kill(int((terminal.folder / "pid").read_text()), how)
     terminal.see("code 130")
     assert [line for line in terminal.screen() if line] == ["interrupted", "code 130", "$"]
     assert terminal.cursor == (True, 2)
@@ -131,19 +137,16 @@ def test_the_width_that_somebody_asks_for(folder: Path) -> None:
 @needs_tmux
 def test_a_terminal_that_rewrites_nothing(folder: Path) -> None:
     with Terminal(folder, 80, 24) as dumb:
-        dumb.type(f"TERM=dumb ./slow 0.1 {SEARCH} 4 --no-confirm --export none 2> said; cat -v said")
+        dumb.type(f"TERM=dumb ./slow 0.1 {SEARCH} 4 --no-confirm --export none 2>&1 | tee said")
         dumb.see("code 0")
+        dumb.type(f"TERM=dumb ./slow 0.1 {SEARCH} 6 --no-confirm --export none")
+        dumb.see("[6/6] trial 5: decoder_params ", "code 0")
+        assert "hypervolume" not in "\n".join(dumb.history())
     said = (folder / "said").read_text()
     assert "\x1b" not in said
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("[")] == [
         f"[{i + 1}/4] trial {i}" for i in range(4)
     ]
-    with Terminal(folder, 80, 24) as dumb:
-        dumb.type(f"TERM=dumb ./slow 0.1 {SEARCH} 6 --no-confirm --export none")
-        dumb.see("code 0")
-        text = "\n".join(dumb.history())
-    assert "[6/6] trial 5: decoder_params " in text
-    assert "hypervolume" not in text
 
 
 @needs_tmux

@@ -100,6 +100,9 @@ def test_a_cache_of_fixed_size(decoder: Model) -> None:
         return
     fixed = decoder.model.generate(decoder.ids, cache_implementation="static", **options)
     assert fixed.tolist() == decoder.model.generate(decoder.ids, **options).tolist()
+    cache = transformers.StaticCache(config=decoder.model.config, max_cache_len=20)
+    with pytest.raises(ValueError, match=r"a cache of fixed size needs an attention_mask \[B, 1, T, S\]"):
+        decoder.model(decoder.ids, past_key_values=cache)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -150,6 +153,7 @@ def test_arguments(decoder: Model) -> None:
     everything = decoder.logits(decoder.ids)
     close(decoder.logits(decoder.ids, logits_to_keep=2), everything[:, -2:])
     close(decoder.model(decoder.ids, return_dict=False)[0], everything)
+    close(decoder.logits(decoder.ids, token_type_ids=torch.ones_like(decoder.ids)), everything)
     vectors = decoder.model.model.embed(decoder.ids)
     close(decoder.logits(inputs_embeds=vectors), everything)
     for arguments in ({}, {"input_ids": decoder.ids, "inputs_embeds": vectors}):
@@ -307,9 +311,10 @@ def test_hidden_states_alone(decoder: Model, encoder: Model) -> None:
             close(whole.model.logits(body(whole.ids).last_hidden_state), whole.logits(whole.ids))
 
 
-def test_saving_keeps_the_code(decoder: Model, encoder: Model, tmp_path: Path) -> None:
-    for whole in (decoder, encoder):
-        folder = tmp_path / whole.architecture.family
+def test_saving_keeps_the_code_and_every_field(decoder: Model, encoder: Model, tmp_path: Path) -> None:
+    usual = lts.Architecture("gpt2", 256, 1024, 64, n_head=[4, 2], d_ff=30)  # as where nothing is said
+    for whole in (decoder, encoder, Model(usual, tmp_path / "usual")):
+        folder = tmp_path / f"saved-{whole.architecture.family}-{whole.architecture.vocab_size}"
         whole.model.save_pretrained(folder)
         for name in ("configuration_lts.py", "modeling_lts.py"):
             assert (folder / name).read_bytes() == (whole.folder / name).read_bytes()

@@ -22,7 +22,7 @@ from command_line import every_command, problem_of_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate")]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate", "python")]
 PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"
@@ -226,8 +226,8 @@ def test_python_runs(tmp_path: Path) -> None:
     assert (tmp_path / "study.db").is_file()
 
 
-def test_python_of_formats_runs(tmp_path: Path) -> None:
-    trained, rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, *_, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
     run(sys.executable, "-c", trained, folder=tmp_path)
     assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)
@@ -240,3 +240,7 @@ def test_python_of_formats_runs(tmp_path: Path) -> None:
         f"{in_place}\nassert np.abs(room.numpy()).sum(axis=3).astype(bool)[0, 0].sum() == 5",
         folder=tmp_path,
     )
+    if find_spec("transformers"):
+        monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+        run(sys.executable, "-c", loaded, folder=tmp_path)
+        assert (tmp_path / "member" / "modeling_lts.py").is_file()

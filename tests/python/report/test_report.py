@@ -14,20 +14,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import Chromium
 from pages import NASTY, Page, asks_for_nothing, known_to_plotly
+from studies import DEFAULT, bounded, failed, store_of, trial_of
 
-from lts import SearchSpace, decoder_params, flops_prefill
-from lts._core import parse_constraint
+from lts import SearchSpace
 from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.report import write_report
 from lts.report.agreement_charts import fitted_line
 from lts.report.contents import read
-from lts.report.page import axes, document
+from lts.report.figures import axes
+from lts.report.page import document
 from lts.spaces.space import load_space
 from lts.study.front import Front
 from lts.study.store import Store
@@ -35,87 +35,7 @@ from lts.system.text import flattened, listed, magnitude, number, plural, runs, 
 
 pytest.importorskip("plotly")
 
-DEFAULT = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 NASTY_NAME = "a&lt;\"'b"  # of a column that is optimized; those have no spaces and no < or >
-
-
-def trial_of(space: SearchSpace, key: int) -> Trial:
-    """A complete trial with plausible values."""
-    architecture = space.sample(1, seed=key, method="choices")[0]
-    latency = 0.3 + flops_prefill(architecture, n_prompt=128) * (1 + 0.1 * ((key * 7) % 5)) / 4e7
-    estimate = 1 + 4e-6 * decoder_params(architecture)
-    return Trial(
-        id=key,
-        state="complete",
-        architecture=architecture,
-        values={
-            "decoder_params": float(decoder_params(architecture)),
-            "latency_ms": latency,
-            "peak_memory_mib": 1.2 * estimate + 3 + (key * 5) % 4,
-            "peak_memory_estimate_mib": estimate,
-            "flops_prefill": float(flops_prefill(architecture, n_prompt=128)),
-        },
-        provenance={
-            "decoder_params": "exact",
-            "latency_ms": "measured",
-            "peak_memory_mib": "measured",
-            "peak_memory_estimate_mib": "estimated",
-            "flops_prefill": "estimated",
-        },
-        interval={"latency_ms": (0.99 * latency, 1.02 * latency)},
-        feasible=True,
-        seconds={"export": 0.05, "build": 0.2 + 0.01 * key, "run": 1.0},
-        target="host",
-        device="local",
-        backend="onnxruntime",
-        environment="c0ffee12",
-        time=f"2026-11-20T19:{key // 60:02d}:{key % 60:02d}Z",
-        lts_version="0.1.0",
-    )
-
-
-def failed(trial: Trial, reason: str) -> Trial:
-    return replace(trial, state="failed", values={}, provenance={}, interval={}, feasible=None, error=reason)
-
-
-def bounded(trial: Trial, *constraints: str) -> Trial:
-    """The trial with its feasibility."""
-    parsed = [parse_constraint(text) for text in constraints]
-    return replace(trial, feasible=all(c.holds(trial.values[c.name]) for c in parsed))
-
-
-def store_of(
-    path: Path,
-    trials: list[Trial],
-    *,
-    space: SearchSpace,
-    objectives: tuple[str, ...] = DEFAULT,
-    constraints: tuple[str, ...] = (),
-    environments: dict[str, Any] | None = None,
-    **about: Any,
-) -> Path:
-    configuration = {
-        "space": json.loads(space.to_json()),
-        "objectives": list(objectives),
-        "constraints": list(constraints),
-        "algorithm": "lts",
-        "algorithm_options": {},
-        "seed": 7,
-        "target": "host",
-        "threads": 4,
-        "precision": "float32",
-        "device": "local",
-        "backend": "onnxruntime",
-        "n_prompt": 128,
-        **about,
-    }
-    with Store(path, writable=True, create=True) as store:
-        store.write(trials=tuple(trials), meta={"study": configuration})
-        if environments is None:
-            environments = {"c0ffee12": {"cpu": {"name": "Cortex-A72", "cores": 4}, "load": [0.1, 0.2], "turbo": None}}
-        for key, description in environments.items():
-            store.add_environment(key, description)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -204,25 +124,22 @@ def test_the_head_says_what_was_measured(page: Page, space: SearchSpace, tmp_pat
     assert "none: nothing was run" in page_of(store_of(tmp_path / "none.db", [nothing], space=space)).visible
 
 
-def test_values_with_intervals_have_error_bars(page: Page, study: Path) -> None:
+def test_every_trial_is_in_the_explorer_with_its_values(page: Page, study: Path) -> None:
     with Store(study) as store:
-        trials = {trial.id: trial for trial in store.trials()}
-    front = page.trace("front", "Pareto front")
-    assert front["x"]
-    for at, text, up, down in zip(
-        front["x"], front["hovertext"], front["error_x"]["array"], front["error_x"]["arrayminus"], strict=True
-    ):
-        low, high = trials[int(text.split(" ")[1].split("<")[0])].interval["latency_ms"]
-        assert (at - down, at + up) == pytest.approx((low, high))
-    assert "error_y" not in front, "parameters are exact"
-
-
-def test_every_trial_is_shown_once(page: Page) -> None:
-    n = {name: page.points("front", name) for name in ("Pareto front", "not on the front", "violates a constraint")}
-    assert sum(n.values()) == 56
-    assert all(n.values())
-    assert page.points("front", "knee") == 1
-    assert "Failed and therefore not shown: 3 trials." in page.visible
+        trials = store.trials()
+    found = page.data["explorer"]
+    table = found["trials"]
+    assert table["id"] == [trial.id for trial in trials]
+    states = [table["state"]["texts"][place] for place in table["state"]["of"]]
+    assert states == [trial.state for trial in trials]
+    for name, values in table["values"].items():
+        assert values == [trial.values.get(name) for trial in trials]
+    ends = zip(table["low"]["latency_ms"], table["high"]["latency_ms"], strict=True)
+    assert [None if low is None else (low, high) for low, high in ends] == [
+        t.interval.get("latency_ms") for t in trials
+    ]
+    assert len(found["front"]) == len(read(study).front)
+    assert table["id"][found["knee"]] == read(study).front.knee().id
 
 
 def test_every_member_of_the_front_is_in_the_table_with_its_values(page: Page, study: Path) -> None:
@@ -243,30 +160,15 @@ def test_every_member_of_the_front_is_in_the_table_with_its_values(page: Page, s
         assert heading in page.visible
 
 
-def test_hovering_tells_all_about_a_trial(page: Page, study: Path) -> None:
-    with Store(study) as store:
-        trials = {trial.id: trial for trial in store.trials()}
-    for trace in page.figures["front"]["data"]:
-        for text in trace.get("hovertext", []):
-            match = re.match(r"<b>trial (\d+)</b>", text)
-            assert match
-            trial = trials[int(match[1])]
-            for name, value in trial.values.items():
-                assert f"{name} {number(value)} {unit(name)}" in text
-            assert "measured" in text
-            assert "exact" in text
-            assert f"{trial.architecture.n_layer} layers, d_model {trial.architecture.d_model}" in text
-            assert f"n_head {runs(trial.architecture.n_head)}" in text
-            assert f"d_ff {runs(trial.architecture.d_ff)}" in text
-
-
 def test_charts_have_units_provenance_and_goal_on_their_axes(page: Page) -> None:
-    layout = page.figures["front"]["layout"]
-    assert layout["xaxis"]["title"]["text"].startswith("latency_ms<br>")
-    assert "ms, measured on local; less is better" in layout["xaxis"]["title"]["text"]
-    assert "parameters, exact; more is better" in layout["yaxis"]["title"]["text"]
-    front = next(trace for trace in page.figures["front"]["data"] if trace["name"] == "Pareto front")
-    assert "peak_memory_mib<br>" in front["marker"]["colorbar"]["title"]["text"]
+    columns = {column["name"]: column for column in page.data["explorer"]["columns"]}
+    assert columns["latency_ms"] == {
+        "name": "latency_ms",
+        "unit": "ms",
+        "label": "ms, measured on local",
+        "goal": "min",
+    }
+    assert columns["decoder_params"]["label"] == "parameters, exact"
     for key, x, y in (
         ("memory", "MiB, estimated", "MiB, measured on local"),
         ("latency", "operations, estimated", "ms, measured on local"),
@@ -325,7 +227,7 @@ def test_a_column_of_two_kinds_is_labelled_value_by_value(space: SearchSpace, tm
 
 
 def test_figures_are_what_plotly_knows(page: Page) -> None:
-    assert set(page.figures) == {"front", "hypervolume", "memory", "latency"}
+    assert set(page.figures) == {"hypervolume", "memory", "latency"}
     known_to_plotly(page)
 
 
@@ -437,14 +339,13 @@ def test_strings_from_the_store_are_escaped(space: SearchSpace, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["a"], (None, "a", None, [])),
-        (["a", "b"], ("b", "a", None, [])),
-        (["a", "b", "latency_ms"], ("latency_ms", "a", "b", [])),
-        (["latency_ms", "b", "c"], ("b", "latency_ms", "c", [])),
-        (["a", "b", "c", "d", "e"], ("b", "a", "c", ["d", "e"])),
+        (["a"], (None, "a")),
+        (["a", "b"], ("b", "a")),
+        (["a", "b", "latency_ms"], ("latency_ms", "a")),
+        (["latency_ms", "b", "c"], ("b", "latency_ms")),
     ],
 )
-def test_axes(names: list[str], expected: tuple[str | None, str, str | None, list[str]]) -> None:
+def test_axes(names: list[str], expected: tuple[str | None, str]) -> None:
     assert axes(names) == expected
 
 
@@ -459,12 +360,11 @@ def test_any_number_of_objectives_with_any_names(space: SearchSpace, tmp_path: P
     page = page_of(
         store_of(tmp_path / "study.db", trials, space=space, objectives=objectives, device="function", backend="f")
     )
-    assert set(page.figures) == {"front", "hypervolume", *(f"front-{i}" for i in range(max(0, n - 3)))}
+    assert set(page.figures) == {"hypervolume"}
+    assert page.data["explorer"]["objectives"] == names
     for name in names:
         assert name in page.visible
     assert "Measured against estimated" not in page.visible
-    x_title = page.figures["front"]["layout"]["xaxis"]["title"]["text"]
-    assert x_title == "trial" if n == 1 else x_title.startswith("tokens_per_s<br>")
 
 
 def test_a_study_without_trials(space: SearchSpace, tmp_path: Path) -> None:
@@ -486,14 +386,14 @@ def test_a_study_of_infeasible_trials(space: SearchSpace, tmp_path: Path) -> Non
     trials = [bounded(trial_of(space, key), "latency_ms<=0") for key in range(5)]
     page = page_of(store_of(tmp_path / "study.db", trials, space=space, constraints=("latency_ms<=0",)))
     assert "no trial satisfies the constraints" in page.visible
-    assert page.points("front", "violates a constraint") == 5
-    assert page.points("front", "Pareto front") == 0
+    assert page.data["explorer"]["trials"]["feasible"] == [False] * 5
+    assert page.data["explorer"]["front"] == []
     assert "hypervolume" not in page.figures
 
 
 def test_a_front_of_one(space: SearchSpace, tmp_path: Path) -> None:
     page = page_of(store_of(tmp_path / "study.db", [trial_of(space, 0)], space=space))
-    assert page.points("front", "Pareto front") == 1
+    assert page.data["explorer"]["front"] == [0]
     assert "knee" not in page.visible.replace("at the knee", "")
     assert "latency" not in page.figures, "one point has no line"
 
@@ -502,8 +402,8 @@ def test_equal_values_everywhere(space: SearchSpace, tmp_path: Path) -> None:
     same = trial_of(space, 0)
     trials = [replace(same, id=key) for key in range(4)]
     page = page_of(store_of(tmp_path / "study.db", trials, space=space))
-    assert page.points("front", "Pareto front") == 1
-    assert page.points("front", "not on the front") == 3
+    assert page.data["explorer"]["front"] == [0]
+    assert len(page.data["explorer"]["trials"]["id"]) == 4
 
 
 def test_a_space_of_any_size_and_family(tmp_path: Path) -> None:
@@ -538,7 +438,7 @@ def test_the_report_of_a_running_study(space: SearchSpace, tmp_path: Path) -> No
         writer.start()
         try:
             for _ in range(3):
-                assert page_of(path).points("front", "Pareto front") >= 1
+                assert len(page_of(path).data["explorer"]["front"]) >= 1
         finally:
             stop.set()
             writer.join()
@@ -704,8 +604,8 @@ def test_a_browser_draws_the_charts(chromium: Chromium, study: Path, page: Page,
     out = tmp_path / "report.html"
     write_report(study, out)
     with chromium.opened(out) as window:
-        assert window.page.locator(".svg-container").count() == len(page.figures)
+        assert window.page.locator(".svg-container").count() == len(page.figures) + 1, "and the explorer's"
         assert window.page.locator("[data-title*=Chart]").count() == 0, "no button sends data to a server"
         shown = sum(len(t["x"]) for f in page.figures.values() for t in f["data"] if t.get("mode") == "markers")
-        assert window.page.locator(".point").count() == shown
+        assert window.page.locator("figure .point").count() == shown
         assert (window.errors, window.requests) == ([], [])

@@ -100,6 +100,11 @@ class LtsConfig(PretrainedConfig):
         super().__init__(tie_word_embeddings=tie_embedding, **kwargs)
 
     @property
+    def num_attention_heads(self):
+        """Heads of the first layer, for programs that ask for one number; `layers` says all."""
+        return self.layers[0]["n_head"] if self.layers else 0
+
+    @property
     def clusters(self):
         """First and past-last token of each cluster of the adaptive embedding."""
         ends = self.cutoffs or [self.vocab_size]

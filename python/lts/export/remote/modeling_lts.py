@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
-from transformers import DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import DynamicCache, GenerationMixin, PreTrainedModel, StaticCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, MaskedLMOutput
 from transformers.utils import can_return_tuple
@@ -353,8 +353,11 @@ class LtsModel(LtsPreTrainedModel):
             use_cache, cache = False, None
         if use_cache and cache is None:
             cache = DynamicCache(config=config)
-        if config.position == "relative" and cache is not None and cache.is_compileable:
-            raise ValueError("a memory of layer inputs needs a cache that grows with it, such as DynamicCache")
+        if isinstance(cache, StaticCache):
+            if config.position == "relative":
+                raise ValueError("a memory of layer inputs needs a cache that grows with it, such as DynamicCache")
+            if attention_mask is None or attention_mask.dim() != 4:
+                raise ValueError("a cache of fixed size needs an attention_mask [B, 1, T, S], as `generate` makes it")
         n_past = 0 if cache is None else cache.get_seq_length()
         positions = self.positions(x, n_past, attention_mask, position_ids)
         step = self.prepare(x, n_past, attention_mask, positions)
@@ -542,9 +545,13 @@ class LtsForCausalLM(LtsHead, GenerationMixin):
         output_hidden_states=None,
         logits_to_keep=0,
         cache=None,
+        token_type_ids=None,
         **kwargs,
     ):
-        """Logits [B, T, vocab_size], or of the last `logits_to_keep` tokens; with `labels` the loss of next tokens."""
+        """Logits [B, T, vocab_size], or of the last `logits_to_keep` tokens; with `labels` the loss of next tokens.
+
+        Some tokenizers give `token_type_ids`, which make no difference to a decoder.
+        """
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from lts.export.builder import Builder
-from lts.export.embedding import sinusoids
+from lts.export.embedding import rotary_frequencies, sinusoids
 from lts.export.graph import Dim
 
 MASKED = {"float32": -1e30, "float16": -3e4}  # added to scores; a row without any key stays finite, and uniform
@@ -272,12 +271,6 @@ def merge_heads(builder: Builder, x: str, length: Dim, width: int) -> str:
     if length != 1:
         x = builder.graph.op("Transpose", x, perm=(0, 2, 1, 3))
     return builder.graph.reshape(x, -1, width)
-
-
-def rotary_frequencies(theta: float, width: int) -> npt.NDArray[np.float32]:
-    """Radians per position of the pairs of a head, [width / 2]."""
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    return (1 / np.float32(theta) ** exponents).astype(np.float32)
 
 
 def rotate(builder: Builder, x: str, positions: str, width: int) -> str:

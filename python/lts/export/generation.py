@@ -10,10 +10,9 @@ import numpy as np
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.attention import rotary_frequencies
 from lts.export.builder import Builder
 from lts.export.decoder import check_decoder, decoder_graph, finish, sublayer
-from lts.export.embedding import embed, embed_positions, head
+from lts.export.embedding import embed, embed_positions, head, rotary_frequencies
 from lts.export.feed_forward import feed_forward
 from lts.export.files import placed
 from lts.export.graph import Graph, Symbol

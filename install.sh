@@ -55,6 +55,9 @@ if [[ $what == --dev ]]; then
   [[ -d .venv/oldest/optimum ]] ||
     pip install --target .venv/oldest --no-deps "transformers==4.57.6" "huggingface-hub<1" "tokenizers>=0.22,<=0.23.0" \
       "optimum==2.1.0" "optimum-onnx==0.1.0"
+  # Tests compare with llama.cpp. Where it is there already this takes no time, else seven minutes of a processor.
+  PYTHON=.venv/bin/python scripts/build_llama_cpp >/dev/null ||
+    echo "install.sh: tests that need llama.cpp will be skipped, for the reason above" >&2
 else
   pip install ".[all]"
 fi

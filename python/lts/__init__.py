@@ -54,7 +54,7 @@ from lts._core import (
 )
 
 if TYPE_CHECKING:
-    from lts import export, measure, report
+    from lts import export, measure, networks, report
     from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
     from lts.measure.deployment import deploy
     from lts.measure.evaluator import Evaluator
@@ -90,6 +90,7 @@ _LAZY = {
     "export": "lts.export",
     "load_target": "lts.targets.target",
     "measure": "lts.measure",
+    "networks": "lts.networks",
     "open_evaluator": "lts.measure.opening",
     "report": "lts.report",
     "write_report": "lts.report",
@@ -144,6 +145,7 @@ __all__ = [
     "kv_cache_bytes",
     "load_target",
     "measure",
+    "networks",
     "nondominated",
     "nondominated_sort",
     "open_evaluator",

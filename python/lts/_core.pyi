@@ -475,10 +475,10 @@ class SearchSpace:
         """
         Load a space by the name of one that comes with lts-engine, or from a TOML file.
 
-            Raises
-            ------
-            lts.errors.UsageError
-                Naming the file and the key that is wrong, with what is allowed.
+        Raises
+        ------
+        lts.errors.UsageError
+            Naming the file and the key that is wrong, with what is allowed.
 
         """
     def __bool__(self) -> bool:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from lts.cli import app
+
+
+def run(*arguments: object, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """lts-engine with these arguments, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "lts", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
 
 
 def every_command(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:

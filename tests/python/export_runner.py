@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 import lts
-from lts.export import GivenWeights
-from lts.export.decoder import decoder_graph
+from lts.export import GivenWeights, export
+from lts.export.decoder import PHASES, decoder_graph
+from lts.export.phases import one_phase
 
 
 def session(model: Any, **entries: str) -> ort.InferenceSession:
@@ -34,31 +36,70 @@ def run(model: ort.InferenceSession, feeds: Mapping[str, Any]) -> dict[str, np.n
     return dict(zip(names, model.run(names, dict(feeds)), strict=True))
 
 
-class Runner:
-    """Prompt pass, then one token at a time, carrying the cache or memory over by the names of inputs and outputs."""
+def nothing(model: ort.InferenceSession, batch: int) -> dict[str, np.ndarray]:
+    """Keys and values, or memory, of no tokens, for the inputs of a session that are that."""
+    past = (value for value in model.get_inputs() if value.name.startswith(("past_key_values", "mems")))
+    types = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+    return {
+        value.name: np.zeros(
+            [{"batch": batch}.get(dim, 0) if isinstance(dim, str) else dim for dim in value.shape], types[value.type]
+        )
+        for value in past
+    }
 
-    def __init__(self, prefill: Any, decode: Any) -> None:
+
+def kept(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a run gives to the next one, by the names of its inputs."""
+    return {
+        name.replace("present", "past_key_values").replace("new_", ""): value
+        for name, value in outputs.items()
+        if name != "logits"
+    }
+
+
+class Runner:
+    """Prompt pass, then one token at a time, carrying the cache or memory over by the names of inputs and outputs.
+
+    Of one model for both, or of a model for each.
+    """
+
+    def __init__(self, prefill: Any, decode: Any = None) -> None:
         self.prefill = session(prefill)
-        self.decode = session(decode)
+        self.decode = self.prefill if decode is None else session(decode)
 
     def __call__(self, ids: np.ndarray, n_prompt: int, mask: np.ndarray | None = None) -> list[np.ndarray]:
         """Logits [batch, n_prompt, vocab_size] of the prompt, then [batch, vocab_size] of every further token."""
         mask = np.ones_like(ids) if mask is None else mask
-        outputs = run(self.prefill, {"input_ids": ids[:, :n_prompt], "attention_mask": mask[:, :n_prompt]})
-        logits = [outputs.pop("logits")]
+        prompt = {"input_ids": ids[:, :n_prompt], "attention_mask": mask[:, :n_prompt]}
+        outputs = run(self.prefill, {**prompt, **nothing(self.prefill, len(ids))})
+        logits = [outputs["logits"]]
         for step in range(n_prompt, ids.shape[1]):
-            kept = {name.replace("present", "past_key_values").replace("new_", ""): v for name, v in outputs.items()}
-            feeds = {"input_ids": ids[:, step : step + 1], "attention_mask": mask[:, : step + 1], **kept}
+            feeds = {"input_ids": ids[:, step : step + 1], "attention_mask": mask[:, : step + 1], **kept(outputs)}
             outputs = run(self.decode, feeds)
-            logits.append(outputs.pop("logits")[:, 0])
+            logits.append(outputs["logits"][:, 0])
         return logits
 
 
 def exported(architecture: lts.Architecture, weights: Any, **sizes: int) -> Runner:
-    """Both phases with these weights."""
+    """The model with these weights; with sizes, both phases."""
     from lts.export import onnx_model
 
+    if not sizes:
+        return Runner(onnx_model(architecture, weights=weights))
     return Runner(*(onnx_model(architecture, phase, weights=weights, **sizes) for phase in ("prefill", "decode")))
+
+
+def export_pair(architecture: lts.Architecture, folder: Path, **options: Any) -> list[Path]:
+    """What earlier versions wrote: a model for each phase, which share their weights."""
+    export(architecture, folder, ["onnx"], **options)
+    pair = []
+    for phase in PHASES:
+        model = one_phase(folder / "model.onnx", phase)
+        assert model is not None
+        pair.append(model.rename(folder / f"{phase}.onnx"))
+    for name in ("model.onnx", "config.json", "genai_config.json"):
+        (folder / name).unlink(missing_ok=True)
+    return [*pair, folder / "weights.bin"]
 
 
 def arrays(architecture: lts.Architecture, seed: int = 0) -> dict[str, np.ndarray]:

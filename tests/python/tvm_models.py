@@ -20,8 +20,8 @@ def dims_of(phase: str, n_prompt: int, batch: int = 1) -> dict[str, int]:
     return {
         "batch": batch,
         "sequence": 1 if decode else n_prompt,
-        "past": n_prompt,
-        "memory": n_prompt,
+        "past": n_prompt * decode,
+        "memory": n_prompt * decode,
         "total": n_prompt + decode,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -9,14 +10,16 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
-from lts.jobs.job import Job, RunnerJob, Runs
+from lts.jobs.job import Job, JobResult, RunnerJob, Runs
 from lts.targets.target import Target
 from lts.targets.workload import Step
 
 # Name: the class, the package that must be installed, and the command that installs it.
 _BUILTIN = {
     "onnxruntime": ("lts.backends.onnxruntime:OnnxRuntime", "onnxruntime", "pip install onnxruntime"),
+    "llamacpp": ("lts.backends.llamacpp.backend:LlamaCpp", "lts", ""),
     "tvm": ("lts.backends.tvm.backend:Tvm", "tvm", "pip install 'lts-engine[tvm]'"),
 }
 
@@ -25,14 +28,28 @@ class BuildError(Exception):
     """A model that cannot be compiled; the message is the reason, one sentence."""
 
 
+class SeveralRuns(ABC):
+    """A job that takes several runs of a program of the device's own."""
+
+    @abstractmethod
+    def run_on(self, device: Device, timeout: float) -> JobResult:
+        """Make them in at most `timeout` seconds; otherwise as `Device.run`."""
+
+
 class Backend(Protocol):
     """A compiler and runtime. It neither compiles nor runs a model in the process of the search.
+
+    One that runs models with any number of new tokens, and of tokens before, has ``open_sizes = True`` and gets one
+    model for both phases; others get a model of the phase alone.
 
     One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
     many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
 
     One with ``generates = True`` also builds the models of `lts.export.generation`, for a step of the phase
     `lts.jobs.job.GENERATION`. What it builds is the prompt pass and every decode step, of which `job` runs one.
+
+    See `lts.backends.llamacpp.backend.LlamaCpp` for ``form``, ``check_family``, ``check_workload`` and ``environment``,
+    which others leave out.
     """
 
     @property
@@ -57,7 +74,9 @@ class Backend(Protocol):
             When nothing can be compiled, for example because a compiler is not installed.
         """
 
-    def job(self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int) -> Job | RunnerJob:
+    def job(
+        self, built: Path, step: Step, *, threads: int, min_time: float, min_repeats: int
+    ) -> Job | RunnerJob | SeveralRuns:
         """The job that runs the result of `build` until it has `min_repeats` samples and `min_time` seconds of them.
 
         A `Job` must return what `lts.backends.onnxruntime.run` does. Any exception in it is a failed candidate; an
@@ -75,6 +94,17 @@ def cache_of(backend: Backend, environment: Callable[[], Mapping[str, Any]]) -> 
     """
     said = getattr(backend, "cache", None)
     return "copied" if said is None else str(said(environment()))
+
+
+def runs_open_sizes(backend: Backend) -> bool:
+    """Whether one model of open sizes is both phases for a backend, as its ``open_sizes`` says."""
+    return bool(getattr(backend, "open_sizes", False))
+
+
+def environment_of(backend: Backend, device: Device, threads: int) -> dict[str, Any]:
+    """The fingerprint of a device, with what a backend adds: versions of what it uses there."""
+    adds = getattr(backend, "environment", None)
+    return {**device.environment(threads), **({} if adds is None else adds(device))}
 
 
 def backend_names() -> list[str]:

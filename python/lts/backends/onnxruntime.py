@@ -38,6 +38,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     needs: Runs = "python"
     meters_energy = True
+    open_sizes = True
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the target is a processor whose precision it runs."""

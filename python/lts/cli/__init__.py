@@ -23,6 +23,7 @@ from lts.cli import (
     search,
     space,
     target,
+    verify,
 )
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
 from lts.cli.help import App
@@ -55,6 +56,7 @@ _COMMANDS = {
     "search": search,
     "front": front,
     "export": export,
+    "verify": verify,
     "export-optuna": export_optuna,
     "report": report,
     "count": count,

@@ -35,6 +35,7 @@ def show_again(
         When none of them could be measured.
     """
     from lts.cli.output import Results, emit, value_of
+    from lts.cli.progress import Waiting
     from lts.errors import MeasurementError
     from lts.study.again import columns_again, measure_members, open_again
     from lts.system.environment import environment_hash, fitness_warnings
@@ -58,7 +59,8 @@ def show_again(
             values = "  ".join(f"{name} {number(value)}" for name, value in latest.items())
             say(f"[process {process}] trial {trial.id}: {trial.error or values}")
 
-        found = measure_members(stored, members, evaluator, columns, processes, told)
+        with Waiting("measuring again", every=10.0) as waiting:
+            found = measure_members(stored, members, evaluator, columns, processes, told, waiting)
         environment = environment_hash(evaluator.environment())
     if found and found[0].same and any(each.stored.environment not in ("", environment) for each in found):
         say("note: the stored values come from another machine or other software")

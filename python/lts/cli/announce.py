@@ -9,13 +9,14 @@ from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.measure.evaluator import TargetEvaluator
+    from lts.study.plan import Split
     from lts.study.study import Study
 
 _COUNTED_COSTS = ("flops_prefill", "flops_decode", "weight_mib", "kv_cache_mib", "peak_memory_estimate_mib")
 
 
-def announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
-    """What is searched, where and how, what is resumed, and doubts about the machine."""
+def announce(study: Study, evaluator: TargetEvaluator, path: Path, split: Split) -> None:
+    """What is searched, where and how, in which time, what is resumed, and doubts about the machine."""
     from lts.measure.evaluator import ENERGY_COLUMNS
     from lts.system.environment import METER, fitness_warnings
     from lts.system.text import magnitude
@@ -25,6 +26,7 @@ def announce(study: Study, evaluator: TargetEvaluator, path: Path) -> None:
         f"searching {study.space.name} ({magnitude(study.space.size)} architectures) for {target.name} on "
         f"{evaluator.device_name} with {evaluator.backend_name}: {evaluator.workload}"
     )
+    say(f"time: {split}")
     known = target.calibration
     if known is not None and known.workload != evaluator.workload:
         say(f"note: the calibration of {target.name} is not used: it is for {known.workload}")

@@ -26,6 +26,14 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class FlashAttention(StrEnum):
+    """Whether attention of a whole prompt is computed in pieces."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 DEVICES = "local, ssh://[USER@]HOST[:PORT][?python=PATH], rpc://TRACKER:PORT/KEY, emulated"
 """The forms of devices that run models."""
 
@@ -43,10 +51,14 @@ TargetOption = Annotated[
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        help="Compiler and runtime: onnxruntime or tvm.",
+        help="Compiler and runtime: onnxruntime, llamacpp or tvm.",
         show_default="onnxruntime here, else tvm",
         autocompletion=complete.backends,
     ),
+]
+FlashAttentionOption = Annotated[
+    FlashAttention | None,
+    typer.Option(help="Whether llama.cpp uses it; of --backend llamacpp, and of GGUF files.", show_default="auto"),
 ]
 DeviceOption = Annotated[
     str | None,
@@ -121,6 +133,22 @@ def duration(text: str) -> float:
     if text.strip()[-1].isdigit():
         say(f"note: '{text}' has no unit at its end and is taken as seconds: {text.strip()}s")
     return total
+
+
+def numbers(option: str, text: str) -> list[int]:
+    """Whole numbers from "128,512", each once. Raises `UsageError` for something else, naming the option."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,7}", part, re.ASCII) for part in parts):
+        raise UsageError(f"{option} is '{text}'; expected whole numbers, as in {option} 128,512")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+class Export(StrEnum):
+    """Which members of the front are exported at the end."""
+
+    knee = "knee"
+    all = "all"
+    none = "none"
 
 
 class Precision(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +15,7 @@ from lts.cli.arguments import (
     BelowOption,
     CacheOption,
     DeviceOption,
+    FlashAttentionOption,
     Format,
     FormatOption,
     InputOption,
@@ -24,6 +24,7 @@ from lts.cli.arguments import (
     ProcessTimeoutOption,
     TargetOption,
     duration,
+    numbers,
 )
 from lts.cli.ci import ResultReportOption, publish_results, wanted_reports
 from lts.cli.errors import exits
@@ -103,6 +104,7 @@ def command(
         typer.Option(help="Positions of the prompt with logits; last, or as files have them.", show_default=False),
     ] = None,
     cache: CacheOption = None,
+    flash_attention: FlashAttentionOption = None,
     processes: Annotated[int, typer.Option("--processes", "-r", help="Processes per model; 1 to 100.")] = 5,
     given: InputOption = None,
     below: BelowOption = 2,
@@ -137,6 +139,7 @@ def command(
     Exit code 0: all were measured; 2: a wrong argument; 3: one of them could not be; 130: interrupted, what was
     measured until then is printed.
     """
+    from lts.cli.progress import Waiting
     from lts.cli.results import show_results
     from lts.measure.bench import Bench
     from lts.measure.models.model import columns_of
@@ -165,12 +168,17 @@ def command(
         values = "  ".join(f"{name} {number(value)}" for name, value in outcome.values.items() if name in shown)
         reason = outcome.error or (outcome.warnings[0] if outcome.warnings else "disturbed")
         say(f"[{model.name}] {values}{'' if counts else f'  (does not count: {reason})'}")
+        waiting.piece()
 
     try:
-        with OpenDevice(target, device, backend, timeout=seconds, min_time=duration(min_time)) as place:
+        with (
+            Waiting("measuring", every=10.0) as waiting,
+            OpenDevice(target, device, backend, timeout=seconds, min_time=duration(min_time)) as place,
+        ):
             if max_temperature is not None and place.name != "local":
                 raise UsageError(f"the temperature of {place.name} cannot be read; leave --max-temperature out")
-            cases = _cases(sources, place, loads, {"logits": logits, "cache": cache}, shapes, below, columns)
+            form = {"logits": logits, "cache": cache, "flash_attention": flash_attention}
+            cases = _cases(sources, place, loads, form, shapes, below, columns)
             for warning in fitness_warnings() if place.name == "local" else ():
                 say(f"warning: {warning}")
             for case, wanted in cases:
@@ -234,14 +242,14 @@ def _workloads(
             raise UsageError(f"unknown precision '{name}'; expected any of {', '.join(Precision)}")
     runs: list[dict[str, Any]] = []
     if n_depth is None:
-        runs = [{"n_prompt": p, "n_gen": n} for p, n in product(_numbers("-p", n_prompt), _numbers("-n", n_gen))]
+        runs = [{"n_prompt": p, "n_gen": n} for p, n in product(numbers("-p", n_prompt), numbers("-n", n_gen))]
     else:
-        depths, steps = _numbers("-d", n_depth), _numbers("-n", n_gen)
+        depths, steps = numbers("-d", n_depth), numbers("-n", n_gen)
         runs = [{"n_prompt": d, "n_gen": n, "decodes": True} for d, n in product(depths, steps)]
     found = [
         {**run, "batch": b, "threads": t, "precision": name}
         for name, t, b, run in product(
-            names, [None] if threads is None else _numbers("-t", threads), _numbers("-b", batch), runs
+            names, [None] if threads is None else numbers("-t", threads), numbers("-b", batch), runs
         )
     ]
     if len(found) > _MOST_CASES:
@@ -254,13 +262,6 @@ def _told_by_default(models: Sequence[Model], n_gen: int, *, decodes: bool) -> l
     steps = ["decode_ms_per_token", "tokens_per_second"]
     wanted = steps if decodes else ["latency_ms", *(steps if n_gen else []), "peak_memory_mib"]
     return wanted if all(set(wanted) <= set(model.costs) for model in models) else None
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,7}", part, re.ASCII) for part in parts):
-        raise UsageError(f"{option} is '{text}'; expected whole numbers, as in {option} 128,512")
-    return list(dict.fromkeys(map(int, parts)))
 
 
 def _cases(

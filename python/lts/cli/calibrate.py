@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,7 @@ from lts.cli.log import say
 
 if TYPE_CHECKING:
     from lts.cli.output import Results
+    from lts.measure.trial import Trial
     from lts.study.loop import Progress
     from lts.targets.calibration import Calibration
 
@@ -74,9 +76,10 @@ def command(
     """
     seconds = duration(timeout)
     from lts.cli.disturbed import Disturbances
+    from lts.cli.opening import opened
     from lts.cli.output import Results, emit
+    from lts.cli.progress import Waiting
     from lts.errors import UsageError
-    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study.calibrate import calibrate_target, layer_costs
     from lts.system.files import check_writable, replace_file
@@ -89,16 +92,17 @@ def command(
             check_writable(file)
         except OSError as error:
             raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    with open_evaluator(
+    with opened(
         target,
-        device=device,
+        device,
+        known,
         backend=backend,
         n_prompt=n_prompt,
         n_gen=n_gen,
         batch=batch,
         precision=precision,
         logits=logits,
-        cache=cache_for(known, cache),
+        cache=cache,
         threads=threads,
     ) as evaluator:
         if evaluator.provenance == "estimated":
@@ -106,15 +110,23 @@ def command(
                 f"target '{evaluator.target.name}' is not this machine, and a calibration measures: attach a device "
                 "with --device"
             )
-        with Disturbances() as disturbances:
+        end = time.monotonic() + seconds
+        with Waiting("calibrating", trials, end=end, every=10.0) as waiting, Disturbances() as disturbances:
 
             def tell(progress: Progress) -> None:
                 trial = progress.trial
-                say(f"[{progress.n_finished}/{trials}] trial {trial.id}: {trial.error or 'measured'}")
+                say(f"[{progress.n_finished}/{trials}] trial {trial.id}: {trial.error or _values(trial)}")
                 disturbances.note(trial)
 
             found = calibrate_target(
-                known, evaluator, trials=trials, timeout=seconds, seed=seed, store=store, progress=tell
+                known,
+                evaluator,
+                trials=trials,
+                timeout=seconds,
+                seed=seed,
+                store=store,
+                progress=tell,
+                observe=waiting,
             )
         profile = replace(evaluator.target, calibration=found.calibration)
     problem: UsageError | None = None
@@ -131,7 +143,7 @@ def command(
     for name, cost in found.calibration.costs.items():
         say(
             f"{name}: {cost.n} measurements on {found.calibration.device}; each predicted from the others with "
-            f"{cost.error:.2%} error on average, {cost.error_max:.2%} at most"
+            f"{100 * cost.error:.3g} % error on average, {100 * cost.error_max:.3g} % at most"
         )
     if layers:
         rows = layer_costs(found.calibration, known)
@@ -142,6 +154,14 @@ def command(
         emit(_coefficients(found.calibration), output)
     if problem is not None:
         raise problem
+
+
+def _values(trial: Trial) -> str:
+    """What was measured; the names of columns end with their units."""
+    from lts.system.text import number
+
+    counted = ("exact", "estimated")
+    return "  ".join(f"{name} {number(v)}" for name, v in trial.values.items() if trial.provenance[name] not in counted)
 
 
 # What a coefficient is multiplied with, one of: see docs/surrogate.md.

@@ -26,6 +26,7 @@ from lts.cli.arguments import (
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
 from lts.cli.log import say
+from lts.cli.progress import Waiting
 from lts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,7 +172,10 @@ def command(
     end_like_ctrl_c()
     found: list[Compared] = []
     try:
-        with _sides(baseline, contender, against, history, build, path) as sides:
+        with (
+            _sides(baseline, contender, against, history, build, path) as sides,
+            Waiting("comparing", every=10.0) as waiting,
+        ):
             for each in compare_sides(
                 *sides,
                 conditions,
@@ -180,6 +184,7 @@ def command(
                 processes=processes,
                 across=across,
                 inconclusive_fails=inconclusive is Inconclusive.fail,
+                waiting=waiting,
             ):
                 found.append(each)
     finally:  # also what was compared before Ctrl-C, or before a model that fails
@@ -223,9 +228,10 @@ def compare_sides(
     processes: int,
     across: bool,
     inconclusive_fails: bool,
+    waiting: Waiting,
 ) -> Iterator[Compared]:
     """Compare two sides, one model after the other, and say what is going on."""
-    from lts.cli.progress import teller
+    from lts.cli.processes import teller
     from lts.measure.allowed import bounds_for
     from lts.study.pairs import OpenPairs
     from lts.study.sides import matched
@@ -250,7 +256,7 @@ def compare_sides(
             max_regression=bounds_for(bounds, pairs.metrics),
             most=processes,
             inconclusive_fails=inconclusive_fails,
-            told=teller(len(pairs.pairs) > 1),
+            told=teller(waiting, len(pairs.pairs) > 1),
         )
 
 

@@ -33,6 +33,24 @@ def baselines_of(given: Sequence[str]) -> dict[str, Architecture]:
     return read({short[text] if n[short[text]] == 1 else text: text for text in given})
 
 
+def measure_baselines(study: Study, timeout: float, confirm: bool) -> float:
+    """Measure the baselines of a study, and say what came out; the time that is left."""
+    from lts.cli.progress import Waiting
+    from lts.system.progress import Work
+
+    n = 0
+
+    def told(baseline: Baseline) -> None:
+        nonlocal n
+        n += 1
+        say_baseline(study, baseline)
+        waiting(Work("measuring the baselines", n))
+
+    with Waiting("measuring the baselines", every=10.0) as waiting:
+        left = study.measure_baselines(timeout, told, confirm=confirm)
+    return timeout if left is None else left
+
+
 def say_baseline(study: Study, baseline: Baseline) -> None:
     """A line for a baseline that was measured, with its values or why there are none."""
     from lts.study.spread import n_processes

@@ -16,7 +16,7 @@ import typer
 from lts.study.schema import store_path
 
 _WORDS = ("knee", "best", "all")
-_BACKENDS = ("onnxruntime", "tvm")
+_BACKENDS = ("onnxruntime", "llamacpp", "tvm")
 _DEVICES = ("local", "emulated", "none", "ssh://", "rpc://", "table:")
 
 

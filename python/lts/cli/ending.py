@@ -9,8 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lts.cli.arguments import Export
 from lts.cli.log import say
+from lts.cli.progress import Waiting
 from lts.study.schema import STORE_NAME
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
     from lts.errors import LtsError
@@ -37,19 +40,32 @@ def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
     return shown.trials if pick == "all" else whole.pick(pick)
 
 
-def export_members(trials: Iterable[Trial], directory: Path, workload: Workload, label: str) -> None:
+def export_members(
+    trials: Iterable[Trial], directory: Path, workload: Workload, label: str, formats: Sequence[str]
+) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.study.exportable import origin_of
 
     copied = False
-    for trial in trials:
-        copied |= trial.architecture.traits.position != "relative"
-        folder = directory / "models" / str(trial.id)
-        export_architecture(trial.architecture, folder, precision=workload.precision, logits=workload.logits)
-        say(f"{label}: trial {trial.id} exported to {folder}")
-    if copied and workload.n_gen and workload.cache == "in_place":
+    trials = list(trials)
+    with Waiting("exporting", len(trials)) as waiting:
+        for done, trial in enumerate(trials):
+            waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
+            copied |= trial.architecture.traits.position != "relative"
+            folder = directory / "models" / str(trial.id)
+            export_architecture(
+                trial.architecture,
+                folder,
+                formats,
+                precision=workload.precision,
+                logits=workload.logits,
+                origin=origin_of(trial, workload),
+            )
+            say(f"{label}: trial {trial.id} exported to {folder}")
+    if "onnx" in formats and copied and workload.n_gen and workload.cache == "in_place":
         say(
-            "note: decode.onnx copies keys and values, as standard operations do; what was measured keeps them in "
+            "note: model.onnx copies keys and values, as standard operations do; what was measured keeps them in "
             f"place: lts-engine export {directory} --cache in_place"
         )
 
@@ -69,22 +85,57 @@ def check_compiles(target: Target) -> None:
             raise UsageError(f"the front cannot be compiled (--export none leaves that out): {error}") from None
 
 
+def write_models(
+    study: Study,
+    evaluator: TargetEvaluator,
+    front: Front,
+    chosen: Sequence[Trial],
+    export: Export,
+    label: str,
+    store: Path,
+    place: Path,
+    end: float,
+    compiles: bool,
+) -> None:
+    """Export the chosen members of a front below the directory, and compile all of it where the search does.
+
+    Raises
+    ------
+    LtsError
+        When a model cannot be written, compiled or run, or is wrong.
+    """
+    from lts.study.plan import compile_order
+
+    if export is Export.none or not chosen:
+        return
+    ours = "gguf" if evaluator.backend_name == "llamacpp" else "onnx"  # the form that was measured
+    members = front.trials if export is Export.all else chosen
+    export_members(members, place, evaluator.workload, label, (ours, "hf", "json"))
+    if compiles:
+        members = compile_order(front, chosen)
+        compile_members(study, evaluator, members, place, end)
+        say_what_lacks_weights(members, store, place)
+
+
 def compile_members(
     study: Study, evaluator: TargetEvaluator, members: Sequence[Trial], directory: Path, end: float
 ) -> None:
     """Compile and check members of the front, the first ones first. Raises `MeasurementError` when that goes wrong."""
     from lts.errors import LtsError, MeasurementError
-    from lts.measure.deployment import Deployer
+    from lts.measure.deployer import Deployer
     from lts.study.deploy_front import deploy_front
 
-    try:
-        deployer = Deployer(evaluator.target, evaluator.device, workload=evaluator.workload, **evaluator.tuning())
-    except LtsError as error:
-        raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
-    try:
-        n_wrong = deploy_front(study, deployer, members, directory, end, lambda text: say(text))
-    finally:
-        deployer.close()
+    with Waiting("compiling the front", len(members), end=end) as waiting:
+        try:
+            deployer = Deployer(
+                evaluator.target, evaluator.device, workload=evaluator.workload, observe=waiting, **evaluator.tuning()
+            )
+        except LtsError as error:
+            raise type(error)(f"the front is not compiled (--export none leaves that out): {error}") from None
+        try:
+            n_wrong = deploy_front(study, deployer, members, directory, end, say, waiting)
+        finally:
+            deployer.close()
     if n_wrong:
         raise MeasurementError(f"{n_wrong} members of the front could not be compiled, or are not right; see above")
 

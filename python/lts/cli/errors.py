@@ -50,6 +50,8 @@ def told(error: Exception) -> int:
         message = str(error)
         if message.endswith("has no option tune"):
             message += "; MetaSchedule is of TVM: add --backend tvm"
+        if message.endswith("has no option flash_attention"):
+            message += "; it is of llama.cpp: add --backend llamacpp"
         say(f"error: {shortened(message)}")
         return error.exit_code
     if isinstance(error, OSError):

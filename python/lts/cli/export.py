@@ -22,14 +22,20 @@ from lts.cli.arguments import (
 )
 from lts.cli.errors import exits
 from lts.cli.log import say
-from lts.study.schema import store_path
+from lts.cli.progress import Waiting
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
-    from lts.measure.trial import Trial
+    from lts.study.exportable import Exportable
     from lts.targets.target import Target
     from lts.targets.workload import Workload
 
-FORMATS = ("onnx", "hf", "json", "tvm")
+FORMATS = ("onnx", "hf", "json", "gguf", "tvm")
+_RANDOM = "note: the weights are random; train the model, and export it again with --weights CHECKPOINT"
+_RANDOM_ROUNDED = (
+    "note: the weights are random, and how far {} moves them says nothing of trained ones; train the model, and export "
+    "it again with --weights CHECKPOINT"
+)
 # Prompt length of a study that does not say.
 _N_PROMPT = 128
 
@@ -37,11 +43,11 @@ _N_PROMPT = 128
 @exits
 def command(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="STUDY|MODEL",
-            help="Directory or store (.db file) of a search; or the folder of a trained model: config.json and "
-            "model.safetensors.",
+            metavar="STUDY|STUDY#ID|MODEL",
+            help="Directory or store (.db file) of a search; one trial of it; the folder of a trained model, with its "
+            "config.json and safetensors files; or an architecture's file or folder.",
             show_default=False,
         ),
     ],
@@ -53,7 +59,9 @@ def command(
             autocompletion=complete.picks,
         ),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Any of onnx, hf, json, tvm, with commas.")] = "onnx,hf,json",
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of onnx, hf, json, gguf, tvm, with commas.")
+    ] = "onnx,hf,json",
     target: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +77,9 @@ def command(
     directory: Annotated[Path | None, typer.Option("--output-dir", "-O", help="Where the files go.")] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Of the ONNX and compiled models.", show_default="that of the search; of a model float32"),
+        typer.Option(
+            help="Of the ONNX, GGUF and compiled models.", show_default="that of the search; of a model float32"
+        ),
     ] = None,
     logits: Annotated[
         Logits | None,
@@ -86,20 +96,34 @@ def command(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the random weights of a study's members.", min=0, show_default="0")
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Trained weights in place of random ones: a safetensors file, or the folder of one or several, as "
+            "save_pretrained and Trainer write them.",
+            metavar="CHECKPOINT",
+            show_default=False,
+        ),
     ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the tokenizer.json that model.gguf gets.", metavar="DIR", show_default="none"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of random weights.", min=0, show_default="0")] = None,
     cache: Annotated[
-        Cache, typer.Option(help="Of keys and values in decode.onnx; in_place needs ONNX Runtime 1.22.")
+        Cache, typer.Option(help="Of keys and values in model.onnx; in_place needs ONNX Runtime 1.22.")
     ] = Cache.copied,
+    position_ids: Annotated[
+        bool, typer.Option("--position-ids", help="Give model.onnx the input position_ids, which it else counts.")
+    ] = False,
     output: FormatOption = Format.table,
 ) -> None:
     """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
+    from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
     from lts.errors import UsageError
     from lts.export import export
-    from lts.measure.pretrained import is_pretrained
-    from lts.study.stored import read_study
+    from lts.study.exportable import origin_of, read_exportables
 
     chosen = tuple(part.strip() for part in formats.split(","))
     for name in chosen:
@@ -107,94 +131,70 @@ def command(
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
     if "tvm" in chosen and cache is Cache.in_place:
         raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
-    given = {"--pick": pick, "--target": target, "--candidate-timeout": candidate_timeout, "--timeout": timeout}
-    if not store_path(source).is_file() and is_pretrained(source):
-        _refuse({**given, "--seed": seed}, chosen)
-        form = {"precision": precision or Precision.float32, "logits": logits or Logits.last, "cache": cache}
-        _export_model(source, directory, chosen, form, text, output)
-        return
-    if text is not None:
-        raise UsageError(
-            "--text needs weights that were trained, and members of a study have random ones; give the folder of a "
-            "model, with config.json and model.safetensors"
-        )
+    if "tvm" in chosen and position_ids:
+        raise UsageError("the format tvm counts positions; export it without --position-ids")
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
-    path = store_path(source)
-    stored = read_study(path)
-    trials = stored.front.pick(pick or "knee")
-    place = directory or path.parent / "models"
-    plain = tuple(name for name in chosen if name != "tvm")
+    members = read_exportables(source, pick, weights)
+    first = members[0]
+    if text is not None and first.weights is None:
+        raise UsageError(f"--text needs weights that were trained, and those of {source} are random; give --weights")
+    if seed is not None and first.weights is not None:
+        raise UsageError("--seed is about random weights, and these are trained; leave it out")
     wanted = {"precision": precision, "logits": logits}
-    workload = _workload({**stored.configuration, **{key: str(value) for key, value in wanted.items() if value}})
-    records = [
-        {"trial": trial.id, "file": str(file)}
-        for trial in trials
-        for file in export(
-            trial.architecture,
-            place / str(trial.id),
-            plain,
-            precision=workload.precision,
-            logits=workload.logits,
-            cache=cache,
-            seed=seed or 0,
-        )
-    ]
-    if workload.precision != "float32":
-        say(
-            f"note: the weights are random, and how far {workload.precision} moves them says nothing of trained ones; "
-            "export the folder of a trained model to see that"
-        )
+    workload = _workload({**first.configuration, **{key: str(value) for key, value in wanted.items() if value}}, first)
+    windows = None if text is None else read_windows(first, workload.precision, text)
+    plain = tuple(name for name in chosen if name != "tvm")
+    places = [_place(member, directory, source) for member in members]
+    form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
+    form |= {"position_ids": position_ids, "tokenizer": tokenizer}
+    records = []
+    with Waiting("exporting", len(members)) as waiting:
+        for done, (member, place) in enumerate(zip(members, places, strict=True)):
+            waiting(Work("exporting", done, len(members), place.name))
+            origin = origin_of(member.trial, workload)
+            files = export(
+                member.architecture, place, plain, weights=member.weights, seed=seed or 0, origin=origin, **form
+            )
+            records += [{**_trial(member), "file": str(file)} for file in files]
+    if "gguf" in chosen:
+        say_not_quantized([member.architecture for member in members], workload.precision)
+        if tokenizer is None and first.tokenizer is not None:
+            say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer.parent} puts the model's own into it")
     if "tvm" in chosen:
-        goal = replace(_target(target, stored.configuration), precision=workload.precision)
-        records += _compiled(trials, place, goal, plain, workload, seconds, seed or 0)
-    emit(Results(records, ("trial", "file"), [(r["trial"], r["file"]) for r in records]), output)
-
-
-def _refuse(given: Mapping[str, Any], formats: Sequence[str]) -> None:
-    """Raise `UsageError` for what only members of a study have."""
-    from lts.errors import UsageError
-
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"{name} is about members of a study, and this is the folder of a model; leave it out")
-    if "tvm" in formats:
-        raise UsageError("the format tvm is for members of a study; a model is written as onnx, hf and json")
-
-
-def _export_model(
-    folder: Path,
-    directory: Path | None,
-    formats: Sequence[str],
-    form: Mapping[str, Any],
-    text: Path | None,
-    output: Format,
-) -> None:
-    """Write a trained model in a form of `lts.export.export`, and say what its precision changes."""
-    from lts.cli.output import Results, emit
-    from lts.cli.rounding import read_windows, say_errors, say_perplexity
-    from lts.errors import UsageError
-    from lts.export import export
-    from lts.measure.pretrained import read_pretrained
-
-    place = directory or folder / "models"
-    if place.resolve() == folder.resolve():
-        raise UsageError(f"--output-dir is the folder of the model itself, {folder}; choose another one")
-    model = read_pretrained(folder)
-    precision = form["precision"]
-    windows = None if text is None else read_windows(model, precision, text)
-    files = export(model.architecture, place, formats, **form, weights=model.weights)
-    emit(Results([{"file": str(file)} for file in files], ("file",), [(str(file),) for file in files]), output)
-    if precision is not Precision.float32:
-        say_errors(model, precision)
+        goal = replace(_target(target, first.configuration), precision=workload.precision)
+        records += _compiled(members, places, goal, plain, workload, seconds, seed or 0)
+    columns = ("trial", "file") if first.trial is not None else ("file",)
+    emit(Results(records, columns, [tuple(r[name] for name in columns) for r in records]), output)
+    if first.weights is None:
+        say(_RANDOM if workload.precision == "float32" else _RANDOM_ROUNDED.format(workload.precision))
+    elif workload.precision != "float32":
+        say_errors(first, workload.precision)
     if text is not None and windows is not None:
-        say_perplexity(model, precision, windows, text)
+        say_perplexity(first, workload.precision, windows, text)
 
 
-def _workload(configuration: Mapping[str, Any]) -> Workload:
-    """What the study was searched for; as many tokens of a prompt as its space allows, where it does not say."""
+def _trial(member: Exportable) -> dict[str, Any]:
+    return {} if member.trial is None else {"trial": member.trial.id}
+
+
+def _place(member: Exportable, directory: Path | None, source: str) -> Path:
+    """The folder of a member: those of a study have one each, by their number."""
+    from lts.errors import UsageError
+
+    if directory is None:
+        return member.folder
+    if member.trial is not None:
+        return directory / str(member.trial.id)
+    if directory.resolve() == Path(source).resolve():
+        raise UsageError(f"--output-dir is the folder of the model itself, {source}; choose another one")
+    return directory
+
+
+def _workload(configuration: Mapping[str, Any], member: Exportable) -> Workload:
+    """What the study was searched for; as many tokens of a prompt as there are positions, where it does not say."""
     from lts.targets.workload import Workload
 
-    positions = (configuration.get("space") or {}).get("n_positions") or _N_PROMPT
+    positions = member.architecture.n_positions
     return Workload.of({"n_prompt": min(_N_PROMPT, positions), **configuration})
 
 
@@ -208,8 +208,8 @@ def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
 
 
 def _compiled(
-    trials: Sequence[Trial],
-    place: Path,
+    members: Sequence[Exportable],
+    places: Sequence[Path],
     target: Target,
     formats: tuple[str, ...],
     workload: Workload,
@@ -218,19 +218,33 @@ def _compiled(
 ) -> list[dict[str, Any]]:
     """Compile, and check where that is possible; a model with wrong outputs is an error."""
     from lts.errors import MeasurementError
-    from lts.measure.deployment import Deployer
+    from lts.measure.deployer import Deployer
+    from lts.study.exportable import origin_of
 
     records = []
-    deployer = Deployer(target, workload=workload)
-    try:
-        if deployer.unchecked is not None:
-            say(f"models are compiled and not run: {deployer.unchecked}")
-        for trial in trials:
-            folder = place / str(trial.id)
-            done = deployer.deploy(trial.architecture, folder, formats=formats, timeout=timeout, seed=seed)
-            if done.error is not None:
-                raise MeasurementError(f"trial {trial.id}, compiled for {target.name}: {done.error}")
-            records += [{"trial": trial.id, "file": str(file)} for file in done.files]
-    finally:
-        deployer.close()
+    with Waiting("compiling", len(members)) as waiting:
+        deployer = Deployer(target, workload=workload, observe=waiting)
+        try:
+            if deployer.unchecked is not None:
+                say(f"models are compiled and not run: {deployer.unchecked}")
+            for done, (member, place) in enumerate(zip(members, places, strict=True)):
+
+                def observe(work: Work, place: Path = place, done: int = done) -> None:
+                    waiting(Work("compiling", done, len(members), f"{place.name} {work.what} {work.now}".rstrip()))
+
+                made = deployer.deploy(
+                    member.architecture,
+                    place,
+                    formats=formats,
+                    timeout=timeout,
+                    weights=member.weights,
+                    seed=seed,
+                    origin=origin_of(member.trial, workload),
+                    observe=observe,
+                )
+                if made.error is not None:
+                    raise MeasurementError(f"{place}, compiled for {target.name}: {made.error}")
+                records += [{**_trial(member), "file": str(file)} for file in made.files]
+        finally:
+            deployer.close()
     return records

@@ -35,7 +35,8 @@ def command(
     Exit code 0: nothing got worse; 1: a regression, or a limit is not kept; 2: a wrong file; 3: something could not be
     measured, or is inconclusive where that fails.
     """
-    from lts.cli.progress import teller
+    from lts.cli.processes import teller
+    from lts.cli.progress import Waiting
     from lts.cli.verdicts import exit_code, show
     from lts.study.gate import run_check
     from lts.study.gate_file import read_gate
@@ -60,7 +61,9 @@ def command(
                 continue
             say(f"checking {check.name}")
             try:
-                found += run_check(check, told=teller(named=True, prefix=check.name), note=partial(_note, check.name))
+                with Waiting(f"checking {check.name}", every=10.0) as waiting:
+                    told = teller(waiting, named=True, prefix=check.name)
+                    found += run_check(check, told=told, note=partial(_note, check.name))
             except LtsError as error:
                 say(f"error: {check.name}: {error}")
                 problems.append(error)

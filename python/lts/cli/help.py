@@ -13,7 +13,7 @@ from lts.cli.examples import EXAMPLES, PAGES
 # An option has one meaning in every command, and so one section; those that are named nowhere say what is done.
 WHAT = "What"
 SECTIONS = {
-    "Workload": "n-prompt n-gen n-depth batch precision logits cache threads input below length",
+    "Workload": "n-prompt n-gen n-depth batch precision logits cache flash-attention threads input below length",
     "Where": "target device backend torch-device build path",
     "How long": (
         "trials models timeout candidate-timeout processes min-time cooldown max-temperature tune confirm parallel "

@@ -4,58 +4,34 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection
-from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lts.cli.disturbed import Disturbances
 from lts.cli.log import say
+from lts.cli.plain import readable
+from lts.cli.progress import Display, clock_text, cut, packed
 
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
     from lts.study.loop import Progress
     from lts.study.study import Study
+    from lts.system.progress import Work
 
 # Trials that take less than so many seconds are shown a few at a time.
 _QUICK = 0.05
-# Columns of the terminal that the shape of an architecture needs.
-_SHAPE = 40
-
-
-class Display:
-    """What is rewritten in place on stderr while a block runs; `live` is None where stderr is no terminal."""
-
-    def __init__(self, first: str) -> None:
-        self._first = first
-        self.live: Any = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live as RichLive
-
-            self.live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
-            with suppress(OSError, ValueError):
-                self.live.start()
-            self.show(self._first)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live is not None:
-            with suppress(OSError, ValueError):
-                self.live.stop()
-
-    def show(self, what: Any) -> None:
-        """Rewrite it; a terminal that is gone changes nothing."""
-        with suppress(OSError, ValueError):
-            self.live.update(what, refresh=True)
+# Seconds between two pictures while a model is timed.
+_REDRAW = 10.0
+# Members of the front that are shown, at most, and lines of a terminal besides them.
+_MEMBERS, _AROUND = 15, 8
+# What Rich puts around the text of a column.
+_GAP = 3
 
 
 class Live(Display):
-    """Shows the trials, the front, its hypervolume and the time left. Use as a context manager and a callback.
+    """Shows the trials, the front, its hypervolume and the time left. Use as a context manager.
+
+    It is the callback of `lts.study.study.Study.run` and, as `working`, its observer.
 
     Parameters
     ----------
@@ -63,24 +39,42 @@ class Live(Display):
         What is run.
     interval
         Least seconds between two updates; trials that take longer, failures and the last trial are always shown.
-    first
-        What is shown before the first trial has ended.
+    timeout
+        Seconds that the run has, at most.
+    quiet
+        Leave the trials out: where candidates evolve on estimates, they are made of the front, all at once.
+    options
+        Of `Display`.
     """
 
-    def __init__(self, study: Study, interval: float = 0.0, first: str | None = None) -> None:
-        super().__init__(first or "evaluating the first candidate")
+    def __init__(
+        self, study: Study, interval: float = 0.0, timeout: float | None = None, *, quiet: bool = False, **options: Any
+    ) -> None:
+        super().__init__(**{"every": _REDRAW, **options})
         self._study = study
         self._interval = interval
+        self._timeout = timeout
+        self._begun = self.clock()
         self._shown = -math.inf
         self._before = 0.0
-        self._quiet = first is not None  # trials are made of what has evolved, all at once
+        self._quiet = quiet
         self._disturbances = Disturbances()
+        self._progress: Progress | None = None
+        self._work: Work | None = None
+        self._members: tuple[int, list[str], list[list[str]]] = (0, [], [])
+        self._volume = 0.0
+        self._looked = False
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *problem: object) -> None:
+        super().__exit__(*problem)
         self._disturbances.__exit__()
+
+    def working(self, work: Work) -> None:
+        """Take notice of what is running: that begins when something else has ended."""
+        changed = self._work is None or self._work.what != work.what or self._looked
+        self._work, self._looked = work, False
+        if changed:
+            self.refresh()
 
     def __call__(self, progress: Progress) -> None:
         self._disturbances.note(progress.trial)
@@ -90,12 +84,15 @@ class Live(Display):
         if self._quiet or (quick and progress.trial.state != "failed" and not last):
             return
         self._shown = progress.seconds
-        if self.live is not None:
-            self.show(self._table(progress))
+        self._progress = progress
+        if self.in_place:
+            self._look()
+            self._looked = True
         else:
-            say(self._line(progress))
+            say(self._said(progress))
 
-    def _line(self, progress: Progress) -> str:
+    def _said(self, progress: Progress) -> str:
+        """A trial that has ended."""
         from lts.system.text import number
 
         trial = progress.trial
@@ -111,48 +108,83 @@ class Live(Display):
                 outcome += "  (infeasible)"
         return f"[{progress.n_finished}{total}] trial {trial.id}: {outcome}  front {progress.n_front}"
 
-    def _table(self, progress: Progress) -> Any:
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
+    def line(self) -> str:
+        return ", ".join(part for part in (self._doing(), self._left()) if part)
 
+    def _doing(self) -> str:
+        if self._work is None:
+            return "searching"
+        count = "" if self._work.total is None else f": {self._work.done} of {self._work.total}"
+        return f"{self._work.what}{count}" + (f", {self._work.now}" if self._work.now else "")
+
+    def _left(self) -> str:
+        """Until the end: the time of the search, or at the present rate the number of trials."""
+        took = self.clock() - self._begun
+        bounds = [] if self._timeout is None else [self._timeout - took]
+        if (known := self._progress) is not None and known.trials is not None and known.n_finished:
+            bounds.append(known.seconds / known.n_finished * known.trials - took)
+        return f"time left {clock_text(min(bounds))}" if bounds else f"since {clock_text(took)}"
+
+    def _look(self) -> None:
+        """Keep what the picture shows of the front: it is drawn from another thread."""
         from lts.study.front import observed_hypervolume
         from lts.system.text import number, runs
 
         front = self._study.front()
-        volume = observed_hypervolume(self._study.trials, self._study.objectives)
-        total = "" if progress.trials is None else f" of {progress.trials}"
-        parts = [f"trials {progress.n_finished}{total}", f"failed {progress.n_failed}", f"front {len(front)}"]
-        parts.append(f"hypervolume {volume:.3f} of the observed box")
-        parts.append(f"time left {_clock(self._left(progress))}")
+        self._volume = observed_hypervolume(self._study.trials, self._study.objectives)
         names = [o.name for o in front.objectives]
-        table = Table(box=box.SIMPLE_HEAD)
-        shown = 15
-        rows = [[str(trial.id), *(number(trial.values[name]) for name in names)] for trial in front.trials[:shown]]
-        headings = ["trial", *names]
-        needed = sum(max(len(cell) for cell in cells) + 3 for cells in zip(headings, *rows, strict=True))
-        wide = needed + _SHAPE <= self.live.console.width
-        for name in (*headings, "n_layer", "d_model") if wide else headings:
-            table.add_column(name, justify="right", no_wrap=wide, overflow="fold")
-        if wide:
-            table.add_column("d_ff")
-        for row, trial in zip(rows, front.trials, strict=False):
-            a = trial.architecture
-            table.add_row(*row, *([str(a.n_layer), str(a.d_model), runs(a.d_ff)] if wide else []))
-        more = [] if len(front) <= shown else [Text(f"  and {len(front) - shown} more")]
-        more += [] if wide else [Text("  architectures are shown at the end, or on a wider terminal")]
-        return Group(Text("  ".join(parts)), table, *more)
+        rows = [
+            [
+                str(trial.id),
+                *(number(trial.values[name]) for name in names),
+                str(trial.architecture.n_layer),
+                str(trial.architecture.d_model),
+                runs(trial.architecture.d_ff),
+            ]
+            for trial in front.trials[:_MEMBERS]
+        ]
+        self._members = (len(front), ["trial", *names, "n_layer", "d_model", "d_ff"], rows)
 
-    @staticmethod
-    def _left(progress: Progress) -> float | None:
-        """Seconds until the end: the timeout, or at the present rate the number of trials."""
-        bounds = []
-        if progress.timeout is not None:
-            bounds.append(progress.timeout - progress.seconds)
-        if progress.trials is not None and progress.n_finished:
-            bounds.append(progress.seconds / progress.n_finished * (progress.trials - progress.n_finished))
-        return max(0.0, min(bounds)) if bounds else None
+    def picture(self, width: int, height: int) -> Any:
+        known = self._progress
+        if known is None:
+            return cut(f"{self._doing()}  {self._left()}", width)
+        from rich.console import Group
+        from rich.text import Text
+
+        n, headings, rows = self._members
+        total = "" if known.trials is None else f" of {known.trials}"
+        parts = [f"trials {known.n_finished}{total}", f"failed {known.n_failed}", f"front {n}"]
+        parts += [f"hypervolume {self._volume:.3f} of the observed box", self._left()]
+        running = f"{self._work.what}: {self._work.now}" if self._work is not None and self._work.now else ""
+        lines = [*packed(parts, width), *([cut(running, width)] if running else [])]
+        shown = rows[: max(1, height - _AROUND - len(lines))]
+        table, left_out = _fitting(headings, shown, width)
+        notes = [f"  and {n - len(shown)} more"] if n > len(shown) else []
+        if left_out:
+            notes += packed(["  at the end, or on a wider terminal:", *left_out], width)
+        return Group(*(Text(line) for line in lines), table, *(Text(note) for note in notes))
+
+
+def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[Any, list[str]]:
+    """A table of the columns that fit, of which the last may be cut, and the names of the others."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    cells = [[readable(row[i], sys.stderr.encoding) for row in rows] for i in range(len(headings))]
+    left, kept = width - 1, []
+    for heading, column in zip(headings, cells, strict=True):
+        needed = max(map(len, (heading, *column)))
+        last = heading == headings[-1]
+        if (room := left - _GAP) < (2 * len(heading) if last else needed):
+            break
+        kept.append([cut(cell, room) for cell in column])
+        table.add_column(heading, justify="left" if last else "right", no_wrap=True)
+        left = room - min(room, needed)
+    for row in zip(*kept, strict=True):
+        table.add_row(*row)
+    return table, list(headings[len(kept) :])
 
 
 def _again(trial: Trial, columns: Collection[str]) -> str:
@@ -164,10 +196,3 @@ def _again(trial: Trial, columns: Collection[str]) -> str:
         return f"trial {trial.id} again: " + (f"failed: {trial.error}" if trial.error else "disturbed, left out")
     costs = "  ".join(f"{name} {number(rounds[-1])}" for name, rounds in trial.rounds.items() if name in columns)
     return f"trial {trial.id} again, process {n_processes(trial)}: {costs}"
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

@@ -11,11 +11,18 @@ import os
 import sys
 from contextlib import suppress
 
+from lts.cli import plain
+
+n_said = 0
+"""Lines said so far: whoever waits is told something only when nothing else was."""
+
 
 def say(text: object) -> None:
     """Print one line to stderr; never raises."""
+    global n_said
+    n_said += 1
     with suppress(OSError, ValueError):  # ValueError: the stream was closed
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{plain.readable(str(text), sys.stderr.encoding)}\n")
         sys.stderr.flush()
 
 
@@ -36,17 +43,18 @@ class _Unfailing(io.FileIO):
 
 
 def guard_streams() -> None:
-    """Let neither stdout nor stderr raise; `output_problem` says what could not be printed."""
+    """Let neither stdout nor stderr raise, whatever they are given; `output_problem` says what could not be printed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):
             raw = _Unfailing(stream.fileno(), "w", closefd=False)
+            encoding, errors = plain.form_of(stream.encoding)
             guarded = io.TextIOWrapper(
                 io.BufferedWriter(raw),
-                encoding=stream.encoding,
-                errors="replace",  # a question mark is better than a lost result
+                encoding=encoding,
+                errors=errors,
                 line_buffering=name == "stderr" or stream.isatty(),
             )
             setattr(sys, name, guarded)

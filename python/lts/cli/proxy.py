@@ -14,6 +14,7 @@ from lts.cli.arguments import Format, FormatOption, older, renamed
 from lts.cli.errors import exits
 from lts.cli.help import App
 from lts.cli.log import say
+from lts.cli.progress import Waiting
 from lts.cli.validate import validate
 
 app = App(help="Training-free quality scores.")
@@ -71,10 +72,10 @@ def evaluate(
 ) -> None:
     """Show how well proxies rank the architectures of a table, over all of them and over the best."""
     from lts.cli.output import emit
-    from lts.cli.ranking import results, scored
+    from lts.cli.ranking import ranked, results, scored
     from lts.errors import UsageError
     from lts.measure.tables.reader import read_table
-    from lts.proxies.ranking import CLOSED_FORMS, PROXIES, check_quality, rank
+    from lts.proxies.ranking import CLOSED_FORMS, PROXIES, check_quality
 
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")
@@ -97,18 +98,14 @@ def evaluate(
     check_quality([truth[i] for i in kept])  # before the part that may take long
     architectures = [found.architectures[i] for i in kept]
     scores = scored(architectures, names, batch, alpha)
-    rankings = [
-        rank(
-            architectures,
-            [truth[i] for i in kept],
-            name,
-            cost=[costs[i] for i in kept] if costs is not None else None,
-            scored=scores[name],
-            bootstrap=bootstrap,
-            seed=seed,
-        )
-        for name in scores
-    ]
+    rankings = ranked(
+        architectures,
+        [truth[i] for i in kept],
+        scores,
+        cost=[costs[i] for i in kept] if costs is not None else None,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
     whole = [ranking.agreements[0] for ranking in rankings]
     if whole and all(agreement.spearman < 0 for agreement in whole):
         say(f"note: all proxies rank against '{quality}': more of a proxy goes with worse; the direction may be wrong")
@@ -209,7 +206,9 @@ def capacity(
     if not math.isfinite(alpha):
         raise UsageError(f"--alpha is {alpha}; it must be finite")
     known = load_architecture(architecture)
-    found = capacity_of(known, read_checkpoint(known, checkpoint) if checkpoint else RandomWeights(seed))
+    with Waiting("decomposing matrices") as waiting:
+        weights = read_checkpoint(known, checkpoint) if checkpoint else RandomWeights(seed)
+        found = capacity_of(known, weights, waiting)
     record = {
         "attention": found.attention,
         "feed_forward": found.feed_forward,

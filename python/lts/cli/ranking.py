@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lts.cli.log import say
 from lts.cli.output import Results
+from lts.cli.progress import Waiting
+from lts.system.progress import Work
 from lts.system.text import time_each
 
 if TYPE_CHECKING:
@@ -23,28 +23,40 @@ _COLUMNS = ("proxy", "best", "n", "Spearman", "95 %", "Kendall tau-b", "95 %", "
 def scored(
     architectures: Sequence[Architecture], names: Iterable[str], batch: Batch | None, alpha: float = 0.5
 ) -> dict[str, Scored]:
-    """`score` with a progress bar on a terminal; proxies that give no number for an architecture are left out."""
+    """`score` while people see how far it is; proxies that give no number for an architecture are left out."""
 
     from lts.errors import MeasurementError
     from lts.proxies.ranking import score
     from lts.system.text import plural
 
-    with ExitStack() as stack:
-        progress = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress
-
-            bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-            task = bar.add_task("scoring", total=len(architectures))
-            progress = lambda done: bar.update(task, completed=done)  # noqa: E731
-        found = score(architectures, names, alpha=alpha, batch=batch, progress=progress)
+    with Waiting("scoring") as waiting:
+        found = score(architectures, names, alpha=alpha, batch=batch, observe=waiting)
     for name, each in list(found.items()):
         if n := sum(not math.isfinite(value) for value in each.values):
             say(f"{name} left out: it gives no number for {plural(n, 'architecture')}")
             del found[name]
     if not found:
         raise MeasurementError("no proxy gives a number for all architectures")
+    return found
+
+
+def ranked(
+    architectures: Sequence[Architecture],
+    quality: Sequence[float],
+    scores: Mapping[str, Scored],
+    **options: Any,
+) -> list[Ranking]:
+    """`rank` by all proxies while people see how far it is."""
+    from lts.proxies.ranking import rank
+
+    found = []
+    with Waiting("resampling", len(scores)) as waiting:
+        for done, (name, score) in enumerate(scores.items()):
+
+            def observed(work: Work, done: int = done, name: str = name) -> None:
+                waiting(Work("resampling", done, len(scores), f"{name}, {work.what}: {work.done} of {work.total}"))
+
+            found.append(rank(architectures, quality, name, scored=score, observe=observed, **options))
     return found
 
 

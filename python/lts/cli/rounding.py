@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lts.cli.log import say
+from lts.system.text import listed
 
 if TYPE_CHECKING:
-    from lts.measure.pretrained import Pretrained
+    from lts._core import Architecture
     from lts.measure.tokens import Ids
+    from lts.study.exportable import Exportable
 
 _WORST = 5
 
 
-def say_errors(model: Pretrained, precision: str) -> None:
+def say_errors(model: Exportable, precision: str) -> None:
     """The matrices that rounding moves most."""
     from lts.export import error_report, quantization_errors
 
@@ -23,7 +26,19 @@ def say_errors(model: Pretrained, precision: str) -> None:
     say("\n".join(f"  {line}" for line in error_report(errors, _WORST).splitlines()))
 
 
-def read_windows(model: Pretrained, precision: str, text: Path) -> Ids:
+def say_not_quantized(architectures: Iterable[Architecture], precision: str) -> None:
+    """Which matrices of GGUF files stay float16, because their rows fit no blocks of int8 and int4."""
+    from lts.export.gguf import TYPES, not_quantized
+
+    found = [not_quantized(architecture, precision) for architecture in architectures]
+    if names := list(dict.fromkeys(name for each in found for name in each)):
+        say(
+            f"note: float16 in place of {TYPES[precision]}, as llama.cpp does it, are matrices whose rows are no "
+            f"multiple of 32 numbers: {listed(names, 3)}"
+        )
+
+
+def read_windows(model: Exportable, precision: str, text: Path) -> Ids:
     """The windows of a text that count, (n_windows, length), for a precision that can be run here."""
     from lts.backends.precisions import check_runtime
     from lts.measure.perplexity import LONGEST_WINDOW, MOST_WINDOWS, windows_of
@@ -39,7 +54,7 @@ def read_windows(model: Pretrained, precision: str, text: Path) -> Ids:
     return windows
 
 
-def say_perplexity(model: Pretrained, precision: str, windows: Ids, text: Path) -> None:
+def say_perplexity(model: Exportable, precision: str, windows: Ids, text: Path) -> None:
     """The perplexity on windows of a text in float32 and in the precision."""
     from lts.measure.perplexity import perplexities, sentences
 

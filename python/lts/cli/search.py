@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,8 @@ from lts.cli.arguments import (
     BatchOption,
     CacheOption,
     ConstraintOption,
+    Export,
+    FlashAttentionOption,
     Format,
     FormatOption,
     GenOption,
@@ -39,14 +40,6 @@ from lts.study.schema import STORE_NAME
 if TYPE_CHECKING:
     from lts.measure.trial import Trial
     from lts.study.study import Study
-
-
-class Export(StrEnum):
-    """Which members of the front are exported at the end."""
-
-    knee = "knee"
-    all = "all"
-    none = "none"
 
 
 # Seconds between two lines about candidates that take less.
@@ -104,6 +97,7 @@ def command(
     logits: LogitsOption = Logits.last,
     cache: CacheOption = None,
     threads: ThreadsOption = None,
+    flash_attention: FlashAttentionOption = None,
     tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
     candidate_timeout: Annotated[
         str | None,
@@ -163,15 +157,13 @@ def command(
     from lts.cli.ending import (
         check_compiles,
         chosen_of,
-        compile_members,
-        export_members,
         finish,
-        say_what_lacks_weights,
         why_nothing,
+        write_models,
     )
+    from lts.cli.opening import opened
     from lts.cli.output import emit, front_results
     from lts.errors import InfeasibleError, UsageError
-    from lts.measure.opening import cache_for, open_evaluator
     from lts.spaces.space import load_space
     from lts.study import plan
     from lts.study.cost_model import SURROGATES
@@ -194,19 +186,21 @@ def command(
     search_space = load_space(space)
     with ExitStack() as stack:
         evaluator = stack.enter_context(
-            open_evaluator(
+            opened(
                 target,
-                device=device,
+                device,
+                search_space,
                 backend=backend,
                 n_prompt=n_prompt,
                 n_gen=n_gen,
                 batch=batch,
                 precision=precision,
                 logits=logits,
-                cache=cache_for(search_space, cache),
+                cache=cache,
                 timeout=duration(candidate_timeout) if candidate_timeout else None,
                 threads=threads,
                 tune=tune,
+                flash_attention=flash_attention,
             )
         )
         if compiles := export is not Export.none and evaluator.compiles:
@@ -229,10 +223,11 @@ def command(
                 baselines=baselines,
             )
         )
-        announce(study, evaluator, path)
-        left = seconds - (time.monotonic() - started)
+        left = started + seconds - time.monotonic()
+        split = plan.split(left, evaluator, compiles=compiles, confirm=confirm)
+        announce(study, evaluator, path, split)
         n_trials = trials or plan.trials_for(evaluator, study.predicted_columns)
-        interrupted = _run(study, n_trials, plan.seconds_for_search(left, evaluator, compiles=compiles), confirm)
+        interrupted = _run(study, n_trials, split.run, confirm)
         for note in study.notes:
             say(f"note: {note}")
         if study.settled:
@@ -247,17 +242,9 @@ def command(
         chosen: list[Trial] = []
         try:
             chosen = chosen_of(whole, front, pick)
-            if not interrupted and chosen and export is not Export.none:
-                members = plan.compile_order(front, chosen)
-                export_members(
-                    front.trials if export is Export.all else chosen,
-                    directory,
-                    evaluator.workload,
-                    _label(export, pick),
-                )
-                if compiles:
-                    compile_members(study, evaluator, members, directory, started + seconds)
-                    say_what_lacks_weights(members, path, directory)
+            if not interrupted:
+                end, label = started + seconds - split.end, _label(export, pick)
+                write_models(study, evaluator, front, chosen, export, label, path, directory, end, compiles)
         except KeyboardInterrupt:
             interrupted = True
         except Exception as error:  # results first
@@ -281,14 +268,13 @@ def command(
 
 def _run(study: Study, trials: int, timeout: float, confirm: bool) -> bool:
     """Run the search; true when it was interrupted."""
-    from lts.cli.compared import say_baseline
+    from lts.cli.compared import measure_baselines
     from lts.cli.live import Live
 
-    first = "evolving candidates on estimates" if study.evaluator.provenance == "estimated" else None
     try:
-        left = study.measure_baselines(timeout, lambda each: say_baseline(study, each), confirm=confirm)
-        with Live(study, _INTERVAL, first) as live:
-            study.run(trials=trials, timeout=left, progress=live, confirm=confirm)
+        left = measure_baselines(study, timeout, confirm)
+        with Live(study, _INTERVAL, left, quiet=study.evaluator.provenance == "estimated") as live:
+            study.run(trials=trials, timeout=left, progress=live, confirm=confirm, observe=live.working)
     except KeyboardInterrupt:
         return True
     return False

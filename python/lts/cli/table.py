@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
+
+from lts.cli.plain import readable
 
 # A list in a cell may be broken over lines as wide as this.
 _LIST = 20
@@ -29,9 +31,11 @@ def print_table(columns: Columns, title: str | None) -> None:
     """Print to stdout what fits: a table, one whose rows have two lines, or a line for every value."""
     from rich.console import Console
 
+    columns, title = _readable(columns), title and readable(title, sys.stdout.encoding)
     natural = _widths(columns, None)
     if not sys.stdout.isatty():
-        # Not on a terminal there is no width to respect: nothing is padded either.
+        # Not on a terminal there is no width to respect: nothing is padded either. Nor is COLUMNS one, which programs
+        # with readline pass to all that they start.
         console = Console(width=_boxed(natural) + len(title or ""), markup=False, highlight=False, no_color=True)
         with console.capture() as capture:
             console.print(_table(columns, natural, title))
@@ -48,6 +52,15 @@ def print_table(columns: Columns, title: str | None) -> None:
     else:
         lines = _one_by_one(columns, console.width)
     sys.stdout.writelines(line.rstrip() + "\n" for line in [*([title, ""] if title else []), *lines])
+
+
+def _readable(columns: Columns) -> Columns:
+    """The same as stdout shows it, where that has signs in ASCII alone."""
+
+    def shown(cells: Sequence[str]) -> list[str]:
+        return [readable(cell, sys.stdout.encoding) for cell in cells]
+
+    return replace(columns, headings=shown(columns.headings), rows=[shown(row) for row in columns.rows])
 
 
 def _lines(heading: str) -> list[str]:

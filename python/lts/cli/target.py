@@ -121,6 +121,7 @@ def bundle(
 ) -> None:
     """Make the folder that a device needs to run compiled models: lts-runner and TVM's runtime, less than 8 MB."""
     from lts.cli.output import Results, emit
+    from lts.cli.progress import Waiting
     from lts.errors import UsageError
     from lts.jobs.bundle import make_bundle, write_bundle
     from lts.targets.target import load_target
@@ -128,9 +129,10 @@ def bundle(
     known = load_target(target)
     if known.kind != "cpu":
         raise UsageError(f"target '{known.name}' is a {known.kind}; lts-runner runs models on processors")
-    if directory is None:
-        files = sorted(make_bundle(known.triple, fetch=True).iterdir())
-    else:
-        files = sorted(write_bundle(known.triple, directory))
+    with Waiting(f"preparing to run models on {known.triple}") as waiting:
+        if directory is None:
+            files = sorted(make_bundle(known.triple, fetch=True, observe=waiting).iterdir())
+        else:
+            files = sorted(write_bundle(known.triple, directory, observe=waiting))
     records = [{"file": str(file), "bytes": file.stat().st_size} for file in files]
     emit(Results(records, ("file", "bytes"), [tuple(record.values()) for record in records]), output)

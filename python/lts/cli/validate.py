@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +12,10 @@ import typer
 
 from lts.cli.arguments import Format, FormatOption, SpaceArgument, duration, older, renamed
 from lts.cli.errors import INTERRUPTED, exits
-from lts.cli.live import Display
 from lts.cli.log import say
+from lts.cli.progress import Waiting
 from lts.errors import UsageError
+from lts.system.progress import Work
 
 if TYPE_CHECKING:
     from lts.proxies.validation import Experiment, Progress
@@ -95,7 +95,7 @@ def validate(
         _announce(experiment, known.name, models)
         try:
             with _Live(experiment) as live:
-                done = experiment.run(seconds, live)
+                done = experiment.run(seconds, live.told)
         except KeyboardInterrupt:
             interrupted = True
         complete, n = experiment.complete, len(experiment.architectures)
@@ -162,8 +162,8 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
 
     from lts._core import Architecture
     from lts.cli.output import emit
-    from lts.cli.ranking import results, scored
-    from lts.proxies.ranking import PROXIES, rank
+    from lts.cli.ranking import ranked, results, scored
+    from lts.proxies.ranking import PROXIES
     from lts.proxies.zero_cost import Batch
     from lts.system.text import plural
 
@@ -171,42 +171,32 @@ def _print(complete: list[dict[str, Any]], experiment: Experiment, name: str, ou
     quality = [-record["valid_loss"] for record in complete]
     tokens = experiment.corpus.valid[:_SEQUENCES, : min(_LENGTH, experiment.corpus.valid.shape[1] - 1)]
     scores = scored(architectures, [p.name for p in PROXIES], Batch(tokens=tokens, device=experiment.device))
-    rankings = [rank(architectures, quality, name, scored=found) for name, found in scores.items()]
+    rankings = ranked(architectures, quality, scores)
     shown = [replace(r, agreements=[each for each in r.agreements if each.share in _SHARES]) for r in rankings]
     steps = experiment.plan["recipe"]["steps"] if experiment.plan else 0
     title = f"{plural(len(complete), 'model')} of {name}, {plural(steps, 'step')} each, by validation loss (measured)"
     emit(results(shown, title), output)
 
 
-class _Live(Display):
-    """Progress on stderr: one line that changes on a terminal, elsewhere a line for every finished model."""
+class _Live(Waiting):
+    """Progress on stderr, and a line for every model that has finished."""
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__("timing a few steps of every model")
         self._experiment = experiment
         self._planned = False
 
-    def __call__(self, progress: Progress) -> None:
+    def told(self, progress: Progress) -> None:
+        """Take notice of a model that trains, or has finished."""
         if not self._planned:
             self._planned = True
             self._say_plan(progress)
         if progress.record is not None:
-            self._say(self._line(progress, progress.record))
-        elif self.live is not None:
-            from lts.system.text import spelled_duration
-
-            loss = "" if progress.loss is None else f"  loss {progress.loss:.3f}"
-            self.show(
-                f"model {progress.n} of {progress.models}  step {progress.step} of {progress.steps}{loss}  "
-                f"time left {spelled_duration(max(0.0, progress.left))}"
-            )
-
-    def _say(self, line: str) -> None:
-        if self.live is not None:
-            with suppress(OSError, ValueError):
-                self.live.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            say(line)
+            say(self._line(progress, progress.record))
+        loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+        now = "" if progress.record is not None else f"step {progress.step} of {progress.steps}{loss}"
+        done = progress.n - (progress.record is None)
+        self(Work("training models", done, progress.models, now, progress.left))
 
     def _say_plan(self, progress: Progress) -> None:
         from lts.system.text import plural
@@ -215,9 +205,9 @@ class _Live(Display):
         assert plan is not None
         recipe = plan["recipe"]
         passes = progress.steps * recipe["batch"] * recipe["length"] / self._experiment.corpus.n_bytes
-        self._say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
+        say(f"{plural(progress.steps, 'step')} each: {passes:.2g} passes over the text")
         if passes > _PASSES:
-            self._say("note: a longer text, or a smaller --timeout, keeps models from memorizing it")
+            say("note: a longer text, or a smaller --timeout, keeps models from memorizing it")
 
     @staticmethod
     def _line(progress: Progress, record: Any) -> str:

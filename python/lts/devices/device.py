@@ -8,8 +8,9 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from lts.errors import UsageError
-from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.errors import MeasurementError, UsageError
+from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target
 
 # Scheme: the class, and how its URI is written.
@@ -32,7 +33,7 @@ class Device(ABC):
     """
 
     runs: tuple[Runs, ...] = ()
-    """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` is ``runner``."""
+    """The kinds of job that it takes: `Job` is ``python``, `RunnerJob` ``runner``, `ProgramJob` ``program``."""
 
     costs: tuple[str, ...] = ()
     """The costs of `lts.measure.costs.COSTS` that it can measure."""
@@ -42,6 +43,9 @@ class Device(ABC):
 
     parallel: int = 1
     """Number of jobs that can run at the same time, on several machines or without disturbing each other."""
+
+    observe: Observer = staticmethod(unobserved)
+    """Told what is done once, before the first job: what runs compiled models may have to be fetched and compiled."""
 
     @property
     def no_energy(self) -> str:
@@ -54,8 +58,20 @@ class Device(ABC):
     def prepare(self, runs: Runs) -> None:
         """Prepare what jobs of that kind need once, before the first of them is timed; by default nothing."""
 
+    def llama_bench(self, named: str | None = None) -> tuple[str, str]:
+        """The path of llama-bench there, by default wherever it is found, and what it says of its version.
+
+        Raises
+        ------
+        UsageError
+            When one that is named is no program.
+        MeasurementError
+            When there is none; by default always.
+        """
+        raise MeasurementError("this device has no llama-bench; use --device local or ssh://[USER@]HOST")
+
     @abstractmethod
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """Run a job for at most `timeout` seconds. If it fails, crashes or hangs, that is an error in the result.
 
         Raises
@@ -72,10 +88,10 @@ class Device(ABC):
         """Release all resources and end running jobs. Harmless when repeated; by default there is nothing to do."""
 
 
-def open_device(uri: str, also: Iterable[str] = ()) -> Device:
+def open_device(uri: str, also: Iterable[str] = (), observe: Observer = unobserved) -> Device:
     """Open a device: a built-in one, or one that an installed package offers in the entry point group ``lts.devices``.
 
-    `also` are further words that the caller accepts, for the message about an unknown device.
+    `also` are further words that the caller accepts, for the message about an unknown device; `observe` as in `Device`.
 
     Raises
     ------
@@ -98,4 +114,5 @@ def open_device(uri: str, also: Iterable[str] = ()) -> Device:
         raise UsageError(f"unknown device '{uri}'; expected one of {', '.join([*known, *sorted(plugins), *also])}")
     device = factory(uri)
     device.uri = uri
+    device.observe = observe
     return device

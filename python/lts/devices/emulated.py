@@ -15,7 +15,7 @@ from typing import Any
 from lts.devices.device import Device
 from lts.devices.qemu import Emulator, architecture, emulated_processors, find_emulator, runner_environment
 from lts.errors import UsageError
-from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob, Runs
+from lts.jobs.job import MANIFEST, Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.system.outside import parse_json, read_bytes, sentence
@@ -87,7 +87,7 @@ class EmulatedDevice(Device):
         self._chosen = (target.triple, target.cpu)
         self._emulator(*self._chosen)
 
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """Run a compiled model for at most `timeout` seconds. If it crashes or hangs, that is an error in the result.
 
         Raises
@@ -152,7 +152,7 @@ class EmulatedDevice(Device):
         directory = self._directory()
         with self._lock:
             if (triple, cpu) not in self._emulators:
-                emulator = find_emulator(triple, cpu)
+                emulator = find_emulator(triple, cpu, self.observe)
                 bundle = directory / triple
                 shutil.copytree(emulator.runner.parent, bundle, dirs_exist_ok=True)
                 emulator = replace(emulator, runner=bundle / emulator.runner.name)

@@ -9,7 +9,8 @@ from typing import Any
 from lts.devices.device import ENERGY, Device
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.cause_of_death import why_not_from
-from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
+from lts.jobs.llama_bench import find_program, version_of
 from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.system.energy import open_meter
@@ -29,7 +30,7 @@ class LocalDevice(Workers, Device):
     Where it has a meter of energy, its costs are also those of `ENERGY`.
     """
 
-    runs: tuple[Runs, ...] = ("python", "runner")
+    runs: tuple[Runs, ...] = ("python", "runner", "program")
     costs: tuple[str, ...] = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 
     def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
@@ -67,7 +68,12 @@ class LocalDevice(Workers, Device):
         if runs == "runner":
             self._runner()
 
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def llama_bench(self, named: str | None = None) -> tuple[str, str]:
+        """See `Device.llama_bench`: as it is named, by ``$LTS_LLAMA_BENCH``, or where it is found."""
+        path = find_program(named)
+        return path, version_of(path)
+
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """See `Device.run`; raises `MeasurementError` also when the runner cannot be built here, or when it, or the
         model, lies where nothing can be run."""
         if isinstance(job, RunnerJob):
@@ -76,14 +82,15 @@ class LocalDevice(Workers, Device):
                 if reason := why_not_from(folder):
                     raise MeasurementError(f"{what} cannot be run: {reason}")
             job = job.as_job([str(runner), "--once"], timeout)
+        if isinstance(job, ProgramJob):
+            job = job.as_job(timeout)
         return super().run(job, timeout)
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of this machine."""
         return fingerprint(threads)
 
-    @staticmethod
-    def _runner() -> Path:
+    def _runner(self) -> Path:
         from lts.jobs.bundle import RUNNER, make_bundle
 
-        return make_bundle(machine.triple()) / RUNNER
+        return make_bundle(machine.triple(), observe=self.observe) / RUNNER

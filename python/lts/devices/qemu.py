@@ -22,6 +22,7 @@ from lts.jobs.program import run_program
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.system.outside import parse_json
+from lts.system.progress import Observer, unobserved
 
 # Processors whose system calls the plugin knows: the first part of their triple, and qemu's name.
 _QEMU = {
@@ -107,11 +108,11 @@ def architecture(triple: str) -> str | None:
     return _QEMU.get(name.lower()) if "linux" in rest else None
 
 
-def find_emulator(triple: str, cpu: str) -> Emulator:
+def find_emulator(triple: str, cpu: str, observe: Observer = unobserved) -> Emulator:
     """The emulator for a triple and a processor by LLVM's name.
 
     A processor that qemu does not know is replaced by the one with all extensions. The plugin and the runner are built
-    on first use.
+    on first use, which `observe` is told.
 
     Raises
     ------
@@ -137,7 +138,7 @@ def find_emulator(triple: str, cpu: str) -> Emulator:
         cpu=cpu if cpu in _cpus(program) else _ANY_CPU,
         sysroot=sysroot,
         plugin=plugin(version),
-        runner=make_bundle(triple) / RUNNER,
+        runner=make_bundle(triple, observe=observe) / RUNNER,
     )
 
 

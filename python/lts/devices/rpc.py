@@ -14,7 +14,7 @@ from typing import Any
 
 from lts.devices.device import Device
 from lts.errors import MeasurementError, UsageError
-from lts.jobs.job import Job, JobResult, RunnerJob, Runs
+from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.system import machine
 from lts.targets.target import Target
@@ -105,7 +105,7 @@ class RpcDevice(Device):
                 f"{self._host}:{self._port} is a {there} processor"
             )
 
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """Run a compiled model for at most `timeout` seconds, on another device when one goes away or is silent.
 
         Raises

@@ -100,10 +100,10 @@ class CachedAttention:
 
 
 class InPlaceAttention(CachedAttention):
-    """The same in a decode step whose cache has room for more: the new key and value are written behind those there.
+    """The same over a cache that has room for more: new keys and values are written behind those there.
 
-    Past and present have the same shape. Bound to the same memory, nothing but the new token is written; bound to two,
-    the runtime copies the tokens from the one to the other first. What lies behind the new token is not used, but must
+    Past and present have the same shape. Bound to the same memory, nothing but the new tokens is written; bound to two,
+    the runtime copies the tokens from the one to the other first. What lies behind the new tokens is not used, but must
     be finite.
 
     Attention is one operation of ONNX Runtime where that is the fastest (``benchmarks/cache.py``), for heads of a
@@ -113,9 +113,9 @@ class InPlaceAttention(CachedAttention):
     Parameters
     ----------
     positions
-        int64 [batch, 1]; used by rotary positions.
+        int64 [batch, sequence]; used by rotary positions.
     mask
-        Added to scores: [batch, 1, 1, total].
+        Added to scores: [batch, 1, sequence or 1, total].
     capacity
         Tokens that the cache has room for, at least `total`.
     """
@@ -125,7 +125,7 @@ class InPlaceAttention(CachedAttention):
         self.length = capacity
 
     def __call__(self, layer: int, x: str) -> str:
-        """Attention of a layer; `x` and the result are [batch, d_model]."""
+        """Attention of a layer; `x` and the result are [tokens, d_model]."""
         a = self.builder.architecture
         group = a.n_head[layer] // a.n_kv_head[layer]
         fits = a.head_dims[layer] % FUSED_WIDTH == 0
@@ -137,15 +137,16 @@ class InPlaceAttention(CachedAttention):
         width = b.architecture.head_dims[layer]
         joined = self._joined(layer, x)
         if b.traits.position == "rotary":
-            heads = split_heads(b, joined, 1, n_head + 2 * n_kv, width)
+            heads = split_heads(b, joined, b.sequence, n_head + 2 * n_kv, width)
             rotated, value = graph.split(heads, [n_head + n_kv, n_kv], axis=1)
             joined = graph.op("Concat", rotate(b, rotated, self.positions, width), value, axis=1)
+            joined = merge_heads(b, joined, b.sequence, (n_head + 2 * n_kv) * width)
         total = graph.cast(graph.size(b.total), np.int32)
         last = graph.op("Sub", total, graph.constant([1], np.int32))
         mixed, key, value = graph.ops(
             3,
             "com.microsoft.GroupQueryAttention",
-            graph.reshape(joined, b.batch, 1, (n_head + 2 * n_kv) * width),
+            graph.reshape(joined, b.batch, b.sequence, (n_head + 2 * n_kv) * width),
             *("", ""),  # key and value, which the query holds
             *self._inputs(layer, self.length),
             graph.op("Expand", last, graph.size(b.batch)),
@@ -173,14 +174,17 @@ class InPlaceAttention(CachedAttention):
         return self._outputs(layer, *(self.builder.graph.op("ScatterND", past, index, new) for past, new in pairs))
 
     def _places(self, layer: int) -> str:
-        """Where in the cache the new tokens belong: sequence, head and place, int64 [batch, n_kv_head, 1, 3]."""
+        """Where in the cache the new tokens belong: sequence, head, place: int64 [batch, n_kv_head, sequence, 3]."""
         b, graph = self.builder, self.builder.graph
         n_kv = b.architecture.n_kv_head[layer]
         count = graph.op("Range", graph.constant(0), graph.op("Squeeze", graph.size(b.batch)), graph.constant(1))
         sequence = graph.op("Unsqueeze", count, graph.constant([1, 2, 3]))
         head = graph.constant(np.arange(n_kv).reshape(1, n_kv, 1, 1))
-        place = graph.op("Sub", graph.size(b.total), graph.constant([1]))
-        shape = graph.op("Concat", graph.size(b.batch), graph.constant([n_kv, 1, 1]), axis=0)
+        total = graph.op("Squeeze", graph.size(b.total))
+        past = graph.op("Sub", total, graph.op("Squeeze", graph.size(b.sequence)))
+        place = graph.op("Unsqueeze", graph.op("Range", past, total, graph.constant(1)), graph.constant([1]))
+        new, one = graph.size(b.sequence), graph.constant([1])
+        shape = graph.op("Concat", graph.size(b.batch), graph.constant([n_kv]), new, one, axis=0)
         return graph.op("Concat", *(graph.op("Expand", each, shape) for each in (sequence, head, place)), axis=3)
 
 
@@ -195,7 +199,7 @@ class RelativeAttention:
     mask
         Added to scores: [batch, 1, sequence or 1, total].
     memory
-        Tokens in the memory; None in a prompt pass, which begins without.
+        Tokens in the memory; None where there is none.
     """
 
     def __init__(self, builder: Builder, mask: str, memory: Dim | None) -> None:
@@ -229,7 +233,7 @@ class RelativeAttention:
             graph.op("Transpose", key, perm=(0, 1, 3, 2)),
         )
         by_distance = graph.op("MatMul", self._biased(query, f"{prefix}.position_bias", n_head, width), distance)
-        if self.memory is None:
+        if sequence != 1:
             by_distance = self._shift(by_distance, n_head)
         scores = graph.op("Add", graph.op("Add", by_content, by_distance), self.mask)
         mixed = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), value)
@@ -241,9 +245,9 @@ class RelativeAttention:
         return graph.op("Mul", graph.op("Add", query, bias), graph.number(1 / math.sqrt(width)))
 
     def _shift(self, scores: str, n_head: int) -> str:
-        """Column j of row i becomes the score of distance i - j (Dai et al. 2019, appendix B).
+        """Column j of row i becomes the score of the distance of tokens i and j (Dai et al. 2019, appendix B).
 
-        With one new token, as in decoding, the columns are in place already.
+        With one new token, the columns are in place already.
 
         Parameters
         ----------

@@ -1,90 +1,136 @@
-"""Reads the weights of a trained model back from `model.safetensors`, by the names of the inventory."""
+"""The weights of a trained model, by the names of the inventory, whatever wrote them.
+
+A checkpoint names its tensors as the family's class in transformers does, as the inventory does (`lts.weights`), or as
+the parameters of `lts.networks.Network`; wrappers put words before the names.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lts._core import Architecture
+from lts._core import Architecture, weights
 from lts.errors import UsageError
 from lts.export.encodings import Array
 from lts.export.huggingface import tensors
-from lts.export.weights import Tensor
+from lts.export.safetensors import StoredTensor, read_tensors
+from lts.export.weights import Piece, Tensor
+from lts.system.outside import printable
 
-_MAX_HEADER = 100_000_000  # bytes, the limit of the format
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+# What wrappers put before names: torch.compile, DataParallel; and a model with or without its output layer.
+_WRAPPERS = ("_orig_mod.", "module.")
+_BODIES = ("transformer.", "model.")
+# Buffers that older versions of transformers stored: masks, and frequencies of rotary positions.
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+_HEADS = ("lm_head.weight", "head.weight")
 
 
-def read_checkpoint(architecture: Architecture, path: Path) -> dict[str, Array]:
-    """The weights in a file of the safetensors format that `export` or `transformers` wrote for the architecture.
+class Checkpoint(Mapping[str, Array]):
+    """Weights by the names of the inventory, each read when it is asked for, in float32."""
+
+    def __init__(self, places: Mapping[str, tuple[StoredTensor, Tensor, int]]) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> Array:
+        stored, tensor, piece = self._places[name]
+        begin = sum(each.shape[tensor.axis] for each in tensor.pieces[:piece])
+        end = begin + tensor.pieces[piece].shape[tensor.axis]
+        part = stored.array()[(slice(None),) * tensor.axis + (slice(begin, end),)]
+        return part.T if tensor.pieces[piece].transposed else part
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_checkpoint(architecture: Architecture, path: Path) -> Checkpoint:
+    """The weights of the architecture in a safetensors file, or in a folder of one or several.
 
     Raises
     ------
     UsageError
-        When the file cannot be read, is not a safetensors file, or holds other tensors than the architecture has.
+        When a file cannot be read or is no safetensors file, a tensor is missing, left over, of another shape, or has
+        a value that is no finite number.
     """
-    try:
-        content = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    header, begin = _header(content, path)
-    arrays: dict[str, Array] = {}
-    for tensor in tensors(architecture):
-        entry = _entry(header, tensor, path)
-        _split(tensor, _values(content[begin:], entry, tensor, path), arrays)
-    return arrays
+    found = {_unwrapped(name): stored for name, stored in read_tensors(path).items()}
+    form, names = _fitting(architecture, found, path)
+    places = {}
+    for tensor in form:
+        stored = found[names[tensor.name]]
+        if stored.shape != tensor.shape:
+            raise UsageError(
+                f"{stored.path}: '{printable(stored.name)}' has shape {list(stored.shape)}; this architecture has "
+                f"{list(tensor.shape)}"
+            )
+        for i, piece in enumerate(tensor.pieces):
+            places[piece.weight.name] = stored, tensor, i
+    read = Checkpoint(places)
+    left = {name: found[name] for name in found.keys() - set(names.values()) if not name.endswith(_BUFFERS)}
+    for name in [name for name in left if name.endswith(_HEADS) and architecture.tie_embedding]:
+        _check_tied(left.pop(name), read)
+    if left:
+        raise UsageError(f"{path} has {_some(left)}, which this architecture does not have{_why(left)}")
+    for stored in {id(place[0]): place[0] for place in places.values()}.values():
+        stored.array()  # its values are looked at
+    return read
 
 
-def _header(content: Any, path: Path) -> tuple[dict[str, Any], int]:
-    size = int.from_bytes(content[:8].tobytes(), "little")
-    try:
-        if not 2 <= size <= min(_MAX_HEADER, len(content) - 8):
-            raise ValueError("its header is cut off")
-        header = json.loads(content[8 : 8 + size].tobytes())
-        if not isinstance(header, dict):
-            raise ValueError("its header is no JSON object")
-    except ValueError as error:
-        raise UsageError(f"{path} is no safetensors file: {error}") from None
-    return header, 8 + size
+def _unwrapped(name: str) -> str:
+    for wrapper in _WRAPPERS:
+        name = name.removeprefix(wrapper)
+    return name.replace("/", ".")  # parameters of a Network
 
 
-def _entry(header: dict[str, Any], tensor: Tensor, path: Path) -> dict[str, Any]:
-    # In files of a model without its output layer the names lack their first part.
-    for name in (tensor.name, tensor.name.removeprefix("transformer."), tensor.name.removeprefix("model.")):
-        if isinstance(entry := header.get(name), dict):
-            return entry
-    raise UsageError(f"{path} lacks the tensor '{tensor.name}', which this architecture has")
+def _fitting(
+    architecture: Architecture, found: Mapping[str, StoredTensor], path: Path
+) -> tuple[list[Tensor], dict[str, str]]:
+    """The form that most of the names are of, and under which name each of its tensors is found."""
+    plain = [Tensor(weight.name, (Piece(weight),)) for weight in weights(architecture)]
+    best: tuple[list[Tensor], dict[str, str]] = ([], {})
+    for form in (tensors(architecture), plain):
+        names = {tensor.name: name for tensor in form if (name := _named(tensor.name, found)) is not None}
+        if not best[0] or len(names) / len(form) > len(best[1]) / len(best[0]):
+            best = form, names
+    form, names = best
+    missing = [tensor.name for tensor in form if tensor.name not in names]
+    if len(missing) == len(form):
+        has = f"has {_some(found)}" if found else "is empty"
+        raise UsageError(f"{path} {has}, and no tensor of this architecture, such as '{missing[0]}'")
+    if missing:
+        more = "" if len(missing) == 1 else f", and {len(missing) - 1} more"
+        raise UsageError(f"{path} lacks the tensor '{missing[0]}'{more}, which this architecture has")
+    return form, names
 
 
-def _values(data: Any, entry: dict[str, Any], tensor: Tensor, path: Path) -> Array:
-    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if dtype not in _DTYPES:
-        raise UsageError(f"{path}: '{tensor.name}' has type {dtype}; expected one of {', '.join(_DTYPES)}")
-    if shape != list(tensor.shape):
-        raise UsageError(f"{path}: '{tensor.name}' has shape {shape}; this architecture has {list(tensor.shape)}")
-    kind = np.dtype(_DTYPES[dtype])
-    if not (
-        isinstance(offsets, list)
-        and len(offsets) == 2
-        and all(isinstance(offset, int) for offset in offsets)
-        and 0 <= offsets[0] <= offsets[1] <= len(data)
-        and offsets[1] - offsets[0] == tensor.size * kind.itemsize
+def _named(name: str, found: Mapping[str, StoredTensor]) -> str | None:
+    """The name under which a checkpoint has a tensor."""
+    bare = name
+    for body in _BODIES:
+        bare = bare.removeprefix(body)
+    return next((each for each in (name, bare, *(body + bare for body in _BODIES)) if each in found), None)
+
+
+def _check_tied(head: StoredTensor, read: Checkpoint) -> None:
+    """Raise `UsageError` unless a stored output layer is the embedding."""
+    table = read["token_embedding.0.weight"]
+    if head.shape not in (table.shape, table.shape[::-1]) or not any(
+        np.array_equal(each, table) for each in (head.array(), head.array().T)
     ):
-        raise UsageError(f"{path}: '{tensor.name}' is cut off")
-    values = np.frombuffer(data[offsets[0] : offsets[1]].tobytes(), kind)
-    if dtype == "BF16":  # the upper half of a float32
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float32).reshape(tensor.shape)
+        raise UsageError(
+            f"{head.path}: '{printable(head.name)}' is not the token embedding, and this architecture ties both"
+        )
 
 
-def _split(tensor: Tensor, array: Array, arrays: dict[str, Array]) -> None:
-    """The inverse of `ArrayWeights.assemble` for tensors of whole weights."""
-    begin = 0
-    for piece in tensor.pieces:
-        end = begin + piece.shape[tensor.axis]
-        part = array[(slice(None),) * tensor.axis + (slice(begin, end),)]
-        arrays[piece.weight.name] = part.T if piece.transposed else part
-        begin = end
+def _why(left: Mapping[str, StoredTensor]) -> str:
+    if any(".lora_" in name for name in left):
+        return "; merge the adapter first, with merge_and_unload, and save the result"
+    return ""
+
+
+def _some(names: Mapping[str, StoredTensor]) -> str:
+    shown = [f"'{printable(name)}'" for name in sorted(names)[:3]]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

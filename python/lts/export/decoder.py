@@ -17,6 +17,7 @@ from lts.export.graph import Dim, Graph, Symbol
 from lts.export.precision import matrices
 from lts.export.weights import Tensor, Weights, weight_source
 
+ANY = "any"
 PHASES = ("prefill", "decode")
 LOGITS = ("all", "last")
 CACHES = ("copied", "in_place")
@@ -24,43 +25,49 @@ CACHES = ("copied", "in_place")
 
 def onnx_model(
     architecture: Architecture,
-    phase: str = "prefill",
+    phase: str = ANY,
     *,
     logits: str = "all",
     precision: str = "float32",
     cache: str = "copied",
+    position_ids: bool = False,
     weights: Weights = None,
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> Any:
     """The architecture as an ONNX model of standard operations only (opset 17), but for ``int4`` and ``in_place``.
 
-    Inputs and outputs are described in ``docs/formats.md``. In short, with ``T`` tokens of prompt or of context:
-    ``prefill`` takes `input_ids` [batch, T] and gives `logits` [batch, T, vocab_size] and what decoding needs;
-    ``decode`` takes one token, [batch, 1], and the keys and values, or memory, of T tokens before it. `attention_mask`
-    [batch, all tokens] is 0 where a token is padding.
+    Inputs and outputs are described in ``docs/formats.md``. In short: it takes new tokens, `input_ids` [batch,
+    sequence], and the keys and values, or memory, of the tokens before, of which there may be none; `attention_mask`
+    [batch, all tokens] is 0 where a token is padding. It gives `logits` [batch, sequence, vocab_size], and keys and
+    values, or memory, with those of the new tokens. One model is the prompt pass, the decode step, and what is between.
 
     Parameters
     ----------
     architecture
         What to build.
     phase
-        ``prefill`` or ``decode``.
+        ``any``; or for compilers, which fix sizes, one alone: ``prefill``, where nothing is before the new tokens, or
+        ``decode``, where there is one new token.
     logits
-        Positions of a prompt that get logits: ``all``, or ``last`` for the last column alone, [batch, 1, vocab_size],
-        which is all that generating needs. Decoding has one position anyway.
+        New tokens that get logits: ``all``, or ``last`` for the last column alone, [batch, 1, vocab_size], which is all
+        that generating needs.
     precision
         ``float32``, ``float16``, ``int8`` or ``int4``, see `lts.export.precision`. The last two store and multiply the
         matrices so; all else stays float32.
     cache
-        How a decode step keeps keys and values: ``copied``, which gives out new ones, with those of the token appended;
-        or ``in_place``, where they stay in memory that has room for more (ONNX Runtime from 1.22 on). A prompt pass is
-        the same for both, and so is Transformer-XL, which remembers the inputs of its layers.
+        How keys and values are kept: ``copied``, which gives out new ones, with those of the new tokens appended; or
+        ``in_place``, where they stay in memory that has room for more (ONNX Runtime from 1.22 on). ``prefill`` is the
+        same for both, and so is Transformer-XL, which remembers the inputs of its layers.
+    position_ids
+        Whether positions are an input as well, int64 [batch, sequence]; by default they count the unmasked tokens.
+        (Transformer-XL has none.)
     weights
         A source such as `RandomWeights` or `PooledWeights`, or arrays by the names of `lts.weights`; by default
         ``RandomWeights(0)``.
     n_prompt
-        Tokens of the prompt; in decoding, tokens before the new one. None leaves it open until the model runs.
+        Tokens of the prompt; in decoding, tokens before the new one. None leaves it open until the model runs; ``any``
+        is always open.
     batch
         Sequences. None leaves it open.
 
@@ -78,7 +85,14 @@ def onnx_model(
     """
     source = weight_source(weights)
     graph, tensors = decoder_graph(
-        architecture, phase, logits=logits, precision=precision, cache=cache, n_prompt=n_prompt, batch=batch
+        architecture,
+        phase,
+        logits=logits,
+        precision=precision,
+        cache=cache,
+        position_ids=position_ids,
+        n_prompt=n_prompt,
+        batch=batch,
     )
     form = {"precision": precision, "logits": logits, "cache": cache}
     return finish(graph, architecture, phase, source.initializers(architecture, tensors), form)
@@ -89,8 +103,8 @@ def finish(
 ) -> Any:
     """The `onnx.ModelProto` of a graph from `decoder_graph`; its metadata say what it is, in which `form`."""
     metadata = {"architecture": architecture.to_json(), "phase": phase, **form}
-    if phase != "decode":
-        metadata.pop("cache", None)  # the prompt pass has none
+    if phase == "prefill":
+        metadata.pop("cache", None)  # it has none
     elif architecture.traits.position == "relative":
         metadata["cache"] = "copied"  # the memory is, whatever is asked for
     return graph.model(f"{architecture.family}.{phase}", initializers, metadata)
@@ -103,59 +117,62 @@ def decoder_graph(
     logits: str = "all",
     precision: str = "float32",
     cache: str = "copied",
+    position_ids: bool = False,
     n_prompt: int | None = None,
     batch: int | None = None,
 ) -> tuple[Graph, list[Tensor]]:
-    """The graph of a decoder, and its weights as initializers; both phases have the same ones in the same order."""
+    """The graph of a decoder, and its weights as initializers; all phases have the same ones in the same order."""
     _check(architecture, phase, logits, cache, n_prompt, batch)
-    decode = phase == "decode"
     relative = architecture.traits.position == "relative"
     rows: Dim = Symbol("batch", "input_ids", 0) if batch is None else batch
-    prompt: Dim
-    sequence: Dim
-    total: Dim
-    if decode:
-        sequence = 1
+    sequence: Dim = 1 if phase == "decode" else Symbol("sequence", "input_ids", 1) if n_prompt is None else n_prompt
+    past: Dim | None = None
+    total: Dim = sequence
+    if phase != "prefill":
         if n_prompt is None:
-            prompt = Symbol("memory", "mems.0", 1) if relative else Symbol("past", "past_key_values.0.key", 2)
+            past = Symbol("memory", "mems.0", 1) if relative else Symbol("past", "past_key_values.0.key", 2)
             total = Symbol("total", "attention_mask", 1)
         else:
-            prompt, total = n_prompt, n_prompt + 1
-    else:
-        prompt = sequence = total = Symbol("sequence", "input_ids", 1) if n_prompt is None else n_prompt
+            past, total = n_prompt, n_prompt + 1
     b = Builder(architecture, matrices(precision), rows, sequence, total)
     graph = b.graph
     input_ids = graph.input("input_ids", np.int64, rows, sequence)
     attention_mask = graph.input("attention_mask", np.int64, rows, total)
-    attention = _attention(b, attention_mask, prompt if decode else None, cache)
+    positions = ""
+    if position_ids and not relative:
+        positions = graph.input("position_ids", np.int64, rows, sequence)
+    elif not relative:
+        positions = _positions(b, attention_mask, phase)
+    attention = _attention(b, attention_mask, positions, past, cache)
     with b.scope("embedding"):
         x = embed(b, input_ids)
         if b.traits.position == "learned":
-            x = graph.op("Add", x, embed_positions(b, _positions(graph, attention_mask, decode)))
+            x = graph.op("Add", x, embed_positions(b, positions))
     for layer in range(architecture.n_layer):
         with b.scope(f"layers.{layer}.attention"):
             x = sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
         with b.scope(f"layers.{layer}.feed_forward"):
             x = sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
     with b.scope("head"):
-        positions = sequence
+        columns = sequence
         if logits == "last" and sequence != 1:
-            positions = 1
+            columns = 1
             x = graph.reshape(x, rows, sequence, architecture.d_model)
             x = graph.op("Gather", x, graph.constant(-1), axis=1)
         if b.traits.final_norm:
             x = b.norm(x, "final_norm")
-        given = graph.reshape(head(b, x), rows, positions, architecture.vocab_size)
-    graph.output("logits", given, rows, positions, architecture.vocab_size, first=True)
+        given = graph.reshape(head(b, x), rows, columns, architecture.vocab_size)
+    graph.output("logits", given, rows, columns, architecture.vocab_size, first=True)
     return graph, list(b.matrices.tensors.values())
 
 
-def _attention(b: Builder, attention_mask: str, past: Dim | None, cache: str) -> Callable[[int, str], str]:
-    """The attention of the family; `past` are the tokens before, None in a prompt pass."""
-    mask = _mask(b, attention_mask, past is not None)
+def _attention(
+    b: Builder, attention_mask: str, positions: str, past: Dim | None, cache: str
+) -> Callable[[int, str], str]:
+    """The attention of the family; `past` are the tokens before, None where there are none."""
+    mask = _mask(b, attention_mask)
     if b.traits.position == "relative":
         return RelativeAttention(b, mask, past)
-    positions = _positions(b.graph, attention_mask, past is not None)
     if past is None or cache == "copied":
         return CachedAttention(b, positions, mask, past)
     capacity = b.total if isinstance(past, int) else Symbol("capacity", "past_key_values.0.key", 2)
@@ -169,24 +186,31 @@ def sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], 
     return b.norm(b.graph.op("Add", x, network(layer, x)), norm)
 
 
-def _positions(graph: Graph, attention_mask: str, decode: bool) -> str:
+def _positions(b: Builder, attention_mask: str, phase: str) -> str:
     """Positions that count unmasked tokens, int64 [batch, sequence]; positions of padding are ignored."""
-    one = graph.constant(1)
-    if decode:
+    graph, one = b.graph, b.graph.constant(1)
+    if phase == "decode":
         count = graph.op("ReduceSum", attention_mask, graph.constant([1]), keepdims=1)
     else:
         count = graph.op("CumSum", attention_mask, one)
+    if phase == ANY:  # of the new tokens alone
+        past = graph.op("Sub", graph.size(b.total), graph.size(b.sequence))
+        count = graph.op("Slice", count, past, graph.constant([np.iinfo(np.int64).max]), graph.constant([1]))
     return graph.op("Max", graph.op("Sub", count, one), graph.constant(0))
 
 
-def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
+def _mask(b: Builder, attention_mask: str) -> str:
     """The mask that is added to scores: 0 where a token may be attended to; [batch, 1, sequence or 1, total]."""
     graph = b.graph
     visible = graph.op("Unsqueeze", graph.op("Cast", attention_mask, to=9), graph.constant([1, 2]))
-    if not decode:
-        length = graph.op("Squeeze", graph.size(b.sequence))
-        index = graph.op("Range", graph.constant(0), length, graph.constant(1))
-        causal = graph.op("LessOrEqual", index, graph.op("Unsqueeze", index, graph.constant([1])))
+    if b.sequence != 1:
+        total = graph.op("Squeeze", graph.size(b.total))
+        index = graph.op("Range", graph.constant(0), total, graph.constant(1))
+        new = index
+        if b.sequence != b.total:
+            past = graph.op("Sub", total, graph.op("Squeeze", graph.size(b.sequence)))
+            new = graph.op("Range", past, total, graph.constant(1))
+        causal = graph.op("LessOrEqual", index, graph.op("Unsqueeze", new, graph.constant([1])))
         visible = graph.op("And", visible, causal)
     return graph.op("Where", visible, graph.number(0.0), graph.number(MASKED[graph.real.name]))
 
@@ -194,19 +218,21 @@ def _mask(b: Builder, attention_mask: str, decode: bool) -> str:
 def check_decoder(architecture: Architecture) -> None:
     """Raise `UsageError` for an encoder, which has neither an output layer nor a decode step."""
     if architecture.traits.encoder:
-        raise UsageError(f"{architecture.family} is an encoder; only decoders are exported")
+        raise UsageError(f"{architecture.family} is an encoder; as ONNX only decoders are exported")
 
 
 def _check(
     architecture: Architecture, phase: str, logits: str, cache: str, n_prompt: int | None, batch: int | None
 ) -> None:
     check_decoder(architecture)
-    for what, given, known in (("phase", phase, PHASES), ("logits", logits, LOGITS), ("cache", cache, CACHES)):
+    for what, given, known in (("phase", phase, (ANY, *PHASES)), ("logits", logits, LOGITS), ("cache", cache, CACHES)):
         if given not in known:
             raise UsageError(f"unknown {what} '{given}'; expected one of {', '.join(known)}")
     for name, value in (("n_prompt", n_prompt), ("batch", batch)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")
+    if n_prompt is not None and phase == ANY:
+        raise UsageError("n_prompt fixes the size of one phase; name it: prefill or decode")
     if n_prompt is not None and architecture.traits.position == "learned":
         needed = n_prompt + (phase == "decode")
         if needed > architecture.n_positions:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.decoder import PHASES, check_decoder, decoder_graph, finish
-from lts.export.huggingface import config, safetensors_header, tensors
+from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
+from lts.export.genai import genai_config
+from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
+from lts.export.gguf_package import package
+from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
+from lts.export.manifest import MANIFEST_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
+from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
     INLINE_BYTES,
     ArrayWeights,
@@ -26,6 +32,7 @@ from lts.export.weights import (
 )
 from lts.system.files import Draft, remove_abandoned
 
+MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
 
 
@@ -37,10 +44,13 @@ def export(
     precision: str = "float32",
     logits: str = "all",
     cache: str = "copied",
+    position_ids: bool = False,
     weights: Weights = None,
     seed: int = 0,
+    tokenizer: str | Path | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write the architecture as files; their forms are described in ``docs/formats.md``.
+    """Write the architecture as files, which ``docs/formats.md`` describes, and `manifest.json`, which names them.
 
     Parameters
     ----------
@@ -49,15 +59,22 @@ def export(
     directory
         Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
-        ``onnx``: `prefill.onnx` and `decode.onnx` with their common `weights.bin`. ``hf``: `config.json` and
-        `model.safetensors`; GPT-2 and LLaMA with equal layers and a plain embedding load in `transformers`, others get
-        the per-layer form, with ``"model_type": "lts"``. ``json``: `architecture.json`.
-    precision, logits, cache
-        Of the ONNX models, as for `lts.export.onnx_model`.
+        ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, but for
+        Transformer-XL, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose `weights.bin`
+        is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with equal layers and a
+        plain embedding are classes of `transformers`, others bring their code along, `configuration_lts.py` and
+        `modeling_lts.py`. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures
+        that it runs. Of encoders there are ``hf`` and ``json``.
+    precision, logits, cache, position_ids
+        Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
         Arrays by the names of `lts.weights`; by default random ones.
     seed
         Seed of the random weights.
+    tokenizer
+        Folder with the `tokenizer.json` that the GGUF file gets; by default it has none.
+    origin
+        What else the manifest says, see `lts.export.manifest.Manifest`.
 
     Returns
     -------
@@ -67,28 +84,39 @@ def export(
     Raises
     ------
     UsageError
-        For an unknown format, precision or cache, weights that do not fit, or a file that cannot be written. Then no
-        file is changed.
+        For an unknown format, precision or cache, an architecture without the form, weights or a tokenizer that do not
+        fit, or a file that cannot be written. Then no file is changed.
     """
     formats = tuple(dict.fromkeys(formats))
     for name in formats:
-        if name not in _WRITERS:
-            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(_WRITERS)}")
-    if formats != ("json",):
+        if name not in FILES:
+            raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FILES)}")
+    if {"onnx", "gguf"} & {*formats}:
         check_decoder(architecture)
     check_precision(precision)
+    writers: dict[str, _Writer] = {
+        **_WRITERS,
+        "gguf": partial(_write_gguf, vocabulary=_vocabulary(architecture, formats, tokenizer)),
+    }
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
-    form = _OnnxForm(precision, logits, cache)
+    form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
-            _WRITERS[name](architecture, source, stage, form)
-    return stage.paths
+            writers[name](architecture, source, stage, form)
+            stage.assign(name)
+        if formats:
+            _write_manifest(architecture, source, stage, form, origin or {})
+    if "onnx" in formats:
+        for phase in PHASES:
+            (stage.directory / f"{phase}.onnx").unlink(missing_ok=True)
+    return [path for path in stage.paths if path.name != MANIFEST_FILE]
 
 
 class _OnnxForm(NamedTuple):
     precision: str
     logits: str
     cache: str
+    position_ids: bool
 
 
 class _Stage:
@@ -97,10 +125,16 @@ class _Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.drafts: list[Draft] = []
+        self.formats: dict[str, str] = {}
 
     @property
     def paths(self) -> list[Path]:
         return [draft.path for draft in self.drafts]
+
+    def assign(self, format: str) -> None:
+        """Say that the files since the last time are of a format."""
+        for draft in self.drafts[len(self.formats) :]:
+            self.formats[draft.path.name] = format
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -118,6 +152,11 @@ class _Stage:
         with self.open(name) as file:
             file.write(content)
 
+    def once(self, name: str, content: bytes) -> None:
+        """A file that is the same in every format that has it."""
+        if self.directory / name not in self.paths:
+            self.write(name, content)
+
 
 @contextmanager
 def _staged(directory: Path) -> Iterator[_Stage]:
@@ -125,7 +164,7 @@ def _staged(directory: Path) -> Iterator[_Stage]:
     stage = _Stage(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for names in _FILES.values():  # what killed exports left, whatever formats they wrote
+        for names in (*FILES.values(), (MANIFEST_FILE,)):  # what killed exports left, whatever formats they wrote
             for name in names:
                 remove_abandoned(directory / name)
         yield stage
@@ -140,34 +179,29 @@ def _staged(directory: Path) -> Iterator[_Stage]:
 
 
 def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    graphs = {phase: decoder_graph(architecture, phase, **form._asdict()) for phase in PHASES}
-    tensors = graphs[PHASES[0]][1]
-    with stage.open(WEIGHTS_FILE) as file:
-        initializers = placed(tensors, source, file)
-    for phase, (graph, needed) in graphs.items():
-        assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
-        model = finish(graph, architecture, phase, initializers, form._asdict())
-        stage.write(f"{phase}.onnx", model.SerializeToString())
-
-
-def placed(tensors: Sequence[Tensor], source: ArrayWeights, file: BinaryIO | None = None) -> list[Any]:
-    """Initializers of which the larger ones lie in `WEIGHTS_FILE`; they are written to it where it is given."""
+    graph, tensors = decoder_graph(architecture, ANY, **form._asdict())
     outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
     place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
     initializers: list[Any] = []
-    for tensor in tensors:
-        if tensor.name not in place_of:
-            initializers.append(inline(tensor, source.assemble(tensor)))
-            continue
-        if file is not None:
+    with stage.open(WEIGHTS_FILE) as file:
+        for tensor in tensors:
+            array = source.assemble(tensor)
+            if tensor.name not in place_of:
+                initializers.append(inline(tensor, array))
+                continue
             file.seek(place_of[tensor.name])
-            file.write(source.assemble(tensor).data.cast("B"))
-        initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
-    return initializers
+            file.write(array.data.cast("B"))
+            initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
+    said = {"precision": form.precision, "logits": form.logits, "cache": form.cache}
+    stage.write(MODEL_FILE, finish(graph, architecture, ANY, initializers, said).SerializeToString())
+    _write_configuration(architecture, stage)
+    if architecture.traits.position != "relative":
+        genai = genai_config(architecture, form.cache, position_ids=form.position_ids)
+        stage.write("genai_config.json", _json(genai))
 
 
 def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
-    stage.write("config.json", (json.dumps(config(architecture), indent=2) + "\n").encode())
+    _write_configuration(architecture, stage)
     parts: Sequence[Tensor] = tensors(architecture)
     with stage.open("model.safetensors") as file:
         file.write(safetensors_header(parts))
@@ -175,14 +209,63 @@ def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, f
             file.write(source.assemble(tensor).data.cast("B"))
 
 
+def _write_configuration(architecture: Architecture, stage: _Stage) -> None:
+    """What transformers, and programs that load ONNX models by it, read first: `config.json` and the code it names."""
+    stage.once("config.json", _json(config(architecture)))
+    for name, content in code_files(architecture).items():
+        stage.once(name, content)
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
 def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
     stage.write("architecture.json", (architecture.to_json() + "\n").encode())
 
 
+def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: str | Path | None) -> Vocabulary | None:
+    """The tokenizer of a GGUF file. Raises `UsageError` also when there is no such file for the architecture."""
+    if "gguf" not in formats:
+        if tokenizer is not None:
+            raise UsageError("a tokenizer is put into GGUF files; add gguf to the formats, or leave it out")
+        return None
+    package()
+    check_gguf_form(architecture)
+    return None if tokenizer is None else read_vocabulary(Path(tokenizer), architecture.vocab_size)
+
+
+def _write_gguf(
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, vocabulary: Vocabulary | None
+) -> None:
+    with stage.open(GGUF_FILE) as file:
+        write_gguf(file, architecture, form.precision, partial(stored, source), vocabulary)
+
+
+def _write_manifest(
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, origin: Mapping[str, Any]
+) -> None:
+    """Beside files of other formats that an earlier export of the same model wrote."""
+    forms = {name: _FORMS.get(name, _fixed)(form) for name in dict.fromkeys(stage.formats.values())}
+    files = {draft.path.name: entry_of(draft.temporary, stage.formats[draft.path.name]) for draft in stage.drafts}
+    seed = source.seed if isinstance(source, RandomWeights) else None
+    new = Manifest(architecture, "given" if seed is None else "random", seed, forms, files, origin)
+    stage.write(MANIFEST_FILE, new.goes_on(earlier_manifest(stage.directory)).text().encode())
+
+
+def _fixed(form: _OnnxForm) -> dict[str, Any]:
+    return {"precision": "float32"}
+
+
+_FORMS: dict[str, Callable[[_OnnxForm], dict[str, Any]]] = {
+    "onnx": lambda form: form._asdict(),
+    "gguf": lambda form: {"precision": form.precision},
+}
 _Writer: TypeAlias = Callable[[Architecture, ArrayWeights, _Stage, _OnnxForm], None]
 _WRITERS: dict[str, _Writer] = {"onnx": _write_onnx, "hf": _write_hf, "json": _write_json}
-_FILES = {
-    "onnx": ("prefill.onnx", "decode.onnx", WEIGHTS_FILE),
-    "hf": ("config.json", "model.safetensors"),
+FILES = {
+    "onnx": (MODEL_FILE, WEIGHTS_FILE, "config.json", *CODE, "genai_config.json"),
+    "hf": ("config.json", "model.safetensors", *CODE),
     "json": ("architecture.json",),
+    "gguf": (GGUF_FILE,),
 }

@@ -1,19 +1,23 @@
 """Architectures in the form of Hugging Face: `config.json` and the tensors of `model.safetensors`.
 
 GPT-2 and LLaMA with equal layers load in `transformers` as they are. Every other architecture gets the per-layer form,
-``"model_type": "lts"``, which `transformers` does not know: it is documented in ``docs/formats.md``, and
-`form_of` tells which form an architecture gets.
+``"model_type": "lts"``, with the code that `transformers` builds it with beside it, `code_files`. It is documented in
+``docs/formats.md``, and `form_of` tells which form an architecture gets.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from lts._core import Architecture, weights
+from lts._core import Architecture, Weight, weights
 from lts.export.weights import Piece, Tensor
+
+CODE = ("configuration_lts.py", "modeling_lts.py")
+"""What stands beside a `config.json` in the per-layer form. Nothing here ever imports it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Form:
     name
         `model_type` of the configuration.
     fits
-        Whether an architecture with equal layers and a plain embedding can be written so.
+        Whether an architecture of the family, with equal layers and a plain embedding, can be written so.
     config
         Fields of `config.json`.
     names
@@ -44,9 +48,10 @@ class Form:
 
 def form_of(architecture: Architecture) -> Form:
     """The form that the architecture is written in."""
-    form = _FORMS.get(architecture.family)
-    if form is not None and architecture.uniform and not architecture.adaptive and form.fits(architecture):
-        return form
+    if architecture.uniform and not architecture.adaptive:
+        for form in _FORMS.get(architecture.family, ()):
+            if form.fits(architecture):
+                return form
     return _PER_LAYER
 
 
@@ -61,7 +66,7 @@ def tensors(architecture: Architecture) -> list[Tensor]:
     inventory = {weight.name: weight for weight in weights(architecture)}
     form = form_of(architecture)
     if not form.names:
-        return [Tensor(name, (Piece(weight),)) for name, weight in inventory.items()]
+        return [_tensor(weight) for weight in inventory.values()]
     result = []
     for name, parts in _of_layers(form.names, architecture.n_layer):
         transposed = name.endswith(form.transposed) if form.transposed else False
@@ -69,6 +74,13 @@ def tensors(architecture: Architecture) -> list[Tensor]:
         if pieces:
             result.append(Tensor(name, pieces, axis=len(pieces[0].shape) - 1))
     return result
+
+
+def code_files(architecture: Architecture) -> dict[str, bytes]:
+    """The files of code that the `config.json` refers to, by name; none where transformers has the classes."""
+    if form_of(architecture) is not _PER_LAYER:
+        return {}
+    return {name: (Path(__file__).parent / "remote" / name).read_bytes() for name in CODE}
 
 
 def safetensors_header(tensors: Sequence[Tensor]) -> bytes:
@@ -91,6 +103,21 @@ def _of_layers(names: Mapping[str, str], n_layer: int) -> Iterator[tuple[str, st
             continue
         for layer in range(n_layer):
             yield name.replace("{}", str(layer)), parts.replace("{}", str(layer))
+
+
+def _tensor(weight: Weight) -> Tensor:
+    """A weight as a parameter of `LtsForCausalLM`: by the path of its module, matrices as (outputs, inputs)."""
+    path = _MODULES.get(weight.role, weight.role)
+    if weight.layer is not None:
+        path = f"layers.{weight.layer}.{path}"
+    if weight.role in _LISTS:
+        path = f"{path}.{weight.index}"
+    if not path.startswith("lm_head"):
+        path = f"model.{path}"
+    linear = weight.kind == "matrix" or weight.role == "pointwise"
+    if weight.role not in _PARAMETERS:
+        path += ".bias" if weight.kind == "bias" else ".weight"
+    return Tensor(path, (Piece(weight, transposed=linear),))
 
 
 def _gpt2_config(a: Architecture) -> dict[str, Any]:
@@ -133,19 +160,29 @@ def _llama_config(a: Architecture) -> dict[str, Any]:
     }
 
 
+def _mistral_config(a: Architecture) -> dict[str, Any]:
+    """A LLaMA by another name: without a sliding window they compute the same, and heads may have any width."""
+    fields = _llama_config(a)
+    del fields["attention_bias"], fields["mlp_bias"]
+    return {**fields, "architectures": ["MistralForCausalLM"], "sliding_window": None}
+
+
 def _per_layer_config(a: Architecture) -> dict[str, Any]:
     traits = a.traits
+    head = "LtsForMaskedLM" if traits.encoder else "LtsForCausalLM"
+    classes = {"AutoConfig": "configuration_lts.LtsConfig", "AutoModel": "modeling_lts.LtsModel"}
+    per_layer = ["n_head", "n_kv_head", "head_dim", "d_ff", *(["n_ff", "mixer"] if traits.mixed else [])]
+    values = {**{name: getattr(a, name) for name in per_layer if name != "head_dim"}, "head_dim": a.head_dims}
     return {
-        "architectures": ["LtsForCausalLM"],
+        "architectures": [head],
+        "auto_map": {**classes, f"AutoModel{head.removeprefix('Lts')}": f"modeling_lts.{head}"},
         "family": a.family,
         "vocab_size": a.vocab_size,
         "n_positions": a.n_positions,
         "d_model": a.d_model,
         "n_layer": a.n_layer,
-        "layers": [
-            {"n_head": n_head, "n_kv_head": n_kv_head, "head_dim": head_dim, "d_ff": d_ff}
-            for n_head, n_kv_head, head_dim, d_ff in zip(a.n_head, a.n_kv_head, a.head_dims, a.d_ff, strict=True)
-        ],
+        "layers": [{name: values[name][layer] for name in per_layer} for layer in range(a.n_layer)],
+        "encoder": traits.encoder,
         "attention": traits.attention,
         "attention_bias": traits.attention_bias,
         "feed_forward": traits.feed_forward,
@@ -164,6 +201,20 @@ def _per_layer_config(a: Architecture) -> dict[str, Any]:
         "tie_embedding": a.tie_embedding,
     }
 
+
+# Where the modules of the per-layer form have other names than the roles of the inventory.
+_MODULES = {
+    **{role: f"attention.{role}" for role in ("query", "key", "value", "relative_position", "score", "depthwise")},
+    **{role: f"attention.{role}" for role in ("content_bias", "position_bias", "pointwise", "kernel", "convolution")},
+    "attention_output": "attention.output",
+    **{role: f"feed_forward.{role}" for role in ("gate", "up", "middle", "down")},
+    "head": "lm_head",
+    "head_bias": "lm_head",
+    "cluster": "lm_head.cluster",
+    "head_projection": "lm_head.projection",
+}
+_LISTS = ("token_embedding", "embedding_projection", "middle", "head_projection")  # one module for each index
+_PARAMETERS = ("content_bias", "position_bias", "depthwise")  # in no module of their own
 
 _PER_LAYER = Form("lts", lambda a: True, _per_layer_config)
 
@@ -193,9 +244,10 @@ _GPT2 = Form(
     transposed=("lm_head.weight",),
 )
 
+# Versions of transformers from 5 on refuse a LLaMA whose heads do not divide its width.
 _LLAMA = Form(
     "llama",
-    lambda a: True,
+    lambda a: a.d_model % a.n_head[0] == 0,
     _llama_config,
     {
         "model.embed_tokens.weight": "token_embedding.0.weight",
@@ -214,4 +266,6 @@ _LLAMA = Form(
     transposed=("_proj.weight", "lm_head.weight"),
 )
 
-_FORMS = {"gpt2": _GPT2, "llama": _LLAMA}
+_MISTRAL = replace(_LLAMA, name="mistral", fits=lambda a: True, config=_mistral_config)
+
+_FORMS = {"gpt2": (_GPT2,), "llama": (_LLAMA, _MISTRAL)}

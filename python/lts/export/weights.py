@@ -106,7 +106,7 @@ class ArrayWeights:
             When it cannot be quantized.
         """
         with _naming(tensor):
-            return tensor.encoding.encode(self.joined(tensor))
+            return np.ascontiguousarray(tensor.encoding.encode(self.joined(tensor)))
 
     def rounded(self, tensor: Tensor) -> Array:
         """The weights that the stored form of a tensor, of another encoding than scales, stands for.

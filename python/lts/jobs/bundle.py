@@ -20,6 +20,7 @@ from lts.errors import MeasurementError, UsageError
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.system.outside import member
+from lts.system.progress import Observer, Work, unobserved
 
 RUNNER = "lts-runner"
 # File, the package that has it, the distribution that installs the package.
@@ -41,7 +42,7 @@ _COMPILE_TIMEOUT = 600.0
 _LIBRARY_BYTES = 1 << 30
 
 
-def make_bundle(triple: str, *, fetch: bool = False) -> Path:
+def make_bundle(triple: str, *, fetch: bool = False, observe: Observer = unobserved) -> Path:
     """The folder with lts-runner for a triple, made when it is not there yet.
 
     It lies in `data_folder`, under a name that depends on the versions of TVM and of the runner's sources. It appears
@@ -53,6 +54,8 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
         Triple of the device, for example ``aarch64-linux-gnu``.
     fetch
         Whether TVM's libraries for another processor than this one may be downloaded (once, about 100 MB).
+    observe
+        Told what is done while the folder is made; nothing where it is there.
 
     Raises
     ------
@@ -71,8 +74,9 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
     try:
         with _locked(folder.parent):
             if not _complete(folder):
-                libraries = _libraries(triple, versions, fetch)
+                libraries = _libraries(triple, versions, fetch, observe)
                 with _unfinished(folder) as made:
+                    observe(Work(f"preparing to run models on {triple}", 1, 2, "compiling lts-runner"))
                     _compile(compiler, sources, versions, made / RUNNER)
                     for library in libraries:
                         _copy_stripped(library, made / library.name, triple)
@@ -82,7 +86,7 @@ def make_bundle(triple: str, *, fetch: bool = False) -> Path:
     return folder
 
 
-def write_bundle(triple: str, directory: Path, *, fetch: bool = True) -> list[Path]:
+def write_bundle(triple: str, directory: Path, *, fetch: bool = True, observe: Observer = unobserved) -> list[Path]:
     """Copy the folder of `make_bundle` into a directory and return the files. Files of the same names are replaced.
 
     Raises
@@ -92,7 +96,7 @@ def write_bundle(triple: str, directory: Path, *, fetch: bool = True) -> list[Pa
     MeasurementError
         As `make_bundle` does.
     """
-    source = make_bundle(triple, fetch=fetch)
+    source = make_bundle(triple, fetch=fetch, observe=observe)
     written = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -192,7 +196,7 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _libraries(triple: str, versions: dict[str, str], fetch: bool) -> list[Path]:
+def _libraries(triple: str, versions: dict[str, str], fetch: bool, observe: Observer) -> list[Path]:
     """TVM's libraries for the triple: the installed ones for this machine, those of the published wheels for others."""
     if machine.same_architecture(triple, machine.triple()):
         return [_package_folder(package) / "lib" / name for name, (package, _) in _LIBRARIES.items()]
@@ -204,6 +208,7 @@ def _libraries(triple: str, versions: dict[str, str], fetch: bool) -> list[Path]
             raise MeasurementError(
                 f"the TVM runtime for {triple} is not here; get it with: lts-engine target bundle {name}"
             )
+        observe(Work(f"preparing to run models on {triple}", 0, 2, "fetching the runtime of TVM, about 100 MB"))
         with _unfinished(folder) as made:
             _fetch(triple, versions, made)
     return [folder / name for name in _LIBRARIES]

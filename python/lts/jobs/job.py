@@ -1,4 +1,4 @@
-"""Jobs for a device: a function in Python, or a compiled model for lts-runner."""
+"""Jobs for a device: a function in Python, a compiled model for lts-runner, or a program of the device's own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MANIFEST = "model.json"
 GENERATION = "generation"
 """The phase of a compiled model that does a prompt pass and decode steps: any, on a cache of its own."""
 
-Runs: TypeAlias = Literal["python", "runner"]
-"""What a device can run: functions in Python, or compiled models with lts-runner."""
+Runs: TypeAlias = Literal["python", "runner", "program"]
+"""What a device can run: functions in Python, compiled models with lts-runner, or llama-bench, which it has itself."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,40 @@ class RunnerJob:
         """
         arguments = {"command": list(command), "request": self.request(model, files), "timeout": timeout}
         return Job("lts.jobs.runner_process:run", arguments, threads=self.threads)
+
+
+@dataclass(frozen=True)
+class ProgramJob:
+    """A run of llama-bench with a model file; its value is that of `lts.jobs.llama_bench.run`.
+
+    Parameters
+    ----------
+    program
+        Its path on the device.
+    model
+        A GGUF file, which a remote device copies; beside it, the other parts of one that is split.
+    options
+        What follows ``-m MODEL``.
+    threads
+        Threads it may use: it is pinned to that many processors.
+    keeps
+        Whether a remote device keeps the copy for later; if not, that of the next model takes its place.
+    memory
+        Whether its peak of memory is wanted, for which it is looked at while it runs.
+    """
+
+    program: str
+    model: Path
+    options: Sequence[str] = ()
+    threads: int = 1
+    keeps: bool = True
+    memory: bool = False
+
+    def as_job(self, timeout: float) -> Job:
+        """The job of a worker process on this machine that runs it."""
+        command = [self.program, "-m", str(self.model), *self.options]
+        arguments = {"command": command, "timeout": timeout, "threads": self.threads, "memory": self.memory}
+        return Job("lts.jobs.llama_bench:run", arguments, threads=self.threads)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,16 @@ from typing import Any
 
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.cause_of_death import cause_of_death, last_words
-from lts.jobs.program import run_program
+from lts.jobs.program import Finished, run_program
 from lts.system.disturbance import Watch
 from lts.system.outside import parse_json, sentence
 
 PROGRAM = "llama-bench"
 PROGRAM_VARIABLE = "LTS_LLAMA_BENCH"
 """Environment variable with the path of llama-bench, where it is not on PATH."""
+
+BUILT = "llama.cpp-*/bin/llama-bench"
+"""Where scripts/build_llama_cpp puts it, in lts-engine's folder of the user's cache."""
 
 _VERSION_TIMEOUT = 20.0
 # By how much a program has to exceed the resident memory that starting one takes, which is not the same every time.
@@ -34,7 +37,7 @@ _NO_DEPTH = "invalid parameter for argument: -d"
 
 
 def find_program(named: str | None = None) -> str:
-    """The path of llama-bench: as it is named, by ``$LTS_LLAMA_BENCH``, or on PATH.
+    """The path of llama-bench: as named, by ``$LTS_LLAMA_BENCH``, on PATH, or where scripts/build_llama_cpp builds it.
 
     Raises
     ------
@@ -50,10 +53,16 @@ def find_program(named: str | None = None) -> str:
         raise UsageError(f"{sentence(wanted)}{where} is no program; expected the path of llama-bench of llama.cpp")
     if found := shutil.which(PROGRAM):
         return str(Path(found).resolve())
+    if built := sorted(_cache().glob(BUILT)):
+        return str(built[-1])
     raise MeasurementError(
         "llama-bench of llama.cpp is not on PATH, and GGUF files are measured with it; build it (cmake --build build "
         f"--target llama-bench) or install llama.cpp, and add its folder to PATH or set {PROGRAM_VARIABLE} to its path"
     )
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lts-engine"
 
 
 def version_of(program: str) -> str:
@@ -69,7 +78,7 @@ def version_of(program: str) -> str:
     return f"{about.st_size} bytes of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(about.st_mtime))}"
 
 
-def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
+def run(command: Sequence[str], timeout: float, threads: int, memory: bool = False) -> dict[str, Any]:
     """Run llama-bench, which writes JSON, and return what it says, unchecked, with what was seen of it.
 
     Parameters
@@ -80,6 +89,8 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
         Seconds after which the program is killed.
     threads
         Those that it runs with.
+    memory
+        Whether its memory is read while it runs, for where the kernel's account at its end does not tell it.
 
     Returns
     -------
@@ -94,14 +105,38 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
         With the reason why there is no answer.
     """
     watch = Watch()
+    seen = 0.0
+
+    def look(process: int) -> None:
+        nonlocal seen
+        seen = max(seen, peak_kib(process) / 1024)
+
     try:
         least = _starting()
         begun, had = time.monotonic(), _processor_seconds()
-        done = run_program(command, timeout)
+        done = run_program(command, timeout, look=look if memory else None)
     except TimeoutError:
         raise MeasurementError(f"no result within {timeout:.3g} s") from None
     except OSError as error:
         raise MeasurementError(f"cannot start {command[0]}: {error.strerror or error}") from None
+    tests = tests_of(done)
+    doubts = watch.doubts(())
+    share = (_processor_seconds() - had) / (time.monotonic() - begun)
+    if threads == 1 and share < _UNDISTURBED:  # several threads wait for one another
+        doubts.warnings.append(
+            f"llama-bench had the processor for {share:.0%} of its time: other programs, or reading the file, had the "
+            "rest, which may be in its times"
+        )
+    return {
+        "tests": tests,
+        "peak_memory_mib": _peak_mib(least) or seen or None,
+        "warnings": [*doubts.warnings, *warnings_of(done)],
+        "disturbed": doubts.disturbed,
+    }
+
+
+def tests_of(done: Finished) -> Any:
+    """The JSON that llama-bench has written, unchecked. Raises `MeasurementError` when it has failed instead."""
     said = done.said.decode(errors="replace")
     if done.code != 0 and _NO_DEPTH in said:
         raise MeasurementError(
@@ -110,24 +145,26 @@ def run(command: Sequence[str], timeout: float, threads: int) -> dict[str, Any]:
     if done.code != 0:
         raise MeasurementError(cause_of_death("llama-bench", done.code, said))
     try:
-        tests = parse_json(done.output)
+        return parse_json(done.output)
     except ValueError as error:
         words = last_words(said) or sentence(error, 100)
         raise MeasurementError(f"the answer of llama-bench is wrong: it is not JSON ({words})") from None
-    doubts = watch.doubts(())
-    share = (_processor_seconds() - had) / (time.monotonic() - begun)
-    if threads == 1 and share < _UNDISTURBED:  # several threads wait for one another
-        doubts.warnings.append(
-            f"llama-bench had the processor for {share:.0%} of its time: other programs, or reading the file, had the "
-            "rest, which may be in its times"
-        )
-    warnings = [line.removeprefix(_WARNING) for line in said.splitlines() if line.startswith(_WARNING)]
-    return {
-        "tests": tests,
-        "peak_memory_mib": _peak_mib(least),
-        "warnings": [*doubts.warnings, *(f"llama-bench: {sentence(line)}" for line in warnings[:_MOST_WARNINGS])],
-        "disturbed": doubts.disturbed,
-    }
+
+
+def warnings_of(done: Finished) -> list[str]:
+    """What llama-bench says against its own build."""
+    said = done.said.decode(errors="replace").splitlines()
+    lines = [line.removeprefix(_WARNING) for line in said if line.startswith(_WARNING)]
+    return [f"llama-bench: {sentence(line)}" for line in lines[:_MOST_WARNINGS]]
+
+
+def peak_kib(process: int) -> int:
+    """The most resident memory that a running program has had so far, in KiB; 0 when it has ended."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
 
 
 def _processor_seconds() -> float:

@@ -6,13 +6,14 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lts.errors import MeasurementError
 from lts.system.outside import ANSWER_BYTES
 
 _PIECE = 1 << 16
+_LOOK = 0.005  # seconds between two looks
 _SAID_LENGTH = 1 << 13
 
 
@@ -25,8 +26,16 @@ class Finished:
     code: int
 
 
-def run_program(command: Sequence[str], timeout: float, text: bytes = b"", most: int = ANSWER_BYTES) -> Finished:
+def run_program(
+    command: Sequence[str],
+    timeout: float,
+    text: bytes = b"",
+    most: int = ANSWER_BYTES,
+    look: Callable[[int], None] | None = None,
+) -> Finished:
     """Run a program with `text` as its input, and kill it when it takes too long or says too much.
+
+    `look` is called with the number of its process again and again while it runs.
 
     Raises
     ------
@@ -42,7 +51,7 @@ def run_program(command: Sequence[str], timeout: float, text: bytes = b"", most:
         file.seek(0)
         process = subprocess.Popen(list(command), stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        output, said = _read(process, time.monotonic() + timeout, most)
+        output, said = _read(process, time.monotonic() + timeout, most, look)
     finally:
         process.kill()  # harmless when it has ended
         process.wait()
@@ -52,7 +61,9 @@ def run_program(command: Sequence[str], timeout: float, text: bytes = b"", most:
     return Finished(output, said, process.returncode)
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float, most: int) -> tuple[bytes, bytes]:
+def _read(
+    process: subprocess.Popen[bytes], deadline: float, most: int, look: Callable[[int], None] | None
+) -> tuple[bytes, bytes]:
     """Output and the end of standard error, once both are closed and the program has ended."""
     output, said = bytearray(), b""
     with selectors.DefaultSelector() as selector:
@@ -62,6 +73,9 @@ def _read(process: subprocess.Popen[bytes], deadline: float, most: int) -> tuple
         while selector.get_map():
             if (left := deadline - time.monotonic()) <= 0:
                 raise TimeoutError
+            if look is not None:
+                look(process.pid)
+                left = min(left, _LOOK)
             for key, _ in selector.select(left):
                 data = os.read(key.fd, _PIECE)
                 if not data:

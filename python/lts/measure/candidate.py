@@ -13,13 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from lts._core import Architecture, weight_bytes
-from lts.backends.backend import Backend
+from lts.backends.backend import Backend, BuildError, environment_of, runs_open_sizes
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
-from lts.jobs.job import GENERATION
+from lts.export.decoder import ANY
+from lts.export.generation import GENERATION, generation_model
+from lts.export.phases import one_phase
 from lts.measure.costs import PHASE_OF, check_costs, default_costs
-from lts.measure.generation import export_generation, is_generated, measure_generated
+from lts.measure.generation import is_generated, measure_generated
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined, needed_for, together, with_request
 from lts.measure.run import check_together, remove, run_model
@@ -34,7 +36,7 @@ _MODEL_BYTES = 2 << 20
 _SLOW = "exporting and building it took longer"
 
 Export = Callable[[Architecture, str, Path, Workload], Path]
-"""Writes the model of an architecture, a phase and a workload into a directory, and returns its path."""
+"""Writes the model of an architecture, a phase or ``any``, and a workload into a directory, and returns its path."""
 
 
 def measure(
@@ -84,7 +86,7 @@ def measure(
     export
         Writes a model; for tests and for other formats.
     models
-        ONNX files by phase that are run in place of exported ones, and stay.
+        ONNX files by phase that are run in place of exported ones, and stay; one file may be both.
     reference
         As in `lts.measure.run.run_model`.
 
@@ -104,72 +106,58 @@ def measure(
     start = time.monotonic()
     outcome = Outcome(
         seconds={"export": 0.0, "load": 0.0, "run": 0.0},
-        environment=environment_hash(device.environment(target.threads)),
+        environment=environment_hash(environment_of(backend, device, target.threads)),
     )
     with ExitStack() as stack:
         if workdir is None:
             workdir = stack.enter_context(closing(WorkDirectory())).path
+        files = stack.enter_context(closing(_Files(architecture, backend, workdir, workload, export, models or {})))
         phases: Iterable[str] = dict.fromkeys(PHASE_OF[cost] for cost in asked)
         if export is None and not models and is_generated(architecture, workload, target, backend):
             phases = ()
-            files = [_exported(_export_generation, architecture, GENERATION, workdir, workload)]
-            if reference is not None:
-                files.append(_exported(export_pooled, architecture, "prefill", workdir, workload))
+            made = [files.written(GENERATION), *([files.of("prefill")] if reference is not None else [])]
             outcome |= Outcome(seconds={"export": time.monotonic() - start})
-            if failed := [file for file in files if isinstance(file, str)]:
-                outcome |= Outcome(error=f"the model cannot be built: {failed[0]}")
-            else:
-                written, *prompt = [Path(file) for file in files]
-                found = measure_generated(
-                    architecture,
-                    written,
-                    workload,
+            found = measure_generated(
+                architecture,
+                made,
+                workload,
+                target,
+                device,
+                backend,
+                asked,
+                timeout=timeout - (time.monotonic() - start),
+                min_time=min_time,
+                reference=reference,
+            )
+            outcome = joined(outcome, found)
+        for phase in phases:
+            begun = time.monotonic()
+            model = files.of(phase)
+            if isinstance(model, str):
+                outcome |= Outcome(error=f"the {phase} model cannot be built: {model}")
+                break
+            outcome |= Outcome(seconds={"export": time.monotonic() - begun})
+            steps: list[Outcome] = []
+            planned = workload.steps(architecture, phase)
+            for step in planned:
+                if (left := timeout - (time.monotonic() - start)) <= 0:
+                    steps.append(Outcome(error=f"no result within {timeout:.3g} s: {_SLOW}"))
+                    break
+                found = run_model(
+                    model,
+                    step,
                     target,
                     device,
                     backend,
-                    asked,
-                    timeout=timeout - (time.monotonic() - start),
-                    min_time=min_time,
+                    costs=asked,
+                    timeout=left,
+                    min_time=min_time / len(planned),
                     reference=reference,
-                    prompt=prompt[0] if prompt else None,
                 )
-                outcome = joined(outcome, found)
-            for file in files:
-                if isinstance(file, Path):
-                    remove(file)
-        for phase in phases:
-            begun = time.monotonic()
-            given = (models or {}).get(phase)
-            model = given or _exported(export or export_pooled, architecture, phase, workdir, workload)
-            try:
-                if isinstance(model, str):
-                    outcome |= Outcome(error=f"the {phase} model cannot be built: {model}")
+                steps.append(found)
+                if found.error is not None:
                     break
-                outcome |= Outcome(seconds={"export": time.monotonic() - begun})
-                steps: list[Outcome] = []
-                planned = workload.steps(architecture, phase)
-                for step in planned:
-                    if (left := timeout - (time.monotonic() - start)) <= 0:
-                        steps.append(Outcome(error=f"no result within {timeout:.3g} s: {_SLOW}"))
-                        break
-                    found = run_model(
-                        model,
-                        step,
-                        target,
-                        device,
-                        backend,
-                        costs=asked,
-                        timeout=left,
-                        min_time=min_time / len(planned),
-                        reference=reference,
-                    )
-                    steps.append(found)
-                    if found.error is not None:
-                        break
-                outcome = joined(outcome, together(steps))
-            finally:
-                if isinstance(model, Path) and given is None:
-                    remove(model)
+            outcome = joined(outcome, together(steps))
             if outcome.error is not None:
                 break
     outcome = with_request(outcome, workload)
@@ -178,26 +166,98 @@ def measure(
     return replace(outcome, seconds={**outcome.seconds, "worker": worker})
 
 
-def _export_generation(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
-    return export_generation(architecture, directory, workload)
+class _Files:
+    """The model files of a candidate: of a phase each, or one for all; closing removes those that were written."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        backend: Backend,
+        directory: Path,
+        workload: Workload,
+        export: Export | None,
+        given: Mapping[str, Path],
+    ) -> None:
+        self._arguments = export or _export_for(backend), architecture, directory, workload
+        self._together = runs_open_sizes(backend)
+        self._given = given
+        self._written: dict[str, Path | str] = {}
+
+    def of(self, phase: str) -> Path | str:
+        """The file of a phase, or why this candidate cannot be exported."""
+        if phase in self._given:
+            model = self._given[phase]
+            if self._together:
+                return model
+            if phase not in self._written:
+                self._written[phase] = one_phase(model, phase) or model
+            return self._written[phase]
+        return self.written(ANY if self._together else phase)
+
+    def written(self, form: str) -> Path | str:
+        """The file of a phase or another form of the model, exported."""
+        if form not in self._written:
+            export, architecture, directory, workload = self._arguments
+            self._written[form] = _exported(export, architecture, form, directory, workload)
+        return self._written[form]
+
+    def close(self) -> None:
+        """Remove what was written."""
+        for file in self._written.values():
+            if isinstance(file, Path) and file not in self._given.values():
+                remove(file)
 
 
 def export_pooled(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
     """Write a model whose weights lie in ``weights.bin`` there, random numbers that all candidates share."""
     from lts.export import PooledWeights, onnx_model
 
-    model = onnx_model(
-        architecture,
-        phase,
-        logits=workload.logits,
-        precision=workload.precision,
-        cache=workload.cache,
-        weights=PooledWeights(directory / "weights.bin"),
-    )
+    weights = PooledWeights(directory / "weights.bin")
+    if phase == GENERATION:
+        model = generation_model(architecture, precision=workload.precision, weights=weights)
+    else:
+        model = onnx_model(
+            architecture,
+            phase,
+            logits=workload.logits,
+            precision=workload.precision,
+            cache=workload.cache,
+            weights=weights,
+        )
     handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".onnx", dir=directory)
     with os.fdopen(handle, "wb") as file:
         file.write(model.SerializeToString())
     return Path(name)
+
+
+def export_gguf(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
+    """Write a GGUF file with random numbers; it is the same in both phases.
+
+    Raises
+    ------
+    BuildError
+        When llama.cpp does not run that architecture.
+    """
+    from lts.export.gguf import check_gguf_form
+    from lts.export.gguf_random import write_random_gguf
+
+    try:
+        check_gguf_form(architecture)
+    except UsageError as error:
+        raise BuildError(str(error)) from None
+    handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".gguf", dir=directory)
+    os.close(handle)
+    try:
+        write_random_gguf(Path(name), architecture, workload.precision)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _export_for(backend: Backend) -> Export:
+    """What writes models for a backend."""
+    return export_gguf if getattr(backend, "form", "onnx") == "gguf" else export_pooled
 
 
 def _exported(
@@ -221,5 +281,7 @@ def _exported(
         raise
     except LtsError:
         raise
+    except BuildError as error:
+        return str(error)
     except Exception as error:  # whatever an exporter raises, it is this candidate that failed
         return f"{type(error).__name__}: {error}"

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture, family
-from lts.backends.backend import Backend, BuildError, load_backend
+from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference
-from lts.devices.device import Device, open_device
-from lts.devices.local import runs_here
-from lts.errors import LtsError, UsageError
-from lts.export import RandomWeights, export
-from lts.export.generation import write_generation
+from lts.devices.device import Device
+from lts.errors import UsageError
+from lts.export import export
+from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.manifest import MANIFEST_FILE, update_manifest
+from lts.export.phases import one_phase
 from lts.export.weights import Weights
 from lts.jobs.job import GENERATION
-from lts.jobs.toolchain import cxx
 from lts.measure.costs import INSTRUCTIONS
 from lts.measure.generation import is_generated, one_pass
 from lts.measure.outcome import Outcome, Provenance
 from lts.measure.placing import placed
 from lts.measure.request import joined
-from lts.measure.run import build_model, provenance_of, run_built
+from lts.measure.run import build_model, run_built
 from lts.measure.trial import COMPILED, CORRECT
-from lts.system import machine
+from lts.system.progress import Observer, Work, unobserved
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
 
@@ -41,7 +40,8 @@ class Deployment:
 
     `files` are the folders of the compiled models, `values` what checking them gave: executed instructions, and
     `output_error`, the largest difference from ONNX Runtime's output relative to its largest value. `checked` says
-    whether every model was run and right; `error` why one was not compiled, did not run, or was wrong.
+    whether every model was run and right; `error` why one was not compiled, did not run, or was wrong. Neither is so
+    where the time was over before every model had run.
     """
 
     folder: Path
@@ -79,9 +79,13 @@ def deploy(
     workload: Workload | None = None,
     timeout: float = 300.0,
     formats: Iterable[str] = ("json",),
-    weights: bool = True,
+    weights: Weights = None,
+    keep_weights: bool = True,
     seed: int = 0,
-    trained: Weights = None,
+    origin: Mapping[str, Any] | None = None,
+    known: Collection[str] = (),
+    reserve: Callable[[], float] = lambda: 0.0,
+    observe: Observer = unobserved,
     stop: Callable[[], bool] = lambda: False,
 ) -> Deployment:
     """Write an architecture, compile it for the target, and check the result on a device.
@@ -94,27 +98,28 @@ def deploy(
     architecture
         What to deploy.
     folder
-        Where; `lts.export.export` writes here, the compiled models go to ``TARGET``, or ``TARGET/prefill`` and
-        ``TARGET/decode``.
+        Where; `lts.export.export` writes here, the compiled models go to ``TARGET/prefill`` and ``TARGET/decode``.
     target, backend
         What is compiled for, and by what.
     device, reference
         Where the compiled models are run and with what outputs they are compared; nothing is run without both.
     workload
-        Precision, and what is run for the check: tokens of the prompt pass, and before the decode step.
+        Tokens of the prompt pass, and before the decode step, precision and logits: a compiled model has fixed sizes.
     timeout
         Seconds for all of it.
     formats
         What else to write, see `lts.export.export`.
-    seed
-        Seed of the random weights,
-    trained
-        or weights as for `lts.export.export`.
-    weights
+    weights, seed, origin
+        As for `lts.export.export`: by default random ones of that seed.
+    keep_weights
         Whether the weights stay when ``onnx`` is not among the formats. Without them the compiled models do not run;
         `lts-engine export` writes the same ones again.
-    stop
-        Asked before every step whether to give up.
+    known
+        Phases whose models have run and were right: they are compiled and not run again.
+    reserve
+        Asked before a model runs for the seconds at the end of the time that it may not use.
+    observe, stop
+        Told before every step what it is; asked whether to give up.
 
     Raises
     ------
@@ -129,164 +134,108 @@ def deploy(
         raise UsageError(f"n_prompt is {workload.n_prompt}; the architecture has {architecture.n_positions} positions")
     end = time.monotonic() + timeout
     result = Deployment(folder)
+    phases = phases_of(architecture, workload.n_prompt)
+    observe(Work("exporting", 0, len(phases)))
     formats = tuple(formats)
-    given = RandomWeights(seed) if trained is None else trained
-    before = {path for path in folder.glob("*") if path.suffix in (".onnx", ".bin")}
+    before = set(folder.glob("*"))
     written = export(
         architecture,
         folder,
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
-        weights=given,
+        weights=weights,
+        seed=seed,
+        origin=origin,
     )
-    temporary: list[Path] = []
+    steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
+    generated = is_generated(architecture, workload, target, backend)
+    models: dict[str, Path] = {}
+    built: dict[str, Path] = {}
+
+    def begin(what: str, done: int, phase: str) -> bool:
+        if stop():
+            result.error = _STOPPED
+            return False
+        observe(Work(what, done, len(phases), phase))
+        return True
+
     try:
-        phases = phases_of(architecture, workload.n_prompt)
-        generated = is_generated(architecture, workload, target, backend)
-        if generated:
-            temporary = write_generation(architecture, folder, workload.precision, given)
-        for phase in phases:
-            if stop():
-                result.error = _STOPPED
+        for done, (phase, step) in enumerate(steps.items()):
+            if not begin("compiling", done, phase):
                 return result
-            step = Step.of(architecture, phase, workload.n_prompt, workload.batch)
-            model = temporary[1] if generated else folder / f"{phase}.onnx"
-            if not generated or not result.files:
-                what = Step(GENERATION, {}, architecture.vocab_size) if generated else step
-                place = folder / target.name if generated else folder / target.name / phase
-                try:
-                    built = build_model(temporary[0] if generated else model, what, target, backend, _left(end))
-                except BuildError as error:
-                    result.error = str(error)
-                    return result
-                result.files.append(placed(built, folder, place))
-            if device is not None and reference is not None:
-                if stop():
-                    result.error = _STOPPED
-                    return result
-                outcome = run_built(
-                    result.files[-1],
-                    step,
-                    target,
-                    device,
-                    backend,
-                    costs=[cost for cost in device.costs if cost == INSTRUCTIONS[phase]],
-                    timeout=_left(end),
-                    repeats=_CHECK_REPEATS,
-                    reference=reference,
-                    model=model,
-                    expected=one_pass(step) if generated else step,
-                )
-                result.take(outcome)
-                if result.error is not None:
-                    return result
-        result.checked = device is not None and reference is not None
+            if generated and built:
+                built[phase] = result.files[0]
+                continue
+            form = GENERATION if generated else phase
+            model = models[form] = _written(folder, form)
+            what = Step(GENERATION, {}, architecture.vocab_size) if generated else step
+            try:
+                made = build_model(model, what, target, backend, _left(end))
+            except BuildError as error:
+                result.error = str(error)
+                return result
+            built[phase] = placed(made, folder, folder / target.name / ("" if generated else phase))
+            result.files.append(built[phase])
+        if device is None or reference is None:
+            return result
+        if generated:
+            models["prefill"] = _written(folder, "prefill")
+        for done, (phase, step) in enumerate(steps.items()):
+            if phase in known:
+                continue
+            if not begin("checking", done, phase):
+                return result
+            cut_off = end - reserve()
+            if time.monotonic() >= cut_off:
+                return result
+            outcome = run_built(
+                built[phase],
+                step,
+                target,
+                device,
+                backend,
+                costs=[cost for cost in device.costs if cost == INSTRUCTIONS[phase]],
+                timeout=_left(cut_off),
+                repeats=_CHECK_REPEATS,
+                reference=reference,
+                model=models["prefill" if generated else phase],
+                expected=one_pass(step) if generated else step,
+            )
+            if outcome.error is not None and time.monotonic() >= cut_off:
+                return result
+            result.take(outcome)
+            if result.error is not None:
+                return result
+        result.checked = True
     finally:
-        for path in temporary:
+        for path in models.values():
             path.unlink(missing_ok=True)
-        if "onnx" not in formats:
-            for path in set(written) - before:  # what was there stays
-                if path.suffix == ".onnx" or (path.suffix == ".bin" and not weights):
-                    path.unlink(missing_ok=True)
+        kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
+        gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
+        for path in gone:
+            path.unlink(missing_ok=True)
+        _note_files(folder, result, target, workload, gone)
     return result
+
+
+def _written(folder: Path, form: str) -> Path:
+    """The model of a folder in another form, see `one_phase`."""
+    path = one_phase(folder / MODEL_FILE, form)
+    assert path is not None
+    return path
+
+
+def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
+    """Put what is compiled into the manifest of the folder."""
+    name = f"tvm/{target.name}"
+    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    try:
+        update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
 
 
 def _left(end: float) -> float:
     return max(0.1, end - time.monotonic())
-
-
-class Deployer:
-    """Deploys the architectures of a study: what is needed for it, opened once.
-
-    Parameters
-    ----------
-    target
-        What is compiled for.
-    device
-        Where the compiled models are checked, when it has lts-runner; otherwise this machine or the emulator do.
-    workload
-        See `deploy`; by default the default one, with precision and threads of the target.
-    options
-        Of `lts.backends.tvm.backend.Tvm`.
-
-    Attributes
-    ----------
-    unchecked
-        The sentence that says why nothing is checked; None when it is.
-
-    Raises
-    ------
-    MeasurementError
-        When TVM is not installed, or nothing links for the target.
-    """
-
-    def __init__(
-        self, target: Target, device: Device | None = None, *, workload: Workload | None = None, **options: Any
-    ) -> None:
-        self.target = target
-        self.workload = Workload.on(target.precision, target.threads, workload)
-        self.unchecked: str | None = None
-        self.backend = load_backend("tvm", **options)
-        self.backend.check(target)
-        cxx(target.triple)
-        self._closed = threading.Event()
-        self._own: Device | None = None
-        self._device: Device | None = None
-        self._reference: Reference | None = None
-        try:
-            if device is None or "runner" not in device.runs:
-                device = self._own = self._open()
-            if device is not None:
-                device.check(target)
-                self._device, self._reference = device, Reference(self.workload.precision)
-        except LtsError as error:
-            self.unchecked = str(error)
-
-    def _open(self) -> Device | None:
-        """This machine, or the emulator; None where neither runs such models, and why in `unchecked`."""
-        if runs_here(self.target):
-            return open_device("local")
-        if self.target.kind != "cpu":
-            self.unchecked = f"target '{self.target.name}' is a {self.target.kind}, which no device runs yet"
-        elif self.target.threads > 1:
-            self.unchecked = f"the emulator runs one thread, the models have {self.target.threads}"
-        else:
-            return open_device("emulated")
-        return None
-
-    def generates(self, architecture: Architecture) -> bool:
-        """Whether it becomes one model that generates, see `deploy`."""
-        return is_generated(architecture, self.workload, self.target, self.backend)
-
-    @property
-    def parallel(self) -> int:
-        """How many architectures may be deployed at the same time."""
-        return self._device.parallel if self._device is not None else len(machine.allowed_cpus())
-
-    @property
-    def where(self) -> str:
-        """Where the models are checked, for people."""
-        emulated = self._device is not None and provenance_of(self._device) == "emulated"
-        return "in the emulator" if emulated else "on the device"
-
-    def deploy(self, architecture: Architecture, folder: Path, **options: Any) -> Deployment:
-        """See the function `deploy`."""
-        return deploy(
-            architecture,
-            folder,
-            self.target,
-            self.backend,
-            device=self._device,
-            reference=self._reference,
-            workload=self.workload,
-            stop=self._closed.is_set,
-            **options,
-        )
-
-    def close(self) -> None:
-        """Release what was opened here; what is being deployed in other threads stops soon."""
-        self._closed.set()
-        for held in (self.backend, self._own, self._reference):
-            if held is not None:
-                held.close()

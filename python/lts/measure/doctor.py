@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from lts.devices import qemu
-from lts.errors import LtsError
+from lts.errors import LtsError, UsageError
 from lts.jobs.bundle import data_folder
+from lts.jobs.llama_bench import PROGRAM, PROGRAM_VARIABLE, find_program, version_of
 from lts.jobs.toolchain import cxx
 from lts.system import machine
 from lts.system.environment import fitness_warnings
@@ -21,6 +22,7 @@ from lts.system.outside import sentence
 _PACKAGES = {
     "onnxruntime": ("runs models on this machine", "pip install onnxruntime"),
     "apache-tvm": ("compiles models, for this processor and others", "pip install 'lts-engine[tvm]'"),
+    "gguf": ("writes models for llama.cpp: --backend llamacpp, --format gguf", "pip install 'lts-engine[gguf]'"),
     "plotly": ("draws the charts of reports", "pip install 'lts-engine[report]'"),
     "tokenizers": ("reads texts, for the perplexity of export --text", "pip install 'lts-engine[text]'"),
     "pandas": ("gives trials as a table: trials_dataframe", "pip install pandas"),
@@ -61,7 +63,16 @@ class Finding:
 
 def examine(root: Path = machine.ROOT) -> list[Finding]:
     """Look at this machine; `root` is that of the file system that /proc and /sys are read from."""
-    return [*_packages(), *_compilers(), *_emulator(), *_programs(), _gpu(root), *_space(), *_fitness(root)]
+    return [
+        *_packages(),
+        *_compilers(),
+        *_emulator(),
+        *_programs(),
+        _llama_bench(),
+        _gpu(root),
+        *_space(),
+        *_fitness(root),
+    ]
 
 
 def _packages() -> Iterator[Finding]:
@@ -95,6 +106,17 @@ def _programs() -> Iterator[Finding]:
     for name, (gives, remedy) in _PROGRAMS.items():
         there = shutil.which(name) is not None
         yield Finding(name, there, gives if there else f"not there; it {gives}", "" if there else remedy)
+
+
+def _llama_bench() -> Finding:
+    gives = "measures GGUF files and searches for llama.cpp: --backend llamacpp"
+    try:
+        program = find_program()
+    except LtsError as error:
+        remedy = f"build llama.cpp, and add its folder to PATH or set {PROGRAM_VARIABLE} to its path"
+        unless = f"{sentence(error, 100)}; " if isinstance(error, UsageError) else ""
+        return Finding(PROGRAM, False, f"{unless or 'not there; '}it {gives}", remedy)
+    return Finding(PROGRAM, True, f"{version_of(program)}: {gives}")
 
 
 def _gpu(root: Path) -> Finding:

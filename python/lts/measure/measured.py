@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts._core import Architecture
-from lts.backends.backend import Backend, cache_of, load_backend
+from lts._core import Architecture, SearchSpace
+from lts.backends.backend import Backend, cache_of, environment_of, load_backend
 from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference
 from lts.devices.device import ENERGY, Device, open_device
@@ -22,6 +22,7 @@ from lts.measure.evaluator import TargetEvaluator
 from lts.measure.outcome import Outcome
 from lts.measure.request import derived_from, needed_for
 from lts.measure.run import check_together, provenance_of, run_built, run_model
+from lts.system.progress import Observer, unobserved
 from lts.system.workdir import WorkDirectory
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
@@ -49,27 +50,33 @@ class MeasuredEvaluator(TargetEvaluator):
         timeout: float | None = None,
         min_time: float = 0.3,
         tune: int = 0,
+        flash_attention: str | None = None,
         workdir: Path | None = None,
+        observe: Observer = unobserved,
     ) -> None:
         name = device if isinstance(device, str) else device.uri or type(device).__name__
         super().__init__(target, name, backend or "", workload)
         self.min_time = min_time
         self._tune = tune
+        self.flash_attention = flash_attention
         self._workdir = workdir
         self._temporary: WorkDirectory | None = None
         self._backend: Backend | None = None
         self._reference: Reference | None = None
         self._lock = threading.Lock()
         also = ("none", "table:FILE")
-        self._device: Device | None = open_device(device, also) if isinstance(device, str) else device
+        self._device: Device | None = open_device(device, also, observe) if isinstance(device, str) else device
         try:
             if backend is None:
                 here = "python" in self._device.runs and runs_here(target)
                 self.backend_name = "onnxruntime" if here else "tvm"
-            self._backend = load_backend(self.backend_name, **self.tuning())
+            self._backend = load_backend(self.backend_name, **self._options())
             check_together(target, self._device, self._backend)
             self._device.prepare(self._backend.needs)
             self._settle_cache(best_cache)
+            if (check := getattr(self._backend, "check_workload", None)) is not None:
+                check(self.workload)
+                environment_of(self._backend, self._device, target.threads)  # whether its program is there
             self.compiles = self._backend.needs == "runner"
             known = costs_of(self._device, self._backend)
             self.costs = (*known, *derived_from(known))
@@ -98,6 +105,11 @@ class MeasuredEvaluator(TargetEvaluator):
                 "Runtime 1.22 or newer"
             )
 
+    def _options(self) -> dict[str, Any]:
+        """Options of the backend, as far as any are given."""
+        flash = self.flash_attention
+        return {**self.tuning(), **({} if flash is None else {"flash_attention": flash})}
+
     def tuning(self) -> dict[str, Any]:
         """Options of the backend `tvm`: nothing, or how much to tune, and on which devices."""
         if not self._tune:
@@ -118,10 +130,24 @@ class MeasuredEvaluator(TargetEvaluator):
         return why_no_energy(self.device, self._backend)
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), **({"tune": self._tune} if self._tune else {})}
+        flash = {} if self.flash_attention is None else {"flash_attention": self.flash_attention}
+        return {**super().describe(), **({"tune": self._tune} if self._tune else {}), **flash}
 
     def environment(self) -> dict[str, Any]:
-        return self.device.environment(self.target.threads)
+        assert self._backend is not None
+        return environment_of(self._backend, self.device, self.target.threads)
+
+    def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
+        self._check_family(space.family)
+        super().check(space, columns)
+
+    def check_architecture(self, architecture: Architecture, columns: Iterable[str]) -> None:
+        self._check_family(architecture.family)
+        super().check_architecture(architecture, columns)
+
+    def _check_family(self, family: str) -> None:
+        if (check := getattr(self._backend, "check_family", None)) is not None:
+            check(family)
 
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         return self.evaluate_files(architecture, {}, columns, timeout)

@@ -13,6 +13,7 @@ from lts.measure.estimated import EstimatedEvaluator
 from lts.measure.evaluator import TargetEvaluator, with_threads
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.table import TableEvaluator
+from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
@@ -41,7 +42,9 @@ def open_evaluator(
     min_time: float = 0.3,
     threads: int | None = None,
     tune: int = 0,
+    flash_attention: str | None = None,
     workdir: Path | None = None,
+    observe: Observer = unobserved,
 ) -> TargetEvaluator:
     """Open an evaluator that counts in the core, and measures on a device, replays a table or estimates.
 
@@ -65,8 +68,12 @@ def open_evaluator(
         Override those of the target.
     tune
         Trials of TVM's MetaSchedule per candidate.
+    flash_attention
+        Of the backend llamacpp: ``on``, ``off``, or ``auto``, which is llama.cpp's own choice.
     workdir
         Where candidate models are written; a temporary directory when absent.
+    observe
+        Told what is done once for the device, which may take minutes.
 
     Raises
     ------
@@ -88,6 +95,8 @@ def open_evaluator(
     )
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
+    if flash_attention is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):
+        raise UsageError("flash attention is an option of --backend llamacpp, on a device: leave --flash-attention out")
     if device == NO_DEVICE:
         return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
     if isinstance(device, str) and device.startswith(TABLE):
@@ -103,5 +112,7 @@ def open_evaluator(
         timeout=timeout,
         min_time=min_time,
         tune=tune,
+        flash_attention=None if flash_attention is None else str(flash_attention),
         workdir=workdir,
+        observe=observe,
     )

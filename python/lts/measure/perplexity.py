@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lts._core import Architecture
-from lts.backends.onnxruntime import open_session
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.export.files import MODEL_FILE
 from lts.export.weights import Weights
+from lts.measure.logits import OnnxLogits
 from lts.measure.tokens import Ids
-from lts.system.outside import sentence
 from lts.system.workdir import WorkDirectory
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def perplexities(
 ) -> dict[str, Perplexity]:
     """The perplexity of an architecture with these weights in every precision.
 
-    The prefill model with logits at all positions is exported and run on this machine, one window at a time.
+    The model with logits at all positions is exported and run on this machine, one window at a time.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def perplexities(
         with _folder() as folder:
             export(architecture, folder, ["onnx"], precision=precision, logits="all", weights=weights)
             try:
-                found[precision] = Perplexity(_losses(folder / "prefill.onnx", windows))
+                found[precision] = Perplexity(_losses(folder / MODEL_FILE, windows))
             except MeasurementError as error:
                 raise MeasurementError(f"{precision}: {error}") from None
     return found
@@ -141,16 +140,8 @@ def _with_error(value: float, error: float | None, form: str) -> str:
 
 def _losses(model: Path, windows: Ids) -> Array:
     """The mean negative log-likelihood of each window, (n_windows,)."""
-    session = _session(model)
-    losses = []
-    for window in windows:
-        feed = {"input_ids": window[None, :-1], "attention_mask": np.ones((1, len(window) - 1), np.int64)}
-        try:
-            (logits,) = session.run(["logits"], feed)
-        except Exception as error:  # it has its own kinds
-            raise MeasurementError(f"ONNX Runtime does not run the model: {sentence(error)}") from None
-        losses.append(_loss(logits[0], window[1:]))
-    return np.array(losses)
+    logits = OnnxLogits(model)
+    return np.array([_loss(logits(window[:-1]), window[1:]) for window in windows])
 
 
 def _loss(logits: NDArray[Any], targets: Ids) -> float:
@@ -164,13 +155,6 @@ def _loss(logits: NDArray[Any], targets: Ids) -> float:
     if not math.isfinite(total):
         raise MeasurementError("logits are not finite")
     return total / len(targets)
-
-
-def _session(model: Path) -> Any:
-    try:
-        return open_session(str(model), len(os.sched_getaffinity(0)))
-    except Exception as error:  # it has its own kinds
-        raise MeasurementError(f"ONNX Runtime does not load the model: {sentence(error)}") from None
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""A trained model in the form of Hugging Face: a folder with `config.json` and `model.safetensors`."""
+"""A trained model in the form of Hugging Face: a folder with `config.json` and weights in the safetensors format."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from lts.export.encodings import Array
 from lts.spaces.huggingface import architecture_of
 from lts.system.outside import parse_json, read_bytes
 
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 _MOST = 16 << 20
+# What has to agree for the same weights to be the same model; the shapes of tensors do not show all of it.
+_SHAPE = ("family", "vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "head_dims", "d_ff", "clean_cutoffs")
+_SHORT = 40
 _GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")  # three spellings of the approximation by tanh
 
 
@@ -58,6 +62,35 @@ def read_pretrained(folder: Path) -> Pretrained:
         When the folder lacks a file, one of them cannot be read, or the model computes something else than an export
         with the same weights would.
     """
+    architecture = _architecture_in(folder)
+    return Pretrained(folder, architecture, read_checkpoint(architecture, folder))
+
+
+def read_weights(architecture: Architecture, path: Path) -> Mapping[str, Array]:
+    """The weights of an architecture in a safetensors file, or in a folder; a `config.json` there must agree.
+
+    Raises
+    ------
+    UsageError
+        When they cannot be read, do not fit, or were trained in a model that computes something else.
+    """
+    if path.is_dir() and (path / CONFIG).is_file():
+        found = _architecture_in(path)
+        pairs = [(name, getattr(found, name), getattr(architecture, name)) for name in _SHAPE]
+        if different := [
+            f"{name} {_short(theirs)}, not {_short(ours)}" for name, theirs, ours in pairs if theirs != ours
+        ]:
+            raise UsageError(f"{path} is a model of another architecture: {'; '.join(different[:3])}")
+    return read_checkpoint(architecture, path)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+
+
+def _architecture_in(folder: Path) -> Architecture:
+    """The architecture that the `config.json` of a folder describes, which must compute what an export does."""
     path = folder / CONFIG
     try:
         config = parse_json(read_bytes(path, _MOST).decode("utf-8-sig"))
@@ -72,12 +105,7 @@ def read_pretrained(folder: Path) -> Pretrained:
         _check_same(config, architecture)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    weights = folder / WEIGHTS
-    if not weights.exists():
-        parts = (folder / f"{WEIGHTS}.index.json").exists()
-        why = "its weights are in several files" if parts else "only that form of weights is read"
-        raise UsageError(f"{folder} has no {WEIGHTS}: {why}; save the model as one file with save_pretrained")
-    return Pretrained(folder, architecture, read_checkpoint(architecture, weights))
+    return architecture
 
 
 def _check_same(config: Mapping[str, Any], architecture: Architecture) -> None:
@@ -98,7 +126,7 @@ def _check_same(config: Mapping[str, Any], architecture: Architecture) -> None:
             "scale_attn_weights": (config.get("scale_attn_weights", True), (True,)),
             "scale_attn_by_inverse_layer_idx": (config.get("scale_attn_by_inverse_layer_idx", False), (False,)),
         }
-    elif kind == "llama":
+    elif kind in ("llama", "mistral"):
         scaling = config.get("rope_scaling") or rope
         scaling = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else scaling
         given = {

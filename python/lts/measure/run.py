@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError
+from lts.backends.backend import Backend, BuildError, SeveralRuns, environment_of
 from lts.backends.metering import NO_ENERGY
 from lts.backends.reference import Reference, difference
 from lts.devices.device import ENERGY, Device
@@ -172,7 +172,7 @@ def run_built(
         if (left := end - time.monotonic()) <= 0:
             return Outcome(error="no time was left to run it: building it took too long", seconds=seconds)
         sent = time.monotonic()
-        result = device.run(job, left)
+        result = job.run_on(device, left) if isinstance(job, SeveralRuns) else device.run(job, left)
         took = time.monotonic() - sent
     finally:
         if outputs is not None:
@@ -180,7 +180,7 @@ def run_built(
     if result.error is not None:
         return Outcome(error=f"{step.phase}: {sentence(result.error, 1000)}", seconds=seconds)
     tolerance = reference.tolerance if reference is not None and outputs is not None else None
-    environment = device.environment(target.threads)
+    environment = environment_of(backend, device, target.threads)
     try:
         answer = checked(
             result.value,
@@ -188,7 +188,7 @@ def run_built(
             repeats=repeats,
             tolerance=tolerance,
             seconds=took,
-            memory_mib=_memory_mib(device, environment),
+            memory_mib=memory_mib(device, environment),
         )
     except WrongAnswerError as error:
         return Outcome(error=f"{step.phase}: {error}", seconds=seconds)
@@ -205,10 +205,10 @@ def check_together(target: Target, device: Device, backend: Backend) -> None:
     device.check(target)
     backend.check(target)
     if backend.needs not in device.runs:
-        what = {"python": "runs in Python", "runner": "needs lts-runner"}
+        what = {"python": "runs in Python", "runner": "needs lts-runner", "program": "needs llama-bench"}
         raise UsageError(
             f"backend '{backend.name}' {what[backend.needs]}, which this device does not have; "
-            f"use --backend {'tvm' if backend.needs == 'python' else 'onnxruntime'} or another device"
+            f"use --backend {'onnxruntime' if backend.needs == 'runner' else 'tvm'} or another device"
         )
 
 
@@ -225,7 +225,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _memory_mib(device: Device, environment: Mapping[str, Any]) -> float | None:
+def memory_mib(device: Device, environment: Mapping[str, Any]) -> float | None:
     """Memory of the machine that a device runs models on, where it is known."""
     if isinstance(device, LocalDevice):  # a control group limits what it takes, but not what it shares with others
         return machine.meminfo().get("MemTotal", 0) / 1024 or None

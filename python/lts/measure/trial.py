@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lts._core import Architecture
 from lts.measure.notebook import outcome_html
 from lts.measure.outcome import Outcome
+from lts.measure.outcome import Provenance as Provenance  # of the fields that `Trial` inherits, for who reads its types
 from lts.measure.record import checked
 
 SCHEMA = 1

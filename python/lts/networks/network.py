@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.checkpoint import read_checkpoint
 
 try:
     import torch
@@ -200,10 +203,10 @@ class Network(Parameters):
             hidden = x if projection is None else x @ projection
             whole = self.by_name[f"token_embedding.{i if several else 0}.weight"]
             table: Tensor = whole if several else whole[begin:end]
-            bias = self.by_name["head_bias.bias"].squeeze(0)[begin:end]
+            bias = self.by_name["head_bias.bias"][begin:end]
             if i == 0 and len(clusters) > 1:
                 table = torch.cat([table, self.by_name["cluster.weight"].T])
-                bias = torch.cat([bias, self.by_name["cluster.bias"].squeeze(0)])
+                bias = torch.cat([bias, self.by_name["cluster.bias"]])
             scores = hidden @ table.T + bias
             parts.append(scores if self.linearized else scores.log_softmax(-1))
         first, n = parts[0], clusters[0][1]
@@ -214,3 +217,8 @@ class Network(Parameters):
 def weights_of(network: Network) -> Mapping[str, Any]:
     """The weights as float32 arrays by the names of the inventory, for `lts.export.export`."""
     return {name: parameter.detach().cpu().float().numpy() for name, parameter in network.by_name.items()}
+
+
+def load_network(architecture: Architecture, path: str | Path) -> Network:
+    """The network of an architecture with the weights of a checkpoint: see `lts.export.checkpoint.read_checkpoint`."""
+    return Network(architecture, read_checkpoint(architecture, Path(path)))

@@ -12,6 +12,7 @@ from lts._core import Architecture, spearman, weights, zerolm
 from lts.errors import UsageError
 from lts.export.weights import Weights, array_source
 from lts.proxies.ranking import check_quality
+from lts.system.progress import Observer, Work, unobserved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Capacity:
         return alpha * self.attention + (1 - alpha) * self.feed_forward
 
 
-def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
+def capacity_of(architecture: Architecture, source: Weights = None, observe: Observer = unobserved) -> Capacity:
     """Capacity of weights, by a singular value decomposition of every matrix of the layers.
 
     `lts.zerolm` is its expectation at initialization.
@@ -46,6 +47,8 @@ def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
         The architecture that the weights belong to.
     source
         Where the weights come from, as for `lts.export.onnx_model`; by default ``RandomWeights(0)``, from N(0, 0.02^2).
+    observe
+        Told of every matrix.
 
     Raises
     ------
@@ -54,12 +57,13 @@ def capacity_of(architecture: Architecture, source: Weights = None) -> Capacity:
     """
     arrays = array_source(architecture, source)
     sums = {"attention": 0.0, "feed_forward": 0.0}
-    for weight in weights(architecture):
-        if weight.kind == "matrix" and weight.sublayer is not None:
-            array = arrays.array(weight).astype(np.float64)
-            if not np.isfinite(array).all():
-                raise UsageError(f"the weight '{weight.name}' is not finite")
-            sums[weight.sublayer] += float(np.mean(np.linalg.svd(array, compute_uv=False) ** 2))
+    matrices = [each for each in weights(architecture) if each.kind == "matrix" and each.sublayer is not None]
+    for done, weight in enumerate(matrices):
+        observe(Work("decomposing matrices", done, len(matrices), weight.name))
+        array = arrays.array(weight).astype(np.float64)
+        if not np.isfinite(array).all():
+            raise UsageError(f"the weight '{weight.name}' is not finite")
+        sums[str(weight.sublayer)] += float(np.mean(np.linalg.svd(array, compute_uv=False) ** 2))
     return Capacity(**sums)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from lts._core import Architecture, analytic, geometric, hypervolume, kendall, nondominated, spearman, zerolm
 from lts.errors import UsageError
+from lts.system.progress import Observer, Work, unobserved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def score(
     *,
     alpha: float = 0.5,
     batch: Batch | None = None,
-    progress: Callable[[int], None] | None = None,
+    observe: Observer = unobserved,
 ) -> dict[str, Scored]:
     """Scores by proxy.
 
@@ -133,8 +134,8 @@ def score(
         Weight of attention in ``geometric`` and ``zerolm``.
     batch
         Tokens and device for proxies that need PyTorch; by default 8 sequences of 32 random tokens on the processor.
-    progress
-        Called with the number of architectures done.
+    observe
+        Told how many architectures are done.
 
     Raises
     ------
@@ -146,8 +147,9 @@ def score(
         if name not in [each.name for each in PROXIES]:
             raise UsageError(f"unknown proxy '{name}'; expected one of {', '.join(each.name for each in PROXIES)}")
     scored = {}
-    for name in names:
+    for done, name in enumerate(names):
         if name in CLOSED_FORMS:
+            observe(Work("scoring", done, len(names), name))
             start = time.perf_counter()
             weighted = _WEIGHTED.get(name)
             if weighted is None:
@@ -161,10 +163,9 @@ def score(
         except ImportError:
             raise UsageError(f"the proxy '{slow[0]}' needs PyTorch: pip install 'lts-engine[torch]'") from None
         found = []
-        for done, architecture in enumerate(architectures, 1):
+        for done, architecture in enumerate(architectures):
+            observe(Work(f"scoring by {', '.join(slow)}", done, len(architectures)))
             found.append(zero_cost(architecture, slow, batch))
-            if progress is not None:
-                progress(done)
         for name in slow:
             seconds = sum(each[name][1] for each in found) / max(1, len(found))
             scored[name] = Scored([each[name][0] for each in found], seconds)
@@ -180,6 +181,7 @@ def rank(
     scored: Scored | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
+    observe: Observer = unobserved,
 ) -> Ranking:
     """Compare a proxy with known quality.
 
@@ -197,6 +199,8 @@ def rank(
         Result of `score` for the proxy, if it was called before.
     bootstrap, seed
         Number of resamples for the intervals, and their seed.
+    observe
+        Told how many resamples are done.
 
     Raises
     ------
@@ -218,7 +222,8 @@ def rank(
     for share in SHARES:
         chosen = best_first[: max(2, math.ceil(share * len(truth)))]
         if share == 1.0 or len(chosen) >= _LEAST:
-            agreements.append(_agreement(share, scores[chosen], truth[chosen], bootstrap, random))
+            what = f"best {share:.0%}"
+            agreements.append(_agreement(share, scores[chosen], truth[chosen], bootstrap, random, what, observe))
     _, counts = np.unique(scores, return_counts=True)
     return Ranking(
         proxy=proxy,
@@ -239,12 +244,24 @@ def check_quality(quality: Sequence[float]) -> None:
         raise UsageError("the quality must be finite, and not the same for all architectures")
 
 
-def _agreement(share: float, scores: Array, truth: Array, bootstrap: int, random: np.random.Generator) -> Agreement:
+def _agreement(
+    share: float,
+    scores: Array,
+    truth: Array,
+    bootstrap: int,
+    random: np.random.Generator,
+    what: str,
+    observe: Observer,
+) -> Agreement:
     rho, tau = _correlations(scores, truth)
     n = len(truth)
     enough = max(_LEAST_RESAMPLES, _DRAWS // n)
     resamples = random.integers(n, size=(min(bootstrap, enough), n))
-    samples = np.array([_correlations(scores[i], truth[i]) for i in resamples]).reshape(-1, 2)
+    found = []
+    for done, chosen in enumerate(resamples):
+        observe(Work(what, done, len(resamples)))
+        found.append(_correlations(scores[chosen], truth[chosen]))
+    samples = np.array(found).reshape(-1, 2)
     bounds = []
     for value, column in zip((rho, tau), samples.T, strict=True):
         known = column[np.isfinite(column)]

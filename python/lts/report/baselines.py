@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lts.report.charts import Figure, plain, value_text, wrapped
-from lts.report.contents import Contents
-from lts.report.sections import escaped, table
+from lts.report.contents import Charted, Contents
+from lts.report.elements import escaped, table
 from lts.study.baselines import Baseline
 from lts.study.comparison import compare
 from lts.system.outside import sentence
@@ -13,9 +13,10 @@ _LABEL = 40  # characters of a name beside its point
 _MARKER = {"size": 13, "symbol": "star-diamond", "color": "var(--warn)", "line": {"width": 1, "color": "var(--edge)"}}
 
 
-def marked(figure: Figure, contents: Contents, x: str | None, y: str) -> Figure:
+def marked(figure: Figure, contents: Charted, x: str | None, y: str) -> Figure:
     """A chart of the front with the baselines on it; as it is where there are none, or trials are its x axis."""
-    known = [each for each in contents.baselines if each.trial.state == "complete"]
+    complete = [each for each in contents.baselines if each.trial.state == "complete"]
+    known = [each for each in complete if {x, y} <= each.trial.values.keys()]
     if x is None or not known:
         return figure
     points = {
@@ -54,7 +55,7 @@ def section(contents: Contents) -> str:
     return f'<h2>Baselines</h2><p class="muted">{escaped(note)}</p>{measured}<ul>{said}</ul>'
 
 
-def _hover(contents: Contents, baseline: Baseline) -> str:
+def _hover(contents: Charted, baseline: Baseline) -> str:
     trial = baseline.trial
     lines = [f"<b>baseline {plain(baseline.name)}</b>"]
     lines += [plain(f"{name} {value_text(trial, name)}") for name in contents.columns if name in trial.values]

@@ -7,17 +7,21 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from lts._core import Architecture
 from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Charted
+from lts.report.thinning import MOST, spread, steps
+from lts.system.outside import sentence
 from lts.system.text import number, unit
 
 Figure = dict[str, Any]
 
+SCALE = [[i / 4, f"var(--scale-{i})"] for i in range(5)]
+"""Colors of a value from its least to its greatest: as light, or dark, as can be told from the page at every point."""
+
 _WIDTH = 54  # characters of a line of hover text
+_LONGEST = 120  # characters of a title, and of what is said of a column
 
 
 def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> Figure:
@@ -28,28 +32,22 @@ def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> 
     if color is not None and front:
         marker |= {
             "color": [trial.values[color] for trial in front],
-            "colorscale": "Viridis",
+            "colorscale": SCALE,
             "showscale": True,
             "colorbar": {
-                "orientation": "h",
-                "x": 0,
-                "xanchor": "left",
-                "y": 1.02,
-                "yanchor": "bottom",
-                "len": 0.6,
                 "thickness": 10,
                 "outlinewidth": 0,
                 "exponentformat": "SI",
                 "nticks": 5,
-                "title": {"text": _title(contents, color), "side": "top"},
+                "title": {"text": _title(contents, color), "side": "right"},
             },
         }
-    grey = {"size": 7, "color": "var(--grey)", "opacity": 0.75}
+    grey = {"size": 7, "color": "var(--grey)"}
     cross = {"size": 7, "color": "var(--grey)", "symbol": "x-thin", "line": {"width": 1.5, "color": "var(--grey)"}}
     data = [
-        _points(contents, contents.dominated, x, y, "not on the front", grey),
-        _points(contents, contents.infeasible, x, y, "violates a constraint", cross),
-        _points(contents, front, x, y, "Pareto front", marker),
+        points(contents, contents.dominated, x, y, "not on the front", grey),
+        points(contents, contents.infeasible, x, y, "violates a constraint", cross),
+        points(contents, front, x, y, "Pareto front", marker, whole=True, bars=True),
     ]
     if x is not None and len(contents.objectives) == 2 and {x, y} == set(contents.objectives):
         data.insert(0, _staircase(contents, x, y))
@@ -60,108 +58,27 @@ def front_chart(contents: Charted, x: str | None, y: str, color: str | None) -> 
             "color": "var(--accent)",
             "line": {"width": 2.5, "color": "var(--accent)"},
         }
-        data.append(_points(contents, [knee], x, y, f"knee (trial {knee.id})", ring) | {"hoverinfo": "skip"})
-    top = 92 if "colorbar" in marker else 16
-    x_axis = _axis(contents, x) if x is not None else _trial_axis()
+        data.append(points(contents, [knee], x, y, f"knee (trial {knee.id})", ring) | {"hoverinfo": "skip"})
+    x_axis = column_axis(contents, x) if x is not None else trial_axis()
     shown = [trace for trace in data if trace["x"]]
-    return {"data": shown, "layout": layout(x_axis, _axis(contents, y), top=top, height=520)}
+    return {"data": shown, "layout": layout(x_axis, column_axis(contents, y), height=520)}
 
 
 def hypervolume_chart(contents: Charted) -> Figure:
     """How much of the box of the observed values the front dominates, after each trial."""
-    history = contents.hypervolume
+    shown = [(contents.trials[i], contents.hypervolume[i]) for i in steps(contents.hypervolume)]
     line = {
         "type": "scatter",
         "mode": "lines",
-        "x": [trial.id for trial in contents.trials],
-        "y": history,
+        "x": [trial.id for trial, _ in shown],
+        "y": [value for _, value in shown],
         "line": {"shape": "hv", "width": 2, "color": "var(--accent)"},
         "hoverinfo": "text",
-        "hovertext": [
-            plain(f"after trial {trial.id}: {value:.4f}") for trial, value in zip(contents.trials, history, strict=True)
-        ],
+        "hovertext": [plain(f"after trial {trial.id}: {value:.4f}") for trial, value in shown],
         "showlegend": False,
     }
     y_axis = {"title": {"text": "hypervolume, of the observed box", "standoff": 10}, "rangemode": "tozero"}
-    return {"data": [line], "layout": layout(_trial_axis(), y_axis, top=16, height=320)}
-
-
-def comparison_chart(contents: Charted, x: str, y: str, line: tuple[float, float], name: str) -> Figure:
-    """A measured column over an estimated one, with the line ``y = slope x + intercept``."""
-    trials = [trial for trial in contents.complete if x in trial.values and y in trial.values]
-    slope, intercept = line
-    low, high = (bound(trial.values[x] for trial in trials) for bound in (min, max))
-    data = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": plain(name),
-            "x": [low, high],
-            "y": [slope * low + intercept, slope * high + intercept],
-            "line": {"width": 1.5, "color": "var(--muted)", "dash": "dash"},
-            "hoverinfo": "skip",
-        },
-        _points(
-            contents,
-            trials,
-            x,
-            y,
-            "trials",
-            {"size": 7, "color": "var(--accent)", "opacity": 0.8, "line": {"width": 0.5, "color": "var(--edge)"}},
-        ),
-    ]
-    return {"data": data, "layout": layout(_axis(contents, x), _axis(contents, y), top=16, height=380)}
-
-
-def residual_chart(contents: Charted, trials: Sequence[Trial], name: str) -> Figure:
-    """How far measurements were from what was predicted, in the order of the trials, with the predicted intervals."""
-    shown = [t for t in trials if name in t.values and t.predicted.get(name, (0.0,))[0] > 0]
-    predicted = [trial.predicted[name] for trial in shown]
-    errors = [100 * (trial.values[name] / value - 1) for trial, (value, _, _) in zip(shown, predicted, strict=True)]
-    data = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "predicted, 90 % interval",
-            "x": [trial.id for trial in shown],
-            "y": [0.0] * len(shown),
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (high / value - 1) for value, _, high in predicted],
-                "arrayminus": [100 * (1 - low / value) for value, low, _ in predicted],
-                "color": "var(--grey)",
-                "thickness": 1.5,
-                "width": 3,
-            },
-            "marker": {"size": 3, "color": "var(--grey)"},
-            "hoverinfo": "skip",
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "measured",
-            "x": [trial.id for trial in shown],
-            "y": errors,
-            "text": [hover_text(contents, trial) for trial in shown],
-            "hoverinfo": "text",
-            "marker": {"size": 7, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}},
-        },
-    ]
-    y_axis = {"title": {"text": f"{plain(name)}: measured over predicted - 1, %", "standoff": 10}, "nticks": 8}
-    return {"data": data, "layout": layout(_trial_axis(), y_axis, top=16, height=320)}
-
-
-def fitted_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
-    """Slope, intercept and R² of the least-squares line; None when there is no line."""
-    if len(set(x)) < 2:
-        return None
-    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    dx, dy = xs - xs.mean(), ys - ys.mean()
-    slope = float(dx @ dy / (dx @ dx))
-    rest = float(((dy - slope * dx) ** 2).sum())
-    total = float((dy**2).sum())
-    return slope, float(ys.mean() - slope * xs.mean()), 1.0 - rest / total if total > 0 else 1.0
+    return {"data": [line], "layout": layout(trial_axis(), y_axis, height=320)}
 
 
 def hover_text(contents: Charted, trial: Trial) -> str:
@@ -170,7 +87,8 @@ def hover_text(contents: Charted, trial: Trial) -> str:
     lines = [f"<b>trial {plain(str(trial.id))}</b>" + "".join(f" · {mark}" for mark in marks)]
     for name in contents.columns:
         if name in trial.values:
-            lines.append(plain(f"{name} {value_text(trial, name)}"))
+            said = f"{sentence(name, _LONGEST)} {value_text(trial, name)}"
+            lines += [plain(line) for line in textwrap.wrap(said, _WIDTH, subsequent_indent="    ")]
     lines += [plain(line) for line in wrapped(trial.architecture)]
     return "<br>".join(lines)
 
@@ -196,10 +114,27 @@ def wrapped(architecture: Architecture) -> list[str]:
     return lines
 
 
-def _points(
-    contents: Charted, trials: Sequence[Trial], x: str | None, y: str, name: str, marker: Mapping[str, Any]
+def points(
+    contents: Charted,
+    trials: Sequence[Trial],
+    x: str | None,
+    y: str,
+    name: str,
+    marker: Mapping[str, Any],
+    *,
+    whole: bool = False,
+    bars: bool = False,
 ) -> dict[str, Any]:
-    trials = [trial for trial in trials if y in trial.values and (x is None or x in trial.values)]
+    """Markers of trials that have values of both columns, with error bars if wanted.
+
+    Those that lie on others are left out where there are many, unless `whole`.
+    """
+    known = [trial for trial in trials if y in trial.values and (x is None or x in trial.values)]
+    most = len(known) if whole else MOST
+    places = [(float(trial.id) if x is None else trial.values[x], trial.values[y]) for trial in known]
+    trials = [known[i] for i in spread([at for at, _ in places], [at for _, at in places], most)]
+    if len(trials) < len(known):
+        name += f" ({number(len(trials))} of {number(len(known))} drawn)"
     return {
         "type": "scatter",
         "mode": "markers",
@@ -209,7 +144,27 @@ def _points(
         "marker": dict(marker),
         "hoverinfo": "text",
         "hovertext": [hover_text(contents, trial) for trial in trials],
+        **(_bars(trials, x, y) if bars else {}),
     }
+
+
+def _bars(trials: Sequence[Trial], x: str | None, y: str) -> dict[str, Any]:
+    """Error bars where a value has an interval; for markers of all these trials."""
+    found: dict[str, Any] = {}
+    for axis, name in (("error_x", x), ("error_y", y)):
+        if name is None or not any(name in trial.interval for trial in trials):
+            continue
+        ends = [(t.values[name], *t.interval.get(name, (t.values[name],) * 2)) for t in trials]
+        found[axis] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [max(0.0, high - value) for value, _, high in ends],
+            "arrayminus": [max(0.0, value - low) for value, low, _ in ends],
+            "color": "var(--muted)",
+            "thickness": 1,
+            "width": 3,
+        }
+    return found
 
 
 def _staircase(contents: Charted, x: str, y: str) -> dict[str, Any]:
@@ -235,6 +190,7 @@ def _title(contents: Charted, name: str) -> str:
 
 def titled(name: str, notes: str) -> str:
     """A title of two lines, in plotly's markup."""
+    name, notes = sentence(name, _LONGEST), sentence(notes, _LONGEST)
     return f"{plain(name)}<br><span style='font-size:11px'>{plain(notes)}</span>"
 
 
@@ -243,15 +199,17 @@ def axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 10}, "exponentformat": "SI", "nticks": 8}
 
 
-def _axis(contents: Charted, name: str) -> dict[str, Any]:
+def column_axis(contents: Charted, name: str) -> dict[str, Any]:
+    """An axis of a column, with its unit, where its values are from, and which are better."""
     return axis(_title(contents, name))
 
 
-def _trial_axis() -> dict[str, Any]:
+def trial_axis() -> dict[str, Any]:
+    """An axis of the numbers of trials."""
     return {"title": {"text": "trial", "standoff": 10}, "tickformat": "d", "nticks": 8}
 
 
-def layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int) -> dict[str, Any]:
+def layout(x: Mapping[str, Any], y: Mapping[str, Any], *, height: int) -> dict[str, Any]:
     """What all charts look like, with these two axes."""
     lines = {
         "gridcolor": "var(--line)",
@@ -262,7 +220,7 @@ def layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int)
     }
     return {
         "height": height,
-        "margin": {"l": 60, "r": 16, "t": top, "b": 60},
+        "margin": {"l": 60, "r": 16, "t": 16, "b": 60},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--ink)"},
@@ -274,7 +232,8 @@ def layout(x: Mapping[str, Any], y: Mapping[str, Any], *, top: int, height: int)
             "align": "left",
             "font": {"family": "ui-monospace, monospace", "size": 11, "color": "var(--ink)"},
         },
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.22, "yanchor": "top"},
+        # Above, because below there are titles of one line or of several.
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         "xaxis": lines | dict(x),
         "yaxis": lines | dict(y),
     }

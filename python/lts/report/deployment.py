@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lts.report.contents import Contents
-from lts.report.sections import escaped, simple_table
+from lts.report.elements import escaped, simple_table
 from lts.system.text import number
 
 _COSTS = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lts.errors import UsageError
-from lts.report import charts
+from lts.report import agreement_charts, baselines, charts
 from lts.report.contents import Charted
-from lts.report.page import axes
 from lts.study.front import Front
 from lts.study.schema import store_path
 from lts.study.stored import StoredStudy, read_study
@@ -24,7 +23,7 @@ _TRIAL = "trial"  # the number of the trial, in place of a column
 
 
 def plot_front(study: Shown, x: str | None = None, y: str | None = None, *, color: str | None = None) -> Any:
-    """Every complete trial by two columns, with the Pareto front and its knee, as the report has it.
+    """Every complete trial by two columns, with the Pareto front, its knee and the baselines of a stored study.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def plot_front(study: Shown, x: str | None = None, y: str | None = None, *, colo
         complete trial, or plotly is not installed.
     """
     shown = _charted(study)
-    default_x, default_y, *_ = axes(shown.objectives)
+    default_x, default_y = axes(shown.objectives)
     x = x or (_TRIAL if default_x is None else default_x)
     y = y or (default_y if default_y != x else default_x) or default_y
     left = [name for name in shown.objectives if name not in (x, y)]
@@ -58,7 +57,14 @@ def plot_front(study: Shown, x: str | None = None, y: str | None = None, *, colo
     if color is not None:  # a color needs a value of each
         front = replace(shown.front, trials=[trial for trial in shown.front if color in trial.values])
         shown = shown if len(front) == len(shown.front) else replace(shown, front=front)
-    return _figure(charts.front_chart(shown, None if x == _TRIAL else x, y, color))
+    across = None if x == _TRIAL else x
+    return _figure(baselines.marked(charts.front_chart(shown, across, y, color), shown, across, y))
+
+
+def axes(names: list[str]) -> tuple[str | None, str]:
+    """Of objectives, those of the x and y axes: latency, or the second one, is x."""
+    y, *rest = names
+    return ("latency_ms" if "latency_ms" in rest else next(iter(rest), None)), y
 
 
 def plot_hypervolume(study: Shown) -> Any:
@@ -82,7 +88,7 @@ def plot_predictions(study: Shown, column: str) -> Any:
     if not trials:
         known = sorted({name for trial in shown.complete for name in trial.predicted})
         raise UsageError(f"nothing was predicted of '{column}'; predicted are {', '.join(known) or 'no columns'}")
-    return _figure(charts.residual_chart(shown, trials, column))
+    return _figure(agreement_charts.residual_chart(shown, trials, column))
 
 
 def _charted(study: Shown) -> Charted:
@@ -94,7 +100,7 @@ def _charted(study: Shown) -> Charted:
         shown = Charted(about, list(study.constraints), study.trials, study.front(), {}, [], [])
     elif isinstance(study, StoredStudy):
         about = study.configuration
-        shown = Charted(about, study.constraints, study.trials, study.front, {}, [], [])
+        shown = Charted(about, study.constraints, study.trials, study.front, {}, [], study.baselines)
     elif isinstance(study, Front):
         shown = Charted({}, [], study.trials, study, {}, [], [])
     else:
@@ -124,7 +130,7 @@ def _figure(figure: charts.Figure) -> Any:
 def _colors() -> dict[str, str]:
     """The colors of a report by day: a figure alone has no page that knows them."""
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return dict(re.findall(r"--(\w+): (#\w+)", css[: css.index("@media")]))
+    return dict(re.findall(r"--([\w-]+): (#\w+)", css[: css.index("@media")]))
 
 
 def _colored(value: Any, colors: dict[str, str]) -> Any:
@@ -133,6 +139,6 @@ def _colored(value: Any, colors: dict[str, str]) -> Any:
         return {key: _colored(each, colors) for key, each in value.items()}
     if isinstance(value, list):
         return [_colored(each, colors) for each in value]
-    if isinstance(value, str) and (found := re.fullmatch(r"var\(--(\w+)\)", value)):
+    if isinstance(value, str) and (found := re.fullmatch(r"var\(--([\w-]+)\)", value)):
         return colors[found[1]]
     return value

@@ -9,9 +9,9 @@ from pathlib import Path
 from lts.measure.change_points import FALSE_ALARMS, MOST, ChangePoint
 from lts.measure.series import Series, apart
 from lts.report import _plotly_js, _write
+from lts.report.elements import breakable, escaped, table, tiles
+from lts.report.frame import Figures, html_page
 from lts.report.history_charts import doubts, history_chart
-from lts.report.page import Figures, html_page
-from lts.report.sections import escaped, table
 from lts.system.outside import sentence
 from lts.system.revision import shortened
 from lts.system.text import number, percent, plural, with_bounds
@@ -55,18 +55,17 @@ def document(found: Sequence[Series], source: Path, plotly_js: str) -> str:
 
 def _heading(found: Sequence[Series], source: Path) -> str:
     entries = {id(entry) for series in found for entry in series.entries}
-    tiles = [
+    numbers = [
         ("results", number(len(entries))),
         ("names", number(len({series.name for series in found}))),
         ("series", number(len(found))),
         ("change points", number(sum(len(series.changes) for series in found))),
     ]
-    cells = "".join(f'<div class="tile"><b>{escaped(value)}</b>{escaped(name)}</div>' for name, value in tiles)
     times = sorted(time for series in found for time in series.times)
     when = f"{times[0]:%Y-%m-%d %H:%M} to {times[-1]:%Y-%m-%d %H:%M} UTC" if times else "no results"
     return (
         f'<h1>{escaped(f"History of {source.name}")}</h1><p class="muted">{escaped(when)}</p>'
-        f'<div class="tiles">{cells}</div><p>{escaped(_meaning(found))}</p>'
+        f"{tiles(numbers)}<p>{escaped(_meaning(found))}</p>"
         + "".join(f'<p class="muted">{escaped(each)}.</p>' for each in apart(found))
     )
 
@@ -129,9 +128,11 @@ def _charts(found: Sequence[Series], figures: Figures) -> str:
             parts.append(f"<h2>{escaped(name)}</h2>")
         metric, n = first.metric.name, sum(len(series.changes) for series in group)
         label = f"{metric} of {name} over time, with {plural(n, 'change point')}; the table below has its values"
-        parts.append(f"<h3>{escaped(metric)}</h3>{figures.place(f'series-{i}', history_chart(group), label)}")
+        count = sum(len(series.entries) for series in group)
+        summary = f"{plural(count, 'result')}, the newest first"
+        chart = figures.place(f"series-{i}", history_chart(group), label, _results(group), summary)
+        parts.append(f"<h3>{escaped(metric)}</h3>{chart}")
         parts += [f'<p class="muted">{escaped(sentence(series.conditions, 1000))}</p>' for series in group]
-        parts.append(_results(group))
     return "".join(parts)
 
 
@@ -158,9 +159,8 @@ def _results(group: Sequence[Series]) -> str:
     first = group[0]
     head = ["time, UTC", "revision", "model", "environment", escaped(first.metric.name), "processes", "notes"]
     older = f"<p>{plural(len(every) - _MOST_ROWS, 'older result')} not listed.</p>" if len(every) > _MOST_ROWS else ""
-    summary = f"{plural(len(every), 'result')}, the newest first"
-    return f"<details><summary>{escaped(summary)}</summary>{table(head, rows, right=(4, 5))}{older}</details>"
+    return f"{table(head, rows, right=(4, 5))}{older}"
 
 
 def _cells(texts: Iterable[str]) -> str:
-    return "".join(f"<td>{escaped(text)}</td>" for text in texts)
+    return "".join(f"<td>{breakable(text)}</td>" for text in texts)

@@ -52,9 +52,11 @@ def history_chart(found: Sequence[Series]) -> Figure:
     y_axis = axis(titled(first.metric.name, f"{kinds}; {goal}"))
     figure: Figure = {
         "data": data,
-        "layout": layout(_time_axis([when for when, *_ in order]), y_axis, top=30, height=380),
+        "layout": layout(_time_axis([when for when, *_ in order]), y_axis, height=380),
     }
     figure["layout"] |= {"shapes": shapes, "annotations": notes}
+    figure["layout"]["legend"]["y"] = 1.1  # above the annotations
+    figure["layout"]["margin"]["t"] = 30
     return figure
 
 
@@ -120,7 +122,6 @@ def _levels(series: Series, x: Sequence[int], k: int) -> dict[str, Any]:
         "x": [at for begin, end in pairwise(ends) for at in (x[begin] - 0.5, x[end - 1] + 0.5, None)],
         "y": [y for level in levels for y in (level, level, None)],
         "line": {"width": 3, "color": "var(--grey)"},
-        "opacity": 0.6,
         "hoverinfo": "skip",
     }
 

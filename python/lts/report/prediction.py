@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lts.report import charts
+from lts.report.agreement_charts import residual_chart
+from lts.report.charts import Figure
 from lts.report.contents import Contents
-from lts.report.sections import escaped, simple_table
+from lts.report.elements import escaped, simple_table
 from lts.system.text import plural
 
-Place = Callable[[str, charts.Figure, str], str]
+Place = Callable[[str, Figure, str], str]
 
 
 def predictions(contents: Contents, place: Place) -> str:
@@ -40,9 +41,7 @@ def predictions(contents: Contents, place: Place) -> str:
                 f"{held} of {len(found)}",
             ]
         )
-        figures.append(
-            place(f"residual-{i}", charts.residual_chart(contents, trials, name), f"Errors of predicting {name}")
-        )
+        figures.append(place(f"residual-{i}", residual_chart(contents, trials, name), f"Errors of predicting {name}"))
     head = ["column", "trials", "mean error", "largest error", "inside of the 90 % interval"]
     return (
         f"<h2>Predictions</h2>{notes}<p>Chosen by predictions from earlier trials, and then measured: "

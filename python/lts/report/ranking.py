@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from lts.report import _plotly_js, _write
-from lts.report.page import Figures, html_page
+from lts.report.elements import breakable, escaped, table, tiles
+from lts.report.frame import Figures, html_page
 from lts.report.ranking_charts import (
     Comparison,
     better,
@@ -17,14 +18,12 @@ from lts.report.ranking_charts import (
     over,
     score_chart,
 )
-from lts.report.sections import escaped, table
 from lts.system.text import number, time_each
 
 __all__ = ["Comparison", "require_plotly", "write_ranking"]
 
 _MOST_SCATTERS = 4
 _ALWAYS = "decoder_params"
-_GRID = "display:grid;column-gap:10px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))"
 _MEANING = (
     "A correlation of 1 is the order of quality itself, 0 no relation to it; in small print are 95 % intervals from "
     "bootstrap resampling of these architectures. Correlations over the best are usually lower: there quality may "
@@ -64,18 +63,14 @@ def _heading(comparison: Comparison) -> str:
     if comparison.cost is not None:
         facts.append(f"cost: {comparison.cost}, {better('min')}, from the table")
     facts.append("proxies: computed, no training")
-    tiles = [
+    numbers = [
         ("architectures", number(len(comparison.architectures))),
         ("rows left out, without a number", number(comparison.left_out)),
         ("proxies", number(len(comparison.rankings))),
     ]
     if comparison.unread:
-        tiles.insert(2, ("further rows not considered", number(comparison.unread)))
-    cells = "".join(f'<div class="tile"><b>{escaped(value)}</b>{escaped(name)}</div>' for name, value in tiles)
-    return (
-        f'<h1>{escaped(comparison.title)}</h1><p class="muted">{escaped(" · ".join(facts))}</p>'
-        f'<div class="tiles">{cells}</div>'
-    )
+        numbers.insert(2, ("further rows not considered", number(comparison.unread)))
+    return f'<h1>{escaped(comparison.title)}</h1><p class="muted">{escaped(" · ".join(facts))}</p>{tiles(numbers)}'
 
 
 def _summary(comparison: Comparison) -> str:
@@ -94,10 +89,10 @@ def _summary(comparison: Comparison) -> str:
         cells += [_sortable(ranking.ties, number(ranking.ties)), _sortable(ranking.seconds, time_each(ranking.seconds))]
         if ranking.front_ratio is not None:
             cells.append(_cell(ranking.front_ratio))
-        rows.append(f"<td>{escaped(ranking.proxy)}</td>{''.join(cells)}")
+        rows.append(f"<td>{breakable(ranking.proxy)}</td>{''.join(cells)}")
     head = ["proxy"] + [f"<button>{name}</button><small>{escaped(note)}</small>" for name, note in columns]
     return f"<h2>How well they rank</h2><p>{_MEANING}{_FRONT if comparison.costs is not None else ''}</p>" + (
-        f'{table(head, rows, right=range(1, len(head)))}<p class="muted">A heading sorts the table.</p>'
+        f'{table(head, rows, right=range(1, len(head)), pinned=True)}<p class="muted">A heading sorts the table.</p>'
     )
 
 
@@ -134,7 +129,7 @@ def _scatters(comparison: Comparison, figures: Figures) -> str:
         if comparison.costs is not None:
             label = f"Scatter of {name} over {comparison.cost}, the true front and that of {ranking.proxy}"
             charts += figures.place(f"fronts-{i}", cost_chart(comparison, ranking), label)
-        parts.append(f'<h3>{escaped(ranking.proxy)}</h3><div style="{_GRID}">{charts}</div>')
+        parts.append(f'<h3>{escaped(ranking.proxy)}</h3><div class="charts">{charts}</div>')
     return "".join(parts)
 
 

@@ -115,15 +115,13 @@ def forest_chart(comparison: Comparison) -> Figure | None:
         "zerolinecolor": "var(--muted)",
     }
     y_axis = {"tickvals": list(range(len(names))), "ticktext": names, "range": [len(names) - 0.5, -0.5]}
-    figure: Figure = {"data": data, "layout": layout(x_axis, y_axis, top=44, height=120 + 64 * len(names))}
-    # Above the chart, whose height depends on the number of proxies.
-    figure["layout"]["legend"] |= {"y": 1, "yanchor": "bottom"}
+    figure: Figure = {"data": data, "layout": layout(x_axis, y_axis, height=120 + 64 * len(names))}
     return figure
 
 
 def score_chart(comparison: Comparison, ranking: Ranking) -> Figure:
     """Quality over the scores of a proxy."""
-    marker = {"size": 6, "color": "var(--accent)", "opacity": 0.7, "line": {"width": 0.5, "color": "var(--edge)"}}
+    marker = {"size": 6, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}}
     points = _points(comparison, ranking, comparison.drawn, ranking.scores, marker)
     return _chart(comparison, [points], titled(ranking.proxy, f"computed, no training; {better('max')}"))
 
@@ -133,7 +131,7 @@ def cost_chart(comparison: Comparison, ranking: Ranking) -> Figure:
     costs = comparison.costs or []
     ring = {"size": 13, "symbol": "circle-open", "color": "var(--ink)", "line": {"width": 1.5, "color": "var(--ink)"}}
     dot = {"size": 7, "color": "var(--accent)", "line": {"width": 0.5, "color": "var(--edge)"}}
-    others = _points(comparison, ranking, comparison.drawn, costs, {"size": 5, "color": "var(--grey)", "opacity": 0.5})
+    others = _points(comparison, ranking, comparison.drawn, costs, {"size": 5, "color": "var(--grey)"})
     del others["hovertext"]  # the same as in the other chart, and most of the size of the page
     true, chosen = comparison.true_front, comparison.front(ranking.scores)
     stairs = {"mode": "lines+markers", "line": {"shape": "hv", "width": 1, "color": "var(--muted)"}}
@@ -164,8 +162,7 @@ def _chart(comparison: Comparison, data: list[dict[str, Any]], title: str) -> Fi
     """Quality over something."""
     goal = comparison.goal
     y_axis = axis(titled(goal.name, f"from the table; {better(goal.direction)}"))
-    figure: Figure = {"data": data, "layout": layout(axis(title), y_axis, top=16, height=400)}
-    figure["layout"]["legend"]["y"] = -0.32  # below a title of two lines
+    figure: Figure = {"data": data, "layout": layout(axis(title), y_axis, height=400)}
     return figure
 
 

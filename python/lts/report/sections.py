@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -10,7 +9,8 @@ from statistics import median
 from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Contents
-from lts.system.text import flattened, listed, magnitude, number, plural, spelled_duration, unit
+from lts.report.elements import breakable, escaped, pairs, table
+from lts.system.text import extent, flattened, listed, magnitude, number, plural, spelled_duration, unit
 
 _MEANINGS = {
     "exact": "counted from the architecture",
@@ -23,64 +23,6 @@ _MEANINGS = {
 _SHOWN = ("space", "objectives", "constraints", "algorithm_options")  # have rows or sections of their own
 _NUMERIC = ("n_layer", "d_model", "d_embed", "div_val")  # dimensions that are one number
 _MOST_ROWS = 200
-
-
-def escaped(value: object) -> str:
-    """Text for HTML, also between quotes."""
-    return html.escape(str(value), quote=True)
-
-
-def title(contents: Contents) -> str:
-    """The title: the space, and the target that it was searched for."""
-    target = contents.configuration.get("target")
-    return f"Pareto front of {contents.space.name}" + (f" for {target}" if target else "")
-
-
-def heading(contents: Contents) -> str:
-    """Title, what was found in one sentence, and the most important numbers."""
-    about = contents.configuration
-    where = " with ".join(str(about[key]) for key in ("device", "backend") if about.get(key))
-    facts = [f"on {where}"] if where else []
-    if contents.workload is not None:
-        facts += [str(contents.workload), "random weights"]
-    facts += [f"{key} {about[key]}" for key in ("algorithm", "surrogate", "seed") if key in about]
-    if (times := contents.times()) is not None:
-        same_day = times[0].date() == times[1].date()
-        facts.append(f"{times[0]:%Y-%m-%d %H:%M} to {times[1]:{'' if same_day else '%Y-%m-%d '}%H:%M} UTC")
-    tiles = [
-        ("on the front", number(len(contents.front))),
-        ("trials complete", number(len(contents.complete))),
-        ("trials failed", number(len(contents.failed))),
-        ("architectures in the space", magnitude(contents.space.size)),
-    ]
-    if contents.constraints:
-        tiles.insert(2, ("violate a constraint", number(len(contents.infeasible))))
-    cells = "".join(f'<div class="tile"><b>{escaped(value)}</b>{escaped(name)}</div>' for name, value in tiles)
-    return (
-        f"<h1>{escaped(title(contents))}</h1>"
-        f'<p class="muted">{escaped(" · ".join(facts))}</p><p>{escaped(_found(contents))}</p>'
-        f'<div class="tiles">{cells}</div>{_state(contents)}'
-    )
-
-
-def _found(contents: Contents) -> str:
-    if not contents.front.trials:
-        reason = "no trial satisfies the constraints" if contents.complete else "no trial is complete"
-        return f"The front is empty: {reason} yet."
-    parts = []
-    for name in contents.objectives:
-        values = [trial.values[name] for trial in contents.front.trials]
-        parts.append(f"{name} {_range(values)} {unit(name)}".rstrip())
-    return f"{plural(len(contents.front), 'architecture')} on the front: {', '.join(parts)}."
-
-
-def _state(contents: Contents) -> str:
-    if not contents.unfinished:
-        return ""
-    return (
-        f'<p class="warn">{escaped(plural(len(contents.unfinished), "trial"))} had not finished when this was written: '
-        "the search was still running, or it was stopped and the same command resumes it.</p>"
-    )
 
 
 def summary(contents: Contents) -> str:
@@ -117,7 +59,7 @@ def summary(contents: Contents) -> str:
         )
     if versions := sorted({trial.lts_version for trial in contents.trials if trial.lts_version}):
         rows.append(("lts-engine", ", ".join(versions)))
-    return f"<h2>Summary</h2>{_pairs(rows)}"
+    return f"<h2>Summary</h2>{pairs(rows)}"
 
 
 def objectives(contents: Contents) -> str:
@@ -129,11 +71,11 @@ def objectives(contents: Contents) -> str:
         name = objective.name
         at_knee = escaped(number(knee.values[name])) if knee else ""
         rows.append(
-            f"<td>{escaped(name)}</td><td>{'less' if objective.direction == 'min' else 'more'} is better</td>"
+            f"<td>{breakable(name)}</td><td>{'less' if objective.direction == 'min' else 'more'} is better</td>"
             f"<td>{escaped(unit(name))}</td><td>{escaped(_kinds(contents, name))}</td>"
-            f'<td class="n">{escaped(_range([t.values[name] for t in contents.front.trials]))}</td>'
+            f'<td class="n">{escaped(extent([t.values[name] for t in contents.front.trials]))}</td>'
             f'<td class="n">{at_knee}</td>'
-            f'<td class="n">{escaped(_range([t.values[name] for t in contents.complete]))}</td>'
+            f'<td class="n">{escaped(extent([t.values[name] for t in contents.complete]))}</td>'
         )
     parts = ["<h2>Objectives</h2>", table([escaped(cell) for cell in head], rows, right=(4, 5, 6))]
     if contents.constraints:
@@ -162,9 +104,9 @@ def front_table(contents: Contents) -> str:
     head = ["<button>trial</button>"]
     for name in columns:
         if name in names:
-            head.append(f"<button>{escaped(name)}</button><small>{escaped(contents.label(name))}</small>")
+            head.append(f"<button>{breakable(name)}</button><small>{escaped(contents.label(name))}</small>")
         else:
-            head.append(f"<button>{escaped(name)}</button>" if name in _NUMERIC else escaped(name))
+            head.append(f"<button>{breakable(name)}</button>" if name in _NUMERIC else breakable(name))
     rows = []
     for trial in front:
         key = escaped(trial.id)
@@ -181,7 +123,7 @@ def front_table(contents: Contents) -> str:
     marked = [" class='knee'" * (trial is contents.knee) for trial in front]
     right = [i for i, name in enumerate(columns, start=1) if name in names or name in _NUMERIC]
     note = "Values per layer from first to last; 3×512 is three layers of 512. A heading sorts the table."
-    return f'{table(head, rows, right=right, marked=marked)}<p class="muted">{note}</p>'
+    return f'{table(head, rows, right=right, marked=marked, pinned=True)}<p class="muted">{note}</p>'
 
 
 def seconds(contents: Contents) -> str:
@@ -191,7 +133,7 @@ def seconds(contents: Contents) -> str:
     if total <= 0:
         return ""
     rows = [
-        f'<td>{escaped(name)}</td><td class="n">{spelled_duration(sum(times))}</td>'
+        f'<td>{breakable(name)}</td><td class="n">{spelled_duration(sum(times))}</td>'
         f'<td class="n">{sum(times) / total:.1%}</td><td class="n">{spelled_duration(median(times))}</td>'
         f'<td class="bar"><span style="width:{100 * sum(times) / total:.1f}%"></span></td>'
         for name, times in phases
@@ -238,7 +180,7 @@ def environments(contents: Contents) -> str:
         )
     for key, n in used.items():
         known = contents.environments.get(key)
-        body = _pairs(flattened(known), card=False) if known else "<p>Not described in the store.</p>"
+        body = pairs(flattened(known), card=False) if known else "<p>Not described in the store.</p>"
         opened = " open" if len(used) == 1 else ""
         parts.append(
             f'<details class="card"{opened}><summary>{escaped(key)} <small>{plural(n, "trial")}</small></summary>'
@@ -278,28 +220,3 @@ def _choices(values: Sequence[int]) -> str:
 
 def _kinds(contents: Contents, name: str) -> str:
     return contents.label(name).removeprefix(f"{unit(name)}, ")
-
-
-def _range(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    low, high = number(min(values)), number(max(values))
-    return low if low == high else f"{low} to {high}"
-
-
-def _pairs(rows: Iterable[tuple[str, object]], *, card: bool = True) -> str:
-    body = "".join(f'<tr><th>{escaped(key)}</th><td class="text">{escaped(value)}</td></tr>' for key, value in rows)
-    return f'<div class="{"card " if card else ""}table"><table><tbody>{body}</tbody></table></div>'
-
-
-def simple_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """A table of texts."""
-    cells = ["".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in rows]
-    return table([escaped(cell) for cell in head], cells)
-
-
-def table(head: Sequence[str], rows: Sequence[str], right: Sequence[int] = (), marked: Sequence[str] = ()) -> str:
-    """A table from cells of headings and rows of cells that are HTML already."""
-    headings = "".join(f"<th{' class=n' if i in right else ''}>{cell}</th>" for i, cell in enumerate(head))
-    body = "".join(f"<tr{mark}>{row}</tr>" for mark, row in zip(marked or [""] * len(rows), rows, strict=True))
-    return f'<div class="card table tall"><table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,4 +1,7 @@
-"""Architectures from a `config.json` of Hugging Face: GPT-2, LLaMA, and the per-layer form that lts-engine writes."""
+"""Architectures from a `config.json` of Hugging Face: GPT-2, LLaMA, Mistral, and the per-layer form of lts-engine.
+
+Such a file may name code beside it, by which `transformers` builds the model. That is never run here.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from lts.errors import UsageError
 # What a GPT-2 may call its activation: forms of GELU that cost the same.
 _GELU = ("gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh")
 _SILU = ("silu", "swish")
+# What a Mistral has where its configuration does not say.
+_MISTRAL_WINDOW, _MISTRAL_KV_HEADS = 4096, 8
 # What the per-layer form says of a family; numbers in it change no cost.
 _TRAITS = (
     "attention",
@@ -21,6 +26,7 @@ _TRAITS = (
     "norm_placement",
     "final_norm",
     "position",
+    "encoder",
 )
 
 
@@ -82,6 +88,15 @@ def _llama(config: Mapping[str, Any]) -> Architecture:
     )
 
 
+def _mistral(config: Mapping[str, Any]) -> Architecture:
+    """A LLaMA, unless a sliding window hides tokens from it."""
+    window = config.get("sliding_window", _MISTRAL_WINDOW)
+    if window is not None and window < config["max_position_embeddings"]:
+        raise UsageError(f"its sliding_window is {str(window)[:60]}; only null, or all positions, can be built here")
+    n_kv_head = config.get("num_key_value_heads", _MISTRAL_KV_HEADS)
+    return _llama({**config, "num_key_value_heads": n_kv_head, "attention_bias": None, "mlp_bias": None})
+
+
 def _per_layer(config: Mapping[str, Any]) -> Architecture:
     name, layers, width = config["family"], config["layers"], config["d_model"]
     known = [each.name for each in families()]
@@ -93,7 +108,11 @@ def _per_layer(config: Mapping[str, Any]) -> Architecture:
     if type(layers) is not list or not layers or not all(type(layer) is dict for layer in layers):
         raise UsageError("its layers must be a list of objects with n_head, n_kv_head, head_dim and d_ff")
     of = {key: [layer[key] for layer in layers] for key in ("n_head", "n_kv_head", "head_dim", "d_ff")}
-    if all(dim * n_head in range(width - n_head + 1, width + 1) for dim, n_head in _pairs(of)):
+    mixed: dict[str, Any] = {}
+    if traits.mixed:
+        mixed = {key: [layer[key] for layer in layers] for key in ("n_ff", "mixer")}
+    floor = traits.head_width == "floor"
+    if all(dim == width // n_head and (floor or width % n_head == 0) for dim, n_head in _pairs(of)):
         head_dim = 0
     elif len(set(of["head_dim"])) == 1:
         head_dim = of["head_dim"][0]
@@ -114,6 +133,7 @@ def _per_layer(config: Mapping[str, Any]) -> Architecture:
         cutoffs=config.get("cutoffs", []) if adaptive else [],
         tie_projs=config.get("tie_projs", []) if adaptive else [],
         tie_embedding=_flag(config, "tie_embedding", default=traits.tie_embedding),
+        **mixed,
     )
 
 
@@ -144,5 +164,6 @@ def _flag(config: Mapping[str, Any], name: str, *, default: bool) -> bool:
 _KINDS: dict[str, Callable[[Mapping[str, Any]], Architecture]] = {
     "gpt2": _gpt2,
     "llama": _llama,
+    "mistral": _mistral,
     "lts": _per_layer,
 }

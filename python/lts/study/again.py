@@ -18,6 +18,7 @@ from lts.study.finishing import with_process
 from lts.study.spread import restated
 from lts.study.stored import StoredStudy
 from lts.system.environment import environment_hash
+from lts.system.progress import Observer, Work, unobserved
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
@@ -90,6 +91,7 @@ def open_again(
         threads=load.threads if target is None else None,
         timeout=timeout,
         tune=int(configuration.get("tune") or 0) if backend == "tvm" else 0,
+        flash_attention=configuration.get("flash_attention") if backend == "llamacpp" else None,
     )
 
 
@@ -119,11 +121,12 @@ def measure_members(
     columns: Sequence[str],
     processes: int,
     told: Callable[[int, Trial], None] = lambda process, trial: None,
+    observe: Observer = unobserved,
 ) -> list[Again]:
     """Measure members of a stored front, each in so many processes: all of them once, then all once more.
 
     An evaluator of which every process says the same is asked once. `told` gets the number of the process and what all
-    so far have measured.
+    so far have measured, `observe` what is measured.
 
     Raises
     ------
@@ -140,8 +143,11 @@ def measure_members(
     environment = environment_hash(evaluator.environment())
     about = evaluator.describe()
     now = [begun(each.architecture, about, key=each.id, seed=each.seed, origin="again") for each in members]
-    for process in range(processes if evaluator.varies else 1):
+    rounds = range(processes if evaluator.varies else 1)
+    for process in rounds:
         for place, trial in enumerate(now):
+            done, total = process * len(now) + place, len(rounds) * len(now)
+            observe(Work("measuring again", done, total, f"trial {trial.id}, process {process + 1}"))
             now[place] = with_process(evaluate(evaluator, trial, columns, None), columns, (), environment)
             told(process + 1, now[place])
     of_study = stored.configuration

@@ -61,7 +61,7 @@ def options_of(stored: Mapping[str, Any]) -> list[str]:
         return []
     words = [str(space.get("name")), "--target", str(target)]
     stored = {**BEFORE, **stored}
-    for key in (*_WORDS, "algorithm", "seed", "tune"):
+    for key in (*_WORDS, "algorithm", "seed", "tune", "flash_attention"):
         if (value := stored.get(key)) is not None and not (key == "backend" and stored.get("device") == "none"):
             words += [f"--{key.replace('_', '-')}", str(value)]
     surrogate = str(stored.get("surrogate", "none"))
@@ -149,6 +149,7 @@ _ARGUMENTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "logits": _TEXT,
     "cache": _TEXT,
     "tune": _whole(0, _MOST),
+    "flash_attention": _TEXT,
 }
 _OF_THE_SPACE: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "name": _TEXT,

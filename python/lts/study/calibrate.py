@@ -20,6 +20,7 @@ from lts.study.cost_model import Additive, outlier_notes
 from lts.study.loop import Progress
 from lts.study.proposals import noise_of
 from lts.study.study import Study
+from lts.system.progress import Observer, unobserved
 from lts.targets.calibration import CalibratedCost, Calibration
 from lts.targets.workload import Workload
 
@@ -49,6 +50,7 @@ def calibrate_target(
     seed: int = 0,
     store: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
+    observe: Observer = unobserved,
 ) -> Calibrated:
     """Fit all costs of a device to measurements of a first design, the one that a study would begin with.
 
@@ -64,7 +66,7 @@ def calibrate_target(
         Seed of the design.
     store
         As in `Study`: what is there already is not measured again.
-    progress
+    progress, observe
         As in `Study.run`.
 
     Raises
@@ -85,7 +87,7 @@ def calibrate_target(
         surrogate="additive",
         design=trials,
     ) as study:
-        study.run(trials=trials, timeout=timeout, progress=progress, confirm=False)
+        study.run(trials=trials, timeout=timeout, progress=progress, confirm=False, observe=observe)
         measured = [trial for trial in study.trials if trial.state == "complete"]
         about = evaluator.describe()
     if len(measured) < _LEAST:

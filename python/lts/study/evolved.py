@@ -35,6 +35,7 @@ class EvolvedSampler(Sampler):
     """
 
     name = "none"
+    work = "evolving candidates on estimates"
 
     def __init__(
         self,

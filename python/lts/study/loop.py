@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lts.errors import MeasurementError, UsageError
@@ -18,13 +19,14 @@ from lts.study.ledger import Ledger
 from lts.study.problem import Problem
 from lts.study.sampler import Sampler
 from lts.system.environment import environment_hash
+from lts.system.progress import Observer, Work, unobserved
 from lts.system.uninterrupted import without_interrupts
 
 _LEAST_TIME = 1e-3  # seconds; no candidate is measured in it
 # A device that fails this often before its first success is not worth more trials.
 _MAX_FIRST_FAILURES = 10
 # Share of the time that is kept for measuring again what is in doubt.
-_CONFIRM_SHARE = 0.2
+CONFIRM_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Loop:
         timeout: float | None,
         progress: Callable[[Progress], None] | None,
         confirm: bool = False,
+        observe: Observer = unobserved,
     ) -> None:
         """Evaluate until the study has `trials` finished ones, `timeout` seconds have passed, or nothing is left.
 
@@ -115,22 +118,37 @@ class Loop:
                 return None
             return self._next(trials)
 
-        share = 1.0 - _CONFIRM_SHARE if confirm else 1.0
-        self._evaluate(proposed, None if timeout is None else start + timeout * share, told)
+        def working(what: str, total: int | None = None) -> None:
+            now = ", ".join(f"trial {key}" for key in sorted(self._evaluations.trials))
+            observe(Work(what, self._ledger.n_finished, total, now))
+
+        share = 1.0 - CONFIRM_SHARE if confirm else 1.0
+        end = None if timeout is None else start + timeout * share
+        evaluating = partial(working, "evaluating candidates", trials)
+        self._evaluate(proposed, end, told, evaluating, lambda: working(self._sampler.work))
         if confirm:
-            self._evaluate(self._doubtful, None if timeout is None else start + timeout, told)
+            end = None if timeout is None else start + timeout
+            self._evaluate(self._doubtful, end, told, partial(working, "measuring again what is in doubt"))
             self._keep_notes()
 
     def _evaluate(
-        self, choose: Callable[[], Trial | None], end: float | None, told: Callable[[Trial, bool], None]
+        self,
+        choose: Callable[[], Trial | None],
+        end: float | None,
+        told: Callable[[Trial, bool], None],
+        evaluating: Callable[[], None],
+        choosing: Callable[[], None] = lambda: None,
     ) -> None:
-        """Evaluate what `choose` gives until it gives nothing, or the time has come."""
+        """Evaluate what `choose` gives until it gives nothing, or the time has come. The others are
+        called when that begins."""
         evaluations = self._evaluations
         more = True
         while True:
             while more and len(evaluations.trials) < evaluations.parallel:
                 left = None if end is None else end - time.monotonic()
                 enough = left is not None and left < max(self._durations[-5:], default=0.0)
+                if not (enough or evaluations.trials):
+                    choosing()
                 trial = None if enough else choose()
                 if trial is None:  # enough, or nothing is left to evaluate
                     break
@@ -139,6 +157,7 @@ class Loop:
                 evaluations.start(trial, None if left is None else max(left, _LEAST_TIME))
             if not evaluations.trials:
                 return
+            evaluating()
             done = evaluations.next()
             again = done.trial.state != "running"
             trial = self._finish_again(done) if again else self._finish(done)

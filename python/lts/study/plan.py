@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from lts.measure.evaluator import Evaluator
 from lts.measure.trial import Trial
 from lts.study.evolution import EVOLVED
 from lts.study.front import Front
+from lts.study.loop import CONFIRM_SHARE
 from lts.system.names import check_name
+from lts.system.text import spelled_duration
 
 # Trials: with a surrogate, with one that starts from a calibrated target, and without.
 PREDICTED, CALIBRATED, MEASURED = 40, 24, 100
 # Candidates where the core itself computes the costs.
 CANDIDATES = EVOLVED
-# Kept back from the time of a command for exporting the knee and for the summary, in seconds.
-_RESERVE = 10.0
+# Kept back from the time of a command for exporting the knee and for the summary: seconds, at most a share.
+_END, _END_SHARE = 10.0, 0.1
+_LEAST = 1e-3
 # The share of the time that is kept back for compiling and checking the front: estimates need next to none of it, and
 # measurements most.
 _COMPILE_SHARE = {"estimated": 0.85}
@@ -44,13 +48,55 @@ def trials_for(evaluator: Evaluator, predicts: Collection[str]) -> int:
     return CALIBRATED if set(predicts) <= set(evaluator.priors) else PREDICTED
 
 
-def seconds_for_search(seconds: float, evaluator: Evaluator, *, compiles: bool) -> float:
-    """How much of the time of a command the search itself gets."""
-    if compiles:
-        reserve = seconds * _COMPILE_SHARE.get(evaluator.provenance, _COMPILE_SHARE_MEASURED)
-    else:
-        reserve = min(_RESERVE, seconds / 10)
-    return max(0.001, seconds - reserve)
+@dataclass(frozen=True)
+class Split:
+    """How the time of a search is divided, in seconds.
+
+    Parameters
+    ----------
+    search
+        For evaluating candidates: measuring, emulating or estimating them.
+    again
+        For measuring again what is in doubt.
+    front
+        For compiling the front and checking it.
+    end
+        For files and the summary.
+    estimated
+        Whether candidates are estimated.
+    """
+
+    search: float
+    again: float
+    front: float
+    end: float
+    estimated: bool = False
+
+    @property
+    def run(self) -> float:
+        """What `lts.study.study.Study.run` gets."""
+        return max(_LEAST, self.search + self.again)
+
+    def __str__(self) -> str:
+        parts = {
+            "to search on estimates" if self.estimated else "to search": self.search,
+            "to measure again what is in doubt": self.again,
+            "to compile and check the front": self.front,
+            "to write the results": self.end,
+        }
+        total = spelled_duration(sum(parts.values()))
+        return f"{total} at most: {', '.join(f'{spelled_duration(s)} {what}' for what, s in parts.items() if s)}"
+
+
+def split(seconds: float, evaluator: Evaluator, *, compiles: bool, confirm: bool) -> Split:
+    """How the time of a command is divided: among what it promises, and so that nothing is left for nothing."""
+    seconds = max(0.0, seconds)
+    end = min(_END, seconds * _END_SHARE)
+    share = _COMPILE_SHARE.get(evaluator.provenance, _COMPILE_SHARE_MEASURED) if compiles else 0.0
+    front = (seconds - end) * share
+    run = seconds - end - front
+    again = run * CONFIRM_SHARE if confirm and evaluator.varies else 0.0
+    return Split(run - again, again, front, end, evaluator.provenance == "estimated")
 
 
 def suffix(evaluator: Evaluator) -> str:

@@ -49,6 +49,9 @@ class Sampler(ABC):
     name: str = ""
     """Its name in a stored study: a study resumes only with the same."""
 
+    work: str = "choosing candidates"
+    """What `ask` does, for whoever waits for it."""
+
     settled: bool = False
     """Whether further trials are not expected to change the front; then `ask` gives "done"."""
 

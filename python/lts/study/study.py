@@ -27,6 +27,7 @@ from lts.study.resume import opened, replay
 from lts.study.sampler import Sampler
 from lts.study.store import Store
 from lts.system.environment import environment_hash
+from lts.system.progress import Observer, unobserved
 
 
 class Study(Tabular):
@@ -212,6 +213,7 @@ class Study(Tabular):
         progress: Callable[[Progress], None] | None = None,
         *,
         confirm: bool = True,
+        observe: Observer = unobserved,
     ) -> Front:
         """Evaluate candidates until the study has `trials` finished ones, or `timeout` seconds have passed.
 
@@ -221,7 +223,7 @@ class Study(Tabular):
 
         A candidate is not begun when the time left is shorter than candidates have taken; one that the end of the
         time cuts off is taken up again by the next run. `KeyboardInterrupt` passes through, with every finished trial
-        stored.
+        stored. `progress` gets every trial that has ended, `observe` what is running.
 
         Where what an evaluator measures varies, `confirm` adds further processes, at most half as many as trials, so
         that intervals hold from run to run: see `lts.study.confirm`.
@@ -247,7 +249,8 @@ class Study(Tabular):
             self._ledger.snapshot(self._sampler.save())
         loop = Loop(self._problem, self.evaluator, self._sampler, self._ledger, self._description)
         try:
-            loop.run(trials, timeout, progress, confirm and self.evaluator.varies and bool(self._problem.measured))
+            again = confirm and self.evaluator.varies and bool(self._problem.measured)
+            loop.run(trials, timeout, progress, again, observe)
         finally:
             # Only an exception leaves anything running, and ending that takes the device with it.
             self._closed = loop.cut_off

@@ -18,7 +18,7 @@ _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Draft:
-    """A file that is being written, hidden beside its place and locked; `finish` gives it its name.
+    """A file that is being written, hidden beside its place and locked: `temporary`; `finish` gives it its name.
 
     Making one removes drafts of the same file whose process was killed. Close it with `discard`, also after `finish`.
 
@@ -32,9 +32,9 @@ class Draft:
         self.path = path
         remove_abandoned(path)
         while True:
-            self._temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_NUMBERS)}.tmp")
+            self.temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_NUMBERS)}.tmp")
             try:
-                handle = os.open(self._temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+                handle = os.open(self.temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
             except FileExistsError:
                 continue
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -50,12 +50,12 @@ class Draft:
             os.fchmod(self.file.fileno(), stat.S_IMODE(self.path.stat().st_mode))
         if durable:
             os.fsync(self.file.fileno())
-        self._temporary.replace(self.path)
+        self.temporary.replace(self.path)
 
     def discard(self) -> None:
         """Remove it, unless it is in its place. Harmless when repeated."""
         if not self.file.closed:
-            self._temporary.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a full disk: what cannot be flushed is not wanted either
                 self.file.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +60,14 @@ def with_bounds(value: float, bounds: tuple[float, float] | None) -> str:
     if half <= 0:
         return number(value)
     return f"{number(value)} ±{number(half) if half >= 100 else format(Decimal(f'{half:.2g}'), 'f')}"
+
+
+def extent(values: Sequence[float]) -> str:
+    """The least and the greatest value as text; empty when there are none."""
+    if not values:
+        return ""
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def percent(change: float | None) -> str:

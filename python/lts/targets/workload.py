@@ -48,7 +48,7 @@ class Step:
         """The same for any model with that vocabulary."""
         n = context
         if phase == "prefill":
-            dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n}
+            dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n, "capacity": n}
         else:
             dims = {"batch": batch, "sequence": 1, "past": n, "memory": n, "total": n + 1, "capacity": n + 1}
         return Step(phase, dims, vocab_size)

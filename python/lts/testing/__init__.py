@@ -30,4 +30,5 @@ def __getattr__(name: str) -> Any:
     """A suite when it is asked for: `lts.testing.jobs` also runs on devices, which have no core."""
     if name not in _WHERE:
         raise AttributeError(f"module 'lts.testing' has no attribute '{name}'")
-    return getattr(import_module(f"lts.testing.{_WHERE[name]}"), name)
+    globals()[name] = suite = getattr(import_module(f"lts.testing.{_WHERE[name]}"), name)
+    return suite

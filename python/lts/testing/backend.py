@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lts.backends.backend import Backend, BuildError
+from lts.backends.backend import Backend, BuildError, SeveralRuns
 from lts.devices.local import LocalDevice
 from lts.targets.target import Target, detect_target
 from lts.targets.workload import Step
@@ -40,7 +40,7 @@ class BackendSuite:
             built = backend.build(model, target, step, _TIMEOUT)
             job = backend.job(built, step, threads=target.threads, min_time=0.0, min_repeats=3)
             with LocalDevice() as device:
-                return device.run(job, _TIMEOUT)
+                return job.run_on(device, _TIMEOUT) if isinstance(job, SeveralRuns) else device.run(job, _TIMEOUT)
         finally:
             backend.close()
 

@@ -54,7 +54,7 @@ def test_a_backend_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(backends, "entry_points", lambda group: [Entry()] if group == "lts.backends" else [])
     assert isinstance(load_backend("abacus"), Abacus)
-    assert backend_names() == ["onnxruntime", "tvm", "abacus"]
+    assert backend_names() == ["onnxruntime", "llamacpp", "tvm", "abacus"]
 
 
 def test_targets_that_onnxruntime_refuses() -> None:

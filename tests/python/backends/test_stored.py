@@ -44,12 +44,10 @@ def test_the_reference_finds_weights_outside_of_the_model(tmp_path: Path) -> Non
     architecture, dims = ARCHITECTURES["gpt2"], dims_of("prefill", 7)
     export(architecture, tmp_path, ["onnx"], precision="int8", logits="last")
     before = sorted(tmp_path.iterdir())
-    count = reference(
-        str(tmp_path / "prefill.onnx"), "prefill", dims, architecture.vocab_size, str(tmp_path / "out.f32")
-    )
+    count = reference(str(tmp_path / "model.onnx"), "prefill", dims, architecture.vocab_size, str(tmp_path / "out.f32"))
     assert count == architecture.vocab_size
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "out.f32"])
-    expected = expected_outputs(tmp_path / "prefill.onnx", dims, architecture.vocab_size)[0].ravel()
+    expected = expected_outputs(tmp_path / "model.onnx", dims, architecture.vocab_size)[0].ravel()
     found = np.fromfile(tmp_path / "out.f32", np.float32)
     assert 0 < np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,12 +128,28 @@ def test_without_a_tool(tmp_path: Path, missing: str, code: int, sentence: str) 
     assert "Traceback" not in result.stderr
 
 
+def counting_qemu(folder: Path) -> tuple[str, Path]:
+    """A PATH whose qemu notes every run of lts-runner in a file, and that file."""
+    notes = folder / "runs"
+    shim = folder / "bin" / "qemu-aarch64"
+    shim.parent.mkdir()
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *--once*) echo run >> {notes} ;; esac\nexec {shutil.which("qemu-aarch64")} "$@"\n'
+    )
+    shim.chmod(0o755)
+    return f"{shim.parent}:{os.environ['PATH']}", notes
+
+
 def test_an_emulated_device_has_instructions_as_its_cost(tmp_path: Path) -> None:
     arguments = ["search", "gpt2-tiny", "--target", "cortex-a53", "--device", "emulated", "--trials", "3"]
-    result = run(tmp_path, *arguments, "--n-prompt", "8", "-o", "json")
+    path, notes = counting_qemu(tmp_path)
+    result = run(tmp_path, *arguments, "--n-prompt", "8", "-o", "json", PATH=path)
     assert result.returncode == 0, result.stderr
-    assert "correct in the emulator" in result.stderr
-    for record in json.loads(result.stdout):
+    front = json.loads(result.stdout)
+    assert result.stderr.count("correct in the emulator") == len(front)
+    # The prompt pass of every trial, the decode step of the front, which the search had not run, and who it is.
+    assert len(notes.read_text().splitlines()) == 3 + len(front) + 1
+    for record in front:
         assert set(record["values"]) >= {"decoder_params", "instructions", "output_error"}
         assert "latency_ms" not in record["values"]
         assert record["provenance"]["instructions"] == "emulated"

@@ -123,7 +123,7 @@ def test_a_pick_that_is_not_there_comes_after_the_front(folder: Path) -> None:
     [
         (("--baseline", "nope.json"), "baseline nope.json: cannot read nope.json: No such file or directory"),
         (("--baseline", "one/models/x.json"), "No such file"),
-        (("--baseline", "bert.json"), "baseline bert.json: unknown model_type 'bert'; expected gpt2, llama, lts"),
+        (("--baseline", "bert.json"), "unknown model_type 'bert'; expected gpt2, llama, mistral, lts"),
         (("--baseline", "short.json"), "baseline short.json: "),
         (("--baseline", "none#3"), "baseline none#3: no study at none"),
         (("--pick", "bset"), "unknown member 'bset'; expected knee, best, all, an ID, .*; did you mean 'best'"),
@@ -175,7 +175,7 @@ def test_all_of_it_with_real_measurements(tmp_path: Path) -> None:
     assert re.search(r"baseline gpt2\.json: .*request_ms .* ±.*\(3 processes\)", result.stderr)
     best = read_study(tmp_path / "out" / "study.db").front[0]
     assert f"best of the front: trial {best.id} exported to out/models/{best.id}" in result.stderr
-    assert (tmp_path / "out" / "models" / str(best.id) / "prefill.onnx").is_file()
+    assert (tmp_path / "out" / "models" / str(best.id) / "model.onnx").is_file()
     assert "baseline gpt2.json" in result.stdout
     again = run("search", "gpt2-tiny", *options, "--trials", 9, cwd=tmp_path)
     assert "baseline gpt2.json: decoder_params" not in again.stderr

@@ -67,7 +67,7 @@ def boards(monkeypatch: pytest.MonkeyPatch) -> list[Board]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock({"a.onnx": 2.0, "b.onnx": 4.0, "prefill.onnx": 4.0, "decode.onnx": 2.0})
+    made = Clock({"a.onnx": 2.0, "b.onnx": 4.0, "model.onnx": 2.0})
     monkeypatch.setattr(opening, "open_device", lambda *_: made)
     return made
 
@@ -167,7 +167,7 @@ def test_decode_steps_alone(folder: Path, clock: Clock) -> None:
     export(SMALL, folder / "exported", ["onnx"])
     found = records("exported", "-d", "16,200", "-n", "2", "-r", "1")
     assert [sorted(each["values"]) for each in found] == [["decode_ms_per_token", "tokens_per_second"]] * 2
-    assert {Path(job.arguments["model"]).name for job in clock.jobs if isinstance(job, Job)} == {"decode.onnx"}
+    assert {Path(job.arguments["model"]).name for job in clock.jobs if isinstance(job, Job)} == {"model.onnx"}
     assert [job.arguments["dims"]["past"] for job in clock.jobs if isinstance(job, Job)] == [16, 200]
     # What its files have is not asked for.
     assert [each["workload"]["logits"] for each in found] == ["all", "all"]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from export_runner import nothing
 
 from lts.measure.trial import Trial
 from lts.study.stored import read_study
@@ -115,9 +116,9 @@ def test_search_gives_a_measured_front(study: Path) -> None:
 def test_search_exports_the_knee_that_runs(study: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     (folder,) = (study / "models").iterdir()
-    session = onnxruntime.InferenceSession(folder / "prefill.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     ids = np.arange(5, dtype=np.int64)[None]
-    logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+    logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids), **nothing(session, 1)})[0]
     assert logits.shape == (1, 1, 512)  # of the last position, as it was measured
     assert np.isfinite(logits).all()
 
@@ -190,8 +191,7 @@ def test_every_front_model_exports_and_runs(study: Path, tmp_path: Path) -> None
     front = [json.loads(x) for x in run("front", study, "-o", "jsonl", cwd=study).stdout.splitlines()]
     assert {int(folder.name) for folder in tmp_path.iterdir()} == {r["trial"] for r in front}
     for folder in tmp_path.iterdir():
-        for phase in ("prefill", "decode"):
-            onnxruntime.InferenceSession(folder / f"{phase}.onnx", providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
 def test_keys_and_values_stay_in_place(study: Path, tmp_path: Path) -> None:
@@ -199,12 +199,12 @@ def test_keys_and_values_stay_in_place(study: Path, tmp_path: Path) -> None:
 
     written = (study.parent / "stderr").read_text()
     assert "1 thread, keys and values in place" in written
-    assert "note: decode.onnx copies keys and values" in written
+    assert "note: model.onnx copies keys and values" in written
     for given, domains in (("copied", {""}), ("in_place", {"", "com.microsoft"})):
         result = run("export", study, "--format", "onnx", "--cache", given, "-O", tmp_path / given, cwd=study)
         assert result.returncode == 0, result.stderr
         (folder,) = (tmp_path / given).iterdir()
-        model = onnx.load(folder / "decode.onnx", load_external_data=False)
+        model = onnx.load(folder / "model.onnx", load_external_data=False)
         assert {node.domain for node in model.graph.node} == domains
     result = run("export", study, "--format", "onnx,tvm", "--cache", "in_place", cwd=study)
     assert result.returncode == 2

@@ -152,4 +152,4 @@ def test_examples_run_one_after_the_other(tmp_path: Path) -> None:
         assert done.returncode in ((0, 1) if "compare" in example else (0,)), f"{example}: {done.stderr}"
     for written in ("report.html", "all.jsonl", "mine.toml", "calibrated.toml", "gate.xml", "history.html"):
         assert (tmp_path / written).stat().st_size > 0, written
-    assert list((tmp_path / "models").glob("**/prefill.onnx"))
+    assert list((tmp_path / "models").glob("**/model.onnx"))

@@ -123,7 +123,7 @@ def test_export_the_second_best_as_int8(reader: Reader, study: str) -> None:
     pick, precision = reader.option(export, "ID, knee, best"), reader.option(export, "Of the ONNX and compiled models")
     place = reader.option(export, "Where the files go")
     reader.run(*export, study, pick, second, precision, "int8", place, "second")
-    assert (reader.folder / "second" / second / "prefill.onnx").is_file()
+    assert (reader.folder / "second" / second / "model.onnx").is_file()
 
 
 def test_compare_with_my_model(reader: Reader, study: str) -> None:

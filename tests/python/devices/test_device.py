@@ -347,7 +347,7 @@ def test_a_disk_from_which_nothing_can_be_run(
         model.mkdir()
         if where == "temporary":
             monkeypatch.setattr("tempfile.tempdir", str(disk))
-        monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+        monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: bundle)
         with pytest.raises(MeasurementError) as caught:
             local.run(RunnerJob(model), TIMEOUT)
         assert str(caught.value).startswith(sentence.format(disk))

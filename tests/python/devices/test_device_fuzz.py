@@ -149,7 +149,7 @@ def test_answers_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     model.mkdir()
     (bundle / "lts-runner").write_bytes(b"a program")
     (model / "model.json").write_text("{}")
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: bundle)
     monkeypatch.setattr(ssh_connection, "_NOTICE_TIMEOUT", 0.01)
     monkeypatch.setattr(ssh_connection, "_GREETING_TIMEOUT", 0.5)
     monkeypatch.setattr(remote_runner, "_GRACE", 0.2)

@@ -45,7 +45,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "lts-runner").write_bytes(b"a program")
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: bundle)
     monkeypatch.setattr(remote_runner, "_GRACE", 0.2)
     made = StandIn(tmp_path / "client")
     monkeypatch.setenv("LTS_SSH", made.command)

@@ -124,7 +124,7 @@ def test_little_memory_is_in_the_trial_and_on_stderr(
         runner = limited / "lts-runner"
         runner.write_text(f'#!/bin/sh\necho $$ > {enter} || exit 9\nexec {bundle / "lts-runner"} "$@"\n')
         runner.chmod(0o755)
-        monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: limited)
+        monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: limited)
         trials = search(model, monkeypatch)
     for trial in trials:
         assert trial.state == "complete", trial.error

@@ -127,7 +127,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(RUNNER.format(python=sys.executable))
     program.chmod(0o755)
     (folder / "libtvm_ffi.so").write_bytes(b"library" * 1000)
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: folder)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: folder)
     return program
 
 
@@ -224,7 +224,7 @@ def test_uris(uri: str, host: str, user: str | None, port: int | None, python: s
     opened = open_device(uri)
     assert isinstance(opened, SshDevice)
     assert (opened.address.host, opened.address.user, opened.address.port) == (host, user, port)
-    assert opened.runs == (("runner",) if python is None else ("python", "runner"))
+    assert opened.runs == (*(() if python is None else ("python",)), "runner", "program")
     opened.close()
 
 

@@ -10,24 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_runner import Runner, arrays, exported, tokens
+from export_runner import Runner, arrays, export_pair, exported, tokens
 
 import lts
 from lts.errors import UsageError
 from lts.export import PooledWeights, RandomWeights, StructureOnly, export
+from lts.export.checkpoint import read_checkpoint
+from lts.export.phases import one_phase
 
 GPT2 = lts.Architecture("gpt2", 512, 64, 64, n_head=[4, 2], d_ff=[128, 64])
 LLAMA = lts.Architecture("llama", 512, 64, 64, n_head=[4, 2], n_kv_head=[2, 1], d_ff=[128, 64])
 XL = lts.Architecture("transformer_xl", 512, 64, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[100, 512], div_val=2)
 UNIFORM = lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2)
-FILES = [
-    "prefill.onnx",
-    "decode.onnx",
-    "weights.bin",
-    "config.json",
-    "model.safetensors",
-    "architecture.json",
-]
+CODE = ["configuration_lts.py", "modeling_lts.py"]
+ONNX = ["model.onnx", "weights.bin", "config.json", "genai_config.json"]
+FILES = [*ONNX, "model.safetensors", "architecture.json"]
 
 
 def safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -51,32 +48,62 @@ def safetensors(path: Path) -> dict[str, np.ndarray]:
 def test_exported_files_run(architecture: lts.Architecture, tmp_path: Path) -> None:
     weights = arrays(architecture)
     paths = export(architecture, tmp_path / "new" / "folder", weights=weights)
-    assert sorted(path.name for path in paths) == sorted(FILES)
-    assert sorted(paths) == sorted((tmp_path / "new" / "folder").iterdir()), "no temporary file is left"
+    files = [*CODE, *(name for name in FILES if name != "genai_config.json" or architecture is not XL)]
+    assert sorted(path.name for path in paths) == sorted(files)
+    there = sorted((tmp_path / "new" / "folder").iterdir())
+    assert sorted([*paths, paths[0].parent / "manifest.json"]) == there, "no temporary file is left"
     named = {path.name: path for path in paths}
     ids = tokens(architecture, 2, 8)
-    got = Runner(named["prefill.onnx"], named["decode.onnx"])(ids, 6)
+    got = Runner(named["model.onnx"])(ids, 6)
     for one, other in zip(got, exported(architecture, weights)(ids, 6), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
     assert lts.Architecture.from_json(named["architecture.json"].read_text()) == architecture
 
 
 @pytest.mark.parametrize("architecture", [GPT2, LLAMA, XL], ids=lambda a: a.family)
-def test_both_phases_share_their_weights(architecture: lts.Architecture, tmp_path: Path) -> None:
+def test_the_model_and_its_phases_share_their_weights(architecture: lts.Architecture, tmp_path: Path) -> None:
     import onnx
 
     export(architecture, tmp_path, ["onnx"])
-    assert {path.name for path in tmp_path.iterdir()} == {"prefill.onnx", "decode.onnx", "weights.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE, "manifest.json"} - (
+        {"genai_config.json"} if architecture is XL else set()
+    )
     places = []
-    for phase in ("prefill", "decode"):
-        onnx.checker.check_model(str(tmp_path / f"{phase}.onnx"), full_check=True)
-        model = onnx.load(tmp_path / f"{phase}.onnx", load_external_data=False)
+    for phase in (None, "prefill", "decode"):
+        path = tmp_path / "model.onnx"
+        if phase is not None:
+            alone = one_phase(path, phase)
+            assert alone is not None
+            assert one_phase(alone, phase) is None, "it is of one phase already"
+            path = alone
+        onnx.checker.check_model(str(path), full_check=True)
+        model = onnx.load(path, load_external_data=False)
         kept = [i for i in model.graph.initializer if not i.name.startswith("const.")]
         assert sum(int(np.prod(i.dims)) for i in kept) == lts.total_params(architecture)
         places.append({i.name: [(e.key, e.value) for e in i.external_data] for i in kept if i.external_data})
-        assert (tmp_path / f"{phase}.onnx").stat().st_size < 60_000
-    assert places[0] == places[1]
+        assert path.stat().st_size < 60_000
+    assert places[0] == places[1] == places[2]
     assert 4 * lts.total_params(architecture) <= (tmp_path / "weights.bin").stat().st_size + 20_000
+
+
+def test_models_of_earlier_versions_go_with_their_weights(tmp_path: Path) -> None:
+    export_pair(GPT2, tmp_path)
+    export(GPT2, tmp_path, ["hf"])
+    assert (tmp_path / "prefill.onnx").exists()
+    export(GPT2, tmp_path, ["onnx"], precision="int8")
+    assert {path.name for path in tmp_path.iterdir()} == {*ONNX, *CODE, "model.safetensors", "manifest.json"}
+
+
+def test_a_model_that_was_changed_is_not_taken_apart(tmp_path: Path) -> None:
+    import onnx
+
+    export(GPT2, tmp_path, ["onnx"])
+    path = tmp_path / "model.onnx"
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer[0].name = "other"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match=r"model.onnx lacks the weights 'token_embedding.0.weight', as it was changed"):
+        one_phase(path, "decode")
 
 
 def test_random_weights_follow_the_seed(tmp_path: Path) -> None:
@@ -91,7 +118,10 @@ def test_random_weights_follow_the_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", [GPT2, LLAMA, XL], ids=lambda a: a.family)
 def test_per_layer_form(architecture: lts.Architecture, tmp_path: Path) -> None:
     weights = arrays(architecture)
-    config_path, tensors_path = export(architecture, tmp_path, ["hf"], weights=weights)
+    config_path, *code, tensors_path = export(architecture, tmp_path, ["hf"], weights=weights)
+    assert [path.name for path in code] == CODE
+    for path in code:
+        assert path.read_bytes() == (Path(lts.export.__file__).parent / "remote" / path.name).read_bytes()
     config = json.loads(config_path.read_text())
     assert config["architectures"] == ["LtsForCausalLM"]
     assert config["model_type"] == "lts"
@@ -103,8 +133,12 @@ def test_per_layer_form(architecture: lts.Architecture, tmp_path: Path) -> None:
     for name in ("attention", "feed_forward", "norm", "norm_placement", "final_norm", "position", "attention_bias"):
         assert config[name] == getattr(architecture.traits, name)
     stored = safetensors(tensors_path)
-    assert stored.keys() == weights.keys()
-    assert all((stored[name] == weights[name]).all() for name in weights)
+    query = stored["model.layers.1.attention.query.weight"]
+    assert (query == weights["layers.1.query.weight"].T).all(), "as torch.nn.Linear has it"
+    assert sum(array.size for array in stored.values()) == lts.total_params(architecture)
+    read = read_checkpoint(architecture, tensors_path)
+    assert read.keys() == weights.keys()
+    assert all((read[name] == weights[name]).all() for name in weights)
 
 
 def test_which_form_an_architecture_gets(tmp_path: Path) -> None:
@@ -117,10 +151,12 @@ def test_which_form_an_architecture_gets(tmp_path: Path) -> None:
         (lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2, d_embed=32), "lts"),
         (lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2, cutoffs=[9, 512]), "lts"),
         (lts.Architecture("llama", 512, 64, 64, head_dim=8, n_kv_head=2, **llama), "llama"),
+        (lts.Architecture("llama", 512, 64, 66, head_dim=8, n_kv_head=2, **llama), "mistral"),
         (LLAMA, "lts"),
         (lts.Architecture("transformer_xl", 512, 64, 64, n_head=4, d_ff=128, n_layer=2), "lts"),
     ):
-        config, tensors = export(architecture, tmp_path, ["hf"])
+        config, *code, tensors = export(architecture, tmp_path, ["hf"])
+        assert bool(code) == (expected == "lts")
         assert json.loads(config.read_text())["model_type"] == expected
         assert sum(array.size for array in safetensors(tensors).values()) == lts.total_params(architecture)
 
@@ -137,7 +173,7 @@ def test_an_existing_directory_keeps_its_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "config.json").write_text("old")
     paths = export(GPT2, tmp_path, ("json", "hf", "json"))
-    assert [path.name for path in paths] == ["architecture.json", "config.json", "model.safetensors"]
+    assert [path.name for path in paths] == ["architecture.json", "config.json", *CODE, "model.safetensors"]
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "config.json").read_text() != "old"
     assert export(GPT2, tmp_path, []) == []
@@ -146,7 +182,7 @@ def test_an_existing_directory_keeps_its_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ["onnx", "gguf"]}, "unknown format 'gguf'; expected any of onnx, hf, json"),
+        ({"formats": ["onnx", "pt"]}, "unknown format 'pt'; expected any of onnx, hf, json, gguf"),
         ({"weights": {}}, "the given weights lack 'token_embedding.0.weight'"),
         ({"weights": StructureOnly()}, "StructureOnly has no numbers of its own to export"),
         ({"weights": PooledWeights("pool")}, "PooledWeights has no numbers of its own to export"),
@@ -208,10 +244,10 @@ def test_export_imports_no_torch(tmp_path: Path) -> None:
     assert result.stdout == "set()\n"
 
 
-def test_encoders_are_json_only(tmp_path: Path) -> None:
+def test_encoders_are_no_onnx_models(tmp_path: Path) -> None:
     encoder = lts.Architecture("flexibert", 100, 16, 32, n_head=2, d_ff=48, n_layer=2, mixer="fourier", n_ff=3)
-    for formats in (["onnx"], ["hf"], ["json", "hf"]):
-        with pytest.raises(UsageError, match="flexibert is an encoder; only decoders are exported"):
+    for formats in (["onnx"], ["json", "onnx"]):
+        with pytest.raises(UsageError, match="flexibert is an encoder; as ONNX only decoders are exported"):
             export(encoder, tmp_path, formats=formats)
     assert list(tmp_path.iterdir()) == []
     (path,) = export(encoder, tmp_path, formats=["json"])

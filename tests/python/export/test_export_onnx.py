@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference_models
-from export_runner import arrays, draw, exported, relative_error, run, session, tokens
+from export_runner import arrays, draw, exported, nothing, relative_error, run, session, tokens
 
 import lts
 from lts.errors import UsageError
@@ -94,10 +94,12 @@ def test_logits_of_the_last_position(name: str, sizes: dict[str, int]) -> None:
     weights = arrays(architecture)
     ids = tokens(architecture, 2, 7)
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    last = onnx_model(architecture, logits="last", weights=weights, **sizes)
+    phase = "prefill" if sizes else "any"
+    last = onnx_model(architecture, phase, logits="last", weights=weights, **sizes)
     onnx.checker.check_model(last, full_check=True)
+    feeds |= nothing(session(last), 2)
     got = run(session(last), feeds)
-    expected = run(session(onnx_model(architecture, weights=weights, **sizes)), feeds)
+    expected = run(session(onnx_model(architecture, phase, weights=weights, **sizes)), feeds)
     assert got["logits"].shape == (2, 1, architecture.vocab_size)
     assert relative_error(got["logits"], expected["logits"][:, -1:]) < 1e-5
     assert all((got[key] == value).all() for key, value in expected.items() if key != "logits")
@@ -238,8 +240,8 @@ def test_models_are_valid_and_of_the_standard_domain(name: str) -> None:
     import onnx
 
     architecture = ARCHITECTURES[name]
-    for phase in ("prefill", "decode"):
-        for sizes in ({}, {"n_prompt": 7, "batch": 2}):
+    for phase in ("any", "prefill", "decode"):
+        for sizes in ({}, {"batch": 2} if phase == "any" else {"n_prompt": 7, "batch": 2}):
             model = onnx_model(architecture, phase, **sizes)
             onnx.checker.check_model(model, full_check=True)
             assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
@@ -250,7 +252,7 @@ def test_models_are_valid_and_of_the_standard_domain(name: str) -> None:
             assert {i.name for i in model.graph.initializer} <= used
             said = {entry.key: entry.value for entry in model.metadata_props}
             assert lts.Architecture.from_json(said.pop("architecture")) == architecture
-            cache = {"cache": "copied"} if phase == "decode" else {}
+            cache = {} if phase == "prefill" else {"cache": "copied"}
             assert said == {"phase": phase, "precision": "float32", "logits": "all", **cache}
 
 
@@ -260,12 +262,21 @@ def test_interface() -> None:
 
     attended = {"gpt2": ARCHITECTURES["gpt2"], "llama": ARCHITECTURES["llama"]}
     for architecture in attended.values():
-        prefill, decode = (session(onnx_model(architecture, phase)) for phase in ("prefill", "decode"))
+        model, prefill, decode = (session(onnx_model(architecture, phase)) for phase in ("any", "prefill", "decode"))
         kv = {
             f"{layer}.{part}": (n_kv, width)
             for layer, (n_kv, width) in enumerate(zip(architecture.n_kv_head, architecture.head_dims, strict=True))
             for part in ("key", "value")
         }
+        past = {f"past_key_values.{name}": ["batch", n, "past", width] for name, (n, width) in kv.items()}
+        inputs = {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "total"], **past}
+        assert described(model.get_inputs()) == inputs
+        assert described(model.get_outputs()) == {
+            "logits": ["batch", "sequence", 131],
+            **{f"present.{name}": ["batch", n, "total", width] for name, (n, width) in kv.items()},
+        }
+        model = session(onnx_model(architecture, position_ids=True))
+        assert described(model.get_inputs()) == {**inputs, "position_ids": ["batch", "sequence"]}
         assert described(prefill.get_inputs()) == {
             "input_ids": ["batch", "sequence"],
             "attention_mask": ["batch", "sequence"],
@@ -277,14 +288,22 @@ def test_interface() -> None:
         assert described(decode.get_inputs()) == {
             "input_ids": ["batch", 1],
             "attention_mask": ["batch", "total"],
-            **{f"past_key_values.{name}": ["batch", n, "past", width] for name, (n, width) in kv.items()},
+            **past,
         }
         assert described(decode.get_outputs()) == {
             "logits": ["batch", 1, 131],
             **{f"present.{name}": ["batch", n, "total", width] for name, (n, width) in kv.items()},
         }
         assert next(iter(described(decode.get_outputs()))) == "logits"
-    prefill, decode = (session(onnx_model(ARCHITECTURES["xl-div2"], phase)) for phase in ("prefill", "decode"))
+    a = ARCHITECTURES["xl-div2"]
+    model, prefill, decode = (
+        session(onnx_model(a, phase, position_ids=True)) for phase in ("any", "prefill", "decode")
+    )
+    assert described(model.get_inputs()) == {
+        "input_ids": ["batch", "sequence"],
+        "attention_mask": ["batch", "total"],
+        **{f"mems.{layer}": ["batch", "memory", 32] for layer in range(3)},
+    }
     assert described(decode.get_inputs()) == {
         "input_ids": ["batch", 1],
         "attention_mask": ["batch", "total"],
@@ -320,7 +339,7 @@ def test_counts_of_1000_random_architectures(family: str) -> None:
     structure = StructureOnly()
     for number in range(1000):
         architecture = draw(family, source)
-        graph = onnx_model(architecture, ("prefill", "decode")[number % 2], weights=structure).graph
+        graph = onnx_model(architecture, ("any", "prefill", "decode")[number % 3], weights=structure).graph
         elements = 0
         for initializer in graph.initializer:
             if not initializer.name.startswith("const."):
@@ -334,11 +353,12 @@ def test_counts_of_1000_random_architectures(family: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"phase": "train"}, "unknown phase 'train'; expected one of prefill, decode"),
+        ({"phase": "train"}, "unknown phase 'train'; expected one of any, prefill, decode"),
         ({"logits": "first"}, "unknown logits 'first'; expected one of all, last"),
         ({"n_prompt": 0}, "n_prompt is 0; it must be at least 1"),
         ({"batch": -1}, "batch is -1; it must be at least 1"),
-        ({"n_prompt": 41}, "prefill with n_prompt 41 needs 41 positions; the architecture has 40"),
+        ({"n_prompt": 7}, "n_prompt fixes the size of one phase; name it: prefill or decode"),
+        ({"phase": "prefill", "n_prompt": 41}, "prefill with n_prompt 41 needs 41 positions; the architecture has 40"),
         ({"phase": "decode", "n_prompt": 40}, "decode with n_prompt 40 needs 41 positions; the architecture has 40"),
         ({"weights": 3}, "weights is a int; expected a source of weights or a mapping of arrays"),
     ],
@@ -370,14 +390,11 @@ def test_what_is_no_token_is_refused(family: str, options: dict[str, Any], tmp_p
     export(architecture, tmp_path, ("onnx",))
     quiet = ort.SessionOptions()
     quiet.log_severity_level = 4
-    session = ort.InferenceSession(tmp_path / "prefill.onnx", quiet)
+    session = ort.InferenceSession(tmp_path / "model.onnx", quiet)
 
     def logits(*ids: int) -> Any:
         given = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
-        known = {each.name for each in session.get_inputs()}
-        if "position_ids" in known:
-            given["position_ids"] = np.arange(len(ids))[None]
-        return session.run(None, {name: value for name, value in given.items() if name in known})[0]
+        return session.run(None, given | nothing(session, 1))[0]
 
     assert np.isfinite(logits(0, 19, 20, 49, 50, 96)).all()
     for wrong in (97, 98, 117, 100_000, -100_000, 2**40):

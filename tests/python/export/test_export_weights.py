@@ -147,7 +147,7 @@ def test_models_in_memory_find_the_pool_by_its_folder(tmp_path: Path) -> None:
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 20):
         pytest.skip("older versions of ONNX Runtime load external data of files only")
-    model = onnx_model(FAMILIES[0], weights=PooledWeights(tmp_path / "weights.pool"))
+    model = onnx_model(FAMILIES[0], "prefill", weights=PooledWeights(tmp_path / "weights.pool"))
     loaded = session(model, model_external_initializers_file_folder_path=str(tmp_path))
     assert np.isfinite(run(loaded, prompt())["logits"]).all()
 
@@ -156,7 +156,7 @@ def test_onnx_runtime_maps_the_pool_into_memory(tmp_path: Path) -> None:
     if not Path("/proc/self/maps").exists():
         pytest.skip("needs /proc")
     pool = tmp_path / "weights.pool"
-    model = onnx_model(FAMILIES[0], weights=PooledWeights(pool))
+    model = onnx_model(FAMILIES[0], "prefill", weights=PooledWeights(pool))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     loaded = session(tmp_path / "model.onnx", disable_prepacking="1")
     assert run(loaded, prompt())["logits"].shape == (1, 8, 512)

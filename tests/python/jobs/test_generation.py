@@ -118,7 +118,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
             goal = replace(load_target(target), precision=precision, threads=1)
             folder = tmp_path_factory.mktemp("compiled")
             given = ARCHITECTURES[architecture] if isinstance(architecture, str) else architecture
-            done = deploy(given, folder, goal, backend, trained=WEIGHTS, workload=Workload(n_prompt=16))
+            done = deploy(given, folder, goal, backend, weights=WEIGHTS, workload=Workload(n_prompt=16))
             assert done.error is None
             (known[key],) = done.files
         return known[key]

@@ -67,7 +67,7 @@ def runner(tmp_path: Path, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     (bundle / "said").write_text(json.dumps({"value": said}) + "\n")
     (bundle / "lts-runner").write_text(f"#!/bin/sh\ncat > /dev/null\ncat {bundle / 'said'}\n")
     (bundle / "lts-runner").chmod(0o755)
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: bundle)
     with LocalDevice() as device:
         yield device
 
@@ -89,7 +89,7 @@ def test_of_a_device_over_ssh(
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "lts-runner").write_bytes(b"a program")
-    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, *, fetch=False: bundle)
+    monkeypatch.setattr("lts.jobs.bundle.make_bundle", lambda triple, **_: bundle)
     stand_in = StandIn(tmp_path / "client")
     monkeypatch.setenv("LTS_SSH", stand_in.command)
     stand_in.say("environment", stand_in.answer({"cpu": "imaginary", "memory_mib": MEMORY_MIB}))

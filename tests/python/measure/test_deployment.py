@@ -15,10 +15,13 @@ import lts
 from lts.backends.backend import BuildError
 from lts.errors import MeasurementError, UsageError
 from lts.export import export
+from lts.export.files import FILES
 from lts.jobs.job import MANIFEST, Job, JobResult, RunnerJob
 from lts.jobs.toolchain import cxx
-from lts.measure.deployment import Deployer, Deployment, deploy, phases_of
+from lts.measure.deployer import Deployer
+from lts.measure.deployment import Deployment, deploy, phases_of
 from lts.measure.trial import COMPILED, CORRECT
+from lts.system.progress import Work
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Step, Workload
 
@@ -147,14 +150,14 @@ def test_without_a_device_nothing_is_checked(tmp_path: Path) -> None:
     [
         (("json",), True, {"architecture.json", "weights.bin", "board"}),
         (("json",), False, {"architecture.json", "board"}),
-        (("onnx",), False, {"prefill.onnx", "decode.onnx", "weights.bin", "board"}),
+        (("onnx",), False, {*FILES["onnx"], "board"}),
         ((), True, {"weights.bin", "board"}),
     ],
 )
 def test_what_stays(tmp_path: Path, formats: tuple[str, ...], weights: bool, expected: set[str]) -> None:
     for _ in range(2):  # a second time is no different
-        deployed(tmp_path, formats=formats, weights=weights)
-        assert {path.name for path in tmp_path.iterdir()} == expected
+        deployed(tmp_path, formats=formats, keep_weights=weights)
+        assert {path.name for path in tmp_path.iterdir()} == {*expected, "manifest.json"}
 
 
 def test_a_model_that_is_wrong_or_fails_is_told(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ def test_what_onnxruntime_does_not_run_is_told(tmp_path: Path) -> None:
 def test_files_that_were_there_stay(tmp_path: Path) -> None:
     export(ARCHITECTURE, tmp_path, ("onnx",))
     names = {path.name for path in tmp_path.iterdir()}
-    deployed(tmp_path, formats=(), weights=False)
+    deployed(tmp_path, formats=(), keep_weights=False)
     assert {path.name for path in tmp_path.iterdir()} == {*names, "board"}
 
 
@@ -206,11 +209,45 @@ def test_no_decode_step_where_the_positions_end(tmp_path: Path) -> None:
 
 
 def test_it_can_be_stopped(tmp_path: Path) -> None:
-    compiler = Compiler()
-    answers = iter([False, False, True])
-    result = deployed(tmp_path, compiler, Board(good()), stop=lambda: next(answers))
-    assert result.error == "stopped before the end"
-    assert len(compiler.steps) == 1
+    for n_compiled, n_run in ((0, 0), (1, 0), (2, 0), (2, 1)):
+        compiler, board = Compiler(), Board(good())
+        answers = iter([*[False] * (n_compiled + n_run), True])
+        result = deployed(tmp_path, compiler, board, stop=lambda answers=answers: next(answers))
+        assert result.error == "stopped before the end"
+        assert not result.checked
+        assert (len(compiler.steps), len(board.jobs)) == (n_compiled, n_run)
+
+
+def test_what_has_run_is_not_run_again(tmp_path: Path) -> None:
+    board = Board(good(instructions=40))
+    result = deployed(tmp_path, board=board, known={"prefill"})
+    assert result.checked
+    assert len(board.jobs) == 1
+    assert result.values == {"output_error": 1e-7, "decode_instructions": 40}
+    board = Board(good())
+    assert deployed(tmp_path, board=board, known={"prefill", "decode"}).checked
+    assert board.jobs == []
+
+
+def test_both_are_compiled_where_the_time_is_for_others(tmp_path: Path) -> None:
+    """Running a model may not take the time that others need to be compiled; it is no failure then."""
+    compiler, board = Compiler(), Board(good())
+    result = deployed(tmp_path, compiler, board, timeout=100.0, reserve=lambda: 100.0)
+    assert len(compiler.steps) == len(result.files) == 2
+    assert (board.jobs, result.checked, result.error) == ([], False, None)
+    assert result.outcome == COMPILED
+
+
+def test_every_step_is_told(tmp_path: Path) -> None:
+    told: list[Work] = []
+    deployed(tmp_path, board=Board(good()), observe=told.append)
+    assert [(work.what, work.done, work.now) for work in told] == [
+        ("exporting", 0, ""),
+        ("compiling", 0, "prefill"),
+        ("compiling", 1, "decode"),
+        ("checking", 0, "prefill"),
+        ("checking", 1, "decode"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -235,4 +272,4 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "board").write_text("in the way")
     with pytest.raises(UsageError, match=r"cannot write .*board"):
         deployed(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin", "manifest.json"}

@@ -32,7 +32,11 @@ def test_what_is_missing_has_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metadata, "version", absent)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
+    monkeypatch.delenv("LTS_LLAMA_BENCH", raising=False)
     missing = {each.name: each for each in examine() if not each.there}
+    assert missing["gguf"].remedy == "pip install 'lts-engine[gguf]'"
+    assert missing["llama-bench"].remedy.startswith("build llama.cpp, and add its folder to PATH or set LTS_LLAMA")
     assert missing["apache-tvm"].remedy == "pip install 'lts-engine[tvm]'"
     assert missing["compiler"].remedy.startswith("apt-get install g++")
     assert missing["ssh"].remedy == "apt-get install openssh-client"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from board import LARGE, SMALL, Board, Clock
+from export_runner import export_pair
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -206,6 +207,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As earlier versions wrote it."""
+    folder = tmp_path_factory.mktemp("models") / "exported"
+    export_pair(SMALL, folder, logits="all", precision="int8")
+    return folder
+
+
 Open = Callable[..., Model]
 
 
@@ -226,7 +235,24 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         yield open_model
 
 
-def test_an_exported_folder_is_run_as_it_is(exported: Path, opened: Open) -> None:
+def test_an_exported_model_is_run_as_it_is(exported: Path, opened: Open) -> None:
+    for named in (exported, exported / "model.onnx"):
+        clock = Clock({"model.onnx": 3.0}, noise=[1.0])
+        model = opened(named, clock, n_prompt=64, n_gen=11)
+        found = model.measure(["request_ms", "tokens_per_second"])
+        assert found.values["request_ms"] == pytest.approx(3.0 + 10 * 3.0)
+        jobs = [job.arguments for job in clock.jobs if isinstance(job, Job)]
+        assert [(Path(job["model"]), job["phase"], job["dims"]["past"]) for job in jobs] == [
+            (exported / "model.onnx", phase, past) for phase, past in (("prefill", 0), ("decode", 64), ("decode", 73))
+        ]
+        known = model.describe()
+        assert (known["precision"], known["logits"], known["cache"]) == ("int8", "all", "copied")
+        held = sum((exported / name).stat().st_size for name in ("model.onnx", "weights.bin"))
+        assert found.values["size_bytes"] == held
+
+
+def test_a_pair_of_earlier_versions_is_run_as_it_is(pair: Path, opened: Open) -> None:
+    exported = pair
     clock = Clock({"prefill.onnx": 4.0, "decode.onnx": 2.0}, noise=[1.0])
     model = opened(exported, clock, n_prompt=64, n_gen=11)
     found = model.measure(["request_ms", "tokens_per_second"])
@@ -245,19 +271,19 @@ def test_an_exported_folder_is_run_as_it_is(exported: Path, opened: Open) -> Non
 
 
 def test_what_an_exported_folder_has_cannot_be_asked_otherwise(exported: Path, opened: Open) -> None:
-    clock = Clock({"prefill.onnx": 4.0, "decode.onnx": 2.0})
+    clock = Clock({"model.onnx": 4.0})
     with pytest.raises(UsageError, match="exported has precision int8, and float32 is asked for; leave that out"):
         opened(exported, clock, precision="float32")
     with pytest.raises(UsageError, match="exported has logits all, and last is asked for"):
         opened(exported, clock, logits="last")
 
 
-def test_one_of_its_files_is_run_with_the_workload(exported: Path, opened: Open) -> None:
+def test_one_of_its_files_is_run_with_the_workload(pair: Path, opened: Open) -> None:
     clock = Clock({"prefill.onnx": 4.0, "decode.onnx": 2.0}, noise=[1.0, 1.5])
-    prefill = opened(exported / "prefill.onnx", clock, n_prompt=32, batch=2)
+    prefill = opened(pair / "prefill.onnx", clock, n_prompt=32, batch=2)
     assert prefill.costs == ("latency_ms", "peak_memory_mib", "size_bytes")
     prefill.measure(["latency_ms"])
-    decode = opened(exported / "decode.onnx", clock, n_prompt=32, n_gen=33)
+    decode = opened(pair / "decode.onnx", clock, n_prompt=32, n_gen=33)
     assert decode.costs == ("decode_ms_per_token", "peak_memory_mib", "size_bytes")
     # As of the folder: the mean of the first and of the last step of a request.
     clock.jobs.clear()
@@ -283,8 +309,8 @@ def test_sizes_that_were_exported_for_good_are_kept(tmp_path: Path, opened: Open
         opened(tmp_path / "a", clock, n_prompt=64, n_gen=32).check(["request_ms"])
 
 
-def test_a_folder_of_files_that_do_not_belong_together(tmp_path: Path, exported: Path, opened: Open) -> None:
-    export(LARGE, tmp_path / "a", ["onnx"])
+def test_a_folder_of_files_that_do_not_belong_together(tmp_path: Path, pair: Path, opened: Open) -> None:
+    export_pair(LARGE, tmp_path / "a")
     (tmp_path / "a" / "decode.onnx").unlink()
     clock = Clock({"prefill.onnx": 4.0})
     model = opened(tmp_path / "a", clock)
@@ -295,13 +321,21 @@ def test_a_folder_of_files_that_do_not_belong_together(tmp_path: Path, exported:
     (tmp_path / "a" / "decode.onnx").write_bytes((tmp_path / "a" / "prefill.onnx").read_bytes())
     with pytest.raises(UsageError, match=r"decode.onnx says it is the phase 'prefill'; expected decode"):
         read_files(tmp_path / "a", "a")
-    (tmp_path / "a" / "decode.onnx").write_bytes((exported / "decode.onnx").read_bytes())
-    (tmp_path / "a" / "weights.bin").write_bytes((exported / "weights.bin").read_bytes())
+    (tmp_path / "a" / "decode.onnx").write_bytes((pair / "decode.onnx").read_bytes())
+    (tmp_path / "a" / "weights.bin").write_bytes((pair / "weights.bin").read_bytes())
     with pytest.raises(UsageError, match=r"decode.onnx is not of the same architecture as .*prefill.onnx"):
         read_files(tmp_path / "a", "a")
     relu(tmp_path / "a" / "prefill.onnx", ("x", FLOAT, [1]))
     with pytest.raises(UsageError, match=r"prefill.onnx says no architecture; name the file itself"):
         read_files(tmp_path / "a", "a")
+    (tmp_path / "b").mkdir()
+    relu(tmp_path / "b" / "model.onnx", ("x", FLOAT, [1]))
+    with pytest.raises(UsageError, match=r"model.onnx says no architecture; name the file itself"):
+        read_files(tmp_path / "b", "b")
+    # Of both, the model is the newer one.
+    export(SMALL, tmp_path / "c", ["onnx"])
+    (tmp_path / "c" / "prefill.onnx").write_bytes((pair / "prefill.onnx").read_bytes())
+    assert opened(tmp_path / "c", Clock({"model.onnx": 4.0})).describe()["precision"] == "float32"
 
 
 MANIFEST: dict[str, Any] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -301,7 +301,7 @@ def test_what_was_exported_is_read_again(tmp_path: Path, family: str) -> None:
         ("llama", {"rope_parameters": None, "rope_theta": 5e5}, "its rope_theta is 500000.0, and"),
         ("llama", {"rope_scaling": {"rope_type": "llama3"}}, "its rope_scaling is llama3, and"),
         ("llama", {"rope_parameters": {"rope_type": "yarn"}}, "its rope_scaling is yarn, and"),
-        ("llama", {"model_type": "mistral"}, "unknown model_type 'mistral'"),
+        ("llama", {"model_type": "qwen2"}, "unknown model_type 'qwen2'"),
     ],
 )
 def test_models_that_would_compute_something_else(
@@ -322,10 +322,10 @@ def test_folders_that_are_no_models(models: dict[str, tuple[Path, Any]], tmp_pat
         with pytest.raises(UsageError, match=message):
             read_pretrained(tmp_path)
     (tmp_path / "config.json").write_bytes((models["gpt2"][0] / "config.json").read_bytes())
-    with pytest.raises(UsageError, match=r"has no model.safetensors: only that form of weights is read"):
+    with pytest.raises(UsageError, match=r"has neither model.safetensors nor model.safetensors.index.json"):
         read_pretrained(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"has no model.safetensors: its weights are in several files"):
+    with pytest.raises(UsageError, match=r"is no index of tensors; expected"):
         read_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="is no safetensors file"):
@@ -335,26 +335,28 @@ def test_folders_that_are_no_models(models: dict[str, tuple[Path, Any]], tmp_pat
 # --- The command ---
 
 
-def run(folder: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lts", "export", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "PYTHONUTF8": "1"},
-    )
-
-
 def test_export_says_what_a_precision_costs(models: dict[str, tuple[Path, Any]], tmp_path: Path) -> None:
     folder, theirs = models["gpt2"]
     text = tmp_path / "text.txt"
     text.write_bytes(b"The quick brown fox jumps over the lazy dog. " * 4)
-    done = run(tmp_path, folder, "--precision", "int4", "--text", text, "-O", "out", "--format", "onnx", "-o", "jsonl")
+    done = run(
+        "export",
+        folder,
+        "--precision",
+        "int4",
+        "--text",
+        text,
+        "-O",
+        "out",
+        "--format",
+        "onnx",
+        "-o",
+        "jsonl",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     files = [Path(json.loads(line)["file"]) for line in done.stdout.splitlines()]
-    assert {file.name for file in files} == {"prefill.onnx", "decode.onnx", "weights.bin"}
+    assert {file.name for file in files} == {"model.onnx", "weights.bin", "config.json", "genai_config.json"}
     assert all((tmp_path / file).is_file() for file in files)
     assert "errors of int4, exact" in done.stderr
     assert "median of 10" in done.stderr
@@ -367,7 +369,7 @@ def test_export_says_what_a_precision_costs(models: dict[str, tuple[Path, Any]],
     assert float(value) == pytest.approx(expected, rel=2e-3)
     assert float(error) > 0
     assert " % against float32" in done.stderr
-    plain = run(tmp_path, folder, "-O", "plain", "--format", "json")
+    plain = run("export", folder, "-O", "plain", "--format", "json", cwd=tmp_path)
     assert plain.returncode == 0
     assert plain.stderr == ""
 
@@ -375,9 +377,8 @@ def test_export_says_what_a_precision_costs(models: dict[str, tuple[Path, Any]],
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--pick", "best"), "--pick is about members of a study, and this is the folder of a model"),
-        (("--seed", 1), "--seed is about members of a study"),
-        (("--format", "tvm"), "the format tvm is for members of a study"),
+        (("--pick", "best"), "--pick is about members of a study, and {folder} is a model; leave it out"),
+        (("--seed", 1), "--seed is about random weights, and these are trained"),
         (("-O", "{folder}"), "--output-dir is the folder of the model itself"),
         (("--text", "none.txt"), "cannot read none.txt: No such file"),
     ],
@@ -386,10 +387,10 @@ def test_export_of_a_model_refuses(
     models: dict[str, tuple[Path, Any]], tmp_path: Path, arguments: tuple[Any, ...], message: str
 ) -> None:
     folder, _ = models["gpt2"]
-    done = run(tmp_path, folder, *(str(each).replace("{folder}", str(folder)) for each in arguments))
+    done = run("export", folder, *(str(each).replace("{folder}", str(folder)) for each in arguments), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert message in done.stderr
+    assert message.replace("{folder}", str(folder)) in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -398,11 +399,11 @@ def test_random_weights_have_no_report(tmp_path: Path) -> None:
     search = [sys.executable, "-m", "lts", "search", "gpt2-tiny", "--target", "arm64", "--device", "none"]
     search += ["--trials", "200", "--export", "none", "-O", "found"]
     subprocess.run(search, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    done = run(tmp_path, "found", "--precision", "int8", "--format", "json")
+    done = run("export", "found", "--precision", "int8", "--format", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "the weights are random, and how far int8 moves them says nothing of trained ones" in done.stderr
     assert "median of" not in done.stderr
     (tmp_path / "text").write_text("text")
-    refused = run(tmp_path, "found", "--precision", "int8", "--text", "text")
+    refused = run("export", "found", "--precision", "int8", "--text", "text", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "--text needs weights that were trained" in refused.stderr
+    assert "--text needs weights that were trained, and those of found are random" in refused.stderr

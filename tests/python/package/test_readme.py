@@ -22,7 +22,7 @@ from command_line import every_command, problem_of_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate")]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate", "python")]
 PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"
@@ -210,7 +210,7 @@ def test_commands_run(tmp_path: Path) -> None:
                 transcript = [masked(line) for line in block.splitlines() if not line.startswith(("$ ", "..."))]
                 assert [line for line in transcript if line not in printed] == []
     assert (tmp_path / "report.html").is_file()
-    assert list((tmp_path / "models").glob("**/prefill.onnx"))
+    assert list((tmp_path / "models").glob("**/model.onnx"))
     assert list((tmp_path / "models").glob("**/model.so"))
     assert "[calibration" in (tmp_path / "host.toml").read_text(encoding="utf-8")
 
@@ -226,15 +226,21 @@ def test_python_runs(tmp_path: Path) -> None:
     assert (tmp_path / "study.db").is_file()
 
 
-def test_python_of_formats_runs(tmp_path: Path) -> None:
-    rounded, in_place = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, *_, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    run(sys.executable, "-c", trained, folder=tmp_path)
+    assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)
     first, *_ = done.stdout.split("int4")
     assert first.splitlines()[2].startswith("layers.0.up.weight"), "the worst one in int8"
-    assert (tmp_path / "small-int8" / "prefill.onnx").is_file()
+    assert (tmp_path / "small-int8" / "model.onnx").is_file()
     run(
         sys.executable,
         "-c",
         f"{in_place}\nassert np.abs(room.numpy()).sum(axis=3).astype(bool)[0, 0].sum() == 5",
         folder=tmp_path,
     )
+    if find_spec("transformers"):
+        monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+        run(sys.executable, "-c", loaded, folder=tmp_path)
+        assert (tmp_path / "member" / "modeling_lts.py").is_file()

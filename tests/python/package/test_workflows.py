@@ -72,7 +72,7 @@ def test_what_the_workflows_run_is_there() -> None:
         found for step in steps for found in re.findall(r"(?:scripts/)?[\w.]+\.sh|scripts/\w+", step.get("run", ""))
     }
     ours |= set(re.findall(r"scripts/\w+", PYPROJECT["tool"]["cibuildwheel"]["test-command"]))
-    assert ours == {"test.sh", "scripts/check_wheel"}
+    assert ours == {"test.sh", "scripts/check_wheel", "scripts/api_reference"}
     for file in ours:
         assert os.access(ROOT / file, os.X_OK)
 
@@ -80,7 +80,7 @@ def test_what_the_workflows_run_is_there() -> None:
 def test_the_jobs_together_run_every_step() -> None:
     """What .ci/run does in one go."""
     job = read("ci.yml")["jobs"]["checks"]
-    assert job["steps"][-1]["run"] == "./test.sh --only ${{ matrix.steps }}"
+    assert "./test.sh --only ${{ matrix.steps }}" in [step.get("run") for step in job["steps"] if "if" not in step]
     run_by_jobs = [step for each in job["strategy"]["matrix"]["include"] for step in each["steps"].split(",")]
     steps = re.findall(r"^  (\w+)  +\w", run(ROOT / "test.sh", "--help").partition("Steps:\n")[2], re.MULTILINE)
     assert sorted(run_by_jobs) == sorted(steps)

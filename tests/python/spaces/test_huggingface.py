@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lts import total_params
+from lts import Architecture, total_params
 from lts.errors import UsageError
 from lts.export.huggingface import config
 from lts.spaces.huggingface import architecture_of
@@ -26,6 +26,7 @@ LLAMA = {
 }
 
 
+MISTRAL = {**LLAMA, "model_type": "mistral", "sliding_window": None}
 OURS = {"model_type": "lts", "d_model": 8}
 
 
@@ -38,6 +39,22 @@ def test_what_is_written_comes_back(name: str) -> None:
         assert total_params(read) == total_params(architecture)
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture("llama", 97, 64, 50, n_head=4, n_kv_head=2, n_layer=2, d_ff=100, head_dim=12),
+        Architecture("hw_gpt", 97, 64, 24, n_head=5, n_layer=1, d_ff=30, head_dim=4),
+        Architecture("flexibert", 97, 64, 48, n_head=2, d_ff=[30, 40], mixer=["cosine", "convolution_9"], n_ff=[1, 3]),
+        Architecture(
+            "transformer_xl", 97, 64, 50, n_head=[3, 4], d_ff=30, d_embed=32, cutoffs=[9, 97], tie_projs=[True, False]
+        ),
+    ],
+    ids=lambda a: a.family,
+)
+def test_every_field_comes_back(architecture: Architecture) -> None:
+    assert architecture_of(json.loads(json.dumps(config(architecture)))) == architecture
+
+
 def test_published_models_have_their_published_sizes() -> None:
     assert total_params(architecture_of(GPT2)) == 124_439_808
     assert total_params(architecture_of(LLAMA)) == 1_100_048_384  # TinyLlama
@@ -46,7 +63,7 @@ def test_published_models_have_their_published_sizes() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"model_type": "bert"}, r"unknown model_type 'bert'; expected gpt2, llama, lts"),
+        ({"model_type": "bert"}, r"unknown model_type 'bert'; expected gpt2, llama, mistral, lts"),
         ({"model_type": None}, "unknown model_type"),
         ({"model_type": ["gpt2"]}, "unknown model_type"),
         ({**GPT2, "activation_function": "relu"}, "its activation_function is relu; only gelu_new or"),
@@ -56,6 +73,12 @@ def test_published_models_have_their_published_sizes() -> None:
         ({**GPT2, "tie_word_embeddings": 1}, "its tie_word_embeddings is 1; expected true or false"),
         ({key: value for key, value in GPT2.items() if key != "n_embd"}, "has no 'n_embd', which a gpt2 needs"),
         ({**LLAMA, "attention_bias": True}, "its attention_bias is true; only false"),
+        ({**MISTRAL, "sliding_window": 1024}, "its sliding_window is 1024; only null, or all positions"),
+        (
+            {key: value for key, value in MISTRAL.items() if key != "sliding_window"}
+            | {"max_position_embeddings": 8192},
+            "its sliding_window is 4096",
+        ),
         ({**LLAMA, "hidden_act": "gelu"}, "its hidden_act is gelu; only silu"),
         (
             {**OURS, "family": "gpt3", "layers": []},

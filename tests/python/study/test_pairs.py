@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from board import LARGE, SMALL, Clock
+from export_runner import export_pair
 
 from lts.errors import MeasurementError, UsageError
 from lts.export import export, onnx_model
@@ -27,8 +28,9 @@ from lts.study.sources import read_sources
 onnx = pytest.importorskip("onnx")
 
 MS = {
+    "model.onnx": 4.0,
     "prefill.onnx": 4.0,
-    "decode.onnx": 2.0,
+    "decode.onnx": 4.0,
     "a.onnx": 4.0,
     "b.onnx": 4.0,
     "slow.onnx": 8.0,
@@ -144,6 +146,15 @@ def test_members_of_a_study_are_measured_with_the_workload_of_its_search(clock: 
     clock.jobs.clear()
     compared(wide, {"#3": source_of(SMALL, "other#3")}, Conditions(workload={"n_prompt": 8}))
     assert {job.arguments["dims"]["past"] for job in clock.jobs if isinstance(job, Job)} == {0, 8}
+
+
+def test_a_pair_of_earlier_versions_is_compared_with_the_model(clock: Clock, tmp_path: Path) -> None:
+    export_pair(SMALL, tmp_path / "before")
+    export(SMALL, tmp_path / "after", ["onnx"])
+    found = compared(read_sources("before"), read_sources("after"), Conditions(workload={"n_prompt": 32, "n_gen": 3}))
+    assert found == {"after request_ms": Answer.same, "after peak_memory_mib": Answer.same}
+    run = {Path(job.arguments["model"]).name for job in clock.jobs if isinstance(job, Job)}
+    assert run == {"prefill.onnx", "decode.onnx", "model.onnx"}
 
 
 def test_members_of_two_folders(clock: Clock, tmp_path: Path) -> None:

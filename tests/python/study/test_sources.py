@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sub").mkdir()
     (folder / "small.json").write_text(SMALL.to_json())
     (folder / "sub" / "large.json").write_text(LARGE.to_json())
-    onnx.save(onnx_model(SMALL), folder / "sub" / "file.onnx")
+    onnx.save(onnx_model(SMALL, "prefill"), folder / "sub" / "file.onnx")
     export(SMALL, folder / "exported", ["onnx", "json"])
     (folder / "hf").mkdir()
     config = {"model_type": "gpt2", "vocab_size": 512, "n_positions": 256, "n_embd": 64, "n_layer": 2, "n_head": 4}

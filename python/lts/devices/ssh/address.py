@@ -53,8 +53,11 @@ class Address:
         return [*user, *(["-p", str(self.port)] if self.port else []), "--", self.host]
 
 
-def parse(uri: str) -> tuple[Address, str | None]:
-    """The address in a URI, and the path of an interpreter, where it names one.
+_OPTIONS = {"python": "an interpreter", "llama-bench": "llama-bench"}
+
+
+def parse(uri: str) -> tuple[Address, dict[str, str]]:
+    """The address in a URI, and paths on the device: that of an interpreter and of llama-bench, where it names them.
 
     Raises
     ------
@@ -65,11 +68,11 @@ def parse(uri: str) -> tuple[Address, str | None]:
     if match is None:
         raise UsageError(f"device '{uri}' is not of the form {FORM}")
     user, host, port, query = match.groups()
-    python = None
+    paths: dict[str, str] = {}
     for key, value in parse_qsl(query or "", keep_blank_values=True):
-        if key != "python":
-            raise UsageError(f"device '{uri}' has the option '{key}'; expected python=PATH")
+        if key not in _OPTIONS:
+            raise UsageError(f"device '{uri}' has the option '{key}'; expected python=PATH or llama-bench=PATH")
         if not value:
-            raise UsageError(f"device '{uri}' has no path after python=; expected that of an interpreter there")
-        python = value
-    return Address(host.strip("[]"), user, int(port) if port else None), python
+            raise UsageError(f"device '{uri}' has no path after {key}=; expected that of {_OPTIONS[key]} there")
+        paths[key] = value
+    return Address(host.strip("[]"), user, int(port) if port else None), paths

@@ -6,9 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lts.errors import MeasurementError
+from lts.errors import MeasurementError, UsageError
 from lts.system import machine
 from lts.system.outside import sentence
+from lts.targets.target import Target
+
+PROCESSORS = """
+sed -n "s/^Cpus_allowed_list://p" /proc/self/status
+cd /sys/devices/system/cpu
+grep -H "" cpu[0-9]*/topology/core_id cpu[0-9]*/topology/physical_package_id cpu[0-9]*/cpu_capacity \
+    cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null
+exit 0
+"""
+"""A script that prints the processors that we may use, and what `processors_of` reads of each."""
 
 _MOST_PROCESSORS = 1 << 14
 
@@ -52,6 +62,18 @@ def machine_of(line: bytes) -> Machine | None:
         return None
     found = Machine(**{**match.groupdict(), "processors": int(match["processors"])})  # type: ignore[arg-type]
     return found if machine.is_triple(found.triple) else None
+
+
+def check_target(target: Target, known: Machine, name: str) -> None:
+    """Raise `UsageError` when models for a target cannot run on a machine of that name."""
+    if target.kind != "cpu" or not machine.same_architecture(target.triple, known.triple):
+        raise UsageError(
+            f"target '{target.name}' is for {target.kind} {target.triple}; {name} is a {known.triple} processor"
+        )
+    if target.threads > known.processors:
+        raise UsageError(
+            f"target '{target.name}' wants {target.threads} threads; {name} has {known.processors} processors"
+        )
 
 
 def process_of(line: bytes | None) -> str:

@@ -147,6 +147,11 @@ class RemoteFiles:
             self._there[name] = size
         return name
 
+    def remove(self, name: str) -> None:
+        """Remove content of that name; later it is copied again."""
+        self._there.pop(name, None)
+        self._connection.call('rm -rf "content/$1"', name)
+
     def job(self, entries: Mapping[str, Path | bytes], content: Mapping[str, str], needed: list[str]) -> str | None:
         """Make the folder of a job, with these entries and links to `content`. The job removes it.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
-from lts.devices.ssh.facts import process_of, processors_of
+from lts.devices.ssh.facts import PROCESSORS, process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
 from lts.devices.ssh.session import Session, TooMuchError, last_line
 from lts.errors import MeasurementError
@@ -20,6 +20,7 @@ from lts.jobs.cause_of_death import cause_of_death
 from lts.jobs.job import JobResult, RunnerJob, result_of
 from lts.system import machine
 from lts.system.outside import parse_json
+from lts.system.progress import Observer, unobserved
 
 _START_TIMEOUT = 60.0
 # lts-runner enforces the timeout itself; without an answer for this many seconds more, it hangs.
@@ -33,14 +34,6 @@ echo "$$"
 code=$?
 rm -rf "$1"
 exit $code
-"""
-# Prints the processors that we may use, then what `lts.devices.ssh.facts.processors_of` reads.
-_PROCESSORS = """
-sed -n "s/^Cpus_allowed_list://p" /proc/self/status
-cd /sys/devices/system/cpu
-grep -H "" cpu[0-9]*/topology/core_id cpu[0-9]*/topology/physical_package_id cpu[0-9]*/cpu_capacity \
-    cpu[0-9]*/cpufreq/cpuinfo_max_freq 2>/dev/null
-exit 0
 """
 
 
@@ -59,6 +52,8 @@ class RemoteRunner:
     ----------
     connection, files
         Connection to the device, and the files on it.
+    observe
+        Told what is done where lts-runner has to be compiled.
 
     Raises
     ------
@@ -66,7 +61,7 @@ class RemoteRunner:
         When there is no lts-runner for the device, or it does not run there.
     """
 
-    def __init__(self, connection: Connection, files: RemoteFiles) -> None:
+    def __init__(self, connection: Connection, files: RemoteFiles, observe: Observer = unobserved) -> None:
         from lts.jobs.bundle import make_bundle
 
         self._connection = connection
@@ -75,7 +70,7 @@ class RemoteRunner:
         if (there.system, there.library) != ("Linux", "gnu"):
             what = "C library musl" if there.system == "Linux" else f"system {there.system}"
             raise MeasurementError(f"{connection.address} has the {what}; lts-runner needs Linux with glibc")
-        folder = make_bundle(there.triple)
+        folder = make_bundle(there.triple, observe=observe)
         entries: dict[str, Path | bytes] = {path.name: path for path in folder.iterdir() if path.is_file()}
         self._content = files.folder("runner", entries)
         result = self.run(Prepared("", {"environment": True}), _START_TIMEOUT)
@@ -83,7 +78,7 @@ class RemoteRunner:
             raise MeasurementError(f"lts-runner does not run on {connection.address}: {result.error}")
         self.environment = environment_of(result.value, str(connection.address))
         """The fingerprint of the device."""
-        self._processors = processors_of(connection.call(_PROCESSORS).output)
+        self._processors = processors_of(connection.call(PROCESSORS).output)
 
     def prepare(self, job: RunnerJob) -> Prepared | None:
         """Copy the files of a job that the device lacks. None when other content has disappeared from it.

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from lts.devices.device import ENERGY, Device
 from lts.devices.ssh.address import FORM, Address, parse
 from lts.devices.ssh.connection import Connection, ConnectionLost, Left, RefusedError
+from lts.devices.ssh.facts import check_target
 from lts.devices.ssh.remote_files import Hashes, RemoteFiles
+from lts.devices.ssh.remote_program import RemoteProgram
 from lts.devices.ssh.remote_python import RemotePython
 from lts.devices.ssh.remote_runner import RemoteRunner
-from lts.errors import MeasurementError, UsageError
-from lts.jobs.job import Job, JobResult, RunnerJob, Runs
-from lts.system import machine
+from lts.errors import MeasurementError
+from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.system.environment import METER, fingerprint
 from lts.system.outside import sentence
 from lts.targets.target import Target
@@ -47,8 +48,8 @@ class SshDevice(Device):
         Name or address, or an alias in ``~/.ssh/config``.
     user, port
         As for the ssh client; by default what its configuration says.
-    python
-        Path of an interpreter on the device, for jobs in Python.
+    python, llama_bench
+        Paths of an interpreter on the device, for jobs in Python, and of llama-bench, where it is not found.
     reconnect
         Seconds for which it tries to restore a lost connection.
 
@@ -67,10 +68,13 @@ class SshDevice(Device):
         user: str | None = None,
         port: int | None = None,
         python: str | None = None,
+        llama_bench: str | None = None,
         reconnect: float = 60.0,
     ) -> None:
         self.address = Address(host, user, port)
-        self.runs: tuple[Runs, ...] = ("runner",) if python is None else ("python", "runner")
+        self.runs: tuple[Runs, ...] = (*(() if python is None else ("python",)), "runner", "program")
+        self._llama_bench = llama_bench
+        self._program: RemoteProgram | None = None
         self._python = python
         self._reconnect = reconnect
         self._hashes = Hashes()
@@ -90,8 +94,9 @@ class SshDevice(Device):
     @classmethod
     def from_uri(cls, uri: str) -> SshDevice:
         """Make the device of a URI, ``ssh://[USER@]HOST[:PORT][?python=PATH]``, for `open_device`."""
-        address, python = parse(uri)
-        return cls(address.host, user=address.user, port=address.port, python=python)
+        address, paths = parse(uri)
+        python, bench = paths.get("python"), paths.get("llama-bench")
+        return cls(address.host, user=address.user, port=address.port, python=python, llama_bench=bench)
 
     @property
     def costs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -132,19 +137,15 @@ class SshDevice(Device):
         """
         with self._lock:
             self._begun = self._closed
-            known = (self._connection or self._connected()).machine
-        if target.kind != "cpu" or not machine.same_architecture(target.triple, known.triple):
-            raise UsageError(
-                f"target '{target.name}' is for {target.kind} {target.triple}; {self.address} is a "
-                f"{known.triple} processor"
-            )
-        if target.threads > known.processors:
-            raise UsageError(
-                f"target '{target.name}' wants {target.threads} threads; {self.address} has {known.processors} "
-                "processors"
-            )
+            check_target(target, (self._connection or self._connected()).machine, str(self.address))
 
-    def run(self, job: Job | RunnerJob, timeout: float) -> JobResult:
+    def llama_bench(self, named: str | None = None) -> tuple[str, str]:
+        """See `Device.llama_bench`; raises `MeasurementError` also when the device cannot be reached."""
+        with self._lock:
+            self._begun = self._closed
+            return self._prepared(self._program_there).find(named or self._llama_bench)
+
+    def run(self, job: Job | RunnerJob | ProgramJob, timeout: float) -> JobResult:
         """Run a job for at most `timeout` seconds, not counting copies. If it fails, crashes or hangs, or the
         connection breaks, that is an error in the result.
 
@@ -160,8 +161,8 @@ class SshDevice(Device):
             self._begun = closed
             start = time.monotonic()
             try:
-                there = self._runner_there if isinstance(job, RunnerJob) else self._agent_there
-                result = self._run(there, job, timeout)
+                kinds = {Job: self._agent_there, RunnerJob: self._runner_there, ProgramJob: self._program_there}
+                result = self._run(kinds[type(job)], job, timeout)
             except _ClosedError:
                 result = JobResult(error="the device was closed")
             return replace(result, seconds=time.monotonic() - start)
@@ -202,8 +203,10 @@ class SshDevice(Device):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, there: Callable[[Connection, RemoteFiles], Any], job: Job | RunnerJob, timeout: float) -> JobResult:
-        """Run a job with what `there` returns: the agent, or lts-runner."""
+    def _run(
+        self, there: Callable[[Connection, RemoteFiles], Any], job: Job | RunnerJob | ProgramJob, timeout: float
+    ) -> JobResult:
+        """Run a job with what `there` returns: the agent, lts-runner, or what starts programs."""
 
         def prepare(connection: Connection, files: RemoteFiles) -> tuple[Any, Any]:
             runner = there(connection, files)
@@ -213,11 +216,10 @@ class SshDevice(Device):
         for _ in range(_ATTEMPTS):
             runner, prepared = self._prepared(prepare)
             if prepared is None:
-                self._runner = self._agent = None
+                self._runner = self._agent = self._program = None
                 continue
             try:
-                result: JobResult = runner.run(prepared, timeout)
-                return result
+                return runner.run(prepared, timeout)  # type: ignore[no-any-return]
             except ConnectionLost as lost:
                 self._lost(lost)
                 if lost.begun:
@@ -227,10 +229,14 @@ class SshDevice(Device):
 
     def _runner_there(self, connection: Connection, files: RemoteFiles) -> RemoteRunner:
         if self._runner is None:
-            self._runner = RemoteRunner(connection, files)
+            self._runner = RemoteRunner(connection, files, self.observe)
             if self._python is None:
                 self._environment = self._runner.environment
         return self._runner
+
+    def _program_there(self, connection: Connection, files: RemoteFiles) -> RemoteProgram:
+        self._program = self._program or RemoteProgram(connection, files)
+        return self._program
 
     def _agent_there(self, connection: Connection, files: RemoteFiles) -> RemotePython:
         assert self._python is not None
@@ -265,7 +271,7 @@ class SshDevice(Device):
         self._connection = connection
         self._connected_before = True
         self._files = RemoteFiles(connection, self._hashes)
-        self._runner = None
+        self._runner = self._program = None
         self._environment = None
         try:
             while self._left:

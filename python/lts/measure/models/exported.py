@@ -1,4 +1,7 @@
-"""Folders that `lts.export` wrote: the ONNX models themselves, with the weights that they have."""
+"""What `lts.export` wrote: the ONNX models themselves, with the weights that they have.
+
+That is one model, which is both phases; earlier versions wrote a pair, one for each.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.decoder import PHASES
+from lts.export.decoder import ANY, PHASES
+from lts.export.files import MODEL_FILE
 from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
@@ -20,7 +24,7 @@ from lts.measure.request import needed_for
 
 def is_exported(folder: Path) -> bool:
     """Whether a folder has the ONNX models of an architecture."""
-    return (folder / f"{PHASES[0]}.onnx").is_file()
+    return (folder / MODEL_FILE).is_file() or _of_phase(folder, PHASES[0]).is_file()
 
 
 def read_exported(folder: Path) -> tuple[Architecture, dict[str, OnnxFile], dict[str, str]]:
@@ -31,7 +35,14 @@ def read_exported(folder: Path) -> tuple[Architecture, dict[str, OnnxFile], dict
     UsageError
         When a file cannot be read, was not written by us, or does not belong to the others.
     """
-    files = {phase: read_onnx(folder / f"{phase}.onnx") for phase in PHASES if (folder / f"{phase}.onnx").is_file()}
+    one = folder / MODEL_FILE
+    if one.is_file():
+        file = read_onnx(one)
+        if file.architecture is not None and is_both(file):
+            return file.architecture, dict.fromkeys(PHASES, file), file.form
+        if not _of_phase(folder, PHASES[0]).is_file():
+            raise UsageError(f"{one} says no architecture; name the file itself, with the shapes of its inputs")
+    files = {phase: read_onnx(path) for phase in PHASES if (path := _of_phase(folder, phase)).is_file()}
     first = files[PHASES[0]]
     architecture = first.architecture
     if architecture is None:
@@ -47,8 +58,17 @@ def read_exported(folder: Path) -> tuple[Architecture, dict[str, OnnxFile], dict
     return architecture, files, {**last, **first.form, **cache}
 
 
+def is_both(file: OnnxFile) -> bool:
+    """Whether a file is the prompt pass and the decode step."""
+    return file.said.get("phase") == ANY
+
+
+def _of_phase(folder: Path, phase: str) -> Path:
+    return folder / f"{phase}.onnx"
+
+
 class ExportedModel(ArchitectureModel):
-    """The ONNX models in a folder: what is deployed, so these files are run and nothing is exported anew."""
+    """The ONNX models of an architecture: what is deployed, so these files are run and nothing is exported anew."""
 
     kind = "exported"
 
@@ -81,8 +101,9 @@ class ExportedModel(ArchitectureModel):
 
     def measure(self, costs: Sequence[str], timeout: float | None = None) -> Outcome:
         # The phases share their weights: of each file besides the models once.
-        models = [file.path.stat().st_size for file in self._files.values()]
-        beside = max(file.size_bytes - own for file, own in zip(self._files.values(), models, strict=True))
+        files = {file.path: file for file in self._files.values()}.values()
+        models = [file.path.stat().st_size for file in files]
+        beside = max(file.size_bytes - own for file, own in zip(files, models, strict=True))
         found = super().measure(costs, timeout)
         return replace(found, values={**found.values, SIZE: sum(models) + beside})
 

@@ -96,7 +96,9 @@ class OpenDevice:
             wanted.setdefault("threads", source.content[0].threads)
         if source.kind != GgufModel.kind:  # whose form is that of llama.cpp, and of no backend
             wanted |= source.form
-        return model_of(source, self._evaluator(wanted, source.backend), shapes, below, self._timeout)
+        here = source.kind == GgufModel.kind and self._device is not None
+        backend = "llamacpp" if here else source.backend
+        return model_of(source, self._evaluator(wanted, backend), shapes, below, self._timeout)
 
     def _evaluator(self, workload: Mapping[str, Any], backend: str | None) -> TargetEvaluator:
         key = (backend, *sorted((name, str(value)) for name, value in workload.items()))

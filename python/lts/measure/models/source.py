@@ -9,12 +9,13 @@ from typing import Any
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.decoder import PHASES
 from lts.jobs.job import MANIFEST
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.architecture import ArchitectureModel
 from lts.measure.models.compiled import CompiledModel, is_compiled, is_library, read_compiled
-from lts.measure.models.exported import ExportedModel, is_exported, read_exported
+from lts.measure.models.exported import ExportedModel, is_both, is_exported, read_exported
 from lts.measure.models.gguf import AS_STORED, GgufModel
 from lts.measure.models.gguf_file import GGUF_SUFFIX
 from lts.measure.models.model import Model
@@ -66,6 +67,9 @@ def read_files(path: Path, name: str) -> Source | None:
     """
     if path.suffix == ONNX_SUFFIX:
         file = read_onnx(path)
+        if file.architecture is not None and is_both(file):
+            both = dict.fromkeys(PHASES, file)
+            return Source(name, ExportedModel.kind, file.form, content=(file.architecture, both))
         return Source(name, OnnxModel.kind, file.form, content=file)
     if path.suffix == GGUF_SUFFIX:
         return Source(name, GgufModel.kind, {"precision": AS_STORED, "cache": "in_place"}, content=path)
@@ -116,6 +120,7 @@ def model_of(
             load,
             target=target,
             device=device,
+            flash_attention=evaluator.flash_attention or "auto",
             min_time=evaluator.min_time,
             timeout=timeout,
         )

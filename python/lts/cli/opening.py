@@ -1,0 +1,21 @@
+"""Opening what gives architectures their values, which may take minutes where a device is used for the first time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lts.cli.progress import Waiting
+
+if TYPE_CHECKING:
+    from lts._core import SearchSpace
+    from lts.measure.evaluator import TargetEvaluator
+
+
+def opened(
+    target: str, device: str | None, space: SearchSpace, *, cache: str | None, **options: Any
+) -> TargetEvaluator:
+    """As `lts.measure.opening.open_evaluator`, for architectures of a space, while people see what is going on."""
+    from lts.measure.opening import cache_for, open_evaluator
+
+    with Waiting(f"opening {device or target}") as waiting:
+        return open_evaluator(target, device=device, cache=cache_for(space, cache), observe=waiting, **options)

@@ -1,0 +1,156 @@
+"""The tokenizer of a model in a form that llama.cpp reads: from a tokenizer.json of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts.errors import UsageError
+from lts.export.gguf_package import package
+from lts.system.outside import parse_json, read_bytes, sentence
+
+TOKENIZER = "tokenizer.json"
+_MOST_BYTES = 64 << 20
+
+# Ways of cutting a text before pairs are merged that llama.cpp knows, by its names: their form in tokenizer.json.
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_REGEXES = {
+    rf"{_CONTRACTIONS}\p{{N}}{{1,3}}{_REST}": "llama-bpe",
+    rf"{_CONTRACTIONS}\p{{N}}{_REST}": "qwen2",
+}
+# llama.cpp takes a whole word that is in the vocabulary, whatever its merges, with this one alone.
+_IGNORES_MERGES = "llama-bpe"
+_KNOWN = "those of GPT-2, SmolLM, Llama 3 and Qwen 2"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens in order of their ids, and how a text becomes them.
+
+    Attributes
+    ----------
+    tokens, types
+        Texts of the tokens as stored, and what llama.cpp calls their types.
+    pre
+        llama.cpp's name of the way in which a text is cut first.
+    special
+        What the package gguf has found of merges, special tokens and the chat template.
+    """
+
+    tokens: Sequence[str]
+    types: Sequence[int]
+    pre: str
+    special: Any
+
+    def add_to(self, writer: Any) -> None:
+        """Add it to a writer of the package gguf."""
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(self.pre)
+        writer.add_token_list(list(self.tokens))
+        writer.add_token_types(list(self.types))
+        self.special.add_to_gguf(writer, quiet=True)
+
+
+def read_vocabulary(folder: Path, vocab_size: int) -> Vocabulary:
+    """The tokenizer in a folder, for a model with so many tokens; those that it does not have are filled up as unused.
+
+    Raises
+    ------
+    UsageError
+        When the folder has none, it is of a kind that llama.cpp does not have, or has more tokens than the model.
+    """
+    path = folder / TOKENIZER
+    try:
+        said = parse_json(read_bytes(path, _MOST_BYTES))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; expected a folder with {TOKENIZER}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {sentence(error, 100)}") from None
+    try:
+        pre = _cut_by(said)
+        tokens, types = _tokens(said, vocab_size)
+        gguf = package()
+        try:
+            special = gguf.SpecialVocab(folder, load_merges=True, n_vocab=vocab_size)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, OSError, RecursionError) as error:
+            raise UsageError(f"a file beside it, or it itself, is not as expected: {sentence(error, 100)}") from None
+        if not _are_texts(special.merges):
+            raise UsageError("its merges are no texts")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    # What the template of the file does not say is a default of llama.cpp, which differs from one cut to the other.
+    special.add_special_token.setdefault("bos", False)
+    return Vocabulary(tokens, types, pre, special)
+
+
+def _cut_by(said: Any) -> str:
+    """llama.cpp's name of how a text is cut. Raises `UsageError` for a tokenizer that it does not have."""
+    model = said.get("model") if isinstance(said, Mapping) else None
+    if not isinstance(model, Mapping):
+        raise UsageError("it is no tokenizer of Hugging Face")
+    kind = model.get("type", "BPE")
+    if kind != "BPE" or model.get("byte_fallback"):
+        what = "with a fallback to bytes" if kind == "BPE" else sentence(kind, 40)
+        raise UsageError(f"it is {what}; tokenizers that merge bytes in pairs are written to GGUF (BPE with ByteLevel)")
+    if said.get("normalizer") is not None:
+        raise UsageError("it changes a text before it cuts it (a normalizer), which llama.cpp does not")
+    name = _name_of(said.get("pre_tokenizer"))
+    if name is None or bool(model.get("ignore_merges")) != (name == _IGNORES_MERGES):
+        raise UsageError(f"it cuts texts in a way that is not known; expected one of {_KNOWN}")
+    return name
+
+
+def _name_of(cut: Any) -> str | None:
+    """The name of a pre-tokenizer; None for one that is not known."""
+    parts = cut.get("pretokenizers") if isinstance(cut, Mapping) and cut.get("type") == "Sequence" else [cut]
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) for part in parts):
+        return None
+    *before, last = parts
+    if last.get("type") != "ByteLevel" or last.get("add_prefix_space"):
+        return None
+    by_regex = last.get("use_regex", True)
+    if not before:
+        return "gpt-2" if by_regex else None
+    first = before[0]
+    if len(before) > 1:
+        return None
+    if first.get("type") == "Digits":
+        return "smollm" if by_regex and first.get("individual_digits") else None
+    pattern = first.get("pattern")
+    if first.get("type") != "Split" or by_regex or first.get("behavior") != "Isolated" or first.get("invert"):
+        return None
+    regex = pattern.get("Regex") if isinstance(pattern, Mapping) else None
+    return _REGEXES.get(regex) if isinstance(regex, str) else None
+
+
+def _tokens(said: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
+    """Texts and types by id. Raises `UsageError` unless every id of the model has one text at most."""
+    types = package().TokenType
+    vocab, added = said["model"].get("vocab"), said.get("added_tokens") or []
+    if not isinstance(vocab, Mapping) or not isinstance(added, list):
+        raise UsageError("it has no vocabulary")
+    found: dict[int, tuple[str, int]] = {}
+    entries = [(token, id_, types.NORMAL) for token, id_ in vocab.items()]
+    for each in added:
+        if not isinstance(each, Mapping) or not isinstance(each.get("content"), str):
+            raise UsageError("one of its added tokens has no text")
+        entries.append((each["content"], each.get("id"), types.CONTROL if each.get("special") else types.USER_DEFINED))
+    for token, id_, kind in entries:
+        if isinstance(id_, bool) or not isinstance(id_, int) or id_ < 0:
+            raise UsageError(f"the token '{sentence(token, 40)}' has the id {sentence(id_, 40)}; expected a number")
+        if id_ in found and found[id_][0] != token:
+            raise UsageError(f"it has two tokens with the id {id_}")
+        found[id_] = (token, int(kind))
+    if found and max(found) >= vocab_size:
+        raise UsageError(f"it has {max(found) + 1} tokens, and the model has {vocab_size}; expected at most as many")
+    texts = [found.get(id_, (f"[PAD{id_}]", int(types.UNUSED))) for id_ in range(vocab_size)]
+    if len({text for text, _ in texts}) < vocab_size:
+        raise UsageError("it has the same token under two ids, which llama.cpp does not take")
+    return [text for text, _ in texts], [kind for _, kind in texts]
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

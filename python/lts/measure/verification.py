@@ -1,0 +1,224 @@
+"""Whether an exported folder is whole, and whether all of its formats are the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lts._core import Architecture, total_params
+from lts.errors import LtsError, UsageError
+from lts.export import RandomWeights, export
+from lts.export.files import MODEL_FILE
+from lts.export.gguf import GGUF_FILE
+from lts.export.gguf_weights import read_gguf_weights
+from lts.export.manifest import MANIFEST_FILE, FileEntry, Manifest, entry_of, read_manifest
+from lts.export.weights import Weights
+from lts.measure.logits import OnnxLogits
+from lts.measure.models.exported import read_exported
+from lts.measure.pretrained import read_pretrained
+from lts.system.progress import Observer, Work, unobserved
+from lts.system.text import number
+from lts.system.workdir import WorkDirectory
+
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.15, "int4": 0.7}
+"""How far logits of each precision may be from those in float32: root mean square of the difference, relative to their
+spread. Random weights, which are hardest to round, are off by 0.035 in int8 and 0.34 in int4 at most; another model by
+1.4."""
+_N_IDS = 24
+
+Logits = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    about
+        A file, or a format.
+    right
+        Whether it is as it must be; None where that could not be seen.
+    says
+        What was found, for people.
+    """
+
+    about: str
+    right: bool | None
+    says: str
+
+
+def verify(folder: Path, *, observe: Observer = unobserved) -> list[Finding]:
+    """Look at every file and format of an exported folder.
+
+    Files are compared with the manifest by their hashes. Each format is read: its architecture is compared with the
+    manifest's, its parameters are counted, and its logits for random token ids are compared with those of the weights
+    in float32, as ONNX Runtime computes them on this machine. No code in the folder is run.
+
+    Raises
+    ------
+    UsageError
+        When the folder has no manifest, or one that cannot be read.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UsageError(f"{folder} has no {MANIFEST_FILE}; expected a folder that lts-engine export has written")
+    findings = []
+    for done, (name, entry) in enumerate(manifest.files.items()):
+        observe(Work("verifying", done, len(manifest.files) + len(manifest.forms), name))
+        findings.append(_file(folder, name, entry))
+    damaged = {manifest.files[each.about].format for each in findings if not each.right}
+    work = WorkDirectory()
+    try:
+        look = _Look(folder, manifest, work.path, "hf" in manifest.forms and "hf" not in damaged)
+        for done, form in enumerate(manifest.forms):
+            observe(Work("verifying", len(manifest.files) + done, len(manifest.files) + len(manifest.forms), form))
+            if form in damaged:
+                findings.append(Finding(form, None, "not read, as its files are not those that were exported"))
+            else:
+                findings += look.at(form)
+    finally:
+        work.close()
+    return findings
+
+
+def _file(folder: Path, name: str, entry: FileEntry) -> Finding:
+    path = folder / name
+    try:
+        found = entry_of(path, entry.format)
+    except FileNotFoundError:
+        return Finding(name, False, "is missing")
+    except OSError as error:
+        return Finding(name, False, f"cannot be read: {error.strerror}")
+    if found.bytes != entry.bytes:
+        return Finding(name, False, f"has {number(found.bytes)} bytes; {number(entry.bytes)} were exported")
+    if found.sha256 != entry.sha256:
+        return Finding(name, False, "was changed since it was exported: its SHA-256 is another one")
+    return Finding(name, True, f"{number(found.bytes)} bytes, as exported")
+
+
+class _Look:
+    """Looks at one format after the other, and compares each with the weights."""
+
+    def __init__(self, folder: Path, manifest: Manifest, scratch: Path, has_weights: bool) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.architecture = manifest.architecture
+        self._scratch = scratch
+        self._has_weights = has_weights
+        self.ids = np.random.default_rng(0).integers(
+            0, self.architecture.vocab_size, min(_N_IDS, self.architecture.n_positions)
+        )
+        self._reference: tuple[str, Logits] | None = None
+
+    def at(self, form: str) -> Iterator[Finding]:
+        """What is found of a format."""
+        kind = form.partition("/")[0]
+        look = _LOOKS.get(kind)
+        if look is None:
+            yield Finding(form, None, f"nothing here reads the format {kind}")
+            return
+        try:
+            found = look(self, self.manifest.forms[form])
+        except LtsError as error:
+            yield Finding(form, False, str(error))
+            return
+        if found.architecture != self.architecture:
+            yield Finding(form, False, "is of another architecture than the manifest's")
+            return
+        if found.n_params is not None and found.n_params != total_params(self.architecture):
+            expected = number(total_params(self.architecture))
+            yield Finding(form, False, f"has {number(found.n_params)} parameters; the architecture has {expected}")
+            return
+        yield self._compared(form, found)
+
+    def _compared(self, form: str, found: _Format) -> Finding:
+        counted = "" if found.n_params is None else f"{number(found.n_params)} parameters; "
+        if found.logits is None:
+            return Finding(form, True, f"{counted}the architecture of the manifest")
+        reference = self.reference()
+        if reference is None:
+            reference = self._reference = (form, found.logits)
+        if reference[0] == form:
+            return Finding(form, True, f"{counted}its logits are what the others are compared with")
+        name, expected = reference
+        rows = expected[len(expected) - len(found.logits) :]
+        error = float(np.sqrt(np.mean((found.logits - rows) ** 2)) / rows.std())
+        most = TOLERANCE[found.precision]
+        says = f"{counted}logits are {error:.2g} of their spread from those of {name}; at most {most:g} in "
+        return Finding(form, error <= most, says + found.precision)
+
+    def reference(self) -> tuple[str, Logits] | None:
+        """Logits of the weights in float32, and where these are from; None where nothing says them."""
+        if self._reference is None and self.architecture.traits.encoder is False:
+            if self._has_weights:
+                try:
+                    self._reference = "hf", self.computed(read_pretrained(self.folder).weights)
+                except LtsError:  # which is a finding of its own
+                    return None
+            elif self.manifest.seed is not None:
+                self._reference = "the random weights", self.computed(RandomWeights(self.manifest.seed))
+        return self._reference
+
+    def computed(self, weights: Weights) -> Logits:
+        """Logits of weights, (positions, vocab_size), in float32."""
+        export(self.architecture, self._scratch, ["onnx"], weights=weights, logits="all")
+        return self.of_file(self._scratch / MODEL_FILE)
+
+    def of_file(self, model: Path) -> Logits:
+        """Logits of an ONNX model."""
+        return np.asarray(OnnxLogits(model)(self.ids), np.float64)
+
+
+@dataclass(frozen=True)
+class _Format:
+    architecture: Architecture
+    n_params: int | None = None
+    logits: Logits | None = None
+    precision: str = "float32"
+
+
+def _json(look: _Look, form: Mapping[str, Any]) -> _Format:
+    try:
+        return _Format(Architecture.from_json((look.folder / "architecture.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"architecture.json cannot be read: {error}") from None
+
+
+def _hf(look: _Look, form: Mapping[str, Any]) -> _Format:
+    model = read_pretrained(look.folder)
+    size = sum(array.size for array in model.weights.values())
+    same = same_model(model.architecture, look.architecture)
+    logits = None if look.architecture.traits.encoder else look.computed(model.weights)
+    return _Format(look.architecture if same else model.architecture, size, logits)
+
+
+def _onnx(look: _Look, form: Mapping[str, Any]) -> _Format:
+    architecture, _, said = read_exported(look.folder)
+    return _Format(architecture, None, look.of_file(look.folder / MODEL_FILE), said.get("precision", "float32"))
+
+
+def _gguf(look: _Look, form: Mapping[str, Any]) -> _Format:
+    arrays = read_gguf_weights(look.architecture, look.folder / GGUF_FILE)
+    size = sum(array.size for array in arrays.values())
+    return _Format(look.architecture, size, look.computed(arrays), str(form.get("precision")))
+
+
+def same_model(one: Architecture, other: Architecture) -> bool:
+    """Whether two architectures compute the same, however they are written: a head width may be said or follow."""
+    names = ("family", "vocab_size", "n_positions", "d_model", "n_head", "n_kv_head", "head_dims", "d_ff")
+    more = ("clean_cutoffs", "embedding_width", "div_val", "tie_embedding")
+    return all(getattr(one, name) == getattr(other, name) for name in (*names, *more))
+
+
+_LOOKS: dict[str, Callable[[_Look, Mapping[str, Any]], _Format]] = {
+    "json": _json,
+    "hf": _hf,
+    "onnx": _onnx,
+    "gguf": _gguf,
+}

@@ -1,0 +1,109 @@
+"""lts-engine export: what is exported, and the way back of weights that were trained elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+from export_runner import Runner
+
+from lts.study.architectures import load_architecture
+from lts.study.stored import stored_front
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from safetensors.torch import save_file  # noqa: E402
+
+from lts.networks.network import Network  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of estimates: it takes no device."""
+    folder = tmp_path_factory.mktemp("study")
+    options = ("--target", "arm64", "--device", "none", "--trials", "200", "--export", "none", "-O", "found")
+    done = run("search", "gpt2-tiny", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "found"
+
+
+@pytest.fixture(scope="module")
+def trained(study: Path) -> tuple[str, Network, Path]:
+    """A trial by its name, the network that it became, and where the weights of that are."""
+    member = next(
+        trial for trial in stored_front(study / "study.db") if len({*trial.architecture.d_ff}) > 1
+    )  # layers that differ
+    torch.manual_seed(0)
+    network = Network(member.architecture)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    path = study.parent / "trained.safetensors"
+    save_file(network.state_dict(), path)
+    return f"{study.name}#{member.id}", network, path
+
+
+def logits(folder: Path, ids: Any) -> Any:
+    """Of every position, as the exported model says."""
+    return Runner(folder / "model.onnx")(ids, ids.shape[1])[0]
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-5), ("int8", 0.1)])
+def test_trained_weights_come_back(
+    study: Path, trained: tuple[str, Network, Path], precision: str, bound: float, tmp_path: Path
+) -> None:
+    name, network, path = trained
+    arguments = (name, "--weights", path, "--precision", precision, "--logits", "all", "-O", tmp_path, "-o", "jsonl")
+    done = run("export", *arguments, cwd=study.parent)
+    assert done.returncode == 0, done.stderr
+    assert "random" not in done.stderr
+    assert ("errors of int8, exact" in done.stderr) == (precision == "int8")
+    (folder,) = {Path(json.loads(line)["file"]).parent for line in done.stdout.splitlines()}
+    assert folder == tmp_path / name.rpartition("#")[2]
+    ids = np.arange(16)[None] % network.architecture.vocab_size
+    with torch.no_grad():
+        expected = network(torch.tensor(ids)).numpy()
+    error = np.abs(logits(folder, ids) - expected).max() / expected.std()
+    assert error < bound
+    # What was exported has the weights, too: it is exported once more, from its own folder.
+    again = run("export", folder, "--format", "onnx", "--logits", "all", "-O", tmp_path / "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert np.abs(logits(tmp_path / "again", ids) - expected).max() < 1e-4
+
+
+def test_random_weights_are_said(study: Path, trained: tuple[str, Network, Path], tmp_path: Path) -> None:
+    name, network, path = trained
+    done = run("export", name, "--format", "json", "-O", tmp_path, cwd=study.parent)
+    assert done.returncode == 0
+    assert "the weights are random; train the model, and export it again with --weights CHECKPOINT" in done.stderr
+    file = tmp_path / name.rpartition("#")[2] / "architecture.json"
+    assert load_architecture(str(file)) == network.architecture
+    done = run("export", file, "--weights", path, "--format", "hf", "-O", tmp_path / "hf", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "hf" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("found", "--pick", "all", "--weights", "trained.safetensors"), "of one architecture, and"),
+        (("{name}", "--weights", "none"), "cannot read none: No such file"),
+        (("{name}", "--weights", "found"), "found has neither model.safetensors nor"),
+        (("{name}", "--weights", "trained.safetensors", "--seed", "3"), "--seed is about random weights"),
+        (("{name}", "--pick", "knee"), "is one trial, and --pick chooses among those of a study"),
+        (("found#999999",), "found has no trial 999999"),
+        (("{name}", "--format", "onnx,pickle"), "unknown format 'pickle'"),
+        (("nowhere",), "no study at nowhere, and no model or architecture either"),
+    ],
+)
+def test_what_is_refused(
+    study: Path, trained: tuple[str, Network, Path], arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    given = [each.replace("{name}", trained[0]) for each in arguments]
+    done = run("export", *given, "-O", tmp_path / "out", cwd=study.parent)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

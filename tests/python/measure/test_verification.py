@@ -1,0 +1,196 @@
+"""Manifests of exported folders, and whether what they name is there and is one model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+
+import lts
+from lts.errors import UsageError
+from lts.export import RandomWeights, export
+from lts.export.manifest import MANIFEST_FILE, Manifest, read_manifest, update_manifest
+from lts.measure.verification import TOLERANCE, verify
+
+GPT2 = lts.Architecture("gpt2", 96, 32, 64, n_head=2, d_ff=96, n_layer=2)
+LLAMA = lts.Architecture("llama", 96, 32, 64, n_head=[2, 4], n_kv_head=[1, 2], d_ff=[64, 96], n_layer=2, head_dim=16)
+XL = lts.Architecture("transformer_xl", 96, 32, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[40, 96], div_val=2)
+FORMATS = {
+    "gpt2": ("onnx", "hf", "json", "gguf"),
+    "llama": ("onnx", "hf", "json", "gguf"),
+    "xl": ("onnx", "hf", "json"),
+}
+
+
+def formats_of(architecture: lts.Architecture) -> tuple[str, ...]:
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    return ("onnx", "hf", "json") + (() if architecture is XL else ("gguf",))
+
+
+def wrong(folder: Path) -> dict[str, str]:
+    return {each.about: each.says for each in verify(folder) if each.right is not True}
+
+
+@pytest.mark.parametrize("architecture", [GPT2, LLAMA, XL], ids=lambda a: a.family)
+@pytest.mark.parametrize("precision", ["float32", "int8", "int4"])
+def test_what_was_exported_is_right(architecture: lts.Architecture, precision: str, tmp_path: Path) -> None:
+    formats = formats_of(architecture)
+    files = export(architecture, tmp_path, formats, precision=precision, logits="last", seed=2)
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.architecture == architecture
+    assert (manifest.weights, manifest.seed) == ("random", 2)
+    assert set(manifest.files) == {file.name for file in files}
+    for name, entry in manifest.files.items():
+        content = (tmp_path / name).read_bytes()
+        assert (entry.bytes, entry.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert set(manifest.forms) == set(formats)
+    assert manifest.forms["onnx"]["precision"] == precision
+    assert manifest.forms["hf"] == {"precision": "float32"}
+    assert wrong(tmp_path) == {}
+    assert {each.about for each in verify(tmp_path)} == {*manifest.files, *formats}
+
+
+def test_formats_of_another_time_stay_in_the_manifest(tmp_path: Path) -> None:
+    """Of the same weights; those of other weights do not belong to it."""
+    export(GPT2, tmp_path, ["onnx"], seed=1)
+    export(GPT2, tmp_path, ["hf", "json"], seed=1, origin={"trial": {"trial": 7}})
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert set(manifest.forms) == {"onnx", "hf", "json"}
+    assert manifest.origin == {"trial": {"trial": 7}}
+    assert wrong(tmp_path) == {}
+    export(GPT2, tmp_path, ["onnx"], seed=1, precision="int8")
+    assert wrong(tmp_path) == {}
+    export(GPT2, tmp_path, ["json"], seed=2)
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert set(manifest.files) == {"architecture.json"}
+    more = tmp_path / "host" / "model.so"
+    more.parent.mkdir()
+    more.write_bytes(b"code")
+    update_manifest(tmp_path, {"tvm/host": {"precision": "int8"}}, {more: "tvm/host"}, [tmp_path / "architecture.json"])
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.files["host/model.so"].sha256 == hashlib.sha256(b"code").hexdigest()
+    assert list(manifest.forms) == ["tvm/host"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "weights.bin", "model.onnx", "architecture.json", "model.gguf"])
+def test_files_that_are_not_what_was_exported(name: str, tmp_path: Path) -> None:
+    export(LLAMA, tmp_path, formats_of(LLAMA))
+    path = tmp_path / name
+    whole = path.read_bytes()
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    format = manifest.files[name].format
+    for content, message in (
+        (whole[:-1] + bytes([whole[-1] ^ 1]), "its SHA-256 is another one"),
+        (whole + b"x", f"{len(whole):,} were exported".replace(",", " ")),
+        (None, "is missing"),
+    ):
+        path.unlink() if content is None else path.write_bytes(content)
+        found = wrong(tmp_path)
+        assert message in found[name].replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
+        assert set(found) == {name, format}
+
+
+@pytest.mark.parametrize("format", ["onnx", "hf", "gguf"])
+@pytest.mark.parametrize("precision", ["float32", "int8", "int4"])
+def test_another_model_is_found_in_every_precision(format: str, precision: str, tmp_path: Path) -> None:
+    """One format has other weights than the rest, and hashes that agree with that."""
+    formats = formats_of(LLAMA)
+    export(LLAMA, tmp_path, formats, precision=precision)
+    export(LLAMA, tmp_path / "other", [format], precision=precision, seed=9)
+    for file in (tmp_path / "other").iterdir():
+        if file.name != MANIFEST_FILE:
+            file.rename(tmp_path / file.name)
+    said = json.loads((tmp_path / MANIFEST_FILE).read_text())
+    for name, entry in said["files"].items():
+        content = (tmp_path / name).read_bytes()
+        entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (tmp_path / MANIFEST_FILE).write_text(json.dumps(said))
+    found = {each.about for each in verify(tmp_path) if each.right is False}
+    # What is compared with is the weights in the form of Hugging Face: when these are others, all else differs.
+    assert found == ({"onnx", "gguf"} if format == "hf" else {format})
+
+
+def test_rounding_of_random_weights_is_far_within_the_tolerance(tmp_path: Path) -> None:
+    """And so is another model far beyond it."""
+    errors: dict[str, list[float]] = {"int8": [], "int4": []}
+    for seed in range(5):
+        for precision, found in errors.items():
+            export(GPT2, tmp_path, ["onnx"], precision=precision, seed=seed)
+            says = next(each.says for each in verify(tmp_path) if each.about == "onnx")
+            found.append(float(says.partition("logits are ")[2].partition(" of")[0]))
+    for precision, found in errors.items():
+        assert max(found) < 0.75 * TOLERANCE[precision]
+
+
+def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        said = json.loads(path.read_text())
+        change(said)
+        path.write_text(json.dumps(said))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_text("{"),
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text("[]"),
+        damaged(lambda said: said.pop("files")),
+        damaged(lambda said: said["files"].update({"../secret": next(iter(said["files"].values()))})),
+        damaged(lambda said: said["files"].update({"/etc/passwd": next(iter(said["files"].values()))})),
+        damaged(lambda said: said["files"]["config.json"].update(bytes=-1)),
+        damaged(lambda said: said["files"]["config.json"].update(sha256="z" * 64)),
+        damaged(lambda said: said["architecture"].update(n_layer=3)),
+        damaged(lambda said: said.update(seed="1")),
+        damaged(lambda said: said.update(forms={"hf": 3})),
+    ],
+)
+def test_damaged_manifests(change: Callable[[Path], None], tmp_path: Path) -> None:
+    export(GPT2, tmp_path, ["hf"])
+    change(tmp_path / MANIFEST_FILE)
+    with pytest.raises(UsageError, match="is not the manifest of an export"):
+        verify(tmp_path)
+    export(GPT2, tmp_path, ["json"])  # the next export writes a new one
+    assert wrong(tmp_path) == {}
+
+
+def test_the_command(tmp_path: Path) -> None:
+    export(
+        GPT2, tmp_path / "model", ["hf", "json"], weights={w.name: RandomWeights(1).array(w) for w in lts.weights(GPT2)}
+    )
+    done = run("verify", "model", "-o", "jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["about"] for each in found} >= {"config.json", "model.safetensors", "hf", "json"}
+    assert all(each["right"] for each in found)
+    (tmp_path / "model" / "config.json").write_text("{}")
+    done = run("verify", "model", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "config.json" in done.stdout
+    done = run("verify", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has no manifest.json; expected a folder that lts-engine export has written" in done.stderr
+
+
+def test_no_code_in_the_folder_is_run(tmp_path: Path) -> None:
+    export(LLAMA, tmp_path, ["hf"])
+    trap = f"open({str(tmp_path / 'sprung')!r}, 'w')\n"
+    for name in ("modeling_lts.py", "configuration_lts.py"):
+        (tmp_path / name).write_text(trap)
+    assert set(wrong(tmp_path)) == {"modeling_lts.py", "configuration_lts.py", "hf"}
+    assert not (tmp_path / "sprung").exists()
+    assert Manifest(LLAMA, "random", 0, {}, {}).updated({}, {}).files == {}
+    assert np.isfinite(list(TOLERANCE.values())).all()

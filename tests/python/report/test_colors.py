@@ -1,0 +1,59 @@
+"""Colors of pages: contrast (WCAG 2) by day and by night, computed from the style sheet itself."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+import lts.report
+
+CSS = Path(lts.report.__file__).with_name("page.css").read_text(encoding="utf-8")
+TEXT, MARKS = 4.5, 3.0
+
+
+def variables(scheme: str) -> dict[str, str]:
+    day, night = CSS.split("@media (prefers-color-scheme: dark)")
+    night = night[: night.index("}")]
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text)) for text in (day, night))
+    assert light.keys() == dark.keys(), "each has all of them"
+    return light if scheme == "light" else dark
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_what_the_standard_says() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_and_marks_be_seen(scheme: str) -> None:
+    colors = variables(scheme)
+    for name in ("ink", "muted", "warn", "accent"):
+        for behind in ("paper", "card", "chosen"):
+            ratio = contrast(colors[name], colors[behind])
+            assert ratio >= TEXT, f"{name} on {behind}: {ratio:.2f}"
+    for name in ("grey", *(f"scale-{i}" for i in range(5))):
+        for behind in ("paper", "card"):
+            ratio = contrast(colors[name], colors[behind])
+            assert ratio >= MARKS, f"{name} on {behind}: {ratio:.2f}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_scale_is_of_one_direction(scheme: str) -> None:
+    """So that it is read without its colors, too."""
+    colors = variables(scheme)
+    levels = [luminance(colors[f"scale-{i}"]) for i in range(5)]
+    assert all(b > 1.2 * a for a, b in itertools.pairwise(levels if scheme == "dark" else levels[::-1]))

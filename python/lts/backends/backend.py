@@ -45,11 +45,11 @@ class Backend(Protocol):
     One whose jobs take the energy of a model has ``meters_energy = True``, and its `job` a keyword ``energy_time``: how
     many seconds to take it of, at least, or None for none. See `lts.backends.metering.energy_of`.
 
-    One with ``generates = True`` also builds the models of `lts.export.generation`, for a step of the phase
-    `lts.jobs.job.GENERATION`. What it builds is the prompt pass and every decode step, of which `job` runs one.
-
     See `lts.backends.llamacpp.backend.LlamaCpp` for ``form``, ``check_family``, ``check_workload`` and ``environment``,
     which others leave out.
+
+    One with ``generates = True`` also builds the models of `lts.export.generation`, for a step of the phase
+    `lts.jobs.job.GENERATION`. What it builds is the prompt pass and every decode step, of which `job` runs one.
     """
 
     @property

@@ -6,7 +6,6 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from lts.export.builder import Builder
 from lts.export.weights import Piece, Tensor
@@ -59,12 +58,6 @@ def sinusoids(builder: Builder) -> str:
     if d_model % 2 == 1:  # one cosine too many
         cosines = graph.split(cosines, [d_model // 2, 1], axis=1)[0]
     return graph.op("Concat", sines, cosines, axis=1)
-
-
-def rotary_frequencies(theta: float, width: int) -> npt.NDArray[np.float32]:
-    """Radians per position of the pairs of a head, [width / 2]."""
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    return (1 / np.float32(theta) ** exponents).astype(np.float32)
 
 
 def _embed_plain(builder: Builder, ids: str) -> str:

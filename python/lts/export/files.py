@@ -180,24 +180,30 @@ def _staged(directory: Path) -> Iterator[_Stage]:
 
 def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:
     graph, tensors = decoder_graph(architecture, ANY, **form._asdict())
-    outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
-    place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
-    initializers: list[Any] = []
     with stage.open(WEIGHTS_FILE) as file:
-        for tensor in tensors:
-            array = source.assemble(tensor)
-            if tensor.name not in place_of:
-                initializers.append(inline(tensor, array))
-                continue
-            file.seek(place_of[tensor.name])
-            file.write(array.data.cast("B"))
-            initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
+        initializers = placed(tensors, source, file)
     said = {"precision": form.precision, "logits": form.logits, "cache": form.cache}
     stage.write(MODEL_FILE, finish(graph, architecture, ANY, initializers, said).SerializeToString())
     _write_configuration(architecture, stage)
     if architecture.traits.position != "relative":
         genai = genai_config(architecture, form.cache, position_ids=form.position_ids)
         stage.write("genai_config.json", _json(genai))
+
+
+def placed(tensors: Sequence[Tensor], source: ArrayWeights, file: BinaryIO | None = None) -> list[Any]:
+    """Initializers of which the larger ones lie in `WEIGHTS_FILE`; they are written to it where it is given."""
+    outside = [tensor for tensor in tensors if tensor.n_bytes >= INLINE_BYTES]
+    place_of = dict(zip((tensor.name for tensor in outside), offsets(outside)[0], strict=True))
+    initializers: list[Any] = []
+    for tensor in tensors:
+        if tensor.name not in place_of:
+            initializers.append(inline(tensor, source.assemble(tensor)))
+            continue
+        if file is not None:
+            file.seek(place_of[tensor.name])
+            file.write(source.assemble(tensor).data.cast("B"))
+        initializers.append(external(tensor, WEIGHTS_FILE, place_of[tensor.name]))
+    return initializers
 
 
 def _write_hf(architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.builder import Builder
-from lts.export.decoder import check_decoder, finish, sublayer
-from lts.export.embedding import embed, embed_positions, head, rotary_frequencies
+from lts.export.decoder import check_decoder, decoder_graph, finish, sublayer
+from lts.export.embedding import embed, embed_positions, head
 from lts.export.feed_forward import feed_forward
+from lts.export.files import placed
 from lts.export.graph import Graph, Symbol
 from lts.export.precision import matrices
-from lts.export.weights import Tensor, Weights, weight_source
+from lts.export.rotary import rotary_frequencies
+from lts.export.weights import Tensor, Weights, array_source, weight_source
 
 GENERATION = "generation"
 """What the metadata of such a model call its phase."""
@@ -122,3 +125,24 @@ def _positions(b: Builder, past_length: str) -> str:
     index = graph.op("Range", graph.constant(0), length, graph.constant(1))
     positions = graph.op("Min", graph.op("Add", index, past_length), graph.constant(b.architecture.n_positions - 1))
     return graph.op("Unsqueeze", positions, graph.constant([0]))
+
+
+def write_generation(architecture: Architecture, folder: Path, precision: str, weights: Weights = None) -> list[Path]:
+    """Write models whose weights are those that `lts.export.export` has written to the folder, with the same arguments.
+
+    Returns
+    -------
+    list of Path
+        The file of `generation_model`, and that of the prompt pass, which has to give the same logits.
+    """
+    source = array_source(architecture, weights, "export")
+    graph, tensors = generation_graph(architecture, precision)
+    reference, needed = decoder_graph(architecture, "prefill", logits="last", precision=precision)
+    assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"
+    initializers = placed(tensors, source)
+    form = {"precision": precision, "logits": "last"}
+    paths = []
+    for phase, each in ((GENERATION, graph), ("prefill", reference)):
+        paths.append(folder / f".{phase}.onnx")
+        paths[-1].write_bytes(finish(each, architecture, phase, initializers, form).SerializeToString())
+    return paths

@@ -1,4 +1,4 @@
-"""The form of an exported model that compilers need: prompt pass or decode step alone, or that which generates."""
+"""The prompt pass or the decode step of an exported model alone, for compilers that fix all sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.decoder import ANY, decoder_graph, finish
-from lts.export.generation import GENERATION, generation_graph
 
 
 def one_phase(path: Path, phase: str) -> Path | None:
@@ -21,7 +20,7 @@ def one_phase(path: Path, phase: str) -> Path | None:
     path
         The model, an ONNX file.
     phase
-        ``prefill`` or ``decode``, for compilers that fix all sizes, or `lts.export.generation.GENERATION`.
+        ``prefill`` or ``decode``.
 
     Returns
     -------
@@ -41,10 +40,7 @@ def one_phase(path: Path, phase: str) -> Path | None:
         return None
     architecture = Architecture.from_json(said["architecture"])
     form = {key: said[key] for key in ("logits", "precision", "cache")}
-    if phase == GENERATION:
-        graph, tensors = generation_graph(architecture, form["precision"])
-    else:
-        graph, tensors = decoder_graph(architecture, phase, **form)
+    graph, tensors = decoder_graph(architecture, phase, **form)
     there = {tensor.name: tensor for tensor in model.graph.initializer}
     if missing := [tensor.name for tensor in tensors if tensor.name not in there]:
         raise UsageError(f"{path} lacks the weights '{missing[0]}', as it was changed; export it anew to compile it")

@@ -18,10 +18,10 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
 from lts.export.decoder import ANY
-from lts.export.generation import GENERATION, generation_model
 from lts.export.phases import one_phase
+from lts.jobs.job import GENERATION
 from lts.measure.costs import PHASE_OF, check_costs, default_costs
-from lts.measure.generation import is_generated, measure_generated
+from lts.measure.generation import export_generation, is_generated, measure_generated
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined, needed_for, together, with_request
 from lts.measure.run import check_together, remove, run_model
@@ -115,21 +115,27 @@ def measure(
         phases: Iterable[str] = dict.fromkeys(PHASE_OF[cost] for cost in asked)
         if export is None and not models and is_generated(architecture, workload, target, backend):
             phases = ()
-            made = [files.written(GENERATION), *([files.of("prefill")] if reference is not None else [])]
+            model = files.generated()
+            prompt = None if reference is None or isinstance(model, str) else files.of("prefill")
             outcome |= Outcome(seconds={"export": time.monotonic() - start})
-            found = measure_generated(
-                architecture,
-                made,
-                workload,
-                target,
-                device,
-                backend,
-                asked,
-                timeout=timeout - (time.monotonic() - start),
-                min_time=min_time,
-                reference=reference,
-            )
-            outcome = joined(outcome, found)
+            if isinstance(model, str) or isinstance(prompt, str):
+                why = model if isinstance(model, str) else prompt
+                outcome |= Outcome(error=f"the model cannot be built: {why}")
+            else:
+                found = measure_generated(
+                    architecture,
+                    model,
+                    workload,
+                    target,
+                    device,
+                    backend,
+                    asked,
+                    timeout=timeout - (time.monotonic() - start),
+                    min_time=min_time,
+                    reference=reference,
+                    prompt=prompt,
+                )
+                outcome = joined(outcome, found)
         for phase in phases:
             begun = time.monotonic()
             model = files.of(phase)
@@ -192,14 +198,18 @@ class _Files:
             if phase not in self._written:
                 self._written[phase] = one_phase(model, phase) or model
             return self._written[phase]
-        return self.written(ANY if self._together else phase)
-
-    def written(self, form: str) -> Path | str:
-        """The file of a phase or another form of the model, exported."""
+        form = ANY if self._together else phase
         if form not in self._written:
             export, architecture, directory, workload = self._arguments
             self._written[form] = _exported(export, architecture, form, directory, workload)
         return self._written[form]
+
+    def generated(self) -> Path | str:
+        """The file of the form that generates, or why there is none."""
+        _, architecture, directory, workload = self._arguments
+        written = _exported(_export_generation, architecture, GENERATION, directory, workload)
+        self._written[GENERATION] = written
+        return written
 
     def close(self) -> None:
         """Remove what was written."""
@@ -208,22 +218,22 @@ class _Files:
                 remove(file)
 
 
+def _export_generation(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
+    return export_generation(architecture, directory, workload)
+
+
 def export_pooled(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
     """Write a model whose weights lie in ``weights.bin`` there, random numbers that all candidates share."""
     from lts.export import PooledWeights, onnx_model
 
-    weights = PooledWeights(directory / "weights.bin")
-    if phase == GENERATION:
-        model = generation_model(architecture, precision=workload.precision, weights=weights)
-    else:
-        model = onnx_model(
-            architecture,
-            phase,
-            logits=workload.logits,
-            precision=workload.precision,
-            cache=workload.cache,
-            weights=weights,
-        )
+    model = onnx_model(
+        architecture,
+        phase,
+        logits=workload.logits,
+        precision=workload.precision,
+        cache=workload.cache,
+        weights=PooledWeights(directory / "weights.bin"),
+    )
     handle, name = tempfile.mkstemp(prefix=f"{phase}-", suffix=".onnx", dir=directory)
     with os.fdopen(handle, "wb") as file:
         file.write(model.SerializeToString())

@@ -90,7 +90,7 @@ class Deployer:
         return None
 
     def generates(self, architecture: Architecture) -> bool:
-        """Whether it becomes one model that generates, see `lts.measure.deployment.deploy`."""
+        """Whether it becomes one model that generates, see `deploy`."""
         return is_generated(architecture, self.workload, self.target, self.backend)
 
     @property

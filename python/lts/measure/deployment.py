@@ -13,8 +13,9 @@ from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import UsageError
-from lts.export import export
+from lts.export import RandomWeights, export
 from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.generation import write_generation
 from lts.export.manifest import MANIFEST_FILE, update_manifest
 from lts.export.phases import one_phase
 from lts.export.weights import Weights
@@ -98,13 +99,14 @@ def deploy(
     architecture
         What to deploy.
     folder
-        Where; `lts.export.export` writes here, the compiled models go to ``TARGET/prefill`` and ``TARGET/decode``.
+        Where; `lts.export.export` writes here, the compiled models go to ``TARGET``, or ``TARGET/prefill`` and
+        ``TARGET/decode``.
     target, backend
         What is compiled for, and by what.
     device, reference
         Where the compiled models are run and with what outputs they are compared; nothing is run without both.
     workload
-        Tokens of the prompt pass, and before the decode step, precision and logits: a compiled model has fixed sizes.
+        Precision, and what is run for the check: tokens of the prompt pass, and before the decode step.
     timeout
         Seconds for all of it.
     formats
@@ -138,59 +140,63 @@ def deploy(
     observe(Work("exporting", 0, len(phases)))
     formats = tuple(formats)
     before = set(folder.glob("*"))
+    given = RandomWeights(seed) if weights is None else weights
     written = export(
         architecture,
         folder,
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
-        weights=weights,
-        seed=seed,
+        weights=given,
         origin=origin,
     )
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
     generated = is_generated(architecture, workload, target, backend)
-    models: dict[str, Path] = {}
-    built: dict[str, Path] = {}
+    temporary: list[Path] = []
+    # What is compiled, by the phases that it runs: the file, its step, its place; and what the reference runs of each.
+    parts: dict[str, tuple[Path, Step, Path]] = {}
+    references: dict[str, Path] = {}
 
-    def begin(what: str, done: int, phase: str) -> bool:
+    def begin(what: str, done: int, total: int, phase: str) -> bool:
         if stop():
             result.error = _STOPPED
             return False
-        observe(Work(what, done, len(phases), phase))
+        observe(Work(what, done, total, phase))
         return True
 
     try:
-        for done, (phase, step) in enumerate(steps.items()):
-            if not begin("compiling", done, phase):
+        if generated:
+            temporary = write_generation(architecture, folder, workload.precision, given)
+            model, prompt = temporary
+            parts[GENERATION] = model, Step(GENERATION, {}, architecture.vocab_size), folder / target.name
+            references = dict.fromkeys(phases, prompt)
+        for phase in () if generated else phases:
+            one = one_phase(folder / MODEL_FILE, phase)
+            assert one is not None
+            temporary.append(one)
+            parts[phase] = one, steps[phase], folder / target.name / phase
+            references[phase] = one
+        for done, (phase, (model, step, place)) in enumerate(parts.items()):
+            if not begin("compiling", done, len(parts), phase):
                 return result
-            if generated and built:
-                built[phase] = result.files[0]
-                continue
-            form = GENERATION if generated else phase
-            model = models[form] = _written(folder, form)
-            what = Step(GENERATION, {}, architecture.vocab_size) if generated else step
             try:
-                made = build_model(model, what, target, backend, _left(end))
+                built = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
                 result.error = str(error)
                 return result
-            built[phase] = placed(made, folder, folder / target.name / ("" if generated else phase))
-            result.files.append(built[phase])
+            result.files.append(placed(built, folder, place))
         if device is None or reference is None:
             return result
-        if generated:
-            models["prefill"] = _written(folder, "prefill")
         for done, (phase, step) in enumerate(steps.items()):
             if phase in known:
                 continue
-            if not begin("checking", done, phase):
+            if not begin("checking", done, len(steps), phase):
                 return result
             cut_off = end - reserve()
             if time.monotonic() >= cut_off:
                 return result
             outcome = run_built(
-                built[phase],
+                parts[GENERATION if generated else phase][2],
                 step,
                 target,
                 device,
@@ -199,7 +205,7 @@ def deploy(
                 timeout=_left(cut_off),
                 repeats=_CHECK_REPEATS,
                 reference=reference,
-                model=models["prefill" if generated else phase],
+                model=references[phase],
                 expected=one_pass(step) if generated else step,
             )
             if outcome.error is not None and time.monotonic() >= cut_off:
@@ -209,7 +215,7 @@ def deploy(
                 return result
         result.checked = True
     finally:
-        for path in models.values():
+        for path in temporary:
             path.unlink(missing_ok=True)
         kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
         gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
@@ -219,17 +225,10 @@ def deploy(
     return result
 
 
-def _written(folder: Path, form: str) -> Path:
-    """The model of a folder in another form, see `one_phase`."""
-    path = one_phase(folder / MODEL_FILE, form)
-    assert path is not None
-    return path
-
-
 def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
     """Put what is compiled into the manifest of the folder."""
     name = f"tvm/{target.name}"
-    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    form = {"profile": target.to_dict(), **workload.describe()}
     there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
     try:
         update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)

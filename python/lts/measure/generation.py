@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from lts._core import Architecture
 from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference
 from lts.devices.device import Device
-from lts.export.generation import generates
+from lts.export.generation import generates, generation_model
 from lts.jobs.job import GENERATION
 from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.outcome import Outcome
@@ -32,9 +34,21 @@ def one_pass(step: Step) -> Step:
     return Step.at("prefill", past + step.dims["sequence"], step.vocab_size)
 
 
+def export_generation(architecture: Architecture, directory: Path, workload: Workload) -> Path:
+    """Write the model with random weights, which lie in ``weights.bin`` there and which all candidates share."""
+    from lts.export import PooledWeights
+
+    weights = PooledWeights(directory / "weights.bin")
+    handle, name = tempfile.mkstemp(prefix=f"{GENERATION}-", suffix=".onnx", dir=directory)
+    with os.fdopen(handle, "wb") as file:
+        model = generation_model(architecture, precision=workload.precision, weights=weights)
+        file.write(model.SerializeToString())
+    return Path(name)
+
+
 def measure_generated(
     architecture: Architecture,
-    files: Sequence[Path | str],
+    model: Path,
     workload: Workload,
     target: Target,
     device: Device,
@@ -44,15 +58,12 @@ def measure_generated(
     timeout: float,
     min_time: float,
     reference: Reference | None,
+    prompt: Path | None,
 ) -> Outcome:
-    """Build a model, and run what the costs need; arguments as of `lts.measure.candidate.measure`.
+    """Build the model, and run what the costs need; arguments as of `lts.measure.candidate.measure`.
 
-    `files` are that of `lts.export.generation.generation_model`, and behind it that of the prompt pass that `reference`
-    runs; or why there is none.
+    `prompt` is the ONNX file of the prompt pass that `reference` runs.
     """
-    if failed := [file for file in files if isinstance(file, str)]:
-        return Outcome(error=f"the model cannot be built: {failed[0]}")
-    model, *prompt = [Path(file) for file in files]
     end = time.monotonic() + timeout
     asked = list(costs)
     begun = time.monotonic()
@@ -73,7 +84,7 @@ def measure_generated(
                     timeout=end - time.monotonic(),
                     min_time=min_time / len(steps),
                     reference=reference,
-                    model=prompt[0] if prompt else None,
+                    model=prompt,
                     expected=one_pass(step),
                 )
                 for step in steps

@@ -14,9 +14,9 @@ namespace lts::runner {
 
 namespace {
 
-// With fewer tokens than one in so many of a chunk, single tokens take less time than a chunk that is filled up: a
-// product with 64 rows takes as long as 6 to 10 with one, which has to read all weights, too.
-constexpr std::int64_t kFilled = 8;
+// With fewer tokens than one in so many of a chunk, single tokens take less time than a chunk that is filled up: the
+// products of 128 rows take as long as some 10 of one, which has to read all weights, too.
+constexpr std::int64_t kFilled = 12;
 
 /// Zeros that take memory only once they are written.
 TensorData zeros(std::size_t bytes) {

@@ -19,8 +19,12 @@ from lts.backends.tvm.onnx_model import FixedModel, fixed, read_model
 from lts.backends.tvm.tiles import Tiles
 from lts.errors import MeasurementError
 
-CHUNK = 64
-"""Tokens of a prompt that are computed together."""
+CHUNK = 128
+"""Tokens of a prompt that are computed together.
+
+Every chunk reads all weights: with 64, a prompt of 128 takes 18 % longer, and with 32 it takes 45 % longer (LLaMA, 6
+layers, d_model 512, float32, one thread).
+"""
 FUNCTIONS = ("prefill", "decode", "head")
 _HIDDEN, _LOGITS = "hidden", "logits"
 _ATTENTION = "CachedAttention"

@@ -96,8 +96,7 @@ class RunnerCWithModel : public testing::Test {
   }
 
   /// Logits after tokens, which are given in pieces.
-  std::vector<float> logits(lts_runner* of, std::size_t from,
-                                          const std::vector<std::size_t>& pieces) const {
+  std::vector<float> logits(lts_runner* of, std::size_t from, const std::vector<std::size_t>& pieces) const {
     const float* found = nullptr;
     for (const std::size_t piece : pieces) {
       EXPECT_EQ(lts_runner_step(of, &tokens[from], piece, &found), LTS_RUNNER_OK) << last_error();
@@ -123,23 +122,23 @@ class RunnerCWithModel : public testing::Test {
 };
 
 TEST_F(RunnerCWithModel, PiecesAreOnePass) {
-  const std::vector<float> one_pass = logits(model, 0, {100});
+  const std::vector<float> one_pass = logits(model, 0, {200});
   for (const std::vector<std::size_t>& pieces :
-       {std::vector<std::size_t>{1, 7, 64, 28}, {64, 36}, {99, 1}, {50, 50}, std::vector<std::size_t>(100, 1)}) {
+       {std::vector<std::size_t>{1, 7, 64, 128}, {128, 72}, {199, 1}, {100, 100}, std::vector<std::size_t>(200, 1)}) {
     ASSERT_EQ(lts_runner_reset(model), LTS_RUNNER_OK);
     expect_near(logits(model, 0, pieces), one_pass);
   }
 }
 
 TEST_F(RunnerCWithModel, ForgetsWhatIsAskedFor) {
-  const std::vector<float> first = logits(model, 0, {70});
-  logits(model, 70, {30});
-  ASSERT_EQ(lts_runner_rewind(model, 69), LTS_RUNNER_OK);
-  expect_near(logits(model, 69, {1}), first);
+  const std::vector<float> first = logits(model, 0, {150});
+  logits(model, 150, {30});
+  ASSERT_EQ(lts_runner_rewind(model, 149), LTS_RUNNER_OK);
+  expect_near(logits(model, 149, {1}), first);
   ASSERT_EQ(lts_runner_reset(model), LTS_RUNNER_OK);
-  EXPECT_EQ(logits(model, 0, {70}), first);
-  EXPECT_EQ(lts_runner_rewind(model, 71), LTS_RUNNER_INVALID_ARGUMENT);
-  EXPECT_EQ(last_error(), "cannot go back to 71 tokens: there are 70");
+  EXPECT_EQ(logits(model, 0, {150}), first);
+  EXPECT_EQ(lts_runner_rewind(model, 151), LTS_RUNNER_INVALID_ARGUMENT);
+  EXPECT_EQ(last_error(), "cannot go back to 151 tokens: there are 150");
   EXPECT_EQ(lts_runner_rewind(model, -1), LTS_RUNNER_INVALID_ARGUMENT);
 }
 

@@ -21,11 +21,6 @@ from lts.measure.verification import TOLERANCE, verify
 GPT2 = lts.Architecture("gpt2", 96, 32, 64, n_head=2, d_ff=96, n_layer=2)
 LLAMA = lts.Architecture("llama", 96, 32, 64, n_head=[2, 4], n_kv_head=[1, 2], d_ff=[64, 96], n_layer=2, head_dim=16)
 XL = lts.Architecture("transformer_xl", 96, 32, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[40, 96], div_val=2)
-FORMATS = {
-    "gpt2": ("onnx", "hf", "json", "gguf"),
-    "llama": ("onnx", "hf", "json", "gguf"),
-    "xl": ("onnx", "hf", "json"),
-}
 
 
 def formats_of(architecture: lts.Architecture) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ const Axes = (() => {
   };
 
   /** Text for plotly in one line of at most so many letters; its markup is a part of HTML. */
-  const plain = (text, most = 120) => Numbers.sentence(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  function plain(text, most = 120) {
+    return Numbers.sentence(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  }
 
   /** A title of two lines: the column, and in smaller letters what it is. */
   function title(study, name) {

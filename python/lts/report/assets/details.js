@@ -39,7 +39,8 @@ const Details = (() => {
     ];
     const text = `${Numbers.number(table.number(name, row))} ${study.unit(name)}`.trim();
     const small = make("small", { text: notes.filter((each) => each !== null).join(", ") });
-    return make("tr", {}, [make("th", { text: Numbers.sentence(name, 80), scope: "row" }), make("td", { className: "n", text }, [small])]);
+    const heading = make("th", { text: Numbers.sentence(name, 80), scope: "row" });
+    return make("tr", {}, [heading, make("td", { className: "n", text }, [small])]);
   }
 
   function values(study, table, row) {
@@ -59,14 +60,17 @@ const Details = (() => {
       ["proposed by", table.text("origin", row)],
       ["finished", table.text("time", row)],
     ];
-    return found.filter(([, text]) => text !== null).map(([name, text]) => make("p", { text: Numbers.sentence(`${name}: ${text}`, LONGEST) }));
+    const said = found.filter(([, text]) => text !== null).map(([name, text]) => `${name}: ${text}`);
+    return said.map((text) => make("p", { text: Numbers.sentence(text, LONGEST) }));
   }
 
   function files(study, table, row) {
-    const found = table.kind === "trial" ? study.files.get(table.key(row)) ?? [] : [];
+    if (table.kind !== "trial") return [];
+    const found = study.files.get(table.key(row)) ?? [];
     const items = found.map(([name, size]) => make("li", { text: `${name} (${Numbers.bytes(size)})` }));
     const heading = make("h4", { text: "Files" });
-    return items.length > 0 ? [heading, make("ul", {}, items)] : [heading, make("p", { className: "muted", text: "None were exported when this was written." })];
+    if (items.length > 0) return [heading, make("ul", {}, items)];
+    return [heading, make("p", { className: "muted", text: "None were exported when this was written." })];
   }
 
   function command(study, table, row) {

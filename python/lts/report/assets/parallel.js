@@ -94,7 +94,8 @@ const Parallel = (() => {
     const ends = names.map((name) => endsOf(drawn, name));
     const found = drawn.map((group) => ({ ...group, lines: placed(group.table, group.rows, names, ends) }));
     const data = found.map(({ table, lines, name, style }) => trace(study, table, evenly(lines), name, style));
-    const lineOf = (i) => ({ x0: 0, x1: 1, y0: -i, y1: -i, type: "line", layer: "below", line: { color: COLORS.muted, width: 1 } });
+    const thin = { type: "line", layer: "below", line: { color: COLORS.muted, width: 1 } };
+    const lineOf = (i) => ({ ...thin, x0: 0, x1: 1, y0: -i, y1: -i });
     const layout = Axes.layout(width, 30, {
       xaxis: { visible: false, range: [-0.02, 1.02], fixedrange: true },
       yaxis: { visible: false, range: [0.4 - names.length, 0.5], fixedrange: true },

@@ -28,7 +28,8 @@ const Rows = (() => {
   function heading(study, view, name) {
     const button = make("button", { type: "button", text: Numbers.sentence(name, 40), "data-sort": name });
     const about = study.about(name);
-    const cell = make("th", { scope: "col", className: name === "trial" ? "" : "n" }, about ? [button, make("small", { text: about })] : [button]);
+    const inside = about ? [button, make("small", { text: about })] : [button];
+    const cell = make("th", { scope: "col", className: name === "trial" ? "" : "n" }, inside);
     if (view.sort === name) cell.setAttribute("aria-sort", view.descending ? "descending" : "ascending");
     return cell;
   }

@@ -11,6 +11,13 @@ install(FILES cmake/lts-config.cmake ${PROJECT_BINARY_DIR}/lts-config-version.cm
 install(FILES LICENSE third_party/nlohmann/LICENSE.MIT DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/lts
         COMPONENT development)
 
+# lts::runner, for programs that run compiled models: a component of its own, which is there where TVM's headers are.
+if(TARGET lts_runner)
+  install(TARGETS lts_runner lts_runner_parts EXPORT lts-runner-targets COMPONENT runner EXCLUDE_FROM_ALL
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(EXPORT lts-runner-targets NAMESPACE lts:: DESTINATION ${LTS_CMAKE_DIR} COMPONENT runner EXCLUDE_FROM_ALL)
+endif()
+
 # For pkg-config: lts is the shared library, lts-cpp the static one. Relative, so that what is installed can be moved,
 # unless folders are given that are not below the prefix.
 if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} OR IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})

@@ -2,18 +2,21 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-#include <climits>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "environment.hpp"
 #include "error.hpp"
+#include "generate.hpp"
 #include "lines.hpp"
+#include "opening.hpp"
 #include "request.hpp"
 #include "response.hpp"
 #include "run.hpp"
@@ -27,8 +30,10 @@ constexpr std::string_view kVersion = LTS_VERSION;
 constexpr std::string_view kTvm = LTS_TVM_VERSION;
 constexpr std::string_view kHelp =
     "Usage: lts-runner [--once]\n"
+    "       lts-runner MODEL --generate TOKENS [--n-gen N] [--greedy | --seed N] [--threads N]\n"
     "\n"
-    "Runs compiled models. Reads requests from stdin, one JSON object on a line, and writes a line for each to "
+    "Runs compiled models. Without MODEL, it reads requests from stdin, one JSON object on a line, and writes a line "
+    "for each to "
     "stdout:\n"
     "\n"
     "  {\"run\": \"model/model.json\"}    runs a model: {\"value\": {\"samples_ns\": [...], ...}} or {\"error\": "
@@ -37,22 +42,25 @@ constexpr std::string_view kHelp =
     "\n"
     "Every request runs in a process of its own, which is killed when stdin is closed.\n"
     "\n"
+    "With MODEL, the folder of a model that generates or its model.json, it continues a prompt: a line {\"token\": 17} "
+    "for "
+    "each token, and a last one with times.\n"
+    "\n"
+    "  --generate TOKENS  the prompt, numbers of tokens such as \"1 2 3\"\n"
+    "  --n-gen N          tokens to generate (32)\n"
+    "  --greedy           take the likeliest token every time; so it is without --seed\n"
+    "  --seed N           draw tokens by their probability, the same ones for the same seed\n"
+    "  --threads N        threads to run with (1)\n"
+    "\n"
     "  --once      answer a single request in this process, even when stdin is closed\n"
     "  --version   print the version and exit\n"
     "  --help      print this and exit\n"
     "\n"
-    "Exit codes: 0 done, whatever the answers; 2 wrong argument; 3 an answer could not be written.\n";
+    "Exit codes: 0 done, whatever the answers; 2 wrong argument, or a model that cannot be used; 3 an answer could not "
+    "be "
+    "written.\n";
 constexpr int kWrongArgument = 2;
 constexpr int kNotWritten = 3;
-
-/// The folder of this program, with a slash at the end.
-std::string own_folder() {
-  std::array<char, PATH_MAX> path{};
-  const auto length = readlink("/proc/self/exe", path.data(), path.size());
-  if (length <= 0) return "./";
-  const std::string_view name(path.data(), static_cast<std::size_t>(length));
-  return std::string(name.substr(0, name.rfind('/') + 1));
-}
 
 /// The line that a function returns, or a line with the error that it throws.
 template <class Function>
@@ -108,6 +116,22 @@ int print(std::string_view text) {
   return kNotWritten;
 }
 
+int continue_prompt(std::span<const std::string_view> arguments) {
+  std::string error;
+  try {
+    const int failed = generate(parse_generate(arguments), own_folder(), STDOUT_FILENO);
+    if (failed == 0) _exit(0);  // without clean-up, as above
+    write_all(STDERR_FILENO, "lts-runner: cannot write the result: " + reason(failed) + "\n");
+    _exit(kNotWritten);
+  } catch (const std::bad_alloc&) {
+    error = "out of memory";
+  } catch (const std::exception& failure) {
+    error = one_line(failure.what());
+  }
+  write_all(STDERR_FILENO, "lts-runner: " + error + "\n");
+  return kWrongArgument;
+}
+
 int main_with(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // output that nobody reads is reported by the exit code
   const std::string_view option = argc == 2 ? argv[1] : "";
@@ -116,10 +140,12 @@ int main_with(int argc, char** argv) {
   }
   if (option == "--help") return print(kHelp);
   if (option == "--once") return once();
+  const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  if (std::find(arguments.begin(), arguments.end(), "--generate") != arguments.end()) return continue_prompt(arguments);
   if (argc > 1) {
     const std::string_view wrong = argv[argc == 2 ? 1 : 2];
     write_all(STDERR_FILENO, "lts-runner: unexpected argument '" + std::string(wrong) +
-                                 "'; expected nothing, --once, --version or --help\n");
+                                 "'; expected nothing, --once, --generate, --version or --help\n");
     return kWrongArgument;
   }
   return supervise(STDIN_FILENO, STDOUT_FILENO, check, answer) == End::output_failed ? kNotWritten : 0;

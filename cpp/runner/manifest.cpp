@@ -14,6 +14,8 @@ namespace lts::runner {
 namespace {
 
 constexpr std::int64_t kSchema = 1;
+constexpr std::int64_t kGenerationSchema = 2;
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 31U;
 constexpr std::size_t kMaxDims = 16;
 constexpr std::uint64_t kMaxBytes = std::uint64_t{64} << 20U;
 constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
@@ -56,6 +58,28 @@ std::vector<TensorSpec> read_tensors(const Fields& fields, std::string_view key,
   return tensors;
 }
 
+Generation read_generation(const Fields& fields, const std::string& what) {
+  Generation generation;
+  generation.vocab_size = fields.integer("vocab_size", 1, kMaxTokens - 1);
+  generation.n_positions = fields.integer("n_positions", 1, kMaxTokens - 1);
+  generation.chunk = fields.integer("chunk", 1, kMaxTokens - 1);
+  for (const Json& json : fields.array("caches")) {
+    const std::string where = what + ": caches[" + std::to_string(generation.caches.size()) + "]";
+    const Fields cache(json, where);
+    TensorSpec& spec = generation.caches.emplace_back();
+    spec.name = cache.text("name");
+    spec.shape = cache.integers("shape", 1, kMax);
+    if (spec.shape.size() > kMaxDims) fail({where, " has more than ", std::to_string(kMaxDims), " dimensions"});
+    spec.bytes = tensor_bytes(spec.shape, spec.dtype, where);
+  }
+  generation.packed = fields.texts("packed");
+  const Fields functions(fields.at("functions"), what + ": 'functions'");
+  for (const char* const name : {"prefill", "decode", "head", "prepare"}) {
+    generation.functions[name] = functions.texts(name);
+  }
+  return generation;
+}
+
 }  // namespace
 
 std::string_view dtype_name(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].name; }
@@ -79,16 +103,21 @@ Manifest parse_manifest(std::string_view text, std::string_view what_) {
   const std::string what(what_);
   const Json json = parse_json(text, what);
   const Fields fields(json, what);
-  if (fields.integer("schema", 0, kMax) != kSchema) fields.refuse("schema", "1");
+  const std::int64_t schema = fields.integer("schema", 0, kMax);
+  if (schema != kSchema && schema != kGenerationSchema) fields.refuse("schema", "1 or 2");
   Manifest manifest;
   manifest.phase = fields.text("phase");
   manifest.device = fields.text("device");
   manifest.tvm = fields.text("tvm");
   manifest.library = fields.text("library");
+  manifest.weights = read_tensors(fields, "weights", what);
+  if (schema == kGenerationSchema) {
+    manifest.generation = read_generation(fields, what);
+    return manifest;
+  }
   manifest.function = fields.text("function");
   if (fields.has("prepare") && !fields.at("prepare").is_null()) manifest.prepare = fields.text("prepare");
   manifest.inputs = read_tensors(fields, "inputs", what);
-  manifest.weights = read_tensors(fields, "weights", what);
   manifest.outputs = fields.texts("outputs");
   if (manifest.outputs.empty()) fields.refuse("outputs", "an array with a name or more");
   return manifest;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,18 @@ struct TensorSpec {
   std::uint64_t bytes = 0;  ///< size, which follows from shape and type
 };
 
-/// A compiled model, as its model.json describes it.
+/// How a model that generates is called, see `Generator`.
+struct Generation {
+  std::int64_t vocab_size = 0;
+  std::int64_t n_positions = 0;
+  std::int64_t chunk = 0;           ///< tokens that `prefill` takes
+  std::vector<TensorSpec> caches;   ///< float32, zero at first; in no file
+  std::vector<std::string> packed;  ///< names of what `prepare` gives
+  /// Names of the arguments of `prefill`, `decode`, `head` and `prepare`: inputs, caches, weights and packed weights.
+  std::map<std::string, std::vector<std::string>> functions;
+};
+
+/// A compiled model, as its model.json describes it. One that generates has neither inputs nor outputs here.
 struct Manifest {
   std::string phase;
   std::string device;
@@ -38,6 +50,7 @@ struct Manifest {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> weights;
   std::vector<std::string> outputs;
+  std::optional<Generation> generation;
 };
 
 /// Number of items of a shape times their size. @throws Error naming `what` when that exceeds 63 bits.

@@ -11,6 +11,7 @@ namespace lts::runner {
 namespace {
 
 constexpr std::int64_t kMaxThreads = 1024;
+constexpr std::int64_t kMaxToken = (std::int64_t{1} << 31U) - 1;
 constexpr std::int64_t kMaxRepeats = 1'000'000;
 constexpr double kMaxSeconds = 1e6;
 constexpr double kShortestTimeout = 1e-3;
@@ -37,7 +38,7 @@ Request parse_request(std::string_view line) {
     return request;
   }
   fields.allow({"run", "files", "threads", "cpus", "min_time", "min_repeats", "max_repeats", "max_time", "timeout",
-                "expected", "checksum", "save", "mark"});
+                "expected", "checksum", "save", "mark", "tokens", "past"});
   request.run = fields.text("run");
   if (fields.has("files")) {
     const Fields files(fields.at("files"), "'files' of the request");
@@ -47,6 +48,8 @@ Request parse_request(std::string_view line) {
     for (const auto cpu : fields.integers("cpus", 0, CPU_SETSIZE - 1))
       request.cpus.push_back(static_cast<std::size_t>(cpu));
   }
+  if (fields.has("tokens")) request.tokens = fields.integers("tokens", 0, kMaxToken);
+  if (fields.has("past")) request.past = fields.integer("past", 0, kMaxToken);
   read_sampling(fields, request.sampling);
   if (fields.has("timeout")) request.timeout = fields.number("timeout", kShortestTimeout, kMaxSeconds);
   if (fields.has("expected")) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <optional>
@@ -24,6 +25,8 @@ struct Request {
   std::string run;                           ///< path of the manifest
   std::map<std::string, std::string> files;  ///< paths by the names in the manifest; other files are beside it
   std::vector<std::size_t> cpus;             ///< logical processors to run on; empty: all that are allowed
+  std::vector<std::int64_t> tokens;          ///< of a model that generates: what is run,
+  std::int64_t past = 0;                     ///< and how many of them are in the cache already
   Sampling sampling;
   double timeout = std::numeric_limits<double>::infinity();  ///< seconds until the run is aborted
   std::optional<Expected> expected;

@@ -228,6 +228,20 @@ Object make_tensor(const TensorSpec& spec, TensorData data) {
   return Object(handle);
 }
 
+std::vector<void*> handles(const std::vector<Object>& objects) {
+  std::vector<void*> result;
+  result.reserve(objects.size());
+  for (const auto& object : objects) result.push_back(object.get());
+  return result;
+}
+
+std::vector<Object> load_tensors(TensorFiles& files, const std::vector<TensorSpec>& specs) {
+  std::vector<Object> result;
+  result.reserve(specs.size());
+  for (const auto& spec : specs) result.push_back(make_tensor(spec, files.load(spec)));
+  return result;
+}
+
 Object call(const Object& function, std::span<void* const> arguments) {
   std::vector<TVMFFIAny> values;
   values.reserve(arguments.size());

@@ -50,6 +50,11 @@ Object find_function(const Object& model, const std::string& name);
 /// A tensor that refers to the data.
 Object make_tensor(const TensorSpec& spec, TensorData data);
 
+/// The tensors of a model's files.
+std::vector<Object> load_tensors(TensorFiles& files, const std::vector<TensorSpec>& specs);
+
+std::vector<void*> handles(const std::vector<Object>& objects);
+
 /// Calls a function with objects; returns an array or a tensor.
 Object call(const Object& function, std::span<void* const> arguments);
 

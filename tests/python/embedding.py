@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> 
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
     launcher = {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
     with locked(at):
-        command("cmake", "--preset", platform.preset, "-B", at, static, env={**os.environ, **launcher})
+        command("cmake", "--preset", platform.preset, "-B", at, static, *_tvm(), env={**os.environ, **launcher})
         command("cmake", "--build", at, "--target", *targets)
     return at
+
+
+def _tvm() -> list[str]:
+    """Where the headers that lts::runner needs are, in whatever environment the tests run."""
+    found = find_spec("tvm_ffi")
+    return (
+        []
+        if found is None or found.origin is None
+        else [f"-DLTS_TVM_FFI_INCLUDE={Path(found.origin).parent / 'include'}"]
+    )

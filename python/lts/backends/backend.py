@@ -47,6 +47,9 @@ class Backend(Protocol):
 
     See `lts.backends.llamacpp.backend.LlamaCpp` for ``form``, ``check_family``, ``check_workload`` and ``environment``,
     which others leave out.
+
+    One with ``generates = True`` also builds the models of `lts.export.generation`, for a step of the phase
+    `lts.jobs.job.GENERATION`. What it builds is the prompt pass and every decode step, of which `job` runs one.
     """
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from lts.export.builder import Builder
 from lts.export.embedding import sinusoids
 from lts.export.graph import Dim
+from lts.export.rotary import rotate
 
 MASKED = {"float32": -1e30, "float16": -3e4}  # added to scores; a row without any key stays finite, and uniform
 FUSED_WIDTH, FUSED_GROUP = 8, 4  # see InPlaceAttention
@@ -275,26 +276,3 @@ def merge_heads(builder: Builder, x: str, length: Dim, width: int) -> str:
     if length != 1:
         x = builder.graph.op("Transpose", x, perm=(0, 2, 1, 3))
     return builder.graph.reshape(x, -1, width)
-
-
-def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
-    """Rotary positions (Su et al. 2021), pairing the halves of a head as Hugging Face's LLaMA does.
-
-    Parameters
-    ----------
-    x
-        [batch, heads, sequence, width].
-    positions
-        int64 [batch, sequence].
-    """
-    graph = builder.graph
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    frequencies = (1 / np.float32(builder.traits.rotary_theta) ** exponents).astype(np.float32)
-    angles = graph.op("Unsqueeze", graph.cast(positions, np.float32), graph.constant([1, 3]))
-    angles = graph.op("Mul", angles, graph.constant(frequencies, np.float32))
-    cos, sin = graph.as_real(graph.op("Cos", angles)), graph.as_real(graph.op("Sin", angles))
-    first, second = graph.split(x, [width // 2, width // 2], axis=3)
-    straight = graph.op("Mul", x, graph.op("Concat", cos, cos, axis=3))
-    crossed = graph.op("Concat", second, first, axis=3)
-    crossed = graph.op("Mul", crossed, graph.op("Concat", graph.op("Neg", sin), sin, axis=3))
-    return graph.op("Add", straight, crossed)

@@ -163,7 +163,7 @@ def _sources() -> Path:
 def _key(triple: str, versions: dict[str, str], sources: Path) -> str:
     """A name that differs when a bundle made now would differ."""
     digest = hashlib.sha256(repr((triple, sorted(versions.items()), _FLAGS)).encode())
-    for path in sorted(sources.glob("*.[ch]pp")):
+    for path in sorted(path for path in sources.iterdir() if path.suffix in (".cpp", ".hpp", ".h")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -12,6 +12,9 @@ from lts.system.outside import parse_json, sentence
 MANIFEST = "model.json"
 """Name of the file that describes a compiled model, in its folder."""
 
+GENERATION = "generation"
+"""The phase of a compiled model that does a prompt pass and decode steps: any, on a cache of its own."""
+
 Runs: TypeAlias = Literal["python", "runner", "program"]
 """What a device can run: functions in Python, compiled models with lts-runner, or llama-bench, which it has itself."""
 

@@ -19,7 +19,9 @@ from lts.devices.device import Device
 from lts.errors import LtsError, UsageError
 from lts.export.decoder import ANY
 from lts.export.phases import one_phase
+from lts.jobs.job import GENERATION
 from lts.measure.costs import PHASE_OF, check_costs, default_costs
+from lts.measure.generation import export_generation, is_generated, measure_generated
 from lts.measure.outcome import Outcome
 from lts.measure.request import joined, needed_for, together, with_request
 from lts.measure.run import check_together, remove, run_model
@@ -110,7 +112,31 @@ def measure(
         if workdir is None:
             workdir = stack.enter_context(closing(WorkDirectory())).path
         files = stack.enter_context(closing(_Files(architecture, backend, workdir, workload, export, models or {})))
-        for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
+        phases: Iterable[str] = dict.fromkeys(PHASE_OF[cost] for cost in asked)
+        if export is None and not models and is_generated(architecture, workload, target, backend):
+            phases = ()
+            model = files.generated()
+            prompt = None if reference is None or isinstance(model, str) else files.of("prefill")
+            outcome |= Outcome(seconds={"export": time.monotonic() - start})
+            if isinstance(model, str) or isinstance(prompt, str):
+                why = model if isinstance(model, str) else prompt
+                outcome |= Outcome(error=f"the model cannot be built: {why}")
+            else:
+                found = measure_generated(
+                    architecture,
+                    model,
+                    workload,
+                    target,
+                    device,
+                    backend,
+                    asked,
+                    timeout=timeout - (time.monotonic() - start),
+                    min_time=min_time,
+                    reference=reference,
+                    prompt=prompt,
+                )
+                outcome = joined(outcome, found)
+        for phase in phases:
             begun = time.monotonic()
             model = files.of(phase)
             if isinstance(model, str):
@@ -178,11 +204,22 @@ class _Files:
             self._written[form] = _exported(export, architecture, form, directory, workload)
         return self._written[form]
 
+    def generated(self) -> Path | str:
+        """The file of the form that generates, or why there is none."""
+        _, architecture, directory, workload = self._arguments
+        written = _exported(_export_generation, architecture, GENERATION, directory, workload)
+        self._written[GENERATION] = written
+        return written
+
     def close(self) -> None:
         """Remove what was written."""
         for file in self._written.values():
             if isinstance(file, Path) and file not in self._given.values():
                 remove(file)
+
+
+def _export_generation(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:
+    return export_generation(architecture, directory, workload)
 
 
 def export_pooled(architecture: Architecture, phase: str, directory: Path, workload: Workload) -> Path:

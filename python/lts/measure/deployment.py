@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +13,17 @@ from lts.backends.backend import Backend, BuildError
 from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import UsageError
-from lts.export import export
+from lts.export import RandomWeights, export
 from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.generation import write_generation
 from lts.export.manifest import MANIFEST_FILE, update_manifest
 from lts.export.phases import one_phase
 from lts.export.weights import Weights
-from lts.jobs.job import MANIFEST
+from lts.jobs.job import GENERATION
 from lts.measure.costs import INSTRUCTIONS
+from lts.measure.generation import is_generated, one_pass
 from lts.measure.outcome import Outcome, Provenance
+from lts.measure.placing import placed
 from lts.measure.request import joined
 from lts.measure.run import build_model, run_built
 from lts.measure.trial import COMPILED, CORRECT
@@ -90,18 +91,22 @@ def deploy(
 ) -> Deployment:
     """Write an architecture, compile it for the target, and check the result on a device.
 
+    Where the backend can, the model is compiled to generate: one library in ``TARGET`` for prompts and contexts of any
+    length. Otherwise, or with a batch or logits of all positions, there is a model of fixed sizes for each phase.
+
     Parameters
     ----------
     architecture
         What to deploy.
     folder
-        Where; `lts.export.export` writes here, the compiled models go to ``TARGET/prefill`` and ``TARGET/decode``.
+        Where; `lts.export.export` writes here, the compiled models go to ``TARGET``, or ``TARGET/prefill`` and
+        ``TARGET/decode``.
     target, backend
         What is compiled for, and by what.
     device, reference
         Where the compiled models are run and with what outputs they are compared; nothing is run without both.
     workload
-        Tokens of the prompt pass, and before the decode step, precision and logits: a compiled model has fixed sizes.
+        Precision, and what is run for the check: tokens of the prompt pass, and before the decode step.
     timeout
         Seconds for all of it.
     formats
@@ -135,53 +140,63 @@ def deploy(
     observe(Work("exporting", 0, len(phases)))
     formats = tuple(formats)
     before = set(folder.glob("*"))
+    given = RandomWeights(seed) if weights is None else weights
     written = export(
         architecture,
         folder,
         tuple(dict.fromkeys(("onnx", *formats))),
         precision=workload.precision,
         logits=workload.logits,
-        weights=weights,
-        seed=seed,
+        weights=given,
         origin=origin,
     )
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
-    models: dict[str, Path] = {}
-    built: dict[str, Path] = {}
+    generated = is_generated(architecture, workload, target, backend)
+    temporary: list[Path] = []
+    # What is compiled, by the phases that it runs: the file, its step, its place; and what the reference runs of each.
+    parts: dict[str, tuple[Path, Step, Path]] = {}
+    references: dict[str, Path] = {}
 
-    def begin(what: str, done: int, phase: str) -> bool:
+    def begin(what: str, done: int, total: int, phase: str) -> bool:
         if stop():
             result.error = _STOPPED
             return False
-        observe(Work(what, done, len(phases), phase))
+        observe(Work(what, done, total, phase))
         return True
 
     try:
-        for done, (phase, step) in enumerate(steps.items()):
-            if not begin("compiling", done, phase):
+        if generated:
+            temporary = write_generation(architecture, folder, workload.precision, given)
+            model, prompt = temporary
+            parts[GENERATION] = model, Step(GENERATION, {}, architecture.vocab_size), folder / target.name
+            references = dict.fromkeys(phases, prompt)
+        for phase in () if generated else phases:
+            one = one_phase(folder / MODEL_FILE, phase)
+            assert one is not None
+            temporary.append(one)
+            parts[phase] = one, steps[phase], folder / target.name / phase
+            references[phase] = one
+        for done, (phase, (model, step, place)) in enumerate(parts.items()):
+            if not begin("compiling", done, len(parts), phase):
                 return result
-            model = one_phase(folder / MODEL_FILE, phase)
-            assert model is not None
-            models[phase] = model
             try:
-                made = build_model(model, step, target, backend, _left(end))
+                built = build_model(model, step, target, backend, _left(end))
             except BuildError as error:
                 result.error = str(error)
                 return result
-            built[phase] = _placed(made, folder / target.name / phase)
-            result.files.append(built[phase])
+            result.files.append(placed(built, folder, place))
         if device is None or reference is None:
             return result
         for done, (phase, step) in enumerate(steps.items()):
             if phase in known:
                 continue
-            if not begin("checking", done, phase):
+            if not begin("checking", done, len(steps), phase):
                 return result
             cut_off = end - reserve()
             if time.monotonic() >= cut_off:
                 return result
             outcome = run_built(
-                built[phase],
+                parts[GENERATION if generated else phase][2],
                 step,
                 target,
                 device,
@@ -190,7 +205,8 @@ def deploy(
                 timeout=_left(cut_off),
                 repeats=_CHECK_REPEATS,
                 reference=reference,
-                model=models[phase],
+                model=references[phase],
+                expected=one_pass(step) if generated else step,
             )
             if outcome.error is not None and time.monotonic() >= cut_off:
                 return result
@@ -199,7 +215,7 @@ def deploy(
                 return result
         result.checked = True
     finally:
-        for path in models.values():
+        for path in temporary:
             path.unlink(missing_ok=True)
         kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
         gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
@@ -212,32 +228,14 @@ def deploy(
 def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
     """Put what is compiled into the manifest of the folder."""
     name = f"tvm/{target.name}"
-    form = {"precision": workload.precision, "target": target.name, "triple": target.triple, **workload.describe()}
+    form = {"profile": target.to_dict(), **workload.describe()}
     there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    if there and folder / MODEL_FILE in gone and (folder / WEIGHTS_FILE).is_file():
+        there.append(folder / WEIGHTS_FILE)  # which is there for them alone
     try:
         update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
     except OSError as error:
         raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
-
-
-def _placed(built: Path, place: Path) -> Path:
-    """Move what a backend has built to its place, instead of what was there; it finds the weights from there."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.is_dir():
-            shutil.rmtree(place)
-        shutil.move(built, place)
-        place.chmod(0o755)  # a temporary folder is for its owner alone
-        manifest = place / MANIFEST
-        description = json.loads(manifest.read_text(encoding="utf-8"))
-        for weight in description["weights"]:
-            if not (place / weight["file"]).exists():
-                weight["file"] = f"../../{weight['file']}"
-        manifest.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        shutil.rmtree(built, ignore_errors=True)
-        raise UsageError(f"cannot write {place}: {error.strerror or error}") from None
-    return place
 
 
 def _left(end: float) -> float:

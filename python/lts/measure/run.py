@@ -144,11 +144,12 @@ def run_built(
     repeats: int | None = None,
     reference: Reference | None = None,
     model: Path | None = None,
+    expected: Step | None = None,
 ) -> Outcome:
     """Run what `build_model` gave, and check what comes back; arguments as of `run_model`.
 
     `repeats` is the least number of samples, by default what the costs need; `model` is the ONNX file that `reference`
-    runs.
+    runs, and `expected` the step of it that has the right outputs, by default the same one.
     """
     end = time.monotonic() + timeout
     timed = TIME_OF[step.phase] in costs
@@ -158,15 +159,15 @@ def run_built(
     sampled = min_time if timed else 0.0
     job = backend.job(built, step, threads=target.threads, min_time=sampled, min_repeats=repeats, **energy)
     seconds = {"export": 0.0, "load": 0.0, "run": 0.0}
-    expected: Path | None = None
+    outputs: Path | None = None
     begun = time.monotonic()
     try:
         if reference is not None and model is not None and isinstance(job, RunnerJob):
             try:
-                expected = reference.write(model, step)
+                outputs = reference.write(model, expected or step)
             except BuildError as error:
                 return Outcome(error=f"{step.phase}: {error}", seconds={"export": time.monotonic() - begun})
-            job = reference.attach(job, expected)
+            job = reference.attach(job, outputs)
         seconds["export"] = time.monotonic() - begun
         if (left := end - time.monotonic()) <= 0:
             return Outcome(error="no time was left to run it: building it took too long", seconds=seconds)
@@ -174,11 +175,11 @@ def run_built(
         result = job.run_on(device, left) if isinstance(job, SeveralRuns) else device.run(job, left)
         took = time.monotonic() - sent
     finally:
-        if expected is not None:
-            expected.unlink(missing_ok=True)
+        if outputs is not None:
+            outputs.unlink(missing_ok=True)
     if result.error is not None:
         return Outcome(error=f"{step.phase}: {sentence(result.error, 1000)}", seconds=seconds)
-    tolerance = reference.tolerance if reference is not None and expected is not None else None
+    tolerance = reference.tolerance if reference is not None and outputs is not None else None
     environment = environment_of(backend, device, target.threads)
     try:
         answer = checked(

@@ -144,9 +144,12 @@ def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
 
     folder = directory / "models" / str(trial.id) / deployer.target.name
     done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
-    return done and all(
-        (folder / phase / MANIFEST).is_file() for phase in phases_of(trial.architecture, deployer.workload.n_prompt)
+    places = (
+        [folder]
+        if deployer.generates(trial.architecture)
+        else [folder / phase for phase in phases_of(trial.architecture, deployer.workload.n_prompt)]
     )
+    return done and all((place / MANIFEST).is_file() for place in places)
 
 
 def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float, running: _Running) -> Deployment | None:
@@ -193,7 +196,7 @@ def _outcome(result: Deployment, trial: Trial, deployer: Deployer) -> str:
     if result.error is not None:
         return result.error
     place = f"{result.folder / deployer.target.name}"
-    if len(result.files) == 1:
+    if result.files and result.files[0].name == "prefill" and len(result.files) == 1:
         place += " (no decode step: the positions end with the prompt)"
     if not result.checked:
         return place if deployer.unchecked is not None else f"{place}, not run yet"

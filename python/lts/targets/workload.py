@@ -41,12 +41,17 @@ class Step:
     @staticmethod
     def of(architecture: Architecture, phase: str, context: int, batch: int = 1) -> Step:
         """The prompt pass over `context` tokens, or the decode step after `context` tokens."""
+        return Step.at(phase, context, architecture.vocab_size, batch)
+
+    @staticmethod
+    def at(phase: str, context: int, vocab_size: int, batch: int = 1) -> Step:
+        """The same for any model with that vocabulary."""
         n = context
         if phase == "prefill":
             dims = {"batch": batch, "sequence": n, "past": 0, "memory": 0, "total": n, "capacity": n}
         else:
             dims = {"batch": batch, "sequence": 1, "past": n, "memory": n, "total": n + 1, "capacity": n + 1}
-        return Step(phase, dims, architecture.vocab_size)
+        return Step(phase, dims, vocab_size)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ TEST(RunnerManifest, MayDoWithoutPreparation) {
 }
 
 TEST(RunnerManifest, RefusesWhatIsWrong) {
-  EXPECT_EQ(refused(changed(R"("schema": 1)", R"("schema": 2)")), "model.json: 'schema' must be 1, not 2");
+  EXPECT_EQ(refused(changed(R"("schema": 1)", R"("schema": 3)")), "model.json: 'schema' must be 1 or 2, not 3");
   EXPECT_EQ(refused(changed(R"("schema": 1, )", "")), "model.json has no 'schema'");
   EXPECT_EQ(refused("[]"), "model.json must be a JSON object, not an array");
   EXPECT_TRUE(refused("{").starts_with("model.json is not JSON: "));
@@ -87,6 +87,44 @@ TEST(RunnerManifest, IsAFile) {
   const std::string empty = folder.write("empty.json", "");
   EXPECT_TRUE(error_of([&] { load_manifest(empty); }).starts_with(empty + " is not JSON: "));
   EXPECT_EQ(error_of([] { load_manifest("/dev/zero"); }), "/dev/zero is not a regular file");
+}
+
+constexpr const char* kGeneration =
+    R"({"schema": 2, "phase": "generation", "triple": "t", "device": "cpu", "threads": 1, "tvm": "0.27",
+ "library": "model.so", "vocab_size": 100, "n_positions": 32, "chunk": 8,
+ "caches": [{"name": "keys.0", "shape": [1, 2, 4, 16]}], "packed": ["w, packed"],
+ "functions": {"prefill": ["input_ids"], "decode": ["input_ids"], "head": ["hidden", "w, packed"], "prepare": ["w"]},
+ "weights": [{"name": "w", "shape": [3, 5], "dtype": "float32", "file": "weights.bin", "offset": 4096}]})";
+
+std::string refused_generation(const std::string& from, const std::string& to) {
+  std::string text = kGeneration;
+  return refused(text.replace(text.find(from), from.size(), to));
+}
+
+TEST(RunnerManifest, OfAModelThatGeneratesIsRead) {
+  const Manifest manifest = parse_manifest(kGeneration, "model.json");
+  ASSERT_TRUE(manifest.generation.has_value());
+  const Generation& generation = *manifest.generation;
+  EXPECT_EQ(generation.vocab_size, 100);
+  EXPECT_EQ(generation.n_positions, 32);
+  EXPECT_EQ(generation.chunk, 8);
+  ASSERT_EQ(generation.caches.size(), 1U);
+  EXPECT_EQ(generation.caches[0].bytes, 512U);
+  EXPECT_EQ(generation.packed, std::vector<std::string>{"w, packed"});
+  EXPECT_EQ(generation.functions.at("head"), (std::vector<std::string>{"hidden", "w, packed"}));
+  EXPECT_EQ(manifest.weights.at(0).name, "w");
+  EXPECT_TRUE(manifest.inputs.empty());
+}
+
+TEST(RunnerManifest, OfAModelThatGeneratesIsRefusedWhenItIsWrong) {
+  EXPECT_EQ(refused_generation(R"("chunk": 8)", R"("chunk": 0)"),
+            "model.json: 'chunk' must be an integer from 1 to 2147483647, not 0");
+  EXPECT_EQ(refused_generation(R"("vocab_size": 100, )", ""), "model.json has no 'vocab_size'");
+  EXPECT_EQ(refused_generation(R"("head": ["hidden", "w, packed"], )", ""), "model.json: 'functions' has no 'head'");
+  EXPECT_EQ(refused_generation("[1, 2, 4, 16]", "[4294967296, 4294967296]"),
+            "model.json: caches[0] is larger than any memory");
+  EXPECT_EQ(refused_generation("[1, 2, 4, 16]", "[0]"),
+            "model.json: caches[0]: 'shape' must be an array of integers from 1 to 9223372036854775807, not an array");
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ def test_what_the_runner_is_told() -> None:
     assert prefill.arguments["threads"] == 3
     assert prefill.arguments["vocab_size"] == architecture().vocab_size
     assert prefill.arguments["min_time"] == 0.5
-    dims = {"batch": 1, "sequence": 7, "past": 0, "memory": 0, "total": 7}
+    dims = {"batch": 1, "sequence": 7, "past": 0, "memory": 0, "total": 7, "capacity": 7}
     assert prefill.arguments["dims"] == dims
     dims = {"batch": 1, "sequence": 1, "past": 7, "memory": 7, "total": 8, "capacity": 8}
     assert decode.arguments["dims"] == dims

@@ -41,6 +41,9 @@ class Maker:
         self.known: list[set[str]] = []
         self.closed = threading.Event()
 
+    def generates(self, architecture: lts.Architecture) -> bool:
+        return False
+
     def deploy(self, architecture: lts.Architecture, folder: Path, **options: Any) -> Deployment:
         self.folders.append(folder)
         self.known.append(options["known"])

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from lts.backends.backend import BuildError
+from lts.backends.inputs import make_inputs
 from lts.devices.local import runs_here
 from lts.errors import UsageError
 from lts.jobs.bundle import data_folder
-from lts.jobs.job import MANIFEST, Job, RunnerJob, Runs
+from lts.jobs.job import GENERATION, MANIFEST, Job, RunnerJob, Runs
 from lts.jobs.pool import Workers
 from lts.jobs.toolchain import cxx
 from lts.system import machine
@@ -43,6 +45,7 @@ class Tvm:
 
     name = "tvm"
     needs: Runs = "runner"
+    generates = True
 
     def __init__(self, tune: int = 0, database: Path | None = None, tracker: str | None = None) -> None:
         if tune < 0:
@@ -117,7 +120,10 @@ class Tvm:
                 files[name] = built.parent / name  # a fresh build lies beside the weights
             elif Path(name).name != name:
                 files[name] = built / name
-        return RunnerJob(built, files, {"min_time": min_time, "min_repeats": min_repeats}, threads)
+        options: dict[str, Any] = {"min_time": min_time, "min_repeats": min_repeats}
+        if manifest["phase"] == GENERATION:
+            options |= _tokens(step, manifest["vocab_size"])
+        return RunnerJob(built, files, options, threads)
 
     def close(self) -> None:
         """End the worker processes, and what they compile. Harmless when repeated; nothing can be built any more."""
@@ -147,3 +153,13 @@ class Tvm:
             if self._closed:  # between the question above and the job
                 worker.close()
             self._idle.put(worker)
+
+
+def _tokens(step: Step, vocab_size: int) -> dict[str, Any]:
+    """What the runner is asked to run of a model that generates: tokens, and how many of them come before."""
+    import numpy as np
+
+    past = step.dims["past"] if step.phase == "decode" else 0
+    shape = (1, past + step.dims["sequence"])
+    ids = make_inputs([("input_ids", shape, np.dtype(np.int64))], {}, vocab_size)["input_ids"]
+    return {"tokens": ids.ravel().tolist(), "past": past}

@@ -78,6 +78,11 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
     MeasurementError
         When the file is not an ONNX model, or has a dimension that `dims` does not have.
     """
+    return fixed(read_model(path), path, dims)
+
+
+def read_model(path: Path) -> Any:
+    """The `onnx.ModelProto` of a file, without its external data. Raises `MeasurementError` when there is none."""
     import onnx
 
     try:
@@ -86,6 +91,13 @@ def fixed_model(path: Path, dims: Mapping[str, int]) -> FixedModel:
         raise MeasurementError(f"{path} is not an ONNX model that can be read: {error}") from None
     if not model.graph.node or not model.graph.output:
         raise MeasurementError(f"{path} is not an ONNX model: it has no nodes or no outputs")
+    return model
+
+
+def fixed(model: Any, path: Path, dims: Mapping[str, int]) -> FixedModel:
+    """The same for a model in memory, which is changed; `path` is for messages."""
+    import onnx
+
     _fix(model.graph, dims)
     inputs = []
     for value in model.graph.input:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from lts.backends.stored import Stored
 from lts.backends.tvm import approximate, products, rows
+from lts.backends.tvm.packs import Packs
 from lts.backends.tvm.stored_products import StoredProducts
 from lts.backends.tvm.tiles import Tiles
 from lts.errors import MeasurementError
@@ -25,18 +27,38 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def rewrite(module: Any, tiles: Tiles, stored: Mapping[str, Stored] | None = None) -> Any:
+@dataclass
+class Special:
+    """What one function has besides operators of the standard, by the names of its parameters.
+
+    Attributes
+    ----------
+    stored
+        Parameters that stand for matrices stored in another form. They are gone from the result.
+    placed
+        Parameters that stand for the right side of a product that is something else: what makes it, from a builder,
+        the parameters by name, and the left side. They are gone, too.
+    packs
+        Where packed weights become parameters; None where they are packed in the function.
+    """
+
+    stored: Mapping[str, Stored] = field(default_factory=dict)
+    placed: Mapping[str, Callable[[Any, Mapping[str, Any], Any], Any]] = field(default_factory=dict)
+    packs: Packs | None = None
+
+
+def rewrite(module: Any, tiles: Tiles, special: Mapping[str, Special] | None = None) -> Any:
     """Replace products, softmax, norms and transcendental functions of ``main`` by calls of TensorIR functions.
 
     Parameters
     ----------
     module
-        A `tvm.IRModule` as the importer makes it; the attribute ``num_input`` of ``main`` says how many parameters are
-        inputs. The others are weights, which may be packed beforehand.
+        A `tvm.IRModule` as the importer makes it; the attribute ``num_input`` of a function says how many parameters
+        are inputs. The others are weights, which may be packed beforehand.
     tiles
         Register tiles of the target.
-    stored
-        Parameters that stand for matrices stored in another form, by name. They are gone from the result.
+    special
+        The functions to rewrite, by name, with what is special about them; by default ``main``, with nothing.
 
     Raises
     ------
@@ -45,15 +67,19 @@ def rewrite(module: Any, tiles: Tiles, stored: Mapping[str, Stored] | None = Non
     """
     from tvm import relax
 
-    module = _with_rms_norm(relax, module)
-    main = module["main"]
-    weights = {variable.name: variable for variable in main.params[int(main.attrs["num_input"]) :]}
-    mutator = _mutator(relax)(module, weights, tiles, stored or {})
-    function = mutator.visit_expr(main)
-    if stored:
-        function = _without(relax, function, set(stored))
-    mutator.builder_.update_func(module.get_global_var("main"), function)
-    return relax.transform.DeadCodeElimination(["main"])(mutator.builder_.get())
+    special = special or {"main": Special()}
+    module = _with_rms_norm(relax, module, special)
+    mutator = _mutator(relax)(module, tiles)
+    for name, own in special.items():
+        main = module[name]
+        mutator.begin(main, own)
+        function = mutator.visit_expr(main)
+        if own.packs is not None:
+            function = own.packs.as_parameters(function)
+        if own.stored or own.placed:
+            function = _without(relax, function, {*own.stored, *own.placed})
+        mutator.builder_.update_func(module.get_global_var(name), function)
+    return relax.transform.DeadCodeElimination(list(special))(mutator.builder_.get())
 
 
 def _without(relax: Any, function: Any, names: Set[str]) -> Any:
@@ -66,7 +92,7 @@ def _without(relax: Any, function: Any, names: Set[str]) -> Any:
     return relax.Function(left, function.body, function.ret_ty, function.is_pure, function.attrs)
 
 
-def _with_rms_norm(relax: Any, module: Any) -> Any:
+def _with_rms_norm(relax: Any, module: Any, names: Iterable[str]) -> Any:
     """Recognize ``x / sqrt(mean(x ** 2) + epsilon) * scale``."""
     from tvm.relax.dpl import is_const, is_op, rewrite_call, wildcard
 
@@ -89,7 +115,8 @@ def _with_rms_norm(relax: Any, module: Any) -> Any:
         return relax.op.nn.rms_norm(found[x], found[scale], [-1], float(found[epsilon].value.numpy()))
 
     module = module.clone()
-    module["main"] = rewrite_call(pattern, replace, module["main"])
+    for name in names:
+        module[name] = rewrite_call(pattern, replace, module[name])
     return module
 
 
@@ -99,12 +126,17 @@ def _mutator(relax: Any) -> Any:
 
     @mutator
     class Rewriter(PyExprMutator):  # type: ignore[misc]
-        def __init__(self, module: Any, weights: Mapping[str, Any], tiles: Tiles, stored: Mapping[str, Stored]) -> None:
+        def __init__(self, module: Any, tiles: Tiles) -> None:
             super().__init__(module)
-            self.weights = weights
             self.tiles = tiles
-            self.stored = stored
-            self.with_stored = StoredProducts(self._pack, self._product, tiles)
+
+        def begin(self, function: Any, special: Special) -> None:
+            """What comes is a function."""
+            self.special = special
+            self.parameters = {variable.name: variable for variable in function.params}
+            self.weights = {variable.name for variable in function.params[int(function.attrs["num_input"]) :]}
+            self.rows = special.packs.rows if special.packs is not None else None
+            self.with_stored = StoredProducts(self._pack, self._product, self.tiles, self.rows)
 
         def visit_call_(self, call: Any) -> Any:
             call = self.visit_expr_post_order(call)
@@ -123,8 +155,10 @@ def _mutator(relax: Any) -> Any:
         def _product(self, function: Any, *args: Any, hint: str = "matmul") -> Any:
             return self._te(function, *args, hint=hint, pattern=_FUSES_ELEMENTS)
 
-        def _pack(self, function: Any, *args: Any) -> Any:
-            return self.builder_.emit(self._te(function, *args, hint="pack", pattern=_OPAQUE))
+        def _pack(self, function: Any, weight: Any, form: str) -> Any:
+            if self.special.packs is not None:
+                return self.special.packs.variable(function, weight, form)
+            return self.builder_.emit(self._te(function, weight, hint="pack", pattern=_OPAQUE))
 
         def _transposed(self, expr: Any) -> Any:
             """The expression whose last two dimensions `expr` exchanges; None if it is not such a transpose."""
@@ -140,6 +174,8 @@ def _mutator(relax: Any) -> Any:
 
         def matmul(self, call: Any) -> Any:
             x, y = call.args
+            if isinstance(y, relax.Var) and y.name in self.special.placed:
+                return self.special.placed[y.name](self.builder_, self.parameters, x)
             sizes = [_sizes(x), _sizes(y)]
             if min(map(len, sizes)) < 2 or call.ty.dtype != "float32" or len(sizes[0]) < len(sizes[1]):
                 return call
@@ -160,16 +196,17 @@ def _mutator(relax: Any) -> Any:
             for size in lead:
                 m *= size
             flat = x if len(lead) == 1 else self.builder_.emit(relax.op.reshape(x, (m, k)))
-            stored = self.stored.get(weight.name)
+            stored = self.special.stored.get(weight.name)
             if stored is not None:
-                values = self.weights[stored.values]
-                scales = None if stored.scales is None else self.weights[stored.scales]
+                values = self.parameters[stored.values]
+                scales = None if stored.scales is None else self.parameters[stored.scales]
                 y = self.with_stored(flat, stored, values, scales, transposed)
             elif transposed and m == 1:
                 y = self._product(lambda a, b: products.dot_product(a, b, self.tiles), flat, weight, hint="dot")
             else:
-                columns = self.tiles.of_product(m, n)[1]
-                packed = self._pack(lambda w: products.pack(w, columns, transposed), weight)
+                columns = self.tiles.of_product(self.rows or m, n)[1]
+                form = f"{columns} columns{' transposed' * transposed}"
+                packed = self._pack(lambda w: products.pack(w, columns, transposed), weight, form)
                 y = self._product(lambda a, p: products.packed_product(a, p, n, self.tiles), flat, packed)
             return y if len(lead) == 1 else relax.op.reshape(self.builder_.emit(y), (*lead, n))
 

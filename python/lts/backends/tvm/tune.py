@@ -127,7 +127,9 @@ def _heaviest(module: Any, count: int, target: Any, database: Any) -> list[Any]:
         if isinstance(node, relax.Call) and getattr(node.op, "name", "") == "relax.call_tir":
             calls[node.args[0].name_hint] += 1
 
-    relax.analysis.post_order_visit(module["main"], visit)
+    for _, function in module.functions_items():
+        if isinstance(function, relax.Function):
+            relax.analysis.post_order_visit(function, visit)
     weights = []
     for variable, function in module.functions_items():
         if is_unscheduled(function) and calls[variable.name_hint] and _is_product(function):

@@ -9,7 +9,7 @@ from typing import Any
 
 from lts.errors import UsageError
 from lts.export.decoder import PHASES
-from lts.jobs.job import MANIFEST
+from lts.jobs.job import GENERATION, MANIFEST
 from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
@@ -80,7 +80,10 @@ class CompiledModel(Model):
             raise UsageError(
                 f"{name} is compiled for {first.triple}; target '{evaluator.target.name}' is {evaluator.target.triple}"
             )
-        self._folders = {each.phase: each for each in folders}
+        # One that generates does what the others do together.
+        self._folders = {
+            phase: each for each in folders for phase in (PHASES if each.phase == GENERATION else (each.phase,))
+        }
         self._evaluator = evaluator
         self.provenance, self.varies = evaluator.provenance, evaluator.varies
 
@@ -99,8 +102,17 @@ class CompiledModel(Model):
         for phase, folder in self._folders.items():
             run = [name for name in costs if name in PHASE_OF and (name == PEAK or PHASE_OF[name] == phase)]
             if run:
-                found = joined(found, self._evaluator.run_built(folder.path, Step(phase, {}, 0), run, timeout))
+                for step in self._steps(folder, phase):
+                    found = joined(found, self._evaluator.run_built(folder.path, step, run, timeout))
         return found
+
+    def _steps(self, folder: CompiledFolder, phase: str) -> list[Step]:
+        """What is run of a phase: that alone for which it is compiled, or what the workload has."""
+        if folder.phase != GENERATION:
+            return [Step(phase, {}, 0)]
+        workload = self._evaluator.workload
+        contexts = (workload.n_prompt,) if phase == "prefill" else workload.contexts[:1]
+        return [Step.at(phase, context, 0) for context in contexts]
 
     def describe(self) -> dict[str, Any]:
         known = self._evaluator.describe()
@@ -116,12 +128,18 @@ def _read(folder: Path) -> CompiledFolder:
     try:
         manifest = parse_json(read_bytes(path, _MOST))
         phase, triple, threads = manifest["phase"], manifest["triple"], manifest["threads"]
-        inputs = {each["name"]: [int(size) for size in each["shape"]] for each in manifest["inputs"]}
-        names = {manifest["library"], *(each["file"] for each in manifest["weights"] + manifest["inputs"])}
+        given = [] if phase == GENERATION else manifest["inputs"]
+        inputs = {each["name"]: [int(size) for size in each["shape"]] for each in given}
+        names = {manifest["library"], *(each["file"] for each in manifest["weights"] + given)}
         if any(Path(name).is_absolute() or Path(name).parts.count("..") > _MOST_UP for name in names):
             raise ValueError
         files = [folder / name for name in names]
-        if phase not in PHASES or not machine.is_triple(triple) or type(threads) is not int or threads < 1:
+        if (
+            phase not in (*PHASES, GENERATION)
+            or not machine.is_triple(triple)
+            or type(threads) is not int
+            or threads < 1
+        ):
             raise ValueError
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; expected the manifest of a compiled model") from None
@@ -135,6 +153,6 @@ def _read(folder: Path) -> CompiledFolder:
                 f"{folder} needs {printable(str(file))}, which is not there; "
                 "export the member again, with the formats onnx and tvm"
             )
-    of_inputs = {each["file"] for each in manifest["inputs"]}
+    of_inputs = {each["file"] for each in given}
     sizes = {(folder / name).resolve(): (folder / name).stat().st_size for name in names - of_inputs}
     return CompiledFolder(folder, phase, triple, threads, inputs, sizes)

@@ -1,6 +1,7 @@
 "use strict";
 // What is selected: values, architecture, files and the command that exports it, side by side for two.
 const Details = (() => {
+  const LONGEST = 1000; // letters of what a trial has to say
   /** An element with text and children; nothing is ever parsed as HTML. */
   function make(tag, { text, className, ...attributes } = {}, children = []) {
     const made = document.createElement(tag);
@@ -38,7 +39,7 @@ const Details = (() => {
     ];
     const text = `${Numbers.number(table.number(name, row))} ${study.unit(name)}`.trim();
     const small = make("small", { text: notes.filter((each) => each !== null).join(", ") });
-    return make("tr", {}, [make("th", { text: name, scope: "row" }), make("td", { className: "n", text }, [small])]);
+    return make("tr", {}, [make("th", { text: Numbers.sentence(name, 80), scope: "row" }), make("td", { className: "n", text }, [small])]);
   }
 
   function values(study, table, row) {
@@ -58,7 +59,7 @@ const Details = (() => {
       ["proposed by", table.text("origin", row)],
       ["finished", table.text("time", row)],
     ];
-    return found.filter(([, text]) => text !== null).map(([name, text]) => make("p", { text: `${name}: ${text}` }));
+    return found.filter(([, text]) => text !== null).map(([name, text]) => make("p", { text: Numbers.sentence(`${name}: ${text}`, LONGEST) }));
   }
 
   function files(study, table, row) {
@@ -69,12 +70,10 @@ const Details = (() => {
   }
 
   function command(study, table, row) {
-    if (table.kind === "trial" && study.onFront.has(row)) {
-      const text = `${study.command} --pick ${table.key(row)}`;
-      const code = make("code", { text });
-      return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
-    }
-    return table.kind === "trial" ? [make("p", { className: "muted", text: "Export writes members of the front; this is none." })] : [];
+    if (table.kind !== "trial") return [];
+    const text = `${study.command}#${table.key(row)}`;
+    const code = make("code", { text });
+    return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
   }
 
   function member(study, key, scale) {

@@ -2,7 +2,7 @@
 // The explorer: what the reader chooses becomes a view, and a view a picture, a table, details and a link.
 const Explorer = (() => {
   // The picture has buttons of its own.
-  const CONFIG = { modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
+  const CONFIG = { doubleClick: "autosize", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
   const ON_AXES = ["chart", "x", "y", "xlog", "ylog"]; // where another choice makes another picture of the zoom
   const { place } = Controls;
   const state = { study: null, view: null, rows: [], drawn: null };

@@ -75,13 +75,13 @@ const Parallel = (() => {
   }
 
   /** Names above the axes, and their ends below. */
-  function labels(names, ends) {
+  function labels(names, ends, width) {
     const label = (i, x, yshift, text) => ({
       ...{ x, y: -i, xanchor: x === 0 ? "left" : "right", yshift, text },
       ...{ showarrow: false, bgcolor: COLORS.card, borderpad: 1 },
     });
     return names.flatMap((name, i) => [
-      label(i, 0, 13, `<b>${plain(name)}</b>`),
+      label(i, 0, 13, `<b>${plain(name, Math.max(16, Math.floor(width / 13)))}</b>`),
       label(i, 0, -13, Numbers.number(ends[i][0])),
       label(i, 1, -13, Numbers.number(ends[i][1])),
     ]);
@@ -103,7 +103,7 @@ const Parallel = (() => {
     const all = found[0].lines.length + found[1].lines.length;
     return {
       data: data.filter((each) => each.x.length > 0),
-      layout: { ...layout, annotations: labels(names, ends), shapes: names.map((_, i) => lineOf(i)), height },
+      layout: { ...layout, annotations: labels(names, ends, width), shapes: names.map((_, i) => lineOf(i)), height },
       points: Math.min(found[0].lines.length, MOST_LINES) + Math.min(found[1].lines.length, MOST_LINES),
       of: all,
       missing: rows.length - all,

@@ -327,7 +327,7 @@ def test_capacity_command(tmp_path: Path) -> None:
     (read,) = json.loads(run("proxy", "capacity", path, "--checkpoint", checkpoint, "-o", "json").stdout)
     assert read["zerolm"] == pytest.approx(random["zerolm"], rel=1e-9)
     for arguments, sentence in (
-        (("--checkpoint", path), "no safetensors file"),
+        (("--checkpoint", path), "is no index of tensors"),
         (("--checkpoint", tmp_path / "absent"), "cannot read"),
         (("--alpha", "nan"), "--alpha is nan; it must be finite"),
     ):

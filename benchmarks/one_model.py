@@ -1,14 +1,15 @@
 """The exported model, which takes any number of tokens, against models of one phase alone, in ONNX Runtime, one thread.
 
-Run: python benchmarks/one_model.py [--rounds 24] [--only NAME]
+Run: python benchmarks/one_model.py [copied|in_place] [--rounds 12] [--only NAME]
 
 The four GPT-2s of `precision.py`, a LLaMA whose 8 heads share 2 keys and values, and a Transformer-XL; a prompt of 128
-tokens, and decode steps after 128 and 512, logits of the last position; float32, int8 and int4, and float32 with keys
-and values in place. The model that is exported has all sizes open; those of a phase have no past, or one new token.
+tokens, and decode steps after 128 and 512, logits of the last position; `copied` in float32, int8 and int4, and
+`in_place` in float32 and int8. The model that is exported has all sizes open; those of a phase have no past, or one new
+token, and a prompt pass alone is the same for both.
 
 The forms take turns in this process, each in six sessions, as in `cache.py`; a sample is processor time, and a ratio
 that of two medians. Before anything is timed, the logits are compared. Prints milliseconds and ratios, then geometric
-means by precision and phase; exits with 1 where one is off by more than `MOST`.
+means by precision and phase; exits with 1 where one misses the goal.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from lts.export import PooledWeights, onnx_model
 from lts.targets.workload import Step
 
 STEPS = (("prefill", 128), ("decode", 128), ("decode", 512))
-FORMS = (("float32", "copied"), ("int8", "copied"), ("int4", "copied"), ("float32", "in_place"))
-MOST = 0.03
+PRECISIONS = {"copied": ("float32", "int8", "int4"), "in_place": ("float32", "int8")}
+# The most that a mean may be above 1; in place, the prompt pass alone does not write to the cache.
+MOST = {"copied": 0.035, "in_place": 0.1}
 
 
 def transformer_xl() -> lts.Architecture:
@@ -80,24 +82,25 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=24, help="samples of each model")
+    parser.add_argument("cache", nargs="?", choices=list(PRECISIONS), default="copied")
+    parser.add_argument("--rounds", type=int, default=12, help="samples of each model")
     parser.add_argument("--only", choices=list(models()), help="one of the models")
     arguments = parser.parse_args()
-    found: defaultdict[tuple[str, str, str, int], list[float]] = defaultdict(list)
+    cache = arguments.cache
+    found: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
     for name, architecture in models().items():
-        if arguments.only in (None, name):
-            for precision, cache in FORMS:
-                for phase, context in STEPS:
-                    step = Step.of(architecture, phase, context)
-                    if cache == "in_place" and (architecture.traits.position == "relative" or phase == "prefill"):
-                        continue  # it has no such form
-                    ratio = compare(name, architecture, precision, cache, step, context, arguments.rounds)
-                    found[precision, cache, phase, context].append(ratio)
+        if arguments.only not in (None, name) or (cache == "in_place" and architecture.traits.position == "relative"):
+            continue  # Transformer-XL has no such form
+        for precision in PRECISIONS[cache]:
+            for phase, context in STEPS:
+                step = Step.of(architecture, phase, context)
+                ratio = compare(name, architecture, precision, cache, step, context, arguments.rounds)
+                found[precision, phase, context].append(ratio)
     reached = True
     for key, values in found.items():
         mean = statistics.geometric_mean(values)
         print(*key, f"{mean:.3f} times as long ({min(values):.3f} to {max(values):.3f})")
-        reached &= abs(mean - 1) <= MOST
+        reached &= mean <= 1 + MOST[cache]
     sys.exit(not reached)
 
 

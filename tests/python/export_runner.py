@@ -90,16 +90,17 @@ def exported(architecture: lts.Architecture, weights: Any, **sizes: int) -> Runn
 
 
 def export_pair(architecture: lts.Architecture, folder: Path, **options: Any) -> list[Path]:
-    """What earlier versions wrote: a model for each phase, which share their weights."""
-    export(architecture, folder, ["onnx"], **options)
+    """What earlier versions wrote as ``onnx``: a model for each phase, which share their weights."""
+    written = export(architecture, folder, ["onnx"], **options)
     pair = []
     for phase in PHASES:
         model = one_phase(folder / "model.onnx", phase)
         assert model is not None
         pair.append(model.rename(folder / f"{phase}.onnx"))
-    for name in ("model.onnx", "config.json", "genai_config.json"):
-        (folder / name).unlink(missing_ok=True)
-    return [*pair, folder / "weights.bin"]
+    kept_files = [*pair, folder / "weights.bin"]
+    for path in {*written, folder / "manifest.json"} - set(kept_files):
+        path.unlink(missing_ok=True)
+    return kept_files
 
 
 def arrays(architecture: lts.Architecture, seed: int = 0) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -36,7 +37,9 @@ def _program() -> Path:
     built, source = folder(), Path(__file__).with_name("llama_model.cpp")
     if (compiler := shutil.which("g++") or shutil.which("clang++")) is None:
         pytest.skip("no C++ compiler")
-    place = Path(tempfile.mkdtemp(prefix="llama-model-")) / "llama_model"
+    temporary = tempfile.mkdtemp(prefix="llama-model-")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    place = Path(temporary) / "llama_model"
     libraries = [f"-L{built}/bin", f"-Wl,-rpath,{built}/bin", "-lllama", "-lggml", "-lggml-base", "-lggml-cpu"]
     command = [compiler, "-std=c++17", "-O1", f"-I{built}/include", str(source), "-o", str(place), *libraries]
     subprocess.run(command, check=True)

@@ -102,8 +102,8 @@ def export(
     form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
+            stage.format = name
             writers[name](architecture, source, stage, form)
-            stage.assign(name)
         if formats:
             _write_manifest(architecture, source, stage, form, origin or {})
     if "onnx" in formats:
@@ -125,22 +125,19 @@ class _Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.drafts: list[Draft] = []
+        self.format = ""
         self.formats: dict[str, str] = {}
 
     @property
     def paths(self) -> list[Path]:
         return [draft.path for draft in self.drafts]
 
-    def assign(self, format: str) -> None:
-        """Say that the files since the last time are of a format."""
-        for draft in self.drafts[len(self.formats) :]:
-            self.formats[draft.path.name] = format
-
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         path = self.directory / name
         if path.is_dir():
             raise UsageError(f"cannot write {path}: it is a directory")
+        self.formats[name] = self.format
         try:
             self.drafts.append(Draft(path))
             yield self.drafts[-1].file
@@ -153,7 +150,8 @@ class _Stage:
             file.write(content)
 
     def once(self, name: str, content: bytes) -> None:
-        """A file that is the same in every format that has it."""
+        """A file that is the same in every format that has it; it is said to be of the last one."""
+        self.formats[name] = self.format
         if self.directory / name not in self.paths:
             self.write(name, content)
 
@@ -252,7 +250,7 @@ def _write_manifest(
     architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, origin: Mapping[str, Any]
 ) -> None:
     """Beside files of other formats that an earlier export of the same model wrote."""
-    forms = {name: _FORMS.get(name, _fixed)(form) for name in dict.fromkeys(stage.formats.values())}
+    forms = {name: _FORMS.get(name, _fixed)(form) for name in {*stage.formats.values()}}
     files = {draft.path.name: entry_of(draft.temporary, stage.formats[draft.path.name]) for draft in stage.drafts}
     seed = source.seed if isinstance(source, RandomWeights) else None
     new = Manifest(architecture, "given" if seed is None else "random", seed, forms, files, origin)

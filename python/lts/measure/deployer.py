@@ -12,14 +12,24 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device, open_device
 from lts.devices.local import runs_here
 from lts.errors import LtsError
+from lts.export import export
+from lts.export.files import MODEL_FILE
+from lts.export.generation import write_generation
+from lts.export.phases import one_phase
+from lts.export.weights import Weights
+from lts.jobs.job import MANIFEST
 from lts.jobs.toolchain import cxx
-from lts.measure.deployment import Deployment, deploy
-from lts.measure.generation import is_generated
-from lts.measure.run import provenance_of
+from lts.measure.deployment import Deployment, deploy, phases_of
+from lts.measure.generation import is_generated, one_pass
+from lts.measure.outcome import Outcome
+from lts.measure.request import joined
+from lts.measure.run import provenance_of, run_built
 from lts.system import machine
 from lts.system.progress import Observer, unobserved
 from lts.targets.target import Target
-from lts.targets.workload import Workload
+from lts.targets.workload import Step, Workload
+
+_CHECK_SECONDS = 300.0
 
 
 class Deployer:
@@ -121,6 +131,45 @@ class Deployer:
             stop=self._closed.is_set,
             **options,
         )
+
+    def check(self, architecture: Architecture, folder: Path, weights: Weights, scratch: Path) -> Outcome:
+        """Run what is compiled for the target in a folder, and compare it with weights: its ``output_error``.
+
+        Parameters
+        ----------
+        architecture, weights
+            What it has to compute.
+        folder
+            Where `deploy` has put it.
+        scratch
+            A folder for the models that ONNX Runtime runs.
+        """
+        if self._device is None or self._reference is None:
+            return Outcome(error=self.unchecked)
+        load, place = self.workload, folder / self.target.name
+        export(architecture, scratch, ["onnx"], precision=load.precision, logits=load.logits, weights=weights)
+        generated = (place / MANIFEST).is_file()
+        prompt = write_generation(architecture, scratch, load.precision, weights)[1] if generated else None
+        outcome = Outcome()
+        for phase in phases_of(architecture, load.n_prompt):
+            step = Step.of(architecture, phase, load.n_prompt, load.batch)
+            found = run_built(
+                place if generated else place / phase,
+                step,
+                self.target,
+                self._device,
+                self.backend,
+                costs=[],
+                timeout=_CHECK_SECONDS,
+                repeats=1,
+                reference=self._reference,
+                model=prompt or one_phase(scratch / MODEL_FILE, phase),
+                expected=one_pass(step) if generated else step,
+            )
+            outcome = joined(outcome, found)
+            if outcome.error is not None:
+                break
+        return outcome
 
     def close(self) -> None:
         """Release what was opened here; what is being deployed in other threads stops soon."""

@@ -230,6 +230,8 @@ def _note_files(folder: Path, result: Deployment, target: Target, workload: Work
     name = f"tvm/{target.name}"
     form = {"profile": target.to_dict(), **workload.describe()}
     there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    if there and folder / MODEL_FILE in gone and (folder / WEIGHTS_FILE).is_file():
+        there.append(folder / WEIGHTS_FILE)  # which is there for them alone
     try:
         update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
     except OSError as error:

@@ -18,12 +18,15 @@ from lts.export.gguf import GGUF_FILE
 from lts.export.gguf_weights import read_gguf_weights
 from lts.export.manifest import MANIFEST_FILE, FileEntry, Manifest, entry_of, read_manifest
 from lts.export.weights import Weights
+from lts.measure.deployer import Deployer
 from lts.measure.logits import OnnxLogits
-from lts.measure.models.exported import read_exported
+from lts.measure.models.exported import is_exported, read_exported
 from lts.measure.pretrained import read_pretrained
 from lts.system.progress import Observer, Work, unobserved
 from lts.system.text import number
 from lts.system.workdir import WorkDirectory
+from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 0.15, "int4": 0.7}
 """How far logits of each precision may be from those in float32: root mean square of the difference, relative to their
@@ -119,6 +122,9 @@ class _Look:
     def at(self, form: str) -> Iterator[Finding]:
         """What is found of a format."""
         kind = form.partition("/")[0]
+        if kind == "tvm":
+            yield self._compiled(form)
+            return
         look = _LOOKS.get(kind)
         if look is None:
             yield Finding(form, None, f"nothing here reads the format {kind}")
@@ -153,16 +159,43 @@ class _Look:
         says = f"{counted}logits are {error:.2g} of their spread from those of {name}; at most {most:g} in "
         return Finding(form, error <= most, says + found.precision)
 
+    def _compiled(self, form: str) -> Finding:
+        """A compiled model, run here or in the emulator."""
+        said = self.manifest.forms[form]
+        try:
+            if (weights := self.weights()) is None:
+                return Finding(form, None, "there are no weights to compare it with; export the format hf, too")
+            deployer = Deployer(Target.from_dict(said["profile"]), workload=Workload.of(said))
+            try:
+                if deployer.unchecked is not None:
+                    return Finding(form, None, f"not run: {deployer.unchecked}")
+                found = deployer.check(self.architecture, self.folder, weights, self._scratch)
+            finally:
+                deployer.close()
+        except (KeyError, TypeError, ValueError):
+            return Finding(form, False, "the manifest does not say what it was compiled for")
+        except LtsError as error:
+            return Finding(form, None, f"not run: {error}")
+        if found.error is not None:
+            return Finding(form, False, found.error)
+        where = "in the emulator" if deployer.emulated else "on this machine"
+        off = found.values["output_error"]
+        return Finding(form, True, f"{where}, outputs are {off:.1g} of their largest value from ONNX Runtime's")
+
+    def weights(self) -> Weights:
+        """The weights that all formats have to have; None where nothing says them."""
+        if self._has_weights:
+            return read_pretrained(self.folder).weights
+        return None if self.manifest.seed is None else RandomWeights(self.manifest.seed)
+
     def reference(self) -> tuple[str, Logits] | None:
         """Logits of the weights in float32, and where these are from; None where nothing says them."""
         if self._reference is None and self.architecture.traits.encoder is False:
-            if self._has_weights:
-                try:
-                    self._reference = "hf", self.computed(read_pretrained(self.folder).weights)
-                except LtsError:  # which is a finding of its own
-                    return None
-            elif self.manifest.seed is not None:
-                self._reference = "the random weights", self.computed(RandomWeights(self.manifest.seed))
+            try:
+                if (weights := self.weights()) is not None:
+                    self._reference = "hf" if self._has_weights else "the random weights", self.computed(weights)
+            except LtsError:  # which is a finding of its own
+                return None
         return self._reference
 
     def computed(self, weights: Weights) -> Logits:
@@ -199,6 +232,8 @@ def _hf(look: _Look, form: Mapping[str, Any]) -> _Format:
 
 
 def _onnx(look: _Look, form: Mapping[str, Any]) -> _Format:
+    if not is_exported(look.folder):
+        raise UsageError(f"there is no {MODEL_FILE}")
     architecture, _, said = read_exported(look.folder)
     return _Format(architecture, None, look.of_file(look.folder / MODEL_FILE), said.get("precision", "float32"))
 

@@ -13,8 +13,12 @@ from lts.errors import UsageError
 from lts.measure.trial import Trial
 from lts.study.front import hypervolume_history
 from lts.study.stored import StoredStudy, read_study
+from lts.system.outside import sentence
 from lts.system.text import unit
 from lts.targets.workload import Workload
+
+LONGEST = 80
+"""Characters of a name that somebody else gave, in headings and labels; all of it stands in the summary."""
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -97,7 +101,7 @@ class Charted(StoredStudy):
         device = self.configuration.get("device")
         text = " or ".join(kinds) if kinds else "no values yet"
         if device and "measured" in kinds:
-            text += f" on {device}"
+            text += f" on {sentence(device, LONGEST)}"
         return ", ".join(part for part in (unit(name), text) if part)
 
     def has(self, name: str) -> bool:

@@ -15,6 +15,7 @@ from lts.report.contents import Contents
 from lts.report.frame import Extra
 from lts.study.predicted_front import PredictedMember, predicted_front
 from lts.study.schema import STORE_NAME
+from lts.system.outside import sentence
 from lts.system.text import unit
 
 SCRIPTS = (
@@ -38,6 +39,7 @@ SCRIPTS = (
 
 _MOST_FILES = 40  # of one exported member
 _MOST_PREDICTED = 200
+_LONGEST = 120  # characters of what is said of a column
 _ASSETS = Path(__file__).with_name("assets")
 
 Json = dict[str, Any]
@@ -66,7 +68,12 @@ def data(contents: Contents) -> Json:
     baselines = [each for each in contents.baselines if each.trial.state == "complete"]
     return {
         "columns": [
-            {"name": name, "unit": unit(name), "label": contents.label(name), "goal": goals.get(name)}
+            {
+                "name": name,
+                "unit": unit(name),
+                "label": sentence(contents.label(name), _LONGEST),
+                "goal": goals.get(name),
+            }
             for name in contents.columns
         ],
         "objectives": contents.objectives,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from lts.report.contents import Contents
+from lts.report.contents import LONGEST, Contents
 from lts.report.elements import escaped, facts, tiles
+from lts.system.outside import sentence
 from lts.system.text import extent, magnitude, number, plural, unit
 
 
 def title(contents: Contents) -> str:
     """The title: the space, and the target that it was searched for."""
     target = contents.configuration.get("target")
-    return f"Pareto front of {contents.space.name}" + (f" for {target}" if target else "")
+    for_target = f" for {sentence(target, LONGEST)}" if target else ""
+    return f"Pareto front of {sentence(contents.space.name, LONGEST)}{for_target}"
 
 
 def heading(contents: Contents) -> str:
     """Title, what was found in one sentence, what was measured, and the most important numbers."""
     about = contents.configuration
-    made = [f"{key} {about[key]}" for key in ("algorithm", "surrogate", "seed") if key in about]
+    made = [f"{key} {sentence(about[key], LONGEST)}" for key in ("algorithm", "surrogate", "seed") if key in about]
     if (times := contents.times()) is not None:
         same_day = times[0].date() == times[1].date()
         made.append(f"{times[0]:%Y-%m-%d %H:%M} to {times[1]:{'' if same_day else '%Y-%m-%d '}%H:%M} UTC")
@@ -38,7 +40,7 @@ def heading(contents: Contents) -> str:
 def measured(contents: Contents) -> list[tuple[str, str]]:
     """What was run, and on what: names and values. Nothing of a study that does not say it."""
     about, workload = contents.configuration, contents.workload
-    found = [(name, str(about[name])) for name in ("device", "backend", "target") if about.get(name)]
+    found = [(name, sentence(about[name], LONGEST)) for name in ("device", "backend", "target") if about.get(name)]
     if workload is None:
         return found
     return [
@@ -56,7 +58,7 @@ def measured(contents: Contents) -> list[tuple[str, str]]:
 def _weights(contents: Contents) -> str:
     """Searches measure architectures, which have no weights but random ones; what else was measured says so."""
     if weights := contents.configuration.get("weights"):
-        return str(weights)
+        return sentence(weights, LONGEST)
     ran = any({"measured", "emulated"} & set(contents.provenances(name)) for name in contents.columns)
     return "random" if ran else "none: nothing was run"
 

@@ -3,6 +3,7 @@
 (() => {
   const SMALL = "<span style='font-size:11px'>"; // the second line of a title, as Python writes it
   const TITLE = 14.4; // pixels of the text of a title: plotly's, of 12 for all other text
+  const LINES = 4; // of a title, at most: whatever a device is called, there is room for the chart
   const NARROW = 440; // pixels; what hovering shows fits into charts that are wider
   const CONFIG = {
     displaylogo: false,
@@ -72,13 +73,17 @@
     const high = (layout.height ?? 400) - 150;
     const titled = (of, room) => {
       if (!of?.title?.text) return 0;
-      of.title.text = wrapped(of.title.text, Math.max(room, 80), TITLE);
-      return of.title.text.split("<br>").length;
+      const lines = wrapped(of.title.text, Math.max(room, 80), TITLE).split("<br>");
+      if (lines.length > LINES) lines[LINES - 1] = lines[LINES - 1].replace(/(<\/span>)?$/, "…$1");
+      of.title.text = lines.slice(0, LINES).join("<br>");
+      return Math.min(lines.length, LINES);
     };
     let beside = 50; // what lies left and right of the plot: numbers, and lines of titles
     for (const trace of data) {
       if (trace.name) trace.name = wrapped(trace.name, width - 90);
-      if (trace.marker?.colorbar) beside += 50 + 16 * titled(trace.marker.colorbar, high);
+      const bar = trace.marker?.colorbar;
+      if (bar?.orientation === "h") titled(bar, 0.9 * (bar.len ?? 1) * (width - 80));
+      else if (bar) beside += 50 + 16 * titled(bar, high);
       const said = Array.isArray(trace.hovertext) ? "hovertext" : "text";
       if (width < NARROW && Array.isArray(trace[said]))
         trace[said] = trace[said].map((text) => wrapped(text, width - 60, 11, "ui-monospace, monospace"));

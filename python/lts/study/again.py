@@ -22,7 +22,7 @@ from lts.system.progress import Observer, Work, unobserved
 from lts.targets.target import Target, load_target
 from lts.targets.workload import Workload
 
-_BACKENDS = ("onnxruntime", "tvm")
+_BACKENDS = ("onnxruntime", "llamacpp", "tvm")
 
 
 @dataclass(frozen=True)

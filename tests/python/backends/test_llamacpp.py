@@ -134,6 +134,12 @@ def test_over_ssh(uri: str, server: Sshd) -> None:
         found = measuring.evaluate(LLAMA, COSTS)
         assert measuring.environment()["llama-bench"]
         other = measuring.evaluate(lts.Architecture("llama", 512, 256, 128, n_head=2, d_ff=256, n_layer=1), COSTS)
+        here, there = open_device("local").environment(1), measuring.environment()
+    assert {name: there[name] for name in ("cpu", "kernel", "triple")} == {
+        name: here[name] for name in ("cpu", "kernel", "triple")
+    }
+    assert there["memory_mib"] >= here["memory_mib"]
+    assert [path.name for path in (server.cache / "lts-engine" / "content").glob("runner*")] == [], "it is not needed"
     check_values(found, "int8")
     assert other.error is None
     assert other.values["peak_memory_mib"] < found.values["peak_memory_mib"]

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import run
-from export_runner import Runner
+from export_runner import Runner, arrays, export_pair, tokens
 
+import lts
+from lts.export import export
 from lts.study.architectures import load_architecture
 from lts.study.stored import stored_front
 
@@ -107,3 +109,20 @@ def test_what_is_refused(
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_earlier_versions_is_exported_anew(tmp_path: Path) -> None:
+    """Its pair of models has the weights of its safetensors file; elsewhere it stays, and in its place it goes."""
+    architecture = lts.Architecture("llama", 131, 64, 32, n_head=[4, 2], n_kv_head=2, d_ff=64)
+    old, weights, ids = tmp_path / "old", arrays(architecture), tokens(architecture, 2, 9)
+    pair = export_pair(architecture, old, weights=weights)
+    export(architecture, old, ["hf", "json"], weights=weights)
+    expected = Runner(*pair[:2])(ids, 9)[0]
+    arguments = ("export", "old", "--format", "onnx", "--logits", "all", "-o", "jsonl", "-O")
+    done = run(*arguments, "new", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(logits(tmp_path / "new", ids), expected, rtol=1e-5, atol=1e-4)
+    assert all(path.is_file() for path in pair)
+    export(architecture, old, ["onnx"], weights=weights)
+    assert sorted(path.name for path in old.glob("*.onnx")) == ["model.onnx"]
+    np.testing.assert_allclose(logits(old, ids), expected, rtol=1e-5, atol=1e-4)

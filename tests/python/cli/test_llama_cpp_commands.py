@@ -50,6 +50,10 @@ def test_a_search(tmp_path: Path) -> None:
     assert not (path.parent / "model.onnx").exists()
     again = search(tmp_path, *options)
     assert again.exit_code == 0, again.output
+    (tmp_path / "asked").unlink()
+    anew = run("front", tmp_path / "work", "--again", "--processes", "1", "-o", "jsonl")
+    assert anew.exit_code == 0, anew.output
+    assert "'-fa': 'on'" in (tmp_path / "asked").read_text()
     other = search(tmp_path, "--precision", "int4")
     assert other.exit_code == 2
     assert "flash_attention is on there and" in other.output

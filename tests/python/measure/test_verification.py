@@ -21,11 +21,6 @@ from lts.measure.verification import TOLERANCE, verify
 GPT2 = lts.Architecture("gpt2", 96, 32, 64, n_head=2, d_ff=96, n_layer=2)
 LLAMA = lts.Architecture("llama", 96, 32, 64, n_head=[2, 4], n_kv_head=[1, 2], d_ff=[64, 96], n_layer=2, head_dim=16)
 XL = lts.Architecture("transformer_xl", 96, 32, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[40, 96], div_val=2)
-FORMATS = {
-    "gpt2": ("onnx", "hf", "json", "gguf"),
-    "llama": ("onnx", "hf", "json", "gguf"),
-    "xl": ("onnx", "hf", "json"),
-}
 
 
 def formats_of(architecture: lts.Architecture) -> tuple[str, ...]:
@@ -131,6 +126,30 @@ def test_rounding_of_random_weights_is_far_within_the_tolerance(tmp_path: Path) 
             found.append(float(says.partition("logits are ")[2].partition(" of")[0]))
     for precision, found in errors.items():
         assert max(found) < 0.75 * TOLERANCE[precision]
+
+
+@pytest.mark.alone
+def test_compiled_models_are_run(tmp_path: Path) -> None:
+    """And found out when the weights beside them are others."""
+    pytest.importorskip("tvm", reason="Apache TVM is not installed")
+    (tmp_path / "architecture.json").write_text(LLAMA.to_json())
+    command = ("export", "architecture.json", "--target", "host", "-O", "model")
+    done = run(*command, "--format", "hf,tvm", "--precision", "int8", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "model"
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert set(manifest.forms) == {"hf", "tvm/host"}
+    assert manifest.files["weights.bin"].format == "tvm/host"
+    assert wrong(folder) == {}
+    assert all(name in {path.relative_to(folder).as_posix() for path in folder.rglob("*")} for name in manifest.files)
+    export(LLAMA, tmp_path / "other", ["onnx"], precision="int8", seed=5)
+    (tmp_path / "other" / "weights.bin").rename(folder / "weights.bin")
+    said = json.loads((folder / MANIFEST_FILE).read_text())
+    said["files"]["weights.bin"]["sha256"] = hashlib.sha256((folder / "weights.bin").read_bytes()).hexdigest()
+    (folder / MANIFEST_FILE).write_text(json.dumps(said))
+    assert set(wrong(folder)) == {"tvm/host"}
+    assert "the output differs from ONNX Runtime's" in wrong(folder)["tvm/host"]
 
 
 def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import shlex
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from browser import Chromium, Window, contrast_faults, layout_faults
+from command_line import run
 from explored import NASTY, SPACE, store_of, trial_of, trials_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -390,19 +392,21 @@ def test_two_selected_members_stand_side_by_side(window: Window, study: StoredSt
     assert len(scale) == 1, "both are drawn to one scale"
     text = window.page.locator("#explorer-selected article").first.text_content()
     assert f"models/{first.id}/host/prefill.so (2.93 KiB)" in text
-    assert f"lts-engine export {report.parent} --pick {first.id}" in text
-    assert "this is none" in window.page.locator("#explorer-selected article").nth(1).text_content()
+    assert f"lts-engine export {report.parent}#{first.id}" in text
     window.page.locator(f"#explorer-table tr[data-key='{first.id}'] button").click()
     assert selected(window) == [str(second.id)]
 
 
-def test_the_command_is_copied(chromium: Chromium, report: Path, study: StoredStudy) -> None:
-    with opened(chromium, report, f"#selected={study.front.trials[0].id}") as window:
+def test_the_command_is_copied_and_exports(chromium: Chromium, report: Path, tmp_path: Path) -> None:
+    with opened(chromium, report, "#selected=10") as window:
         window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         window.page.locator(".command button").click()
         window.page.get_by_text("Copied").wait_for()
         copied = window.page.evaluate("() => navigator.clipboard.readText()")
-        assert copied == f"lts-engine export {report.parent} --pick {study.front.trials[0].id}"
+    program, *arguments = shlex.split(copied)
+    assert program == "lts-engine"
+    run(*arguments, "--format", "json", "--output-dir", "models", cwd=tmp_path)
+    assert (tmp_path / "models" / "10" / "architecture.json").is_file()
 
 
 def test_rows_are_selected_with_the_keyboard(window: Window) -> None:
@@ -512,8 +516,12 @@ def test_what_is_zoomed_into_stays_and_is_in_the_link(chromium: Chromium, window
     assert window.page.evaluate(ranges) == pytest.approx(zoomed)
     with opened(chromium, report, "#" + window.page.url.split("#")[1]) as again:
         assert again.page.evaluate(ranges) == pytest.approx(zoomed)
-    choose(window, "x", "n_layer")
-    assert "zoom=" not in window.page.url
+    window.page.locator(CHART).scroll_into_view_if_needed()
+    window.page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
+    window.page.wait_for_function("() => !location.hash.includes('zoom=')")
+    after = window.page.evaluate(ranges)
+    assert after[0] < zoomed[0] < zoomed[1] < after[1]
+    assert after[2] < zoomed[2] < zoomed[3] < after[3]
 
 
 HOSTILE = (

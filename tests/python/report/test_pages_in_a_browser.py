@@ -207,6 +207,9 @@ def test_every_chart_says_what_it_is_and_has_a_table(chromium: Chromium, pages: 
         for chart in charts:
             assert chart.get_attribute("role") == "img"
             assert chart.get_attribute("aria-label")
+            if chart.get_attribute("id") == "explorer-chart":
+                assert window.page.locator("#explorer-table tbody tr").count() > 10
+                continue
             figure = chart.locator("xpath=ancestor::figure")
             figure.locator("details > summary").press("Enter")
             table = figure.locator("table")

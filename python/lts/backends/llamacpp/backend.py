@@ -144,7 +144,7 @@ class _StepRuns(SeveralRuns):
         else:
             n = 1
             first = test = Test(self.step.dims["sequence"])
-        answers = [bench.run([first], 1, end - time.monotonic(), memory=True)]
+        answers = [bench.run_for_memory(first, end)]
         if self.min_time > 0:
             answers.append(bench.run([test], FEWEST, end - time.monotonic()))
             seconds = median(_times(answers[-1].samples_ns[0])) / 1e9

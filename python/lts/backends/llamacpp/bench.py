@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ FEWEST, MOST = 6, 100
 """How often a test is run: the fewest samples whose range covers the median with 95 %, and at most, where these take
 less than the least time."""
 
+_LASTING_NS = 500_000_000
 # What never takes a part of the work from the processor.
 _ON_PROCESSOR = {"CPU", "BLAS", "RPC", ""}
 
@@ -146,6 +149,17 @@ class Bench:
         warnings = _elsewhere(found[0].get("backends"))
         kind = sentence(found[0].get("model_type", ""), 100)
         return BenchAnswer(samples, said, result.seconds, warnings, kind)
+
+    def run_for_memory(self, test: Test, end: float) -> BenchAnswer:
+        """Run a test for the peak of its memory, until `end` of the monotonic clock; raises as `run`.
+
+        Another machine looks at a running program from time to time, so that there it has to last for a while.
+        """
+        answer = self.run([test], 1, end - time.monotonic(), memory=True)
+        took = answer.samples_ns[0][0]
+        if isinstance(self._device, LocalDevice) or not isinstance(took, int) or not 0 < took < _LASTING_NS:
+            return answer
+        return self.run([test], min(MOST, math.ceil(_LASTING_NS / took)), end - time.monotonic(), memory=True)
 
     def _samples_of(self, said: Mapping[str, Any], test: Test, repeats: int) -> list[Any]:
         """The samples of one test. Raises `WrongBenchError` when it is another one, or another model's."""

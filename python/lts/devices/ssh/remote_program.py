@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from lts.devices.description import environment_of
 from lts.devices.ssh.connection import Connection, Left
 from lts.devices.ssh.facts import PROCESSORS, process_of, processors_of
 from lts.devices.ssh.remote_files import RemoteFiles
@@ -35,6 +38,9 @@ for program; do
     exit
 done
 """
+_KERNEL = "proc/sys/kernel/osrelease"
+_FACTS = ("proc/cpuinfo", "proc/meminfo", _KERNEL, "sys/firmware/devicetree/base/model")
+_READ = 'head -c 65536 "$1" 2>/dev/null | tr -d "\\000"'
 _PATH = re.compile(r"/[^\x00-\x1f\x7f]{1,1023}")
 # Arguments: folder of the job, processors, how many looks to save of the first hundred, which follow fast; the program
 # with its arguments. Prints its own number; then the program's exit code, its peak of memory in KiB (the mark that the
@@ -109,6 +115,28 @@ class RemoteProgram:
                 f"it there, or name it as ssh://{address}?llama-bench=PATH"
             )
         return lines[0], sentence("".join(lines[1:2]).removeprefix("version:"), 60) or "unknown"
+
+    def environment(self) -> dict[str, Any]:
+        """The fingerprint of the device, from files of its kernel; `MeasurementError` when these cannot be right."""
+        cpus, address = sorted(self._processors), str(self._connection.address)
+        cores = len({processor.core for processor in self._processors.values()})
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name in (*_FACTS, f"sys/devices/system/cpu/cpu{cpus[0]}/cpufreq/scaling_governor"):
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(self._connection.call(_READ, f"/{name}").output, encoding="utf-8")
+            try:
+                found = {
+                    "cpu": machine.cpu_model(root),
+                    "cores": cores,
+                    "governor": machine.governor(root, cpus[0]),
+                    "memory_mib": machine.memory_mib(root),
+                    "triple": self._connection.machine.triple,
+                    "kernel": machine.read(root / _KERNEL),
+                }
+            except ValueError as error:
+                raise MeasurementError(f"{address}: the device's answer is wrong: {sentence(error, 100)}") from None
+        return environment_of(found, address)
 
     def prepare(self, job: ProgramJob) -> Prepared | None:
         """Copy the model of a job, if it is not there. None when it has disappeared again.

@@ -44,10 +44,8 @@ class SshDevice(Device):
 
     Parameters
     ----------
-    host
-        Name or address, or an alias in ``~/.ssh/config``.
-    user, port
-        As for the ssh client; by default what its configuration says.
+    host, user, port
+        Name, address, or an alias in ``~/.ssh/config``; the others are by default as the client's configuration says.
     python, llama_bench
         Paths of an interpreter on the device, for jobs in Python, and of llama-bench, where it is not found.
     reconnect
@@ -58,8 +56,6 @@ class SshDevice(Device):
     UsageError
         For an argument that is wrong.
     """
-
-    parallel = 1
 
     def __init__(
         self,
@@ -76,6 +72,7 @@ class SshDevice(Device):
         self._llama_bench = llama_bench
         self._program: RemoteProgram | None = None
         self._python = python
+        self._describes: Callable[[Connection, RemoteFiles], Any] = self._agent_there if python else self._runner_there
         self._reconnect = reconnect
         self._hashes = Hashes()
         self._connection: Connection | None = None
@@ -139,6 +136,11 @@ class SshDevice(Device):
             self._begun = self._closed
             check_target(target, (self._connection or self._connected()).machine, str(self.address))
 
+    def prepare(self, runs: Runs) -> None:
+        """Where llama-bench alone will run, nothing else has to be compiled for the device, or copied to it."""
+        if runs == "program" and self._python is None:
+            self._describes = self._program_there
+
     def llama_bench(self, named: str | None = None) -> tuple[str, str]:
         """See `Device.llama_bench`; raises `MeasurementError` also when the device cannot be reached."""
         with self._lock:
@@ -168,19 +170,15 @@ class SshDevice(Device):
             return replace(result, seconds=time.monotonic() - start)
 
     def environment(self, threads: int) -> dict[str, Any]:
-        """The fingerprint of the device: from the interpreter there, or from lts-runner where there is none."""
+        """The fingerprint of the device: from the interpreter there, else lts-runner, or a shell for programs alone."""
         with self._lock:
             self._begun = self._closed
             if self._environment is None:
-                self._prepared(self._agent_there if self._python is not None else self._runner_there)
+                self._prepared(self._describes)
             found = dict(self._environment or {})
         port = f":{self.address.port}" if self.address.port else ""
-        return {
-            **found,
-            "lts": fingerprint()["lts"],
-            "device": f"ssh://{self.address.host}{port}",
-            "threads": threads,
-        }
+        here = {"lts": fingerprint()["lts"], "device": f"ssh://{self.address.host}{port}", "threads": threads}
+        return {**found, **here}
 
     def close(self) -> None:
         """End the connection and the jobs of other threads, running or waiting. The next job connects again."""
@@ -230,12 +228,14 @@ class SshDevice(Device):
     def _runner_there(self, connection: Connection, files: RemoteFiles) -> RemoteRunner:
         if self._runner is None:
             self._runner = RemoteRunner(connection, files, self.observe)
-            if self._python is None:
+            if self._describes == self._runner_there:
                 self._environment = self._runner.environment
         return self._runner
 
     def _program_there(self, connection: Connection, files: RemoteFiles) -> RemoteProgram:
         self._program = self._program or RemoteProgram(connection, files)
+        if self._environment is None and self._describes == self._program_there:
+            self._environment = self._program.environment()
         return self._program
 
     def _agent_there(self, connection: Connection, files: RemoteFiles) -> RemotePython:

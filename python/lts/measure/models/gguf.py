@@ -169,7 +169,11 @@ class GgufModel(Model):
         self, tests: Sequence[Test], repeats: int, end: float, *, memory: bool = False
     ) -> tuple[list[list[int]], Outcome]:
         """The samples of tests, in nanoseconds, and what else is known of their process."""
-        found = self._bench.run(tests, repeats, end - time.monotonic(), memory=memory)
+        if memory:
+            found = self._bench.run_for_memory(tests[0], end)
+            repeats = len(found.samples_ns[0])
+        else:
+            found = self._bench.run(tests, repeats, end - time.monotonic())
         samples = [checked({"samples_ns": each}, [_PREFILL], repeats=1)["samples_ns"] for each in found.samples_ns]
         if memory and found.said.get(PEAK) is None:
             raise BenchError("its peak is not known, because it has ended too soon")

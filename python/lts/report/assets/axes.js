@@ -8,8 +8,10 @@ const Axes = (() => {
     scale: Array.from({ length: 5 }, (_, i) => `var(--scale-${i})`),
   };
 
-  /** Text for plotly, whose markup is a part of HTML. */
-  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  /** Text for plotly in one line of at most so many letters; its markup is a part of HTML. */
+  function plain(text, most = 120) {
+    return Numbers.sentence(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  }
 
   /** A title of two lines: the column, and in smaller letters what it is. */
   function title(study, name) {

@@ -6,7 +6,7 @@ const Controls = (() => {
   const bound = () => [...document.querySelectorAll("#explorer [data-view]")];
 
   function fill(select, names) {
-    const option = (name) => make("option", { value: name, text: name || "none" });
+    const option = (name) => make("option", { value: name, text: Numbers.sentence(name, 80) || "none" });
     select.replaceChildren(...names.map(option));
   }
 
@@ -17,7 +17,7 @@ const Controls = (() => {
     place("columns").replaceChildren(...[...study.columns.keys()].map((name) => make("option", { value: `${name}<=` })));
     const boxes = study.axes.map((name) => {
       const box = make("input", { type: "checkbox", value: name });
-      return make("label", {}, [box, document.createTextNode(` ${name}`)]);
+      return make("label", {}, [box, document.createTextNode(` ${Numbers.sentence(name, 80)}`)]);
     });
     place("axes").append(...boxes);
     place("baselines").closest("label").hidden = study.baselines.size === 0;

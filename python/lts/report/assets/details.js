@@ -1,6 +1,7 @@
 "use strict";
 // What is selected: values, architecture, files and the command that exports it, side by side for two.
 const Details = (() => {
+  const LONGEST = 1000; // letters of what a trial has to say
   /** An element with text and children; nothing is ever parsed as HTML. */
   function make(tag, { text, className, ...attributes } = {}, children = []) {
     const made = document.createElement(tag);
@@ -38,7 +39,8 @@ const Details = (() => {
     ];
     const text = `${Numbers.number(table.number(name, row))} ${study.unit(name)}`.trim();
     const small = make("small", { text: notes.filter((each) => each !== null).join(", ") });
-    return make("tr", {}, [make("th", { text: name, scope: "row" }), make("td", { className: "n", text }, [small])]);
+    const heading = make("th", { text: Numbers.sentence(name, 80), scope: "row" });
+    return make("tr", {}, [heading, make("td", { className: "n", text }, [small])]);
   }
 
   function values(study, table, row) {
@@ -58,23 +60,24 @@ const Details = (() => {
       ["proposed by", table.text("origin", row)],
       ["finished", table.text("time", row)],
     ];
-    return found.filter(([, text]) => text !== null).map(([name, text]) => make("p", { text: `${name}: ${text}` }));
+    const said = found.filter(([, text]) => text !== null).map(([name, text]) => `${name}: ${text}`);
+    return said.map((text) => make("p", { text: Numbers.sentence(text, LONGEST) }));
   }
 
   function files(study, table, row) {
-    const found = table.kind === "trial" ? study.files.get(table.key(row)) ?? [] : [];
+    if (table.kind !== "trial") return [];
+    const found = study.files.get(table.key(row)) ?? [];
     const items = found.map(([name, size]) => make("li", { text: `${name} (${Numbers.bytes(size)})` }));
     const heading = make("h4", { text: "Files" });
-    return items.length > 0 ? [heading, make("ul", {}, items)] : [heading, make("p", { className: "muted", text: "None were exported when this was written." })];
+    if (items.length > 0) return [heading, make("ul", {}, items)];
+    return [heading, make("p", { className: "muted", text: "None were exported when this was written." })];
   }
 
   function command(study, table, row) {
-    if (table.kind === "trial" && study.onFront.has(row)) {
-      const text = `${study.command} --pick ${table.key(row)}`;
-      const code = make("code", { text });
-      return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
-    }
-    return table.kind === "trial" ? [make("p", { className: "muted", text: "Export writes members of the front; this is none." })] : [];
+    if (table.kind !== "trial") return [];
+    const text = `${study.command}#${table.key(row)}`;
+    const code = make("code", { text });
+    return [make("h4", { text: "Export" }), make("p", { className: "command" }, [code, copyButton("Copy", () => text, code)])];
   }
 
   function member(study, key, scale) {

@@ -2,7 +2,7 @@
 // The explorer: what the reader chooses becomes a view, and a view a picture, a table, details and a link.
 const Explorer = (() => {
   // The picture has buttons of its own.
-  const CONFIG = { modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
+  const CONFIG = { doubleClick: "autosize", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
   const ON_AXES = ["chart", "x", "y", "xlog", "ylog"]; // where another choice makes another picture of the zoom
   const { place } = Controls;
   const state = { study: null, view: null, rows: [], drawn: null };
@@ -22,7 +22,8 @@ const Explorer = (() => {
     state.drawn = lts.draw("explorer-chart", { data: figure.data, layout: figure.layout, config: CONFIG });
     const notes = [`${Numbers.plural(state.rows.length, "trial")} shown of ${Numbers.grouped(state.study.trials.size)}.`];
     if (figure.points < figure.of) {
-      notes.push(`The picture has ${Numbers.grouped(figure.points)} of ${Numbers.grouped(figure.of)} trials; the table and the CSV have all.`);
+      const [drawn, all] = [figure.points, figure.of].map(Numbers.grouped);
+      notes.push(`The picture has ${drawn} of ${all} trials; the table and the CSV have all.`);
     }
     if (figure.missing > 0) notes.push(`${Numbers.plural(figure.missing, "trial")} without a place on these axes.`);
     place("status").textContent = notes.join(" ");
@@ -76,7 +77,8 @@ const Explorer = (() => {
   function zoom() {
     if (state.view.chart !== "scatter") return;
     const { xaxis, yaxis } = place("chart").layout;
-    state.view.zoom = xaxis.autorange && yaxis.autorange ? [] : [...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(9)));
+    const ends = [...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(9)));
+    state.view.zoom = xaxis.autorange && yaxis.autorange ? [] : ends;
     drawChart();
     remember();
   }

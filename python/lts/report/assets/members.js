@@ -80,7 +80,7 @@ const Members = (() => {
 
     title(row) {
       if (this.kind === "trial") return `trial ${this.data.id[row]}`;
-      return this.kind === "baseline" ? `baseline ${this.data.name[row]}` : `predicted ${row + 1}`;
+      return this.kind === "baseline" ? `baseline ${Numbers.sentence(this.data.name[row], 80)}` : `predicted ${row + 1}`;
     }
 
     /** Dimensions by name, repeated layers counted. */

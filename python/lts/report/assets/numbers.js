@@ -1,5 +1,5 @@
 "use strict";
-// Numbers and lists as text for people, as lts.system.text has them.
+// Numbers, lists and what others say as text for people, as lts.system has them.
 const Numbers = (() => {
   const THIN = "\u202f"; // narrow no-break space between groups of digits
 
@@ -42,9 +42,16 @@ const Numbers = (() => {
     return `${i === 0 ? size : size.toPrecision(3)} ${units[i]}`;
   }
 
+  /** What somebody else says, as one line that is fit to be shown: cut, and without what no screen prints. */
+  function sentence(text, most) {
+    const line = text.slice(0, 16 * most).replace(/[\p{C}\p{Z}]+/gu, " ").trim();
+    const letters = [...line];
+    return letters.length <= most ? line : `${letters.slice(0, most - 1).join("")}…`;
+  }
+
   function plural(n, noun) {
     return `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
   }
 
-  return { number, grouped, runs, bytes, plural };
+  return { number, grouped, runs, bytes, plural, sentence };
 })();

@@ -75,13 +75,13 @@ const Parallel = (() => {
   }
 
   /** Names above the axes, and their ends below. */
-  function labels(names, ends) {
+  function labels(names, ends, width) {
     const label = (i, x, yshift, text) => ({
       ...{ x, y: -i, xanchor: x === 0 ? "left" : "right", yshift, text },
       ...{ showarrow: false, bgcolor: COLORS.card, borderpad: 1 },
     });
     return names.flatMap((name, i) => [
-      label(i, 0, 13, `<b>${plain(name)}</b>`),
+      label(i, 0, 13, `<b>${plain(name, Math.max(16, Math.floor(width / 13)))}</b>`),
       label(i, 0, -13, Numbers.number(ends[i][0])),
       label(i, 1, -13, Numbers.number(ends[i][1])),
     ]);
@@ -94,7 +94,8 @@ const Parallel = (() => {
     const ends = names.map((name) => endsOf(drawn, name));
     const found = drawn.map((group) => ({ ...group, lines: placed(group.table, group.rows, names, ends) }));
     const data = found.map(({ table, lines, name, style }) => trace(study, table, evenly(lines), name, style));
-    const lineOf = (i) => ({ x0: 0, x1: 1, y0: -i, y1: -i, type: "line", layer: "below", line: { color: COLORS.muted, width: 1 } });
+    const thin = { type: "line", layer: "below", line: { color: COLORS.muted, width: 1 } };
+    const lineOf = (i) => ({ ...thin, x0: 0, x1: 1, y0: -i, y1: -i });
     const layout = Axes.layout(width, 30, {
       xaxis: { visible: false, range: [-0.02, 1.02], fixedrange: true },
       yaxis: { visible: false, range: [0.4 - names.length, 0.5], fixedrange: true },
@@ -103,7 +104,7 @@ const Parallel = (() => {
     const all = found[0].lines.length + found[1].lines.length;
     return {
       data: data.filter((each) => each.x.length > 0),
-      layout: { ...layout, annotations: labels(names, ends), shapes: names.map((_, i) => lineOf(i)), height },
+      layout: { ...layout, annotations: labels(names, ends, width), shapes: names.map((_, i) => lineOf(i)), height },
       points: Math.min(found[0].lines.length, MOST_LINES) + Math.min(found[1].lines.length, MOST_LINES),
       of: all,
       missing: rows.length - all,

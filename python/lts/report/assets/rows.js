@@ -26,9 +26,10 @@ const Rows = (() => {
   const pages = (rows) => Math.max(1, Math.ceil(rows.length / PER_PAGE));
 
   function heading(study, view, name) {
-    const button = make("button", { type: "button", text: name, "data-sort": name });
+    const button = make("button", { type: "button", text: Numbers.sentence(name, 40), "data-sort": name });
     const about = study.about(name);
-    const cell = make("th", { scope: "col", className: name === "trial" ? "" : "n" }, about ? [button, make("small", { text: about })] : [button]);
+    const inside = about ? [button, make("small", { text: about })] : [button];
+    const cell = make("th", { scope: "col", className: name === "trial" ? "" : "n" }, inside);
     if (view.sort === name) cell.setAttribute("aria-sort", view.descending ? "descending" : "ascending");
     return cell;
   }

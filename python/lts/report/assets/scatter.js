@@ -2,14 +2,12 @@
 // The view as a scatter plot of two columns, for plotly.js.
 const Scatter = (() => {
   const { COLORS, plain } = Axes;
-  const MOST_POINTS = 1000; // drawn of the front, and of the others; the table and the CSV have all
+  const MOST_POINTS = 700; // drawn of the front, and of the others; the table and the CSV have all
   const MOST_BARS = 200; // points of a trace with intervals: more are a thicket
   const CELLS = 160; // of each side, when points are thinned
   const MOST_LETTERS = 48; // of a line of what hovering tells
   const MOST_LABEL = 20; // letters of a name beside its point
   const [SMALLEST, LARGEST] = [7, 22]; // diameters of points whose size means something
-
-  const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most)}…`);
 
   const extent = (values) => {
     let [low, high] = [Infinity, -Infinity];
@@ -41,9 +39,9 @@ const Scatter = (() => {
     const marks = study.marks(table, row).join(", ");
     const lines = [`<b>${plain(table.title(row))}</b>${marks ? ` · ${plain(marks)}` : ""}`];
     for (const name of study.columns.keys()) {
-      if (table.value(name, row) !== null) lines.push(plain(`${name} ${study.valueText(table, name, row)}`));
+      if (table.value(name, row) !== null) lines.push(`${plain(name, MOST_LETTERS)} ${plain(study.valueText(table, name, row))}`);
     }
-    for (const [name, text] of table.shape(row)) lines.push(plain(cut(`${name} ${text}`, MOST_LETTERS)));
+    for (const [name, text] of table.shape(row)) lines.push(plain(`${name} ${text}`, MOST_LETTERS));
     return lines.join("<br>");
   }
 
@@ -92,7 +90,7 @@ const Scatter = (() => {
   const SCALE = COLORS.scale.map((color, i) => [i / (COLORS.scale.length - 1), color]);
 
   /** Marker of points whose color and size mean what the view says. */
-  function meaning(table, points, view, scales, title) {
+  function meaning(study, table, points, view, scales) {
     const marker = { bars: true, size: 11, color: COLORS.accent, line: { width: 1, color: COLORS.edge } };
     if (scales.size) {
       marker.size = points.map(({ row }) => {
@@ -104,14 +102,13 @@ const Scatter = (() => {
       const [cmin, cmax] = scales.color;
       Object.assign(marker, { cmin, cmax: cmax > cmin ? cmax : cmin + 1, colorscale: SCALE });
       marker.color = points.map(({ row }) => table.number(view.color, row));
-      marker.colorbar = colorbar(title(view.color));
+      marker.colorbar = colorbar([view.color, study.unit(view.color)].filter(Boolean).map((text) => plain(text, 40)).join(", "));
     }
     return marker;
   }
 
   function colorbar(title) {
-    const place = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", len: 0.7, thickness: 10 };
-    return { ...place, outlinewidth: 0, nticks: 4, exponentformat: "SI", title: { text: title, side: "top" } };
+    return { thickness: 10, outlinewidth: 0, nticks: 5, exponentformat: "SI", title: { text: title, side: "right" } };
   }
 
   /** The color of the scale that is nearest to a share of it. */
@@ -122,7 +119,7 @@ const Scatter = (() => {
     return Fronts.lines(study, rows, view).map((line) => ({
       type: "scatter",
       mode: "lines",
-      name: plain(line.name),
+      name: plain(line.name, 60),
       x: line.points.map((p) => p.x),
       y: line.points.map((p) => p.y),
       line: {
@@ -166,7 +163,7 @@ const Scatter = (() => {
     return {
       ...trace(study, table, points, view, "baselines", STAR),
       mode: "markers+text",
-      text: points.map((p) => plain(cut(table.data.name[p.row], MOST_LABEL))),
+      text: points.map((p) => plain(table.data.name[p.row], MOST_LABEL)),
       textposition: points.map((p) => (share(p.x, xs) > 0.5 ? "top left" : "top right")),
     };
   }
@@ -193,13 +190,13 @@ const Scatter = (() => {
       each(trials, others.filter(fits), "not on the front", DOT),
       each(trials, others.filter((p) => !fits(p)), "violates a constraint", CROSS),
       ...(view.predicted ? [each(predicted, pointsOf(predicted, predicted.rows, view), "predicted, not measured", HOLLOW)] : []),
-      each(trials, members, "Pareto front", meaning(trials, members, view, scales, title)),
+      each(trials, members, "Pareto front", meaning(study, trials, members, view, scales)),
       { ...each(trials, front.filter((p) => p.row === study.knee), "knee", DIAMOND), hoverinfo: "skip" },
       ...(view.baselines ? [baselines(study, view, extent(points.map((p) => p.x)))] : []),
       ...rings(study, view),
     ];
     const [x, y] = [view.zoom.slice(0, 2), view.zoom.slice(2)];
-    const layout = Axes.layout(width, scales.color ? 96 : 20, {
+    const layout = Axes.layout(width, 20, {
       xaxis: Axes.axis(title(view.x), view.xlog, x),
       yaxis: Axes.axis(title(view.y), view.ylog, y),
     });

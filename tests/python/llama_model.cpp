@@ -49,9 +49,11 @@ const float* decode(llama_context* context, std::vector<llama_token>& ids, int p
 
 int main(int argc, char** argv) {
   if (argc < 4) fail("too few arguments");
-  llama_log_set([](ggml_log_level level, const char* text, void*) {
-    if (level >= GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
-  }, nullptr);
+  llama_log_set(
+      [](ggml_log_level level, const char* text, void*) {
+        if (level >= GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
+      },
+      nullptr);
   llama_backend_init();
   llama_model* model = llama_model_load_from_file(argv[1], llama_model_default_params());
   if (model == nullptr) fail("cannot load the model");
@@ -73,7 +75,8 @@ int main(int argc, char** argv) {
     std::FILE* file = std::fopen(argv[3], "wb");
     if (file == nullptr) fail("cannot write");
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      std::fwrite(llama_get_logits_ith(context, static_cast<int>(i)), sizeof(float), static_cast<std::size_t>(n_vocab), file);
+      std::fwrite(llama_get_logits_ith(context, static_cast<int>(i)), sizeof(float), static_cast<std::size_t>(n_vocab),
+                  file);
     }
     return std::fclose(file);
   }

@@ -20,6 +20,8 @@
 using lts::runner::Generator;
 
 struct lts_runner {
+  explicit lts_runner(Generator opened) : generator(std::move(opened)) {}
+
   Generator generator;
 };
 

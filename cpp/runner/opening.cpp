@@ -40,7 +40,7 @@ Generator open_generator(const std::string& path, const std::string& runtime, in
   use_processors({}, threads, warnings);
   load_runtime(runtime.ends_with('/') ? runtime : runtime + "/");
   TensorFiles files(file.substr(0, file.rfind('/') + 1), {});
-  return Generator(manifest, files);
+  return {manifest, files};
 }
 
 }  // namespace lts::runner

@@ -63,6 +63,11 @@ def export_members(
                 origin=origin_of(trial, workload),
             )
             say(f"{label}: trial {trial.id} exported to {folder}")
+    if trials:
+        say(
+            "note: exported weights are random; train a member, and bring its weights back: lts-engine export "
+            f"{directory} --pick ID --weights CHECKPOINT"
+        )
     if "onnx" in formats and copied and workload.n_gen and workload.cache == "in_place":
         say(
             "note: model.onnx copies keys and values, as standard operations do; what was measured keeps them in "

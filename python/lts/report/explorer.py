@@ -62,7 +62,8 @@ def data(contents: Contents) -> Json:
     Tables hold one list per field, with an entry per row and null where a row has none. Texts that recur are numbers of
     places in a list of the different ones: ``{"texts": [...], "of": [...]}``. See `_table`.
     """
-    place = contents.path.parent if contents.path.name == STORE_NAME else contents.path
+    folder = contents.path.parent
+    has_folder = contents.path.name == STORE_NAME  # of its own: beside another store lie files of others
     row_of = {trial.id: row for row, trial in enumerate(contents.trials)}
     goals = {objective.name: objective.direction for objective in contents.front.objectives}
     baselines = [each for each in contents.baselines if each.trial.state == "complete"]
@@ -92,8 +93,8 @@ def data(contents: Contents) -> Json:
         "knee": None if contents.knee is None else row_of[contents.knee.id],
         "baselines": {**_table([each.trial for each in baselines]), "name": [each.name for each in baselines]},
         "predicted": _predicted(predicted_front(contents, contents.space, _MOST_PREDICTED)),
-        "files": _files(contents.path.parent / "models", {str(trial.id) for trial in contents.trials}),
-        "export": f"lts-engine export {quote(str(place))}",
+        "files": _files(folder / "models", {str(trial.id) for trial in contents.trials}) if has_folder else {},
+        "export": f"lts-engine export {quote(str(folder if has_folder else contents.path))}",
     }
 
 
@@ -167,9 +168,10 @@ def _files(folder: Path, known: set[str]) -> dict[str, list[tuple[str, int]]]:
     """By the number of a trial the files of it that were exported, with their sizes in bytes."""
     found = {}
     for member in sorted(_listed(folder, lambda path: path.is_dir() and path.name in known)):
-        files = sorted(_listed(member, lambda path: path.is_file(), deep=True))[:_MOST_FILES]
-        if files:
-            found[member.name] = [(path.relative_to(folder.parent).as_posix(), path.stat().st_size) for path in files]
+        files = sorted(_listed(member, lambda path: path.is_file(), deep=True))
+        sizes = [(path.relative_to(folder.parent).as_posix(), size) for path in files for size in _sizes(path)]
+        if sizes:
+            found[member.name] = sizes[:_MOST_FILES]
     return found
 
 
@@ -177,5 +179,13 @@ def _listed(folder: Path, wanted: Callable[[Path], bool], *, deep: bool = False)
     """What a folder has; nothing where it cannot be read: a report is about the study, not about its files."""
     try:
         return [path for path in (folder.rglob("*") if deep else folder.iterdir()) if wanted(path)]
+    except OSError:
+        return []
+
+
+def _sizes(path: Path) -> list[int]:
+    """The size of a file; nothing where it was removed meanwhile."""
+    try:
+        return [path.stat().st_size]
     except OSError:
         return []

@@ -108,8 +108,10 @@
     const element = document.getElementById(id);
     chart.width = Math.floor(element.clientWidth);
     if (!chart.width) return; // not seen now; it is drawn when it is
-    const { data, layout } = fitted(chart.figure, chart.width);
-    await Plotly.react(id, data, layout, { ...CONFIG, ...chart.figure.config });
+    const figure = typeof chart.figure === "function" ? chart.figure(chart.width) : chart.figure;
+    const { data, layout } = fitted(figure, chart.width);
+    await Plotly.react(id, data, layout, { ...CONFIG, ...figure.config });
+    chart.after(element);
   }
 
   const resized = new ResizeObserver((entries) => {
@@ -119,8 +121,9 @@
     }
   });
 
-  async function draw(id, figure) {
-    drawn.set(id, { figure, width: 0 });
+  // A figure, or what makes one for a width; `after(element)` is called whenever it has been drawn.
+  async function draw(id, figure, after = () => {}) {
+    drawn.set(id, { figure, after, width: 0 });
     await show(id);
     resized.observe(document.getElementById(id));
   }
@@ -157,11 +160,18 @@
     root.dataset.drawn = "";
   }
 
-  window.lts = { data: Object.create(null), colored, draw, waiting: [] };
-  if (window.DecompressionStream === undefined) {
+  function tooOld() {
     document.getElementById("too-old").hidden = false;
     root.dataset.drawn = "";
-  } else open();
+  }
+
+  window.lts = { data: Object.create(null), colored, draw, waiting: [] };
+  if (window.DecompressionStream === undefined || ![].at) tooOld();
+  else
+    open().catch((error) => {
+      tooOld();
+      console.error(error);
+    });
 
   // A click on a heading sorts its table, a second one the other way round.
   for (const button of document.querySelectorAll("th button")) {

@@ -57,13 +57,33 @@ def test_the_front_and_the_knee_are_rows(store: Path, data: Any) -> None:
 
 def test_files_are_those_of_members(store: Path) -> None:
     models = store.parent / "models"
-    for name in ("3/prefill.onnx", "3/host/manifest.json", "999/secret", "not-a-trial/secret"):
+    for name in ("3/model.onnx", "3/host/manifest.json", "999/secret", "not-a-trial/secret"):
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         (models / name).write_bytes(b"12345")
     (models / "5").write_text("a file")
     (models / "4").mkdir()
     found = explorer.data(read(store))["files"]
-    assert found == {"3": [("models/3/host/manifest.json", 5), ("models/3/prefill.onnx", 5)]}
+    assert found == {"3": [("models/3/host/manifest.json", 5), ("models/3/model.onnx", 5)]}
+    other = store_of(store.parent / "other.db", trials_of(20))
+    assert explorer.data(read(other))["files"] == {}, "they are of the study whose folder it is"
+
+
+def test_a_file_that_is_removed_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = explorer._listed
+
+    def listed_then_removed(folder: Path, *arguments: Any, **options: Any) -> list[Path]:
+        found = listed(folder, *arguments, **options)
+        for path in found:
+            if path.name == "gone.onnx":
+                path.unlink()
+        return found
+
+    store = store_of(tmp_path / "study.db", trials_of(20))
+    (tmp_path / "models" / "3").mkdir(parents=True)
+    for name in ("gone.onnx", "model.onnx"):
+        (tmp_path / "models" / "3" / name).write_bytes(b"12345")
+    monkeypatch.setattr(explorer, "_listed", listed_then_removed)
+    assert explorer.data(read(store))["files"] == {"3": [("models/3/model.onnx", 5)]}
 
 
 def test_the_command_names_the_study(store: Path, tmp_path: Path) -> None:

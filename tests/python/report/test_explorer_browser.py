@@ -32,6 +32,8 @@ pytest.importorskip("plotly")
 
 CHART = "#explorer-chart"
 FRONT = "Pareto front"
+RANGES = f"""() => {{ const {{ xaxis, yaxis }} = document.querySelector("{CHART}").layout;
+    return [...xaxis.range, ...yaxis.range]; }}"""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = store_of(folder / "study.db", trials_of(60))
     member = read_study(store).front.trials[0].id
     (folder / "models" / str(member) / "host").mkdir(parents=True)
-    (folder / "models" / str(member) / "host" / "prefill.so").write_bytes(b"x" * 3000)
+    (folder / "models" / str(member) / "host" / "model.so").write_bytes(b"x" * 3000)
     write_report(store, folder / "report.html")
     return folder / "report.html"
 
@@ -107,6 +109,17 @@ def selected(window: Window) -> list[str]:
         "#explorer-selected article", "all => all.map(a => a.dataset.key)"
     )
     return found
+
+
+def drag(window: Window, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag from one place of the chart to another, both as shares of its width and height."""
+    window.page.locator(CHART).scroll_into_view_if_needed()
+    box = window.page.locator(f"{CHART} .nsewdrag").first.bounding_box()
+    places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in (begin, end)]
+    window.page.mouse.move(*places[0])
+    window.page.mouse.down()
+    window.page.mouse.move(*places[1], steps=5)
+    window.page.mouse.up()
 
 
 def complete(study: StoredStudy) -> list[Trial]:
@@ -348,6 +361,10 @@ def test_numbers_are_written_as_python_writes_them(window: Window) -> None:
     chooser = random.Random(3)
     values = [chooser.uniform(-1, 1) * 10.0 ** chooser.randint(-12, 14) for _ in range(500)]
     values += [float(chooser.randint(-(10**9), 10**9)) for _ in range(100)]
+    ties = [(chooser.randint(1000, 99_999) + 0.5) / 2 ** chooser.choice([0, 0, 0, 3, 6]) for _ in range(100)]
+    ties += [n + part for n in range(10, 100) for part in (0.125, 0.375, 0.625, 0.875)]
+    ties += [12.125, 1.0625, 1.1875, 0.15625, 0.28125, 12346.5, 12347.5, 1.2345e12, 1.2355e12]
+    values += [sign * tie for tie in ties for sign in (1, -1)]
     values += [0.0, 0.5, 9.9996, 999.96, 9999.6, 1e4, 12345.5, 12346.5, 1e10, 1e-4, 9.9999e-5, 123456789.0, 1e300]
     assert window.page.evaluate("(values) => values.map(Numbers.number)", values) == [number(value) for value in values]
 
@@ -391,7 +408,7 @@ def test_two_selected_members_stand_side_by_side(window: Window, study: StoredSt
         assert f"{a.n_layer} layers of width {a.d_model}" in article.locator("svg").get_attribute("aria-label")
     assert len(scale) == 1, "both are drawn to one scale"
     text = window.page.locator("#explorer-selected article").first.text_content()
-    assert f"models/{first.id}/host/prefill.so (2.93 KiB)" in text
+    assert f"models/{first.id}/host/model.so (2.93 KiB)" in text
     assert f"lts-engine export {report.parent}#{first.id}" in text
     window.page.locator(f"#explorer-table tr[data-key='{first.id}'] button").click()
     assert selected(window) == [str(second.id)]
@@ -421,6 +438,19 @@ def test_rows_are_selected_with_the_keyboard(window: Window) -> None:
     window.page.keyboard.press("Enter")
     assert window.page.evaluate("() => document.activeElement.dataset.sort") == "latency_ms", "the focus stays"
     assert window.page.locator("#explorer-table th[aria-sort=ascending]").count() == 1
+
+
+def test_a_click_that_leaves_a_condition_is_a_click(window: Window) -> None:
+    window.page.locator(".condition").fill("latency_ms<=300")
+    key = listed(window)[0]
+    window.page.locator(f"#explorer-table tr[data-key='{key}'] td").nth(1).click()
+    assert "where=" in window.page.url, "the condition counts"
+    assert selected(window) == [key]
+    window.page.locator(".condition").last.fill("latency_ms>=0")
+    window.page.locator("#explorer-table th button[data-sort=latency_ms]").click()
+    assert window.page.url.count("where=") == 2
+    assert "sort=latency_ms" in window.page.url
+    assert selected(window) == [key]
 
 
 def test_a_trial_that_failed_says_why(window: Window) -> None:
@@ -499,29 +529,53 @@ def test_a_link_opens_the_same_view_again(chromium: Chromium, window: Window, re
 
 
 def test_what_is_zoomed_into_stays_and_is_in_the_link(chromium: Chromium, window: Window, report: Path) -> None:
-    window.page.locator(CHART).scroll_into_view_if_needed()
-    box = window.page.locator(f"{CHART} .nsewdrag").first.bounding_box()
-    ranges = f"""() => {{ const {{ xaxis, yaxis }} = document.querySelector("{CHART}").layout;
-        return [...xaxis.range, ...yaxis.range]; }}"""
-    before = window.page.evaluate(ranges)
-    window.page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
-    window.page.mouse.down()
-    window.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.7, steps=5)
-    window.page.mouse.up()
+    before = window.page.evaluate(RANGES)
+    drag(window, (0.2, 0.2), (0.6, 0.7))
     window.page.wait_for_function("() => location.hash.includes('zoom=')")
-    zoomed = window.page.evaluate(ranges)
+    zoomed = window.page.evaluate(RANGES)
     assert before[0] < zoomed[0] < zoomed[1] < before[1]
     assert before[2] < zoomed[2] < zoomed[3] < before[3]
     window.page.locator("#explorer-table tbody button").first.click()
-    assert window.page.evaluate(ranges) == pytest.approx(zoomed)
+    assert window.page.evaluate(RANGES) == pytest.approx(zoomed)
     with opened(chromium, report, "#" + window.page.url.split("#")[1]) as again:
-        assert again.page.evaluate(ranges) == pytest.approx(zoomed)
+        assert again.page.evaluate(RANGES) == pytest.approx(zoomed)
     window.page.locator(CHART).scroll_into_view_if_needed()
+    box = window.page.locator(f"{CHART} .nsewdrag").first.bounding_box()
     window.page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
     window.page.wait_for_function("() => !location.hash.includes('zoom=')")
-    after = window.page.evaluate(ranges)
+    after = window.page.evaluate(RANGES)
     assert after[0] < zoomed[0] < zoomed[1] < after[1]
     assert after[2] < zoomed[2] < zoomed[3] < after[3]
+
+
+def test_pan_moves_what_is_shown(chromium: Chromium, report: Path) -> None:
+    with opened(chromium, report) as window:
+        page = window.page
+        page.locator(CHART).hover()
+        page.locator(f"{CHART} .modebar-btn[data-attr=dragmode][data-val=pan]").click()
+        assert page.evaluate(f"() => document.querySelector('{CHART}')._fullLayout.dragmode") == "pan"
+        assert "zoom" not in page.url, "a button that shows nothing else changes no address"
+        before = page.evaluate(RANGES)
+        drag(window, (0.5, 0.5), (0.7, 0.4))
+        page.wait_for_function("() => location.hash.includes('zoom=')")
+        after = page.evaluate(RANGES)
+        width, height = before[1] - before[0], before[3] - before[2]
+        assert [b - a for a, b in zip(before, after, strict=True)] == pytest.approx(
+            [-0.2 * width, -0.2 * width, -0.1 * height, -0.1 * height], rel=0.1
+        )
+
+
+def test_a_button_shows_all_again(chromium: Chromium, report: Path) -> None:
+    with opened(chromium, report) as window:
+        before = window.page.evaluate(RANGES)
+    inside = [before[0] + 0.2 * (before[1] - before[0]), before[1], before[2], before[3]]
+    with opened(chromium, report, "#" + "&".join(f"zoom={end:.3f}" for end in inside)) as window:
+        assert window.page.evaluate(RANGES) == pytest.approx(inside)
+        window.page.locator(CHART).hover()
+        assert window.page.locator(f"{CHART} .modebar-btn[data-val=reset]").count() == 0, "to what a link said"
+        window.page.locator(f"{CHART} .modebar-btn[data-val=auto]").click()
+        window.page.wait_for_function("() => !location.hash.includes('zoom=')")
+        assert window.page.evaluate(RANGES) == pytest.approx(before)
 
 
 HOSTILE = (
@@ -563,6 +617,46 @@ def test_it_fits_and_can_be_read(
     with opened(chromium, report, fragment, width=width, scheme=scheme) as window:
         assert layout_faults(window.page) == []
         assert contrast_faults(window.page) == []
+
+
+def test_parallel_coordinates_follow_the_width(chromium: Chromium, report: Path) -> None:
+    made = f"""() => {{ const {{ width, height, annotations }} = document.querySelector("{CHART}").layout;
+        return [width, height, annotations.map(({{ text }}) => text)]; }}"""
+    with opened(chromium, report, "#chart=parallel", width=360) as window:
+        narrow = window.page.evaluate(made)
+    with opened(chromium, report, "#chart=parallel", width=1280) as window:
+        assert window.page.evaluate(made)[1] != narrow[1]
+        window.page.set_viewport_size({"width": 360, "height": 800})
+        window.page.wait_for_function(
+            f"(width) => document.querySelector('{CHART}').layout.width === width", arg=narrow[0]
+        )
+        assert window.page.evaluate(made) == narrow
+        assert layout_faults(window.page) == []
+
+
+def test_a_report_in_a_hidden_frame_works_once_it_is_seen(chromium: Chromium, report: Path) -> None:
+    outer = report.parent / "outer.html"
+    outer.write_text(
+        f'<html data-drawn><iframe src="{report.name}" style="width:1100px;height:900px;display:none"></iframe></html>',
+        encoding="utf-8",
+    )
+    with chromium.opened(outer) as window:
+        frame = window.page.frames[1]
+        frame.wait_for_function("() => document.documentElement.dataset.drawn !== undefined")
+        window.page.evaluate("() => { document.querySelector('iframe').style.display = 'block'; }")
+        frame.wait_for_selector(f"{CHART} .point")
+        frame.locator("#explorer-table tbody button").first.click()
+        assert frame.locator("#explorer-selected article").count() == 1
+        frame.locator(CHART).scroll_into_view_if_needed()
+        box = frame.locator(f"{CHART} .nsewdrag").first.bounding_box()
+        places = [(box["x"] + box["width"] * share, box["y"] + box["height"] * share) for share in (0.2, 0.7)]
+        window.page.mouse.move(*places[0])
+        window.page.mouse.down()
+        window.page.mouse.move(*places[1], steps=5)
+        window.page.mouse.up()
+        frame.wait_for_function("() => location.hash.includes('zoom=')")
+        assert "trials shown of" in frame.locator("#explorer-status").text_content()
+        assert window.errors == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

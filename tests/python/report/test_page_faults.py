@@ -105,13 +105,28 @@ def test_only_scripts_of_a_known_hash_run(chromium: Chromium, report: str, tmp_p
         page.close()
 
 
-def test_an_older_browser_says_so_and_shows_the_tables(chromium: Chromium, report: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("absent", ["window.DecompressionStream", "Array.prototype.at"])
+def test_an_older_browser_says_so_and_shows_the_tables(
+    chromium: Chromium, report: str, tmp_path: Path, absent: str
+) -> None:
     path = tmp_path / "page.html"
     path.write_text(report, encoding="utf-8")
-    with chromium.opened(path, before="delete window.DecompressionStream") as window:
+    with chromium.opened(path, before=f"delete {absent}") as window:
         assert window.page.get_by_text("The charts need a newer browser; the tables do not.").is_visible()
         assert window.page.locator(".pinned table").first.is_visible()
         assert window.errors == []
+
+
+def test_a_page_whose_scripts_fail_says_so_and_shows_the_tables(
+    chromium: Chromium, report: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(report, encoding="utf-8")
+    with chromium.opened(path, before="Element.prototype.replaceChildren = undefined") as window:
+        assert window.page.get_by_text("The charts need a newer browser; the tables do not.").is_visible()
+        assert window.page.locator(".pinned table").first.is_visible()
+        assert window.errors
+        assert all("replaceChildren is not a function" in error for error in window.errors)
 
 
 def test_text_is_text() -> None:

@@ -125,11 +125,10 @@ def test_marks_can_be_told_from_the_page(chromium: Chromium, pages: dict[str, Pa
 def test_charts_follow_the_color_scheme(chromium: Chromium, pages: dict[str, Path]) -> None:
     with chromium.opened(pages["study"]) as window:
         by_day = marks(window)
+        colors = """() => [...document.querySelectorAll(".js-plotly-plot")].map((c) => c._fullLayout.font.color)"""
+        before = window.page.evaluate(colors)
         window.page.emulate_media(color_scheme="dark")
-        window.page.wait_for_function(
-            """(before) => document.querySelector(".js-plotly-plot")._fullLayout.font.color !== before""",
-            arg=window.page.evaluate("""() => document.querySelector(".js-plotly-plot")._fullLayout.font.color"""),
-        )
+        window.page.wait_for_function(f"(before) => ({colors})().every((color, i) => color !== before[i])", arg=before)
         window.settled()
         by_night = marks(window)
         assert len(by_day) == len(by_night)

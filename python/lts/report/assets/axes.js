@@ -35,7 +35,8 @@ const Axes = (() => {
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: COLORS.ink },
       hovermode: "closest",
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: COLORS.muted, activecolor: COLORS.ink },
+      // `uirevision` keeps what its buttons chose, such as Pan, whenever the chart is drawn anew.
+      modebar: { uirevision: "kept", bgcolor: "rgba(0,0,0,0)", color: COLORS.muted, activecolor: COLORS.ink },
       hoverlabel: {
         bgcolor: COLORS.card,
         bordercolor: COLORS.muted,

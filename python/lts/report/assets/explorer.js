@@ -2,10 +2,14 @@
 // The explorer: what the reader chooses becomes a view, and a view a picture, a table, details and a link.
 const Explorer = (() => {
   // The picture has buttons of its own.
-  const CONFIG = { doubleClick: "autosize", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
+  const CONFIG = {
+    doubleClick: "autosize", // all is shown, also where a link said what part of it
+    doubleClickDelay: 1000, // milliseconds
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "resetScale2d", "toImage"],
+  };
   const ON_AXES = ["chart", "x", "y", "xlog", "ylog"]; // where another choice makes another picture of the zoom
   const { place } = Controls;
-  const state = { study: null, view: null, rows: [], drawn: null };
+  const state = { study: null, view: null, rows: [], drawn: null, heard: false };
 
   /** The trials that the view shows. Throws Where.Refused. */
   function shown(study, view) {
@@ -16,10 +20,10 @@ const Explorer = (() => {
     return Where.kept(valued, view.where, (name, row) => trials.value(name, row), (row) => trials.names(row));
   }
 
-  function drawChart() {
+  /** The picture of the view in a width, and what the line below it says about it. */
+  function picture(width) {
     const kind = state.view.chart === "parallel" ? Parallel : Scatter;
-    const figure = kind.figure(state.study, state.rows, state.view, place("chart").clientWidth);
-    state.drawn = lts.draw("explorer-chart", { data: figure.data, layout: figure.layout, config: CONFIG });
+    const figure = kind.figure(state.study, state.rows, state.view, width);
     const notes = [`${Numbers.plural(state.rows.length, "trial")} shown of ${Numbers.grouped(state.study.trials.size)}.`];
     if (figure.points < figure.of) {
       const [drawn, all] = [figure.points, figure.of].map(Numbers.grouped);
@@ -27,6 +31,22 @@ const Explorer = (() => {
     }
     if (figure.missing > 0) notes.push(`${Numbers.plural(figure.missing, "trial")} without a place on these axes.`);
     place("status").textContent = notes.join(" ");
+    return { data: figure.data, layout: figure.layout, config: CONFIG };
+  }
+
+  /** Clicks and zooms are heard of from when plotly has drawn the chart, which is when it is first seen. */
+  function listenToChart(chart) {
+    if (state.heard) return;
+    state.heard = true;
+    chart.on("plotly_click", (event) => {
+      const key = event.points[0]?.customdata;
+      if (state.study.keys.has(key)) toggle(key);
+    });
+    chart.on("plotly_relayout", zoom);
+  }
+
+  function drawChart() {
+    state.drawn = lts.draw("explorer-chart", picture, listenToChart);
   }
 
   function drawTable() {
@@ -74,8 +94,8 @@ const Explorer = (() => {
   }
 
   /** Keep what of the axes is shown after the reader has dragged or scrolled; all of them when that is asked for. */
-  function zoom() {
-    if (state.view.chart !== "scatter") return;
+  function zoom(changed) {
+    if (state.view.chart !== "scatter" || !Object.keys(changed).some((name) => /^[xy]axis/.test(name))) return;
     const { xaxis, yaxis } = place("chart").layout;
     const ends = [...xaxis.range, ...yaxis.range].map((end) => Number(end.toPrecision(9)));
     state.view.zoom = xaxis.autorange && yaxis.autorange ? [] : ends;
@@ -146,11 +166,6 @@ const Explorer = (() => {
     }
     place("reset").addEventListener("click", () => open(""));
     place("link").append(Details.copyButton("Copy link to this view", link, null));
-    place("chart").on("plotly_click", (event) => {
-      const key = event.points[0]?.customdata;
-      if (state.study.keys.has(key)) toggle(key);
-    });
-    place("chart").on("plotly_relayout", zoom);
     window.addEventListener("hashchange", () => open(location.hash));
   }
 

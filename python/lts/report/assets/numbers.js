@@ -9,7 +9,13 @@ const Numbers = (() => {
 
   function halfToEven(value) {
     const floor = Math.floor(value);
-    return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
+    return value - floor === 0.5 ? floor + Math.abs(floor % 2) : Math.round(value);
+  }
+
+  /** As "1.235e+3", with exact ties to even; toExponential would round them up. */
+  function fourDigits(value) {
+    const tie = /^(-?\d\.\d\d[02468])50*(e.*)$/.exec(value.toExponential(100));
+    return tie ? `${tie[1]}${tie[2]}` : value.toExponential(3);
   }
 
   /** Whole numbers with their digits grouped, others to four significant digits. */
@@ -17,9 +23,9 @@ const Numbers = (() => {
     const size = Math.abs(value);
     if (size < 1e10 && Number.isInteger(value)) return grouped(value);
     if (size >= 1e4 && size < 1e10) return grouped(halfToEven(value));
-    const [digits, power] = value.toExponential(3).split("e");
+    const [digits, power] = fourDigits(value).split("e");
     const exponent = Number(power);
-    if (exponent >= -4 && exponent < 4) return value.toFixed(3 - exponent);
+    if (exponent >= -4 && exponent < 4) return Number(`${digits}e${power}`).toFixed(3 - exponent);
     return `${digits}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
   }
 

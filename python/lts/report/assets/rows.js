@@ -93,11 +93,20 @@ const Rows = (() => {
 
   /** Call `chosen(key)` and `sort(name)` for clicks; arrow keys go from row to row. */
   function listen(table, chosen, sort) {
-    table.addEventListener("click", (event) => {
-      const name = event.target.closest("button")?.dataset.sort;
-      const key = event.target.closest("tbody tr")?.dataset.key;
+    const act = (target) => {
+      const name = target.closest("button")?.dataset.sort;
+      const key = target.closest("tr[data-key]")?.dataset.key;
       if (name) sort(name);
       else if (key && String(getSelection()) === "") chosen(key);
+    };
+    table.addEventListener("click", (event) => act(event.target));
+    // Who presses a button of the mouse leaves the box of a condition, which may draw the table anew: what was pressed is
+    // gone before it is released, and no click comes.
+    let pressed = null;
+    table.addEventListener("mousedown", (event) => { pressed = event.button === 0 ? event.target : null; });
+    document.addEventListener("mouseup", () => {
+      if (pressed !== null && !pressed.isConnected) act(pressed);
+      pressed = null;
     });
     table.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];

@@ -18,7 +18,7 @@ from lts.export import export
 
 
 class Download(lts.Evaluator):
-    """MiB of the ONNX models in a precision, with their weights."""
+    """MiB of the ONNX model in a precision, with its weights."""
 
     costs = ("download_mib",)
     default_objectives = ("decoder_params:max", "download_mib:min", "kv_cache_mib:min")

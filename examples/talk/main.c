@@ -1,8 +1,7 @@
 // Talks in numbers of tokens: each line of input is a turn, which the model answers with the likeliest tokens.
 //
-//   talk MODEL RUNTIME N      MODEL is the folder of a compiled model, RUNTIME that of TVM's libraries, N the tokens of
-//   an
-//                             answer; a line "reset" forgets the conversation.
+//   talk MODEL RUNTIME N      MODEL is the folder of a compiled model, RUNTIME that of TVM's libraries, N the tokens
+//                             of an answer; a line "reset" forgets the conversation.
 #include <lts_runner.h>
 #include <stdio.h>
 #include <stdlib.h>

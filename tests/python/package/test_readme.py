@@ -22,7 +22,7 @@ from command_line import every_command, problem_of_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
-EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate", "python")]
+EXAMPLES = [ROOT / "examples" / name / "README.md" for name in ("on_device", "ci_gate", "python", "train_front_member")]
 PAGES = [README, *sorted(ROOT.glob("docs/*.md")), ROOT / "benchmarks/README.md", *EXAMPLES]
 
 SETUP = "./install.sh && .venv/bin/lts-engine search --target host"

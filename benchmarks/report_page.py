@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from chromium import started
 
 from lts import decoder_params, flops_prefill
 from lts.measure.trial import Trial
@@ -95,9 +95,7 @@ def seconds_to_open(page: Path, times: int) -> list[float]:
     found = []
     for _ in range(times):
         with sync_playwright() as running:
-            chromium = running.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
-            )
+            chromium = started(running)
             tab = chromium.new_page(viewport={"width": 1280, "height": 800})
             tab.add_init_script(_WHEN)
             tab.goto(page.as_uri())

@@ -8,18 +8,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import EXECUTABLE, started
 
 WIDTHS = (360, 768, 1280, 1920)
 SCHEMES = ("light", "dark")
-EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 
 _TIMEOUT_MS = 30_000  # of a single wait; a busy machine is no fault of a page
 
@@ -90,10 +89,8 @@ def launched() -> Iterator[Chromium]:
     if EXECUTABLE is None:
         pytest.skip("no Chromium here: install Debian's chromium")
     with playwright.sync_playwright() as running:
-        # As root Chromium has no sandbox, and small containers have no /dev/shm.
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         try:
-            browser = running.chromium.launch(executable_path=EXECUTABLE, args=arguments)
+            browser = started(running, "--disable-gpu")
         except playwright.Error as error:
             pytest.skip(f"Chromium does not run here: {str(error)[:200]}")
         try:
@@ -112,6 +109,23 @@ def contrast_faults(page: Any, least: float = 4.5) -> list[str]:
     """Text of a contrast below `least` with what lies behind it, as rendered."""
     found: list[str] = page.evaluate(_script("contrast_faults"), least)
     return found
+
+
+def rgb(color: str) -> list[float]:
+    """Red, green and blue, from 0 to 1, of a color such as #1f6fb2."""
+    return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+
+def luminance(color: Sequence[float]) -> float:
+    """Relative luminance (WCAG 2.2) of red, green and blue."""
+    red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in color)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    """Contrast ratio (WCAG 2.2) of two colors."""
+    dark, bright = sorted((luminance(one), luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
 
 
 def _script(name: str) -> str:

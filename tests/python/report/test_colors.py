@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from browser import contrast, luminance, rgb
 
 import lts.report
 
@@ -22,20 +23,9 @@ def variables(scheme: str) -> dict[str, str]:
     return light if scheme == "light" else dark
 
 
-def luminance(color: str) -> float:
-    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_contrast_is_what_the_standard_says() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert contrast(rgb("#000000"), rgb("#ffffff")) == pytest.approx(21)
+    assert contrast(rgb("#777777"), rgb("#ffffff")) == pytest.approx(4.48, abs=0.01)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -43,11 +33,11 @@ def test_text_can_be_read_and_marks_be_seen(scheme: str) -> None:
     colors = variables(scheme)
     for name in ("ink", "muted", "warn", "accent"):
         for behind in ("paper", "card", "chosen"):
-            ratio = contrast(colors[name], colors[behind])
+            ratio = contrast(rgb(colors[name]), rgb(colors[behind]))
             assert ratio >= TEXT, f"{name} on {behind}: {ratio:.2f}"
     for name in ("grey", *(f"scale-{i}" for i in range(5))):
         for behind in ("paper", "card"):
-            ratio = contrast(colors[name], colors[behind])
+            ratio = contrast(rgb(colors[name]), rgb(colors[behind]))
             assert ratio >= MARKS, f"{name} on {behind}: {ratio:.2f}"
 
 
@@ -55,5 +45,5 @@ def test_text_can_be_read_and_marks_be_seen(scheme: str) -> None:
 def test_the_scale_is_of_one_direction(scheme: str) -> None:
     """So that it is read without its colors, too."""
     colors = variables(scheme)
-    levels = [luminance(colors[f"scale-{i}"]) for i in range(5)]
+    levels = [luminance(rgb(colors[f"scale-{i}"])) for i in range(5)]
     assert all(b > 1.2 * a for a, b in itertools.pairwise(levels if scheme == "dark" else levels[::-1]))

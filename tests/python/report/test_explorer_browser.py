@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Chromium, Window, contrast_faults, layout_faults
+from browser import Chromium, Window, contrast, contrast_faults, layout_faults, rgb
 from command_line import run
 from explored import NASTY, SPACE, store_of, trial_of, trials_of
 from hypothesis import HealthCheck, given, settings
@@ -666,20 +666,8 @@ def test_marks_stand_out_from_the_card(chromium: Chromium, report: Path, scheme:
         card, *marks = window.page.evaluate(
             "(names) => ['card', ...names].map((name) => lts.colored(`var(--${name})`))", names
         )
-        ratios = {name: _contrast(mark, card) for name, mark in zip(names, marks, strict=True)}
+        ratios = {name: contrast(rgb(mark), rgb(card)) for name, mark in zip(names, marks, strict=True)}
         assert {name: ratio for name, ratio in ratios.items() if ratio < 3} == {}
-
-
-def _contrast(one: str, other: str) -> float:
-    """WCAG 2.2's contrast ratio of two colors such as #1f6fb2."""
-
-    def luminance(color: str) -> float:
-        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
 
 
 def test_a_change_of_scheme_is_followed(window: Window) -> None:

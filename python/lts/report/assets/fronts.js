@@ -51,5 +51,5 @@ const Fronts = (() => {
     }));
   }
 
-  return { lines, staircase };
+  return { lines };
 })();

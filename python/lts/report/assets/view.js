@@ -101,5 +101,5 @@ const View = (() => {
     return selected.includes(key) ? selected.filter((each) => each !== key) : [...selected, key].slice(-MOST_SELECTED);
   }
 
-  return { initial, read, written, toggled };
+  return { read, written, toggled };
 })();

@@ -146,8 +146,11 @@ def deploy(
     given = RandomWeights(seed) if weights is None else weights
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "weights": given}
     export(architecture, folder, formats, **form, origin=origin)
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch, added = Path(tempfile.mkdtemp(prefix=".deploying-", dir=folder)), False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch, added = Path(tempfile.mkdtemp(prefix=".deploying-", dir=folder)), False
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}") from None
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
     generated = is_generated(architecture, workload, target, backend)
     # What is compiled, by the phases that it runs: the file, its step, its place; and what the reference runs of each.

@@ -8,8 +8,8 @@
 //
 // A function that returns less than LTS_RUNNER_OK has done nothing, and lts_runner_last_error() is one sentence that
 // says what was wrong and what would be right. No exception leaves a function. Any number of models may be open at the
-// same time; of one, a single thread at a time may use the handle. Structures begin with their size as the caller knows
-// it.
+// same time; of one, a single thread at a time may use the handle, and only one thread at a time opens models.
+// Structures begin with their size as the caller knows it.
 
 #include <stddef.h>
 #include <stdint.h>

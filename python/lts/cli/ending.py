@@ -45,6 +45,7 @@ def export_members(
 ) -> None:
     """Write the models of trials below the directory."""
     from lts.export import export as export_architecture
+    from lts.export.manifest import has_own_weights
     from lts.study.exportable import origin_of
 
     copied = False
@@ -54,6 +55,9 @@ def export_members(
             waiting(Work("exporting", done, len(trials), f"trial {trial.id}"))
             copied |= trial.architecture.traits.position != "relative"
             folder = directory / "models" / str(trial.id)
+            if has_own_weights(folder):
+                say(f"{label}: trial {trial.id} is in {folder} with weights of its own, which stay")
+                continue
             export_architecture(
                 trial.architecture,
                 folder,

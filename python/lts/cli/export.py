@@ -144,7 +144,7 @@ def command(
     workload = _workload({**first.configuration, **{key: str(value) for key, value in wanted.items() if value}}, first)
     windows = None if text is None else read_windows(first, workload.precision, text)
     plain = tuple(name for name in chosen if name != "tvm")
-    places = [_place(member, directory, source) for member in members]
+    places = [_place(member, directory, source, weights) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
     form |= {"position_ids": position_ids, "tokenizer": tokenizer}
     records = []
@@ -177,7 +177,7 @@ def _trial(member: Exportable) -> dict[str, Any]:
     return {} if member.trial is None else {"trial": member.trial.id}
 
 
-def _place(member: Exportable, directory: Path | None, source: str) -> Path:
+def _place(member: Exportable, directory: Path | None, source: str, weights: Path | None) -> Path:
     """The folder of a member: those of a study have one each, by their number."""
     from lts.errors import UsageError
 
@@ -187,6 +187,8 @@ def _place(member: Exportable, directory: Path | None, source: str) -> Path:
         return directory / str(member.trial.id)
     if directory.resolve() == Path(source).resolve():
         raise UsageError(f"--output-dir is the folder of the model itself, {source}; choose another one")
+    if weights is not None and directory.resolve() in (weights.resolve(), weights.resolve().parent):
+        raise UsageError(f"--output-dir is the folder of the weights themselves, {directory}; choose another one")
     return directory
 
 
@@ -235,7 +237,7 @@ def _compiled(
                 made = deployer.deploy(
                     member.architecture,
                     place,
-                    formats=formats,
+                    formats=(),  # they are written
                     timeout=timeout,
                     weights=member.weights,
                     seed=seed,

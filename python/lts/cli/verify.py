@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Check an exported folder: its files, and that all of its formats are the same model.
 
-    Exit code 1 when something is wrong. No code in the folder is run.
+    Exit code 1 when something is wrong. No Python in the folder is run, but compiled models are.
     """
     from lts.cli.output import Results, emit
     from lts.measure.verification import verify

@@ -16,7 +16,7 @@ from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
 from lts.export.gguf_package import package
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
-from lts.export.manifest import MANIFEST_FILE, Manifest, earlier_manifest, entry_of
+from lts.export.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
 from lts.export.vocabulary import Vocabulary, read_vocabulary
 from lts.export.weights import (
@@ -33,7 +33,6 @@ from lts.export.weights import (
 from lts.system.files import Draft, remove_abandoned
 
 MODEL_FILE = "model.onnx"
-WEIGHTS_FILE = "weights.bin"
 
 
 def export(

@@ -16,6 +16,9 @@ from lts.system.files import replace_file
 from lts.system.outside import parse_json, read_bytes
 
 MANIFEST_FILE = "manifest.json"
+WEIGHTS_FILE = "weights.bin"
+COMPILED_FOR = "tvm/"
+"""How the names of formats begin that are compiled, each for a target."""
 _SCHEMA = 1
 _MOST = 64 << 20
 _BLOCK = 1 << 22
@@ -89,11 +92,19 @@ class Manifest:
         there = {name: form for name, form in {**self.forms, **forms}.items() if name in formats}
         return replace(self, forms=there, files=left)
 
+    def of_weights(self) -> list[tuple[str, FileEntry]]:
+        """The files that compiled models have their weights in."""
+        return [(name, entry) for name, entry in self.files.items() if name == WEIGHTS_FILE]
+
     def goes_on(self, other: Manifest | None) -> Manifest:
         """The same with what an earlier export wrote beside it; nothing, where that was of another model."""
         same = ("architecture", "weights", "seed")
         if other is None or any(getattr(self, name) != getattr(other, name) for name in same):
             return self
+        if any(name in other.files and other.files[name].sha256 != entry.sha256 for name, entry in self.of_weights()):
+            # Other numbers, or another precision of them: what was compiled for the earlier ones does not run any more.
+            lasting = {name: each for name, each in other.files.items() if not each.format.startswith(COMPILED_FOR)}
+            other = replace(other, files=lasting)
         kept = replace(other, origin=self.origin or other.origin)
         return kept.updated(self.forms, self.files)
 
@@ -166,6 +177,22 @@ def earlier_manifest(folder: Path) -> Manifest | None:
         return read_manifest(folder)
     except UsageError:
         return None
+
+
+def has_own_weights(folder: Path) -> bool:
+    """Whether a folder has weights that were given, or that somebody has put in the place of exported ones."""
+    known = earlier_manifest(folder)
+    if known is None:
+        return False
+    try:
+        changed = any(
+            (folder / name).is_file() and entry_of(folder / name, entry.format).sha256 != entry.sha256
+            for name, entry in known.files.items()
+            if name.endswith((".safetensors", ".bin", ".gguf"))
+        )
+    except OSError:
+        return True
+    return known.weights != "random" or changed
 
 
 def _text(value: Any) -> str:

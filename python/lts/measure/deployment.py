@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +18,12 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import UsageError
 from lts.export import RandomWeights, export
-from lts.export.files import FILES, MODEL_FILE, WEIGHTS_FILE
+from lts.export.files import MODEL_FILE
 from lts.export.generation import write_generation
-from lts.export.manifest import MANIFEST_FILE, update_manifest
+from lts.export.manifest import COMPILED_FOR, MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.phases import one_phase
 from lts.export.weights import Weights
-from lts.jobs.job import GENERATION
+from lts.jobs.job import GENERATION, MANIFEST
 from lts.measure.costs import INSTRUCTIONS
 from lts.measure.generation import is_generated, one_pass
 from lts.measure.outcome import Outcome, Provenance
@@ -27,6 +31,7 @@ from lts.measure.placing import placed
 from lts.measure.request import joined
 from lts.measure.run import build_model, run_built
 from lts.measure.trial import COMPILED, CORRECT
+from lts.system.files import replace_file
 from lts.system.progress import Observer, Work, unobserved
 from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
@@ -138,21 +143,16 @@ def deploy(
     result = Deployment(folder)
     phases = phases_of(architecture, workload.n_prompt)
     observe(Work("exporting", 0, len(phases)))
-    formats = tuple(formats)
-    before = set(folder.glob("*"))
     given = RandomWeights(seed) if weights is None else weights
-    written = export(
-        architecture,
-        folder,
-        tuple(dict.fromkeys(("onnx", *formats))),
-        precision=workload.precision,
-        logits=workload.logits,
-        weights=given,
-        origin=origin,
-    )
+    form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "weights": given}
+    export(architecture, folder, formats, **form, origin=origin)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch, added = Path(tempfile.mkdtemp(prefix=".deploying-", dir=folder)), False
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}") from None
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
     generated = is_generated(architecture, workload, target, backend)
-    temporary: list[Path] = []
     # What is compiled, by the phases that it runs: the file, its step, its place; and what the reference runs of each.
     parts: dict[str, tuple[Path, Step, Path]] = {}
     references: dict[str, Path] = {}
@@ -165,15 +165,17 @@ def deploy(
         return True
 
     try:
+        export(architecture, scratch, ("onnx",), **form)
+        added = _share_weights(scratch / WEIGHTS_FILE, folder / WEIGHTS_FILE)
         if generated:
-            temporary = write_generation(architecture, folder, workload.precision, given)
-            model, prompt = temporary
+            model, prompt = write_generation(architecture, scratch, workload.precision, given)
             parts[GENERATION] = model, Step(GENERATION, {}, architecture.vocab_size), folder / target.name
             references = dict.fromkeys(phases, prompt)
+        elif (folder / target.name / MANIFEST).is_file():
+            shutil.rmtree(folder / target.name)  # one that generates, which would be taken for these
         for phase in () if generated else phases:
-            one = one_phase(folder / MODEL_FILE, phase)
+            one = one_phase(scratch / MODEL_FILE, phase)
             assert one is not None
-            temporary.append(one)
             parts[phase] = one, steps[phase], folder / target.name / phase
             references[phase] = one
         for done, (phase, (model, step, place)) in enumerate(parts.items()):
@@ -215,25 +217,58 @@ def deploy(
                 return result
         result.checked = True
     finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
-        kept = {name for each in formats for name in FILES[each]} | ({WEIGHTS_FILE} if keep_weights else set())
-        gone = [path for path in {*written} - before if path.name not in kept]  # what was there stays
-        for path in gone:
-            path.unlink(missing_ok=True)
-        _note_files(folder, result, target, workload, gone)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if added and not keep_weights:
+            (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+        _note_files(folder, result, target, workload, architecture, given, origin)
     return result
 
 
-def _note_files(folder: Path, result: Deployment, target: Target, workload: Workload, gone: Collection[Path]) -> None:
-    """Put what is compiled into the manifest of the folder."""
-    name = f"tvm/{target.name}"
-    form = {"profile": target.to_dict(), **workload.describe()}
-    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
-    if there and folder / MODEL_FILE in gone and (folder / WEIGHTS_FILE).is_file():
-        there.append(folder / WEIGHTS_FILE)  # which is there for them alone
+def _share_weights(written: Path, place: Path) -> bool:
+    """Put weights where compiled models find them; whether they were not there before.
+
+    Raises
+    ------
+    UsageError
+        When other ones are there, which other files need.
+    """
+    if place.is_file():
+        if not filecmp.cmp(written, place, shallow=False):
+            raise UsageError(
+                f"{place} has other weights, or these in another precision, which other files there need; compile into "
+                "another folder"
+            )
+        return False
     try:
-        update_manifest(folder, {name: form}, dict.fromkeys(there, name), gone)
+        os.link(written, place)
+    except OSError:  # a file system without links
+        shutil.copyfile(written, place)
+    return True
+
+
+def _note_files(
+    folder: Path,
+    result: Deployment,
+    target: Target,
+    workload: Workload,
+    architecture: Architecture,
+    weights: Weights,
+    origin: Mapping[str, Any] | None,
+) -> None:
+    """Put what is compiled into the manifest of the folder."""
+    name = f"{COMPILED_FOR}{target.name}"
+    there = [path for place in result.files for path in place.rglob("*") if path.is_file()]
+    if not there:
+        return
+    form = {"profile": target.to_dict(), **workload.describe()}
+    try:
+        files = {path.relative_to(folder).as_posix(): entry_of(path, name) for path in there}
+        known = earlier_manifest(folder)
+        if (folder / WEIGHTS_FILE).is_file() and (known is None or WEIGHTS_FILE not in known.files):
+            files[WEIGHTS_FILE] = entry_of(folder / WEIGHTS_FILE, name)
+        seed = weights.seed if isinstance(weights, RandomWeights) else None
+        new = Manifest(architecture, "given" if seed is None else "random", seed, {name: form}, files, origin or {})
+        replace_file(folder / MANIFEST_FILE, new.goes_on(known).text())
     except OSError as error:
         raise UsageError(f"cannot write {folder / MANIFEST_FILE}: {error.strerror or error}") from None
 

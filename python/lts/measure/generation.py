@@ -73,8 +73,9 @@ def measure_generated(
         outcome = Outcome(seconds={"export": time.monotonic() - begun})
         for phase in dict.fromkeys(PHASE_OF[cost] for cost in asked):
             steps = workload.steps(architecture, phase)
-            found = [
-                run_built(
+            found: list[Outcome] = []
+            for step in steps:
+                outcome_of_step = run_built(
                     built,
                     step,
                     target,
@@ -87,8 +88,9 @@ def measure_generated(
                     model=prompt,
                     expected=one_pass(step),
                 )
-                for step in steps
-            ]
+                found.append(outcome_of_step)
+                if outcome_of_step.error is not None:
+                    break
             outcome = joined(outcome, together(found))
             if outcome.error is not None:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lts._core import Architecture, total_params
-from lts.errors import LtsError, UsageError
+from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import RandomWeights, export
 from lts.export.files import MODEL_FILE
 from lts.export.gguf import GGUF_FILE
@@ -20,6 +21,7 @@ from lts.export.manifest import MANIFEST_FILE, FileEntry, Manifest, entry_of, re
 from lts.export.weights import Weights
 from lts.measure.deployer import Deployer
 from lts.measure.logits import OnnxLogits
+from lts.measure.models.compiled import read_compiled
 from lts.measure.models.exported import is_exported, read_exported
 from lts.measure.pretrained import read_pretrained
 from lts.system.progress import Observer, Work, unobserved
@@ -61,7 +63,8 @@ def verify(folder: Path, *, observe: Observer = unobserved) -> list[Finding]:
 
     Files are compared with the manifest by their hashes. Each format is read: its architecture is compared with the
     manifest's, its parameters are counted, and its logits for random token ids are compared with those of the weights
-    in float32, as ONNX Runtime computes them on this machine. No code in the folder is run.
+    in float32, as ONNX Runtime computes them on this machine. No Python in the folder is run; compiled models are, by
+    lts-runner in a process of its own: verify only folders whose libraries you would run.
 
     Raises
     ------
@@ -118,6 +121,7 @@ class _Look:
             0, self.architecture.vocab_size, min(_N_IDS, self.architecture.n_positions)
         )
         self._reference: tuple[str, Logits] | None = None
+        self._coarsest = "float32"  # the precision of the reference
 
     def at(self, form: str) -> Iterator[Finding]:
         """What is found of a format."""
@@ -131,6 +135,9 @@ class _Look:
             return
         try:
             found = look(self, self.manifest.forms[form])
+        except MeasurementError as error:
+            yield Finding(form, None, f"not run: {error}")
+            return
         except LtsError as error:
             yield Finding(form, False, str(error))
             return
@@ -144,18 +151,21 @@ class _Look:
         yield self._compared(form, found)
 
     def _compared(self, form: str, found: _Format) -> Finding:
+        if found.precision not in TOLERANCE:
+            return Finding(form, False, f"says that its precision is {found.precision!r}, which there is not")
         counted = "" if found.n_params is None else f"{number(found.n_params)} parameters; "
         if found.logits is None:
             return Finding(form, True, f"{counted}the architecture of the manifest")
         reference = self.reference()
         if reference is None:
             reference = self._reference = (form, found.logits)
+            self._coarsest = found.precision
         if reference[0] == form:
             return Finding(form, True, f"{counted}its logits are what the others are compared with")
         name, expected = reference
         rows = expected[len(expected) - len(found.logits) :]
         error = float(np.sqrt(np.mean((found.logits - rows) ** 2)) / rows.std())
-        most = TOLERANCE[found.precision]
+        most = max(TOLERANCE[found.precision], TOLERANCE[self._coarsest])
         says = f"{counted}logits are {error:.2g} of their spread from those of {name}; at most {most:g} in "
         return Finding(form, error <= most, says + found.precision)
 
@@ -163,17 +173,20 @@ class _Look:
         """A compiled model, run here or in the emulator."""
         said = self.manifest.forms[form]
         try:
+            target, workload = Target.from_dict(said["profile"]), Workload.of(said)
+            read_compiled(self.folder / target.name)  # which checks what it names
+        except (KeyError, TypeError, ValueError, LtsError) as error:
+            return Finding(form, False, f"the manifest does not say what was compiled: {error}")
+        try:
             if (weights := self.weights()) is None:
                 return Finding(form, None, "there are no weights to compare it with; export the format hf, too")
-            deployer = Deployer(Target.from_dict(said["profile"]), workload=Workload.of(said))
+            deployer = Deployer(target, workload=workload)
             try:
                 if deployer.unchecked is not None:
                     return Finding(form, None, f"not run: {deployer.unchecked}")
                 found = deployer.check(self.architecture, self.folder, weights, self._scratch)
             finally:
                 deployer.close()
-        except (KeyError, TypeError, ValueError):
-            return Finding(form, False, "the manifest does not say what it was compiled for")
         except LtsError as error:
             return Finding(form, None, f"not run: {error}")
         if found.error is not None:
@@ -239,6 +252,8 @@ def _onnx(look: _Look, form: Mapping[str, Any]) -> _Format:
 
 
 def _gguf(look: _Look, form: Mapping[str, Any]) -> _Format:
+    if find_spec("gguf") is None:
+        raise MeasurementError("the package gguf is not installed: pip install gguf")
     arrays = read_gguf_weights(look.architecture, look.folder / GGUF_FILE)
     size = sum(array.size for array in arrays.values())
     return _Format(look.architecture, size, look.computed(arrays), str(form.get("precision")))

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 
+from lts.export.manifest import has_own_weights, update_manifest
 from lts.jobs.job import MANIFEST
 from lts.measure.costs import INSTRUCTIONS, OUTPUT_ERROR
 from lts.measure.deployer import Deployer
@@ -140,9 +142,11 @@ class _Running:
 
 
 def _is_deployed(trial: Trial, deployer: Deployer, directory: Path) -> bool:
-    """Whether an earlier run has done it."""
-
-    folder = directory / "models" / str(trial.id) / deployer.target.name
+    """Whether an earlier run has done it, or what is there is not to be replaced."""
+    member = directory / "models" / str(trial.id)
+    if has_own_weights(member):
+        return True
+    folder = member / deployer.target.name
     done = trial.deployed == CORRECT or (trial.deployed == COMPILED and deployer.unchecked is not None)
     places = (
         [folder]
@@ -170,11 +174,19 @@ def _deploy(deployer: Deployer, trial: Trial, directory: Path, end: float, runni
                 observe=observed,
             )
             if result.error is not None and time.monotonic() >= end:
-                shutil.rmtree(folder / deployer.target.name, ignore_errors=True)  # not compiled to the end
+                _remove(folder, folder / deployer.target.name)  # not compiled to the end
                 result = None
     finally:
         running.end(trial, result is not None)
     return result
+
+
+def _remove(folder: Path, compiled: Path) -> None:
+    """Remove what was compiled, also from the manifest of its folder."""
+    gone = [path for path in compiled.rglob("*") if path.is_file()]
+    shutil.rmtree(compiled, ignore_errors=True)
+    with suppress(OSError):
+        update_manifest(folder, {}, {}, gone)
 
 
 def _known(trial: Trial, deployer: Deployer) -> set[str]:

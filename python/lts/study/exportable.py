@@ -10,6 +10,7 @@ from typing import Any
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.encodings import Array
+from lts.export.manifest import earlier_manifest
 from lts.measure.pretrained import TOKENIZER, is_pretrained, read_pretrained, read_weights
 from lts.measure.trial import Trial
 from lts.study.architectures import load_architecture
@@ -81,6 +82,12 @@ def read_exportables(source: str, pick: str | None = None, weights: Path | None 
     return [replace(one, weights=read, tokenizer=beside if beside.is_file() else one.tokenizer)]
 
 
+def _is_random(folder: Path) -> bool:
+    """Whether a folder is an export whose weights are random, and not there in the form that could be read back."""
+    known = earlier_manifest(folder)
+    return known is not None and known.weights == "random" and "hf" not in known.forms
+
+
 def _is_study(path: Path) -> bool:
     return store_path(path).is_file() and (path.suffix == ".db" or (path / STORE_NAME).is_file())
 
@@ -110,7 +117,7 @@ def _one(source: str, pick: str | None, trained: bool) -> Exportable:
         raise UsageError(f"--pick is about members of a study, and {source} is a model; leave it out")
     if not path.exists():
         raise UsageError(f"no study at {source}, and no model or architecture either")
-    if is_pretrained(path) and trained:
+    if is_pretrained(path) and trained and not _is_random(path):
         model = read_pretrained(path)
         return Exportable(model.architecture, path / MODELS, model.weights, tokenizer=model.tokenizer)
     folder = path / MODELS if path.is_dir() else path.with_suffix("")

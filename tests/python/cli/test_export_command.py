@@ -126,3 +126,28 @@ def test_a_folder_of_earlier_versions_is_exported_anew(tmp_path: Path) -> None:
     export(architecture, old, ["onnx"], weights=weights)
     assert sorted(path.name for path in old.glob("*.onnx")) == ["model.onnx"]
     np.testing.assert_allclose(logits(old, ids), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_an_exported_folder_without_the_form_of_hugging_face_is_a_source(study: Path, tmp_path: Path) -> None:
+    assert run("export", study, "--format", "onnx,json", "-O", tmp_path, cwd=tmp_path).returncode == 0
+    (folder,) = tmp_path.iterdir()
+    done = run("export", folder, "--format", "json", "-O", tmp_path / "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the weights are random" in done.stderr
+
+
+def test_a_search_leaves_trained_members_alone(tmp_path: Path) -> None:
+    """The same command again, after the weights came back to the folder that it exports to."""
+    options = ("gpt2-tiny", "--n-prompt", "8", "--trials", "4", "--timeout", "60s", "-O", "found")
+    assert run("search", *options, cwd=tmp_path).returncode == 0
+    (folder,) = (tmp_path / "found" / "models").iterdir()
+    architecture = load_architecture(str(folder / "architecture.json"))
+    torch.manual_seed(1)
+    save_file(Network(architecture).state_dict(), tmp_path / "trained.safetensors")
+    done = run("export", "found", "--pick", folder.name, "--weights", "trained.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = run("search", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "with weights of its own, which stay" in done.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -273,3 +273,15 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot write .*board"):
         deployed(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"architecture.json", "board", "weights.bin", "manifest.json"}
+
+
+def test_weights_that_other_files_need_are_not_replaced(tmp_path: Path) -> None:
+    export(ARCHITECTURE, tmp_path, ("onnx",), seed=7, cache="in_place")
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"weights.bin has other weights, or these in another precision"):
+        deployed(tmp_path, formats=())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
+    deployed(tmp_path, formats=(), seed=7)
+    assert {name: (tmp_path / name).read_bytes() for name in there if name != "manifest.json"} == {
+        name: content for name, content in there.items() if name != "manifest.json"
+    }

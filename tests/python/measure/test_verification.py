@@ -15,7 +15,7 @@ from command_line import run
 import lts
 from lts.errors import UsageError
 from lts.export import RandomWeights, export
-from lts.export.manifest import MANIFEST_FILE, Manifest, read_manifest, update_manifest
+from lts.export.manifest import MANIFEST_FILE, Manifest, has_own_weights, read_manifest, update_manifest
 from lts.measure.verification import TOLERANCE, verify
 
 GPT2 = lts.Architecture("gpt2", 96, 32, 64, n_head=2, d_ff=96, n_layer=2)
@@ -150,6 +150,40 @@ def test_compiled_models_are_run(tmp_path: Path) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(said))
     assert set(wrong(folder)) == {"tvm/host"}
     assert "the output differs from ONNX Runtime's" in wrong(folder)["tvm/host"]
+
+
+def given_weights(architecture: lts.Architecture, seed: int = 1) -> dict[str, Any]:
+    return {weight.name: RandomWeights(seed).array(weight) for weight in lts.weights(architecture)}
+
+
+def test_without_weights_of_their_own_formats_are_compared_as_the_coarser_allows(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    export(LLAMA, tmp_path, ["gguf"], precision="int4", weights=given_weights(LLAMA))
+    export(LLAMA, tmp_path, ["onnx"], weights=given_weights(LLAMA))
+    assert wrong(tmp_path) == {}
+    export(LLAMA, tmp_path, ["onnx"], weights=given_weights(LLAMA, 2))
+    assert set(wrong(tmp_path)) == {"onnx"}
+
+
+def test_what_cannot_be_read_here_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    formats_of(LLAMA)
+    export(LLAMA, tmp_path, ["hf", "gguf"])
+    monkeypatch.setattr("lts.measure.verification.find_spec", lambda name: None)
+    (gguf,) = [each for each in verify(tmp_path) if each.about == "gguf"]
+    assert gguf.right is None
+    assert "the package gguf is not installed" in gguf.says
+
+
+def test_weights_of_ones_own_are_known(tmp_path: Path) -> None:
+    """What a search may write again, and what it may not."""
+    assert not has_own_weights(tmp_path)
+    export(GPT2, tmp_path / "random", ["onnx", "hf"])
+    assert not has_own_weights(tmp_path / "random")
+    export(GPT2, tmp_path / "given", ["onnx"], weights=given_weights(GPT2))
+    assert has_own_weights(tmp_path / "given")
+    export(GPT2, tmp_path / "trained", ["hf"], seed=4)
+    (tmp_path / "trained" / "model.safetensors").replace(tmp_path / "random" / "model.safetensors")
+    assert has_own_weights(tmp_path / "random"), "saved in the place of what was exported"
 
 
 def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lts.backends.backend import SeveralRuns
 from lts.backends.llamacpp.bench import (
@@ -54,13 +55,13 @@ class LlamaCpp:
     name = "llamacpp"
     needs: Runs = "program"
     form = "gguf"
-    open_sizes = True
     """What it builds: architectures are exported as this."""
+    open_sizes = True
 
     def __init__(self, flash_attention: str = FLASH_ATTENTION[0]) -> None:
         check_flash_attention(flash_attention)
         self._flash_attention = flash_attention
-        self._programs: dict[int, tuple[str, str]] = {}
+        self._programs: WeakKeyDictionary[Device, tuple[str, str]] = WeakKeyDictionary()
 
     def check(self, target: Target) -> None:
         """Raise `UsageError` unless the target is a processor."""
@@ -107,9 +108,9 @@ class LlamaCpp:
 
     def program(self, device: Device) -> tuple[str, str]:
         """Path and version of llama-bench on the device, which is looked for once."""
-        if id(device) not in self._programs:
-            self._programs[id(device)] = device.llama_bench()
-        return self._programs[id(device)]
+        if device not in self._programs:
+            self._programs[device] = device.llama_bench()
+        return self._programs[device]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lts.measure.costs import PEAK, PHASE_OF
 from lts.measure.measured import MeasuredEvaluator
 from lts.measure.models.model import SIZE, Model
 from lts.measure.outcome import Outcome
-from lts.measure.request import joined
+from lts.measure.request import joined, together
 from lts.system import machine
 from lts.system.outside import parse_json, printable, read_bytes
 from lts.targets.workload import Step
@@ -102,8 +102,10 @@ class CompiledModel(Model):
         for phase, folder in self._folders.items():
             run = [name for name in costs if name in PHASE_OF and (name == PEAK or PHASE_OF[name] == phase)]
             if run:
-                for step in self._steps(folder, phase):
-                    found = joined(found, self._evaluator.run_built(folder.path, step, run, timeout))
+                steps = [
+                    self._evaluator.run_built(folder.path, each, run, timeout) for each in self._steps(folder, phase)
+                ]
+                found = joined(found, together(steps))
         return found
 
     def _steps(self, folder: CompiledFolder, phase: str) -> list[Step]:
@@ -111,7 +113,7 @@ class CompiledModel(Model):
         if folder.phase != GENERATION:
             return [Step(phase, {}, 0)]
         workload = self._evaluator.workload
-        contexts = (workload.n_prompt,) if phase == "prefill" else workload.contexts[:1]
+        contexts = (workload.n_prompt,) if phase == "prefill" else workload.contexts
         return [Step.at(phase, context, 0) for context in contexts]
 
     def describe(self) -> dict[str, Any]:

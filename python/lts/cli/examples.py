@@ -26,7 +26,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "lts-engine export gpt2-tiny-host --pick best --precision int8 -O models",
         "lts-engine export gpt2-tiny-host --pick all --format onnx -O front",
     ),
-    "verify": ("lts-engine verify models/0",),
+    "verify": ("lts-engine verify models",),
     "export-optuna": ("lts-engine export-optuna gpt2-tiny-host -O optuna.db",),
     "report": ("lts-engine report gpt2-tiny-host -f report.html",),
     "count": ("lts-engine count gpt2-tiny-host#0 --n-prompt 256",),

@@ -58,6 +58,21 @@ class Finding:
     says: str
 
 
+def exported_folders(folder: Path) -> list[Path]:
+    """The folder, or those in it that were exported where it was not.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    if (folder / MANIFEST_FILE).is_file():
+        return [folder]
+    if found := sorted(path.parent for path in folder.glob(f"*/{MANIFEST_FILE}")):
+        return found
+    raise UsageError(f"{folder} has no {MANIFEST_FILE}; expected a folder that lts-engine export has written")
+
+
 def verify(folder: Path, *, observe: Observer = unobserved) -> list[Finding]:
     """Look at every file and format of an exported folder.
 

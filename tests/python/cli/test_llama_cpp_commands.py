@@ -155,8 +155,11 @@ def test_the_package_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.usefixtures("bench")
-def test_a_file_is_measured(tmp_path: Path) -> None:
+def test_a_file_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It takes as long as it says that its runs took, at least.
+    asked = f"open({str(tmp_path / 'asked')!r}, 'a').write(str(option) + '\\n')"
+    slow = stand_in(tmp_path / "bin", f"import time\ntime.sleep(0.5)\n{asked}\n{ANSWER}")
+    monkeypatch.setenv("LTS_LLAMA_BENCH", str(slow))
     assert run("export", architecture(tmp_path), "--format", "gguf", "-O", tmp_path / "new").exit_code == 0
     (path,) = (tmp_path / "new").rglob("model.gguf")
     done = run("bench", path, "-p", "24", "-n", "8", "-r", "1", "--flash-attention", "off", "-o", "json")

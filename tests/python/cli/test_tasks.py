@@ -120,7 +120,8 @@ def test_export_the_second_best_as_int8(reader: Reader, study: str) -> None:
     rows = list(csv.DictReader(io.StringIO(reader.run(*front, study, formats, "csv").stdout)))
     assert len(rows) >= 2
     second = rows[1]["trial"]
-    pick, precision = reader.option(export, "ID, knee, best"), reader.option(export, "Of the ONNX and compiled models")
+    pick = reader.option(export, "ID, knee, best")
+    precision = reader.option(export, "Of the ONNX, GGUF and compiled models")
     place = reader.option(export, "Where the files go")
     reader.run(*export, study, pick, second, precision, "int8", place, "second")
     assert (reader.folder / "second" / second / "model.onnx").is_file()

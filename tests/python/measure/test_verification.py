@@ -233,7 +233,11 @@ def test_the_command(tmp_path: Path) -> None:
     done = run("verify", "model", cwd=tmp_path)
     assert done.returncode == 1
     assert "config.json" in done.stdout
-    done = run("verify", ".", cwd=tmp_path)
+    done = run("verify", ".", "-o", "jsonl", cwd=tmp_path)  # which has folders that were exported
+    assert done.returncode == 1
+    assert {json.loads(line)["about"] for line in done.stdout.splitlines()} >= {"model/config.json", "model/json"}
+    (tmp_path / "empty").mkdir()
+    done = run("verify", "empty", cwd=tmp_path)
     assert done.returncode == 2
     assert "has no manifest.json; expected a folder that lts-engine export has written" in done.stderr
 

@@ -149,7 +149,8 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path, unpacked: Path)
         files = [path for path in (unpacked / folder).rglob("*") if path.is_file()]
         return {path.relative_to(unpacked / folder).as_posix() for path in files if path.suffix in suffixes}
 
-    expected = {f"lts/{f}" for f in below("python/lts", ".py", ".pyi", ".toml", ".css", ".js")} | {"lts/py.typed"}
+    expected = {f"lts/{f}" for f in below("python/lts", ".py", ".pyi", ".toml", ".css", ".js", ".html")}
+    expected |= {"lts/py.typed"}
     expected |= {f"lts/runner/{f}" for f in below("cpp/runner", ".cpp", ".hpp", ".h")}
     expected |= {f"lts/runner/nlohmann/{f}" for f in below("third_party/nlohmann", ".hpp", ".MIT")}
     expected |= {"lts/emulator/instructions.c", f"lts/_core.cpython-{PYTHON_TAG[2:]}-{MACHINE}-linux-gnu.so"}

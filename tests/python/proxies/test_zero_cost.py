@@ -14,6 +14,7 @@ from reference_models import REASON
 import lts
 from lts.errors import UsageError
 from lts.proxies.ranking import CLOSED_FORMS, PROXIES, rank, score
+from lts.system.progress import Work
 
 torch = pytest.importorskip("torch", reason=REASON)
 
@@ -254,10 +255,10 @@ def test_own_tokens() -> None:
 
 def test_scores_and_ranks() -> None:
     architectures = lts.SearchSpace.load("gpt2-tiny").sample(6, 1)
-    told: list[int] = []
-    scored = score(architectures, ["snip", "decoder_params"], progress=told.append)
+    told: list[Work] = []
+    scored = score(architectures, ["snip", "decoder_params"], observe=told.append)
     assert list(scored) == ["snip", "decoder_params"]
-    assert told == [1, 2, 3, 4, 5, 6]
+    assert [work.done for work in told if work.total == 6] == [0, 1, 2, 3, 4, 5]
     ranking = rank(architectures, scored["snip"].values, "snip", scored=scored["snip"], bootstrap=5)
     assert ranking.agreements[0].spearman == 1.0
     assert ranking.seconds == scored["snip"].seconds > scored["decoder_params"].seconds

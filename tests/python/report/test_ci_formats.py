@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ci_records import NASTY, instructions, record, several
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -100,6 +100,7 @@ def test_the_sentence_says_values_with_their_uncertainty_and_provenance() -> Non
     assert read([once])[0].text.endswith("; a regression was seen, but not when it was measured again")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

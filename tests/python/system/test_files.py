@@ -110,7 +110,7 @@ files.export(lts.Architecture("gpt2", 512, 256, 64, n_head=[2, 4], d_ff=[64, 256
     assert len(names(tmp_path)) >= 6
     (tmp_path / ".notes.txt.12.tmp").write_text("mine")
     written = export(ARCHITECTURE, tmp_path, formats)
-    assert names(tmp_path) == {path.name for path in written} | {".notes.txt.12.tmp"}
+    assert names(tmp_path) == {path.name for path in written} | {".notes.txt.12.tmp", "manifest.json"}
 
 
 def test_what_cannot_be_written_is_said_before(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_the_steps_of_a_request() -> None:
     assert load.n_steps == 50
     assert load.contexts == (100, 149)
     (prompt,) = load.steps(GPT2, "prefill")
-    assert prompt.dims == {"batch": 3, "sequence": 100, "past": 0, "memory": 0, "total": 100}
+    assert prompt.dims == {"batch": 3, "sequence": 100, "past": 0, "memory": 0, "total": 100, "capacity": 100}
     first, last = load.steps(GPT2, "decode")
     assert first.dims == {"batch": 3, "sequence": 1, "past": 100, "memory": 100, "total": 101, "capacity": 101}
     assert last.dims["past"] == 149

@@ -38,7 +38,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -368,9 +368,11 @@ def text_of(found: Verdict) -> str:
 
 
 def counted_anew(model: lts.Architecture, target: Target, tokens: int) -> int:
-    """Instructions of a prompt pass, by a new evaluator: nothing is left of an earlier run."""
-    with lts.open_evaluator(target, device="emulated", n_prompt=tokens, n_gen=0) as evaluator:
-        found = evaluator.evaluate(model, ["instructions"], TIMEOUT)
+    """Instructions of a prompt pass in fixed sizes, by a new device: nothing is left of an earlier run."""
+    load, emulated, compiler = Workload(tokens, n_gen=0), open_device("emulated"), load_backend("tvm")
+    with closing(emulated), closing(compiler):
+        options = {"costs": ["instructions"], "workload": load, "timeout": TIMEOUT, "export": export_pooled}
+        found = measure(model, target, emulated, compiler, **options)
     if found.error is not None:
         raise SystemExit(f"the model cannot be counted: {found.error}")
     return int(found.values["instructions"])

@@ -48,6 +48,8 @@ class RpcDevice(Device):
         When TVM is not installed, there is no tracker, or it lists no such device.
     """
 
+    generates = False  # its server calls functions of models with fixed sizes
+
     runs: tuple[Runs, ...] = ("runner",)
     costs = ("latency_ms", "decode_ms_per_token")
 

@@ -113,7 +113,7 @@ def measure(
             workdir = stack.enter_context(closing(WorkDirectory())).path
         files = stack.enter_context(closing(_Files(architecture, backend, workdir, workload, export, models or {})))
         phases: Iterable[str] = dict.fromkeys(PHASE_OF[cost] for cost in asked)
-        if export is None and not models and is_generated(architecture, workload, target, backend):
+        if export is None and not models and is_generated(architecture, workload, target, backend, device):
             phases = ()
             model = files.generated()
             prompt = None if reference is None or isinstance(model, str) else files.of("prefill")

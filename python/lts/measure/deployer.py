@@ -101,7 +101,7 @@ class Deployer:
 
     def generates(self, architecture: Architecture) -> bool:
         """Whether it becomes one model that generates, see `deploy`."""
-        return is_generated(architecture, self.workload, self.target, self.backend)
+        return is_generated(architecture, self.workload, self.target, self.backend, self._device)
 
     @property
     def parallel(self) -> int:

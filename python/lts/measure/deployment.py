@@ -152,7 +152,7 @@ def deploy(
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror or error}") from None
     steps = {each: Step.of(architecture, each, workload.n_prompt, workload.batch) for each in phases}
-    generated = is_generated(architecture, workload, target, backend)
+    generated = is_generated(architecture, workload, target, backend, device)
     # What is compiled, by the phases that it runs: the file, its step, its place; and what the reference runs of each.
     parts: dict[str, tuple[Path, Step, Path]] = {}
     references: dict[str, Path] = {}

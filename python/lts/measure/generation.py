@@ -22,9 +22,13 @@ from lts.targets.target import Target
 from lts.targets.workload import Step, Workload
 
 
-def is_generated(architecture: Architecture, workload: Workload, target: Target, backend: Backend) -> bool:
-    """Whether the backend compiles it to generate: one sequence, with logits of the last position, on a processor."""
+def is_generated(
+    architecture: Architecture, workload: Workload, target: Target, backend: Backend, device: Device | None = None
+) -> bool:
+    """Whether the backend compiles it to generate: one sequence, with logits of the last position, on a processor, for
+    a device that runs such models, as all with lts-runner do."""
     able = getattr(backend, "generates", False) and target.kind == "cpu" and generates(architecture)
+    able = able and getattr(device, "generates", True)
     return able and workload.batch == 1 and workload.logits == "last"
 
 

@@ -96,7 +96,7 @@ def test_a_measured_decode_step_runs_in_place(device: Recording, tmp_path: Path)
     assert not any("cache" in warning or "keys" in warning for warning in found.warnings)
     assert found.values["decode_ms_per_token"] > 0
     assert [phase for phase, _ in device.ran] == ["prefill", "decode", "decode"]
-    assert "GroupQueryAttention" not in device.ran[0][1]
+    assert "GroupQueryAttention" in device.ran[0][1]  # the prompt pass writes the cache, too
     for _, operations in device.ran[1:]:
         assert {"GroupQueryAttention", "ScatterND"} <= operations
     assert [file.name for file in tmp_path.iterdir()] == ["weights.bin"]

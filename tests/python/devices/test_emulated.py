@@ -333,7 +333,7 @@ class TestModels:
         assert (found.answer, found.max_regression) == (Answer.regression, 0)
         assert 0 < found.change < 0.05
         before, after = (count_scheduled(model, cortex, 8, n) for n in (None, 16))
-        assert before == counts[0]
+        assert before == pytest.approx(counts[0], rel=0.002)
         assert after != before
 
     @pytest.mark.slow

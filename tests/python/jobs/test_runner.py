@@ -25,6 +25,7 @@ from lts.jobs import bundle as bundles
 from lts.jobs.runner_process import run as run_process
 from lts.jobs.toolchain import cxx
 from lts.system import machine
+from lts.system.progress import unobserved
 
 pytest.importorskip("tvm_ffi", reason="TVM is not installed")
 
@@ -327,7 +328,7 @@ def test_truncated_weights(runner: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"schema": 2}, "'schema' must be 1, not 2"),
+        ({"schema": 3}, "'schema' must be 1 or 2, not 3"),
         ({"device": "cuda"}, "is compiled for the device 'cuda'; expected 'cpu'"),
         ({"weights": [{"name": "w", "shape": [-1], "dtype": "float32", "file": "w"}]}, "weights[0]: 'shape' must be"),
         ({"weights": [{"name": "w", "shape": [2**62, 4], "dtype": "float32", "file": "w"}]}, "larger than any memory"),
@@ -465,7 +466,7 @@ def test_a_damaged_runtime(runner: Path, model: Path, tmp_path: Path, name: str)
         assert said in error(folder / "lts-runner", request(model))
     path.unlink()
     assert error(folder / "lts-runner", request(model)) == f"cannot open {path}: No such file or directory"
-    shutil.copy(bundles._libraries(TRIPLE, bundles._versions(), False)[LIBRARIES.index(name)], path)
+    shutil.copy(bundles._libraries(TRIPLE, bundles._versions(), False, unobserved)[LIBRARIES.index(name)], path)
     library(model, "int nothing;")
     shutil.copy(model / "model.so", path)
     assert "error" in answer(folder / "lts-runner", request(model)), "a library of somebody else"

@@ -148,11 +148,7 @@ def decoder_graph(
         x = embed(b, input_ids)
         if b.traits.position == "learned":
             x = graph.op("Add", x, embed_positions(b, positions))
-    for layer in range(architecture.n_layer):
-        with b.scope(f"layers.{layer}.attention"):
-            x = sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
-        with b.scope(f"layers.{layer}.feed_forward"):
-            x = sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
+    x = layers(b, x, attention)
     with b.scope("head"):
         columns = sequence
         if logits == "last" and sequence != 1:
@@ -179,7 +175,17 @@ def _attention(
     return InPlaceAttention(b, positions, mask, capacity)
 
 
-def sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
+def layers(b: Builder, x: str, attention: Callable[[int, str], str]) -> str:
+    """All layers, given what attends in each; `x` and the result are their input and output."""
+    for layer in range(b.architecture.n_layer):
+        with b.scope(f"layers.{layer}.attention"):
+            x = _sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
+        with b.scope(f"layers.{layer}.feed_forward"):
+            x = _sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
+    return x
+
+
+def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
     """A network with its norm and residual connection, in the order of the family."""
     if b.traits.norm_placement == "before":
         return b.graph.op("Add", x, network(layer, b.norm(x, norm)))

@@ -11,9 +11,8 @@ import numpy as np
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.builder import Builder
-from lts.export.decoder import check_decoder, decoder_graph, finish, sublayer
+from lts.export.decoder import check_decoder, decoder_graph, finish, layers
 from lts.export.embedding import embed, embed_positions, head
-from lts.export.feed_forward import feed_forward
 from lts.export.files import placed
 from lts.export.graph import Graph, Symbol
 from lts.export.precision import matrices
@@ -74,11 +73,7 @@ def generation_graph(architecture: Architecture, precision: str) -> tuple[Graph,
         x = embed(b, input_ids)
         if b.traits.position == "learned":
             x = graph.op("Add", x, embed_positions(b, _positions(b, past_length)))
-    for layer in range(architecture.n_layer):
-        with b.scope(f"layers.{layer}.attention"):
-            x = sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
-        with b.scope(f"layers.{layer}.feed_forward"):
-            x = sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
+    x = layers(b, x, attention)
     with b.scope("head"):
         x = graph.op("Gather", x, row, axis=0)
         hidden = x

@@ -92,16 +92,13 @@ class Manifest:
         there = {name: form for name, form in {**self.forms, **forms}.items() if name in formats}
         return replace(self, forms=there, files=left)
 
-    def of_weights(self) -> list[tuple[str, FileEntry]]:
-        """The files that compiled models have their weights in."""
-        return [(name, entry) for name, entry in self.files.items() if name == WEIGHTS_FILE]
-
     def goes_on(self, other: Manifest | None) -> Manifest:
         """The same with what an earlier export wrote beside it; nothing, where that was of another model."""
         same = ("architecture", "weights", "seed")
         if other is None or any(getattr(self, name) != getattr(other, name) for name in same):
             return self
-        if any(name in other.files and other.files[name].sha256 != entry.sha256 for name, entry in self.of_weights()):
+        earlier, new = other.files.get(WEIGHTS_FILE), self.files.get(WEIGHTS_FILE)
+        if earlier is not None and new is not None and earlier.sha256 != new.sha256:
             # Other numbers, or another precision of them: what was compiled for the earlier ones does not run any more.
             lasting = {name: each for name, each in other.files.items() if not each.format.startswith(COMPILED_FOR)}
             other = replace(other, files=lasting)

@@ -13,13 +13,13 @@ import numpy as np
 
 from lts.errors import UsageError
 from lts.export.encodings import Array
+from lts.export.manifest import WEIGHTS_FILE
 from lts.system.outside import parse_json, printable, read_bytes
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _MAX_HEADER = 100_000_000  # bytes, the limit of the format
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 # Files that other programs unpickle, which would run what is in them.
-_OURS = "weights.bin"  # of ONNX and compiled models, which is no pickle
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _CHUNK = 1 << 22  # elements that are looked at in one go
 
@@ -72,7 +72,9 @@ def read_tensors(path: Path) -> dict[str, StoredTensor]:
             return _read_file(path / WHOLE)
         if (path / INDEX).exists():
             return _read_parts(path / INDEX)
-        if pickled := sorted(file.name for file in path.iterdir() if file.suffix in _PICKLES and file.name != _OURS):
+        if pickled := sorted(
+            file.name for file in path.iterdir() if file.suffix in _PICKLES and file.name != WEIGHTS_FILE
+        ):
             raise UsageError(f"{path} has no {WHOLE}, only {printable(pickled[0])}: {_CONVERT}")
         raise UsageError(f"{path} has neither {WHOLE} nor {INDEX}; expected the folder of a trained model")
     if path.suffix in _PICKLES:

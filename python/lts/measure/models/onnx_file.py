@@ -23,8 +23,6 @@ BELOW = 2
 
 _MOST_SIZE = 2**31
 _MOST_DIGITS = 20
-# Names of dimensions in files that we wrote.
-_OURS = ("batch", "sequence", "past", "memory", "total", "capacity")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ _ANY: tuple[Provenance, ...] = ("measured", "predicted", "estimated")
 _NO = ""  # unit
 
 COLUMNS = (
+    Column("perplexity", "min", _NO, "of a sub-network, on held-out windows of the text", _MEASURED, _SEARCH),
+    Column("eval_perplexity", "min", _NO, "of a sub-network, on a second text", _MEASURED, _SEARCH),
     Column("decoder_params", "max", "parameters", "parameters of all layers and the final norm", _EXACT, _SEARCH),
     Column("total_params", "max", "parameters", "all parameters, the embedding among them", _EXACT, _SEARCH),
     Column("attention_params", "max", "parameters", "parameters of the attention's projections", _EXACT, _SEARCH),
@@ -106,3 +108,6 @@ COLUMNS = (
     ),
 )
 """All of them; tables and functions of your own may have others."""
+
+QUALITY = ("perplexity", "eval_perplexity")
+"""Those that are measured on text: they do not differ from process to process."""

@@ -6,21 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lts._core import analytic, analytic_names
 from lts.compress.evaluator import SubnetworkEvaluator
 from lts.compress.members import hull
 from lts.compress.original import Original, read_original
 from lts.compress.predicting import SubnetworkSurrogate
-from lts.compress.source import FOLDER, KEY, Settings, SubnetworkSource
+from lts.compress.source import FOLDER, Settings, SubnetworkSource
 from lts.compress.text import TOKENS, read_windows
-from lts.export.files import export
+from lts.compress.writing import write_member
+from lts.errors import InfeasibleError
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.opening import open_evaluator
 from lts.measure.trial import Trial
-from lts.study.exportable import origin_of
+from lts.study.exportable import MODELS, Exportable
 from lts.study.schema import STORE_NAME
 from lts.study.study import Study
 from lts.system.progress import Observer, unobserved
+from lts.system.text import number
 from lts.targets.target import Target
+from lts.targets.workload import Workload
 
 ORIGINAL = "original"
 """Name of the baseline that every front is compared with."""
@@ -67,6 +71,8 @@ class CompressStudy(Study):
         When the device cannot be reached.
     """
 
+    evaluator: SubnetworkEvaluator
+
     def __init__(
         self,
         model: str | Path | Original,
@@ -91,13 +97,16 @@ class CompressStudy(Study):
         second = None if eval_text is None else Path(eval_text)
         windows = read_windows(original, [Path(each) for each in texts], second, tokens=tokens, context=context)
         path = Path(store) if store is not None else Path(directory) / STORE_NAME
+        self.directory = Path(directory)
         source = SubnetworkSource(original, windows, settings, path.parent / FOLDER)
         costs = target if isinstance(target, TargetEvaluator) else open_evaluator(target, observe=observe, **options)
         try:
             self.source, self.windows = source, windows
             self.subnetworks = subnetworks = source.open(observe)
-            likely = hull(subnetworks, original.architecture)
-            evaluator = SubnetworkEvaluator(costs, subnetworks, likely, windows, source.perplexities, source.describe())
+            likely = self._likely = hull(subnetworks, original.architecture)
+            evaluator = self.evaluator = SubnetworkEvaluator(
+                costs, subnetworks, likely, windows, source.perplexities, source.describe()
+            )
             super().__init__(
                 subnetworks.space,
                 evaluator,
@@ -112,26 +121,41 @@ class CompressStudy(Study):
             costs.close()
             raise
 
+    def check_bounds(self) -> None:
+        """Raise `InfeasibleError` when even the smallest sub-network is above a bound that is counted."""
+        smallest = self._likely[-1]
+        for constraint in self.constraints:
+            if constraint.name in analytic_names() and constraint.relation == "<=":
+                value = float(analytic(constraint.name, smallest, **self.evaluator.workload.counted))
+                if not constraint.holds(value):
+                    raise InfeasibleError(
+                        f"no sub-network satisfies {constraint}: the smallest has {constraint.name} {number(value)}"
+                    )
+
+    def exportable(self, trial: Trial) -> Exportable:
+        """A trial with the weights of its sub-network, and the tokenizer of the model."""
+        folder = Path(self.directory) / MODELS / str(trial.id)
+        weights = self.subnetworks.weights(trial.architecture)
+        configuration = self.evaluator.describe()
+        return Exportable(trial.architecture, folder, weights, trial, configuration, self.source.original.tokenizer)
+
     def export(
-        self, trial: Trial, directory: str | Path, formats: Iterable[str] = ("onnx", "hf", "json"), **options: Any
+        self,
+        trial: Trial,
+        directory: str | Path | None = None,
+        formats: Iterable[str] = ("onnx", "hf", "json"),
+        **options: Any,
     ) -> list[Path]:
-        """Write a sub-network with its weights; `options` are those of `lts.export.export`."""
-        load = self.evaluator.workload  # type: ignore[attr-defined]
-        return export(
-            trial.architecture,
-            directory,
-            formats,
-            weights=self.subnetworks.weights(trial.architecture),
-            origin=origin_of(trial, load),
-            **{"precision": load.precision, "logits": load.logits, **options},
-        )
+        """Write a sub-network with its weights, by default in the folder ``models/ID``.
+
+        `options` are those of `lts.export.export`; by default what was measured.
+        """
+        member = self.exportable(trial)
+        load = Workload.of(member.configuration)
+        form = {"precision": load.precision, "logits": load.logits, **options}
+        return write_member(member, member.folder if directory is None else Path(directory), formats, **form)
 
     def close(self) -> None:
         """Release the store and the device."""
         super().close()
         self.evaluator.close()
-
-
-def is_compressed(configuration: Mapping[str, Any]) -> bool:
-    """Whether a stored study is one of sub-networks."""
-    return KEY in configuration

@@ -21,17 +21,19 @@ def hull(subnetworks: Subnetworks, original: Architecture) -> list[Architecture]
     Losses and parameters add up over the parts of layers, so that the next member always has the part changed that
     loses least per parameter (Fox 1966, Discrete optimization via marginal analysis). O(levels log levels).
     """
-    parts = _parts(subnetworks.table, original)
+    # Fields that are alike in all of them: of a method that needs biases, these are not the original's.
+    alike = subnetworks.space.at(0).to_dict()
+    parts = _parts(subnetworks.table, original, alike)
     steps = []
     for place, levels in parts.items():
         corners = _corners(levels)
         for (_, loss, n), (level, next_loss, next_n) in itertools.pairwise(corners):
             steps.append(((next_loss - loss) / (n - next_n), place, level))
     chosen = {place: _corners(levels)[0][0] for place, levels in parts.items()}
-    found = [_architecture(original, chosen)]
+    found = [_architecture(alike, chosen)]
     for _, place, level in sorted(steps, key=lambda step: step[0]):
         chosen[place] = level
-        found.append(_architecture(original, chosen))
+        found.append(_architecture(alike, chosen))
     return [architecture for architecture in found if subnetworks.space.contains(architecture)]
 
 
@@ -45,8 +47,10 @@ def spread_over(members: Sequence[Architecture], n: int) -> list[Architecture]:
     return [members[i] for i in places]
 
 
-def _parts(table: Mapping[str, Any], original: Architecture) -> dict[tuple[str, int], list[tuple[_Level, float, int]]]:
-    """By part and layer its levels, each with its loss and the decoder parameters that it has."""
+def _parts(
+    table: Mapping[str, Any], original: Architecture, alike: Mapping[str, Any]
+) -> dict[tuple[str, int], list[tuple[_Level, float, int]]]:
+    """By part and layer its levels, each with its loss and the decoder parameters that there are with it."""
     whole: dict[tuple[str, int], _Level] = {}
     for layer in range(original.n_layer):
         whole["attention", layer] = (original.n_head[layer], original.n_kv_head[layer])
@@ -56,7 +60,7 @@ def _parts(table: Mapping[str, Any], original: Architecture) -> dict[tuple[str, 
         for row in table[part]:
             level = (row["n_head"], row["n_kv_head"]) if part == "attention" else (row["d_ff"],)
             place = part, int(row["layer"])
-            n = decoder_params(_architecture(original, {**whole, place: level}))
+            n = decoder_params(_architecture(alike, {**whole, place: level}))
             found.setdefault(place, []).append((level, float(row["loss"]), n))
     return found
 
@@ -77,14 +81,14 @@ def _slope(one: tuple[_Level, float, int], other: tuple[_Level, float, int]) -> 
     return (other[1] - one[1]) / (one[2] - other[2])
 
 
-def _architecture(original: Architecture, chosen: Mapping[tuple[str, int], _Level]) -> Architecture:
-    layers = range(original.n_layer)
+def _architecture(alike: Mapping[str, Any], chosen: Mapping[tuple[str, int], _Level]) -> Architecture:
+    n = sum(part == "attention" for part, _ in chosen)
+    heads = [chosen["attention", layer] for layer in range(n)]
     return Architecture.from_dict(
         {
-            **original.to_dict(),
-            "n_head": [chosen["attention", layer][0] for layer in layers],
-            "n_kv_head": [chosen["attention", layer][1] for layer in layers],
-            "d_ff": [chosen["feed_forward", layer][0] for layer in layers],
-            "head_dim": original.head_dims[0],
+            **alike,
+            "n_head": [each[0] for each in heads],
+            "n_kv_head": [each[1] for each in heads],
+            "d_ff": [chosen["feed_forward", layer][0] for layer in range(n)],
         }
     )

@@ -14,6 +14,7 @@ from lts.compress.subnetworks import Subnetworks
 from lts.compress.text import Windows, load_windows, save_windows
 from lts.errors import UsageError
 from lts.system.files import make_directory
+from lts.system.machine import allowed_cpus
 from lts.system.progress import Observer, unobserved
 
 KEY = "compress"
@@ -94,7 +95,12 @@ class SubnetworkSource:
         except OSError as error:
             raise UsageError(f"cannot write {self.folder / _WINDOWS}: {error.strerror or error}") from None
         made: Subnetworks = resolve_name("lts.compress.compression:Compression")(
-            self.original, self.windows.calibration, self.folder, observe=observe, **asdict(self.settings)
+            self.original,
+            self.windows.calibration,
+            self.folder,
+            threads=len(allowed_cpus()),
+            observe=observe,
+            **asdict(self.settings),
         )
         made.prepare()
         return made

@@ -1,9 +1,8 @@
-"""A small decoder that was trained for seconds, and the text that it was trained on."""
+"""A small decoder that was trained for seconds, as a user has it: in a folder, with files of text."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import NamedTuple
 
 import pytest
@@ -22,24 +21,17 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A LLaMA of 190 thousand parameters over bytes, trained on half of Python's documentation of its topics."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The LLaMA of `trained.trained`, and what it was trained on in three files of alternating pages."""
     torch = pytest.importorskip("torch", reason=REASON)
-    from lts.networks.training import Corpus, Recipe, Trainer
-
     torch.set_num_threads(1)
+    from trained import text, trained
+
+    original = trained()
     place = tmp_path_factory.mktemp("trained")
-    pages = [topics[name] for name in sorted(topics)]
+    pages = text().decode().split("\n\n")
     texts = [place / "first.txt", place / "second.txt", place / "other.txt"]
     for i, file in enumerate(texts):
-        file.write_text("\n".join(pages[i::3]), encoding="utf-8")
-    architecture = lts.Architecture(
-        "llama", vocab_size=256, n_positions=128, d_model=64, n_head=4, n_kv_head=2, d_ff=192, n_layer=4
-    )
-    recipe = Recipe(120, batch=8, length=127, lr=4e-3)
-    trainer = Trainer(architecture, Corpus.of(b"".join(file.read_bytes() for file in texts[:2]), 127), recipe)
-    for step in range(recipe.steps):
-        trainer.step(step)
-    weights = {name: p.detach().numpy() for name, p in trainer.network.by_name.items()}
-    export(architecture, place / "model", ["hf"], weights=weights)
-    return Trained(place / "model", architecture, texts)
+        file.write_text("\n\n".join(pages[i::3]), encoding="utf-8")
+    export(original.architecture, place / "model", ["hf"], weights=original.weights)
+    return Trained(place / "model", original.architecture, texts)

@@ -31,24 +31,29 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lts.compress.source.resolve_name", lambda name: ByMagnitude)
 
 
-def study_of(trained: Trained, directory: Path, **options: Any) -> CompressStudy:
-    return CompressStudy(trained.folder, trained.texts[:2], directory=directory, **{**WORKLOAD, **TEXT, **options})
+def study_of(model: Trained, directory: Path, **options: Any) -> CompressStudy:
+    return CompressStudy(
+        model.folder,
+        model.texts[:2],
+        directory=directory,
+        **{"settings": Settings(step_d_ff=16), **WORKLOAD, **TEXT, **options},
+    )
 
 
 @pytest.mark.alone
-def test_a_front_with_real_weights(trained: Trained, tmp_path: Path) -> None:
-    with study_of(trained, tmp_path, eval_text=trained.texts[2]) as study:
+def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
+    with study_of(model, tmp_path, eval_text=model.texts[2]) as study:
         assert [str(each) for each in study.objectives] == ["perplexity:min", "request_ms:min", "peak_memory_mib:min"]
         front = study.run(trials=10, confirm=False)
         assert [trial.state for trial in study.trials] == ["complete"] * 10
         # members of the predicted front come first, evenly over sizes, the original among them
         sizes = [lts.decoder_params(trial.architecture) for trial in study.trials[:6]]
-        assert sizes[0] == lts.decoder_params(trained.architecture)
+        assert sizes[0] == lts.decoder_params(model.architecture)
         assert sorted(sizes, reverse=True) == sizes
         assert [trial.origin for trial in study.trials][6:] == ["gain"] * 4
         # perplexity is that of the weights themselves, on windows that are held out
-        windows = read_windows(read_original(trained.folder), trained.texts[:2], **TEXT)
-        original = read_pretrained(trained.folder)
+        windows = read_windows(read_original(model.folder), model.texts[:2], **TEXT)
+        original = read_pretrained(model.folder)
         whole = perplexities(original.architecture, original.weights, windows.held_out, ["float32"])["float32"]
         assert study.trials[0].values["perplexity"] == pytest.approx(whole.value, rel=1e-6)
         (baseline,) = study.baselines
@@ -69,12 +74,12 @@ def test_a_front_with_real_weights(trained: Trained, tmp_path: Path) -> None:
     assert {trial.id for trial in stored.front} == {trial.id for trial in front}
     found = stored_source(tmp_path / "study.db", stored.configuration)
     assert found.windows.digest == study.windows.digest
-    assert found.original.architecture == trained.architecture
+    assert found.original.architecture == model.architecture
 
 
 @pytest.mark.alone
 def test_it_resumes_and_measures_no_perplexity_twice(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted between the perplexity of the third trial and its costs."""
     measured: list[lts.Architecture] = []
@@ -91,11 +96,11 @@ def test_it_resumes_and_measures_no_perplexity_twice(
 
     monkeypatch.setattr("lts.compress.evaluator.perplexities", counted)
     monkeypatch.setattr(MeasuredEvaluator, "evaluate_files", interrupted)
-    with study_of(trained, tmp_path, precision="int8") as study, pytest.raises(KeyboardInterrupt):
+    with study_of(model, tmp_path, precision="int8") as study, pytest.raises(KeyboardInterrupt):
         study.run(trials=6, confirm=False)
     assert len(measured) == 3
     monkeypatch.setattr(MeasuredEvaluator, "evaluate_files", costs)
-    with study_of(trained, tmp_path, precision="int8") as study:
+    with study_of(model, tmp_path, precision="int8") as study:
         assert study.resumed
         study.run(trials=4, confirm=False)
         assert [trial.state for trial in study.trials] == ["complete"] * 4
@@ -103,21 +108,21 @@ def test_it_resumes_and_measures_no_perplexity_twice(
     assert len(measured) == len({*measured}) == 4
 
 
-def test_another_text_or_method_is_another_study(trained: Trained, tmp_path: Path) -> None:
-    study_of(trained, tmp_path).close()
+def test_another_text_or_method_is_another_study(model: Trained, tmp_path: Path) -> None:
+    study_of(model, tmp_path).close()
     with pytest.raises(UsageError, match="holds another study: compress is"):
-        study_of(trained, tmp_path, settings=Settings(method="magnitude"))
+        study_of(model, tmp_path, settings=Settings(method="magnitude"))
     with pytest.raises(UsageError, match="holds another study: compress is"):
-        study_of(trained, tmp_path, tokens=2048)
+        study_of(model, tmp_path, tokens=2048)
 
 
-def test_bad_settings(trained: Trained, tmp_path: Path) -> None:
+def test_bad_settings(model: Trained, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown method 'best'; expected one of ours, flap, wanda"):
-        study_of(trained, tmp_path, settings=Settings(method="best"))
-    with pytest.raises(UsageError, match="the step of d_ff is 500; the model has 192, so it must be from 1 to 192"):
-        study_of(trained, tmp_path, settings=Settings(step_d_ff=500))
+        study_of(model, tmp_path, settings=Settings(method="best"))
+    with pytest.raises(UsageError, match="the step of d_ff is 500; the model has 96, so it must be from 1 to 96"):
+        study_of(model, tmp_path, settings=Settings(step_d_ff=500))
     with pytest.raises(UsageError, match=r"'eval_perplexity' is measured on a second text; name one \(--eval-text"):
-        study_of(trained, tmp_path, objectives=["eval_perplexity:min"])
+        study_of(model, tmp_path, objectives=["eval_perplexity:min"])
 
 
 def test_intervals_are_beside_the_original() -> None:

@@ -74,7 +74,7 @@ def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
     assert {trial.id for trial in stored.front} == {trial.id for trial in front}
     found = stored_source(tmp_path / "study.db", stored.configuration)
     assert found.windows.digest == study.windows.digest
-    assert found.original.architecture == model.architecture
+    assert found.original.architecture == original.architecture
 
 
 @pytest.mark.alone

@@ -120,10 +120,10 @@ def stored_source(store: Path, configuration: Mapping[str, Any]) -> SubnetworkSo
         model, weights, text = Path(known["model"]), known["weights"], known["text"]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"store {store} is damaged ({error}); restore a copy") from None
-    original = read_original(model)
+    folder = store.parent / FOLDER
+    original = read_original(model).with_tokenizer(folder)
     if _digest(model) != weights:
         raise UsageError(f"{model} is not the model that was compressed: its weights have changed since")
-    folder = store.parent / FOLDER
     windows = load_windows(folder / _WINDOWS)
     if windows.digest != text:
         raise UsageError(f"{folder} is of another study; expected what was found out beside {store}")

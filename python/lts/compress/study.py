@@ -95,8 +95,9 @@ class CompressStudy(Study):
         settings = settings or Settings()
         settings.check(original)
         second = None if eval_text is None else Path(eval_text)
-        windows = read_windows(original, [Path(each) for each in texts], second, tokens=tokens, context=context)
         path = Path(store) if store is not None else Path(directory) / STORE_NAME
+        original = original.with_tokenizer(path.parent / FOLDER)
+        windows = read_windows(original, [Path(each) for each in texts], second, tokens=tokens, context=context)
         self.directory = Path(directory)
         source = SubnetworkSource(original, windows, settings, path.parent / FOLDER)
         costs = target if isinstance(target, TargetEvaluator) else open_evaluator(target, observe=observe, **options)

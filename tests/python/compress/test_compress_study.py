@@ -50,7 +50,8 @@ def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
         sizes = [lts.decoder_params(trial.architecture) for trial in study.trials[:6]]
         assert sizes[0] == lts.decoder_params(model.architecture)
         assert sorted(sizes, reverse=True) == sizes
-        assert [trial.origin for trial in study.trials][6:] == ["gain"] * 4
+        assert {trial.origin for trial in study.trials[:6]} == {"design"}
+        assert "gain" in {trial.origin for trial in study.trials[6:]}
         # perplexity is that of the weights themselves, on windows that are held out
         windows = read_windows(read_original(model.folder), model.texts[:2], **TEXT)
         original = read_pretrained(model.folder)
@@ -59,8 +60,9 @@ def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
         (baseline,) = study.baselines
         assert (baseline.name, baseline.trial.values["perplexity"]) == (ORIGINAL, pytest.approx(whole.value, rel=1e-6))
         for trial in study.trials[6:]:
-            value, low, high = trial.predicted["perplexity"]
-            assert low <= value <= high
+            if trial.origin == "gain":
+                value, low, high = trial.predicted["perplexity"]
+                assert low <= value <= high
             assert trial.provenance["perplexity"] == trial.provenance["request_ms"] == "measured"
             assert trial.values["eval_perplexity"] > 1
         # what is exported is what was measured

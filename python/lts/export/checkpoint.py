@@ -14,17 +14,17 @@ import numpy as np
 from lts._core import Architecture, weights
 from lts.errors import UsageError
 from lts.export.encodings import Array
-from lts.export.huggingface import tensors
+from lts.export.huggingface import layouts
 from lts.export.safetensors import StoredTensor, read_tensors
 from lts.export.weights import Piece, Tensor
 from lts.system.outside import printable
 
 # What wrappers put before names: torch.compile, DataParallel; and a model with or without its output layer.
 _WRAPPERS = ("_orig_mod.", "module.")
-_BODIES = ("transformer.", "model.")
+_BODIES = ("transformer.", "model.", "gpt_neox.")
 # Buffers that older versions of transformers stored: masks, and frequencies of rotary positions.
-_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-_HEADS = ("lm_head.weight", "head.weight")
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+_HEADS = ("lm_head.weight", "head.weight", "embed_out.weight")
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -88,7 +88,7 @@ def _fitting(
     """The form that most of the names are of, and under which name each of its tensors is found."""
     plain = [Tensor(weight.name, (Piece(weight),)) for weight in weights(architecture)]
     best: tuple[list[Tensor], dict[str, str]] = ([], {})
-    for form in (tensors(architecture), plain):
+    for form in (*layouts(architecture), plain):
         names = {tensor.name: name for tensor in form if (name := _named(tensor.name, found)) is not None}
         if not best[0] or len(names) / len(form) > len(best[1]) / len(best[0]):
             best = form, names

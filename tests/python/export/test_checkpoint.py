@@ -184,7 +184,7 @@ def test_the_configuration_beside_the_weights_must_agree(tmp_path: Path) -> None
         read_weights(other, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"layer_norm_epsilon": 1e-3}))
-    with pytest.raises(UsageError, match=r"its layer_norm_epsilon is 0\.001"):
+    with pytest.raises(UsageError, match=r"another architecture: norm_epsilon 0\.001, not 1e-05"):
         read_weights(GPT2, tmp_path)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lts._core import Architecture, SearchSpace
+from lts.compress.keeping import keep
 from lts.compress.members import spread_over
 from lts.compress.source import KEY
 from lts.compress.subnetworks import Subnetworks
@@ -58,12 +59,14 @@ class SubnetworkEvaluator(TargetEvaluator):
         What measures, estimates or looks up the costs. It is closed with this one.
     subnetworks
         What is known of the sub-networks; it must be prepared.
+    original
+        The architecture of the model.
     likely
         Members of the predicted front, the original first.
     windows
         Of the texts.
     folder
-        Where perplexities are kept.
+        Where perplexities are kept, and in a folder beside it what sub-networks keep.
     about
         What else the values depend on, as JSON.
     """
@@ -75,6 +78,7 @@ class SubnetworkEvaluator(TargetEvaluator):
         self,
         costs: TargetEvaluator,
         subnetworks: Subnetworks,
+        original: Architecture,
         likely: Sequence[Architecture],
         windows: Windows,
         folder: Path,
@@ -85,6 +89,7 @@ class SubnetworkEvaluator(TargetEvaluator):
         self._subnetworks = subnetworks
         self._original = likely[0]
         self._likely = likely
+        self._whole = original
         self._windows = {PERPLEXITY: windows.held_out}
         if windows.second is not None:
             self._windows[SECOND] = windows.second
@@ -136,6 +141,7 @@ class SubnetworkEvaluator(TargetEvaluator):
     def evaluate(self, architecture: Architecture, columns: Iterable[str], timeout: float | None = None) -> Outcome:
         begun = time.monotonic()
         costs = [name for name in columns if name not in QUALITY]
+        keep(self._folder.parent, self._whole, architecture, self._subnetworks.kept(architecture))
         weights = cache(lambda: self._subnetworks.weights(architecture))
         try:
             found = self._quality(architecture, weights)

@@ -106,7 +106,7 @@ class CompressStudy(Study):
             self.subnetworks = subnetworks = source.open(observe)
             likely = self._likely = hull(subnetworks, original.architecture)
             evaluator = self.evaluator = SubnetworkEvaluator(
-                costs, subnetworks, likely, windows, source.perplexities, source.describe()
+                costs, subnetworks, original.architecture, likely, windows, source.perplexities, source.describe()
             )
             super().__init__(
                 subnetworks.space,

@@ -54,15 +54,20 @@ class Block(Network):
     def __init__(
         self, architecture: Architecture, layer: int, source: Mapping[str, Any], dtype: torch.dtype = torch.float32
     ) -> None:
+        n_head, d_ff = architecture.n_head[layer], architecture.d_ff[layer]
+        empty = n_head == 0 and d_ff == 0  # is no architecture on its own: a channel of zeros adds nothing
         one = _with_layer(
             architecture,
-            n_head=[architecture.n_head[layer]],
+            n_head=[n_head],
             n_kv_head=[architecture.n_kv_head[layer]],
-            d_ff=[architecture.d_ff[layer]],
+            d_ff=[1 if empty else d_ff],
             vocab_size=1,
             n_positions=1,
         )
-        super().__init__(one, _given(one, lambda name: source[name.replace("layers.0.", f"layers.{layer}.")]))
+        inner = [weight.name for weight in weights(one) if weight.layer is not None and not empty]
+        super().__init__(
+            one, _given(one, {name: name.replace("layers.0.", f"layers.{layer}.") for name in inner}, source)
+        )
         _convert(self, dtype)
         self.inputs: dict[Part, Tensor] = {}
         self.outputs: dict[Part, Tensor] = {}
@@ -83,8 +88,10 @@ class Ends(Network):
     def __init__(
         self, architecture: Architecture, source: Mapping[str, Any], dtype: torch.dtype = torch.float32
     ) -> None:
-        one = _with_layer(architecture, n_head=[1], n_kv_head=[1], d_ff=[1], head_dim=architecture.head_dims[0])
-        super().__init__(one, _given(one, lambda name: source[name], without_layers=True))
+        one = _with_layer(architecture, n_head=[0], n_kv_head=[0], d_ff=[1])
+        super().__init__(
+            one, _given(one, {weight.name: weight.name for weight in weights(one) if weight.layer is None}, source)
+        )
         _convert(self, dtype)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -118,18 +125,18 @@ def computing(dtype: torch.dtype, threads: int) -> Iterator[None]:
 
 
 def _with_layer(architecture: Architecture, **changed: Any) -> Architecture:
-    values = architecture.to_dict() | {"n_layer": 1, "head_dim": architecture.head_dims[0]} | changed
+    values = architecture.to_dict() | {"n_layer": 1, "head_dim": max(architecture.head_dims)} | changed
     if "vocab_size" in changed:
         values["tie_embedding"] = True
     return Architecture.from_dict(values)
 
 
-def _given(one: Architecture, array_of: Any, without_layers: bool = False) -> dict[str, Array]:
-    """The weights of a model with one layer; what the layer is not there for is zero."""
+def _given(one: Architecture, names: Mapping[str, str], source: Mapping[str, Any]) -> dict[str, Array]:
+    """The weights of a model with one layer, by their names in the source; what has none is zero."""
     return {
-        weight.name: np.zeros(weight.shape, np.float32)
-        if (weight.layer is None) != without_layers
-        else np.asarray(array_of(weight.name), np.float32)
+        weight.name: np.asarray(source[names[weight.name]], np.float32)
+        if weight.name in names
+        else np.zeros(weight.shape, np.float32)
         for weight in weights(one)
     }
 

@@ -67,6 +67,8 @@ class Network(Parameters):
         for layer in range(self.architecture.n_layer):
             for part, network in (("attention", self._attention), ("feed_forward", self._feed_forward)):
                 norm = f"layers.{layer}.{part}_norm"
+                if f"{norm}.scale" not in self.by_name:
+                    continue  # the layer lacks this part
                 if traits.norm_placement == "before":
                     x = x + network(layer, self._norm(x, norm))
                 else:
@@ -89,8 +91,8 @@ class Network(Parameters):
         traits = self.architecture.traits
         scale = self.by_name[f"{name}.scale"]
         if traits.norm == "layer_norm":
-            return F.layer_norm(x, x.shape[-1:], scale, self.by_name[f"{name}.bias"], traits.norm_epsilon)
-        return F.rms_norm(x, x.shape[-1:], scale, traits.norm_epsilon)
+            return F.layer_norm(x, x.shape[-1:], scale, self.by_name[f"{name}.bias"], self.architecture.norm_epsilon)
+        return F.rms_norm(x, x.shape[-1:], scale, self.architecture.norm_epsilon)
 
     def _feed_forward(self, layer: int, x: Tensor) -> Tensor:
         prefix = f"layers.{layer}"
@@ -148,7 +150,7 @@ class Network(Parameters):
         """Rotary positions (Su et al. 2021): element k of a head turns with element k + width / 2."""
         length, width = x.shape[-2:]
         exponents = torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width
-        angles = torch.arange(length, device=x.device)[:, None] / self.architecture.traits.rotary_theta**exponents
+        angles = torch.arange(length, device=x.device)[:, None] / self.architecture.rotary_theta**exponents
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         first, second = x.chunk(2, dim=-1)
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -11,6 +11,7 @@ from trained import trained, windows
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import torch
+
 from lts import Architecture, decoder_params
 from lts.compress.allocation import allocate, with_levels
 from lts.compress.compression import Compression
@@ -111,7 +112,7 @@ def test_a_second_call_reads_what_the_first_found(compression: Compression) -> N
 
 
 def test_what_stops_continues(tmp_path: Path, compression: Compression) -> None:
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     calls = []
@@ -119,7 +120,7 @@ def test_what_stops_continues(tmp_path: Path, compression: Compression) -> None:
     def stop(work: object) -> None:
         calls.append(work)
         if len(calls) in (2, 5, 8, 11, 13):
-            raise Stopped
+            raise StoppedError
 
     for _ in range(6):
         found = Compression(
@@ -128,7 +129,7 @@ def test_what_stops_continues(tmp_path: Path, compression: Compression) -> None:
         try:
             found.prepare()
             break
-        except Stopped:
+        except StoppedError:
             continue
     assert len(calls) > 13
     assert json.dumps(found.table) == json.dumps(compression.table)
@@ -158,7 +159,7 @@ def test_nothing_sampled_is_better_than_the_allocation(compression: Compression)
 
 
 def test_a_size_that_no_sub_network_has(compression: Compression) -> None:
-    with pytest.raises(InfeasibleError, match="the smallest sub-network has .* decoder parameters; at most 1 "):
+    with pytest.raises(InfeasibleError, match=r"the smallest sub-network has .* decoder parameters; at most 1 "):
         compression.smaller(1)
 
 
@@ -172,7 +173,6 @@ def test_baselines(compression: Compression, method: str) -> None:
     bound = int(0.8 * decoder_params(original.architecture))
     a = found.smaller(bound)
     assert decoder_params(a) <= bound + 3 * 3 * 96  # biases come on top
-    assert found.space.contains(a)
     assert np.isfinite(evaluate(a, found.weights(a), windows(2, 40)).losses).all()
 
 
@@ -182,5 +182,5 @@ def test_a_folder_of_something_else(compression: Compression) -> None:
 
 
 def test_a_method_that_does_not_exist(tmp_path: Path, compression: Compression) -> None:
-    with pytest.raises(UsageError, match="unknown method 'flab'; expected ours, flap, .*; did you mean 'flap'"):
+    with pytest.raises(UsageError, match=r"unknown method 'flab'; expected ours, flap, .*; did you mean 'flap'"):
         Compression(compression.original, windows(4), tmp_path, method="flab")

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
 from lts.compress.order import channel_order, head_levels, head_order, square_root, with_ridge
 from lts.compress.slicing import least_squares
 

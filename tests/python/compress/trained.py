@@ -7,6 +7,8 @@ from pathlib import Path
 from pydoc_data import topics
 
 import numpy as np
+import torch
+
 from lts import Architecture
 from lts.compress.original import Original
 from lts.measure.tokens import Ids
@@ -27,6 +29,7 @@ def trained(family: str = "llama", steps: int = 120) -> Original:
     kv = {"n_kv_head": 2} if family == "llama" else {}
     a = Architecture(family, 256, LENGTH, 64, n_head=4, d_ff=96, n_layer=3, head_dim=16, tie_embedding=False, **kv)
     recipe = Recipe(steps=steps, batch=16, length=LENGTH - 1)
+    torch.set_num_threads(1)  # such small products are no faster on more
     trainer = Trainer(a, Corpus.of(text(), LENGTH - 1), recipe)
     for step in range(steps):
         trainer.step(step)

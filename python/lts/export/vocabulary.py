@@ -17,12 +17,12 @@ _MOST_BYTES = 64 << 20
 # Ways of cutting a text before pairs are merged that llama.cpp knows, by its names: their form in tokenizer.json.
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_REGEXES = {
+REGEXES = {
     rf"{_CONTRACTIONS}\p{{N}}{{1,3}}{_REST}": "llama-bpe",
     rf"{_CONTRACTIONS}\p{{N}}{_REST}": "qwen2",
 }
 # llama.cpp takes a whole word that is in the vocabulary, whatever its merges, with this one alone.
-_IGNORES_MERGES = "llama-bpe"
+IGNORES_MERGES = "llama-bpe"
 _KNOWN = "those of GPT-2, SmolLM, Llama 3 and Qwen 2"
 
 
@@ -98,7 +98,7 @@ def _cut_by(said: Any) -> str:
     if said.get("normalizer") is not None:
         raise UsageError("it changes a text before it cuts it (a normalizer), which llama.cpp does not")
     name = _name_of(said.get("pre_tokenizer"))
-    if name is None or bool(model.get("ignore_merges")) != (name == _IGNORES_MERGES):
+    if name is None or bool(model.get("ignore_merges")) != (name == IGNORES_MERGES):
         raise UsageError(f"it cuts texts in a way that is not known; expected one of {_KNOWN}")
     return name
 
@@ -123,7 +123,7 @@ def _name_of(cut: Any) -> str | None:
     if first.get("type") != "Split" or by_regex or first.get("behavior") != "Isolated" or first.get("invert"):
         return None
     regex = pattern.get("Regex") if isinstance(pattern, Mapping) else None
-    return _REGEXES.get(regex) if isinstance(regex, str) else None
+    return REGEXES.get(regex) if isinstance(regex, str) else None
 
 
 def _tokens(said: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:

@@ -82,6 +82,11 @@ class Evaluator(ABC, metaclass=_Kinds):
         if self.architectures is not None and architecture not in self.architectures:
             raise UsageError("the evaluator has no values of this architecture")
 
+    def first(self, n: int) -> Sequence[Architecture]:
+        """Architectures that are likely to be on the front, at most `n`: a study evaluates them first, and searches
+        from there. None where it is to choose a design of its own."""
+        return ()
+
     def environment(self) -> dict[str, Any]:
         """The machine and software that the values come from, as JSON; by default this machine."""
         return fingerprint(threads=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class Problem:
         What is known not to fit, and is not run.
     compared_at
         Where the front will be compared with baselines: as bounds of a column, without being constraints.
+    first
+        Architectures that are likely to be on the front, at most so many; see `lts.measure.evaluator.Evaluator.first`.
     """
 
     space: SearchSpace
@@ -50,6 +52,7 @@ class Problem:
     architectures: Sequence[Architecture] | None = None
     limits: Limits = field(default_factory=Limits)
     compared_at: Sequence[Constraint] = ()
+    first: Callable[[int], Sequence[Architecture]] = lambda n: ()
 
 
 def problem_of(search: Search, evaluator: Evaluator) -> Problem:
@@ -71,6 +74,7 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         workload=workload,
         architectures=_pool(search.space, evaluator),
         limits=limits_of(search.constraints, workload, evaluator),
+        first=evaluator.first,
     )
 
 

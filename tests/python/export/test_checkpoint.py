@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 import lts
 from lts.errors import UsageError
 from lts.export.checkpoint import read_checkpoint
-from lts.export.weights import RandomWeights
+from lts.export.huggingface import safetensors_header, tensors
+from lts.export.safetensors import read_tensors
+from lts.export.weights import Piece, RandomWeights, Tensor
 from lts.measure.pretrained import read_weights
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -181,5 +184,58 @@ def test_the_configuration_beside_the_weights_must_agree(tmp_path: Path) -> None
         read_weights(other, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"layer_norm_epsilon": 1e-3}))
-    with pytest.raises(UsageError, match=r"its layer_norm_epsilon is 0\.001"):
+    with pytest.raises(UsageError, match=r"another architecture: norm_epsilon 0\.001, not 1e-05"):
         read_weights(GPT2, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_of_every_type(dtype: Any, tmp_path: Path) -> None:
+    """Also subnormal ones, in a tensor without elements, and where a number lies at an odd place."""
+    values = torch.randn(7, 5).to(dtype)
+    values[0, :3] = torch.tensor([1e-40, -6e-8, 6e4]).to(dtype)
+    saved = {"a": torch.ones(3, dtype=torch.float16), "b": values, "c": torch.ones(0, 4, dtype=dtype)}
+    save_file(saved, tmp_path / "some.safetensors")
+    read = read_tensors(tmp_path / "some.safetensors")
+    for name, tensor in saved.items():
+        read[name].check()
+        np.testing.assert_array_equal(read[name].array(), tensor.float().numpy())
+    values[6, 4] = torch.inf
+    save_file(saved, tmp_path / "some.safetensors")
+    assert np.isfinite(read["b"].array()).all(), "the file that was opened is still read after it was replaced"
+    with pytest.raises(UsageError, match="'b' has values that are no finite numbers"):
+        read_tensors(tmp_path / "some.safetensors")["b"].check()
+
+
+def test_memory(tmp_path: Path) -> None:
+    """A checkpoint is checked in pieces, and takes memory for one weight at a time."""
+    architecture = lts.Architecture("llama", 2**17, 64, 256, n_head=4, n_layer=3, d_ff=2048, tie_embedding=False)
+    path = tmp_path / "model.safetensors"
+    header = safetensors_header(tensors(architecture))
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + 4 * lts.total_params(architecture))  # zeros, which take no place
+    tracemalloc.start()
+    try:
+        read = read_checkpoint(architecture, path)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        assert sum(read[name].size for name in read) == lts.total_params(architecture)
+        assert tracemalloc.get_traced_memory()[1] < (4 << 17) * 256 + (64 << 20)  # its embedding
+    finally:
+        tracemalloc.stop()
+
+
+def test_heads_that_alternate() -> None:
+    """Rows of a tensor that holds query, key and value head by head: head, one of the three, row of the head."""
+    architecture = lts.Architecture("gpt2", 60, 16, 24, n_head=4, d_ff=40, n_layer=1)
+    inventory = {weight.name: weight for weight in lts.weights(architecture)}
+    source, names = RandomWeights(5, std=1.0), ["query", "key", "value"]
+    pieces = tuple(Piece(inventory[f"layers.0.{name}.weight"], transposed=True) for name in names)
+    tensor = Tensor("fused", pieces, interleaved=4)
+    fused = source.assemble(tensor)
+    assert fused.shape == tensor.shape == (72, 24)
+    for head in range(4):
+        for i, piece in enumerate(pieces):
+            expected = source.array(piece.weight)[:, 6 * head : 6 * head + 6].T
+            np.testing.assert_array_equal(fused.reshape(4, 3, 6, 24)[head, i], expected)
+    for i, piece in enumerate(pieces):
+        np.testing.assert_array_equal(tensor.weight(fused, i), source.array(piece.weight))

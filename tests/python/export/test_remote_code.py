@@ -11,6 +11,7 @@ import pytest
 from export_runner import arrays, tokens
 
 import lts
+from lts.export.huggingface import CODE
 from lts.measure.pretrained import read_pretrained
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -316,7 +317,7 @@ def test_saving_keeps_the_code_and_every_field(decoder: Model, encoder: Model, t
     for whole in (decoder, encoder, Model(usual, tmp_path / "usual")):
         folder = tmp_path / f"saved-{whole.architecture.family}-{whole.architecture.vocab_size}"
         whole.model.save_pretrained(folder)
-        for name in ("configuration_lts.py", "modeling_lts.py"):
+        for name in CODE:
             assert (folder / name).read_bytes() == (whole.folder / name).read_bytes()
         saved, written = (json.loads((each / "config.json").read_text()) for each in (folder, whole.folder))
         assert {name: saved[name] for name in written if name != "dtype"} == {

@@ -93,7 +93,7 @@ def pages(handbook: Path, dictionary: Path) -> list[list[str]]:
     return [found, pieces]
 
 
-def windows(texts: Sequence[Sequence[str]], tokenizer: Path) -> dict[str, Any]:
+def windows(texts: Sequence[Sequence[str]], tokenizer: Path, test: int) -> dict[str, Any]:
     """Windows to choose on and to test on, (n, LENGTH): alternating, of pages that are evenly spread over each text."""
     from tokenizers import Tokenizer
 
@@ -110,7 +110,7 @@ def windows(texts: Sequence[Sequence[str]], tokenizer: Path) -> dict[str, Any]:
     for text in texts:
         ids = [np.array(cut.encode(page, add_special_tokens=False).ids) for page in text]
         found["calibration"].append(some([each for i, each in enumerate(ids) if i % 4 != 3], CALIBRATION // 2))
-        found["test"].append(some([each for i, each in enumerate(ids) if i % 4 == 3], TEST // 2))
+        found["test"].append(some([each for i, each in enumerate(ids) if i % 4 == 3], test // 2))
     return {name: np.array([each for pair in zip(*both, strict=True) for each in pair]) for name, both in found.items()}
 
 
@@ -268,6 +268,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/compress"))
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--test", type=int, default=TEST, help="windows that the figures are of")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--samples", type=int, default=50)
     chosen = parser.parse_args()
@@ -281,7 +282,7 @@ def main() -> int:
     chosen.folder.mkdir(parents=True, exist_ok=True)
     original = read_original(model).with_tokenizer(chosen.folder)
     assert original.tokenizer is not None
-    cut = windows(pages(chosen.handbook, chosen.dictionary), original.tokenizer)
+    cut = windows(pages(chosen.handbook, chosen.dictionary), original.tokenizer, chosen.test)
     bench = Bench(original, cut["calibration"], cut["test"], chosen.folder, chosen.threads)
     if chosen.what == "table":
         return 0 if table(bench, chosen.methods.split(",")) else 1

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "convert.hpp"
+#include "details.hpp"
 #include "layers.hpp"
 #include "register.hpp"
 
@@ -21,7 +22,10 @@ Architecture make_architecture(const std::string& family, const Int& vocab_size,
                                const Int& d_model, const IntOrInts& n_head, const IntOrInts& d_ff,
                                const OptionalIntOrInts& n_kv_head, const OptionalInt& n_layer, const Int& head_dim,
                                const Int& d_embed, const Int& div_val, const Ints& cutoffs, const Bools& tie_projs,
-                               std::optional<bool> tie_embedding, const Mixers& mixer, const IntOrInts& n_ff) {
+                               std::optional<bool> tie_embedding, const Mixers& mixer, const IntOrInts& n_ff,
+                               const OptionalFloat& rotary_theta, const OptionalFloat& norm_epsilon,
+                               const Int& rotary_dim, const Scaling& rotary_scaling, std::optional<bool> qkv_bias,
+                               std::optional<bool> attention_output_bias, std::optional<bool> feed_forward_bias) {
   Architecture a;
   a.family = &lts::family(family);
   a.vocab_size = to_int64(vocab_size, "vocab_size");
@@ -36,6 +40,8 @@ Architecture make_architecture(const std::string& family, const Int& vocab_size,
   a.cutoffs = to_int64s(cutoffs, "cutoffs");
   a.tie_projs = to_bools(tie_projs, "tie_projs");
   a.tie_embedding = tie_embedding.value_or(a.family->tie_embedding);
+  a.details = to_details(rotary_theta, norm_epsilon, rotary_dim, rotary_scaling, qkv_bias, attention_output_bias,
+                         feed_forward_bias);
   lts::validate(a);
   return a;
 }
@@ -102,6 +108,9 @@ std::string representation(const Architecture& a) {
   if (a.tie_embedding != a.family->tie_embedding) {
     text += std::string(", tie_embedding=") + (a.tie_embedding ? "True" : "False");
   }
+  for (const auto& [name, value] : arguments_of(lts::differences(a.details, *a.family))) {
+    text += ", " + std::string(py::str(name)) + "=" + std::string(py::repr(value));
+  }
   return text + ")";
 }
 
@@ -137,7 +146,8 @@ n_positions
 d_model
     Width of the residual stream.
 n_head, d_ff
-    Attention heads and feed-forward width: one number for all layers, or one per layer.
+    Attention heads and feed-forward width: one number for all layers, or one per layer. A layer without heads has no
+    attention, one with a `d_ff` of 0 no feed-forward network, and neither the norm before it.
 n_kv_head
     Heads of keys and values, for grouped-query attention; by default `n_head`.
 n_layer
@@ -159,6 +169,18 @@ mixer
     ``fourier``, ``cosine``, ``convolution_5`` or ``convolution_9``; one for all layers, or one per layer.
 n_ff
     Hidden layers of the feed-forward network, in the same families.
+rotary_theta
+    Base of the wavelengths of rotary positions; None for the family's.
+norm_epsilon
+    What the norms add to the variance; None for the family's.
+rotary_dim
+    Channels at the beginning of each head that are rotated; 0 for all.
+rotary_scaling
+    Wavelengths for contexts longer than those of the first training, as Llama 3.1 has them: ``factor``,
+    ``low_freq_factor``, ``high_freq_factor`` and ``original_positions``.
+qkv_bias, attention_output_bias, feed_forward_bias
+    Whether the projections to queries, keys and values, that after the attention, and the feed-forward network have
+    biases; None for the family's. Qwen 2 is ``llama`` with `qkv_bias`.
 
 Raises
 ------
@@ -179,7 +201,11 @@ Examples
            py::arg("d_model"), py::arg("n_head"), py::arg("d_ff"), py::arg("n_kv_head") = py::none(),
            py::arg("n_layer") = py::none(), py::arg("head_dim") = 0, py::arg("d_embed") = -1, py::arg("div_val") = 1,
            py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
-           py::arg("tie_embedding").noconvert() = py::none(), py::arg("mixer") = "attention", py::arg("n_ff") = 1)
+           py::arg("tie_embedding").noconvert() = py::none(), py::arg("mixer") = "attention", py::arg("n_ff") = 1,
+           py::arg("rotary_theta") = py::none(), py::arg("norm_epsilon") = py::none(), py::arg("rotary_dim") = 0,
+           py::arg("rotary_scaling") = py::none(), py::arg("qkv_bias").noconvert() = py::none(),
+           py::arg("attention_output_bias").noconvert() = py::none(),
+           py::arg("feed_forward_bias").noconvert() = py::none())
       .def_property_readonly(
           "family", [](const Architecture& a) { return a.family->name; }, "Name of the family.")
       .def_property_readonly(
@@ -193,6 +219,25 @@ Examples
       .def_property_readonly("n_kv_head", &n_kv_heads, "Heads of keys and values of each layer.")
       .def_property_readonly("d_ff", &d_ffs, "Feed-forward width of each layer.")
       .def_property_readonly("mixer", &mixers, "How each layer mixes tokens; ``attention`` in most families.")
+      .def_property_readonly("rotary_theta", &Architecture::rotary_theta,
+                             "Base of the wavelengths of rotary positions.")
+      .def_property_readonly("norm_epsilon", &Architecture::norm_epsilon, "Added to the variance by the norms.")
+      .def_property_readonly(
+          "rotary_dim", [](const Architecture& a) { return a.details.rotary_dim; },
+          "Channels at the beginning of each head that are rotated; 0 for all.")
+      .def_property_readonly(
+          "rotary_scaling",
+          [](const Architecture& a) -> std::optional<py::typing::Dict<py::str, py::object>> {
+            if (!a.details.rotary_scaling) return std::nullopt;
+            return scaling_of(a.details);
+          },
+          "How wavelengths are stretched for long contexts; None where they are not.")
+      .def_property_readonly("qkv_bias", &Architecture::qkv_bias,
+                             "Whether the projections to queries, keys and values have biases.")
+      .def_property_readonly("attention_output_bias", &Architecture::attention_output_bias,
+                             "Whether the projection after the attention has a bias.")
+      .def_property_readonly("feed_forward_bias", &Architecture::feed_forward_bias,
+                             "Whether the feed-forward network has biases.")
       .def_property_readonly("n_ff", &n_ffs, "Hidden layers of the feed-forward network of each layer.")
       .def_readonly("head_dim", &Architecture::head_dim, "Width of a head as configured; 0 for d_model / n_head.")
       .def_property_readonly(
@@ -200,7 +245,7 @@ Examples
           [](const Architecture& a) {
             return of_layers(a, [&a](const lts::Layer& layer) { return a.width_of_head(layer); });
           },
-          "Width of the heads of each layer.")
+          "Width of the heads of each layer; 0 where it has none and `head_dim` says nothing.")
       .def_readonly("d_embed", &Architecture::d_embed, "Width of the embedding as configured; -1 for d_model.")
       .def_property_readonly("embedding_width", &Architecture::embedding_width, "Width of the embedding.")
       .def_readonly("div_val", &Architecture::div_val, "How much narrower each cluster is than the one before.")
@@ -239,4 +284,12 @@ ValueError
           py::arg("memo"))
       .def(py::pickle([](const Architecture& a) { return State(py::make_tuple(lts::to_json(a))); },
                       [](const State& state) { return lts::architecture_from_json(state[0].cast<std::string>()); }));
+
+  m.def("without_empty_layers", &lts::without_empty_layers, py::arg("architecture"),
+        R"(The same function in fewer layers: those with neither attention nor feed-forward network are left out.
+
+Parameters
+----------
+architecture
+    Of whose layers some have ``n_head`` and ``d_ff`` 0.)");
 }

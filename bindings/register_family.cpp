@@ -25,11 +25,14 @@ void register_family(py::module_& m) {
       .def_readonly("name", &Family::name, "Name, such as ``gpt2``, ``transformer_xl`` or ``llama``.")
       .def_property_readonly("attention", word(&Family::attention, "multi_head", "grouped_query"),
                              "``multi_head`` or ``grouped_query``.")
-      .def_property_readonly("feed_forward", word(&Family::feed_forward, "gelu", "relu", "swiglu"),
-                             "``gelu``, ``relu`` or ``swiglu``.")
+      .def_property_readonly("feed_forward", word(&Family::feed_forward, "gelu", "relu", "swiglu", "gelu_erf"),
+                             "``gelu`` (its tanh form), ``relu``, ``swiglu`` or ``gelu_erf``, the exact gelu.")
       .def_property_readonly("norm", word(&Family::norm, "layer_norm", "rms_norm"), "``layer_norm`` or ``rms_norm``.")
       .def_property_readonly("norm_placement", word(&Family::norm_placement, "before", "after"),
                              "``before`` or ``after`` the attention and the feed-forward network.")
+      .def_readonly(
+          "parallel", &Family::parallel,
+          "Whether attention and feed-forward network of a layer have one input, and their outputs are added.")
       .def_readonly("final_norm", &Family::final_norm, "Whether a norm follows the last layer.")
       .def_property_readonly("position", word(&Family::position, "learned", "rotary", "relative"),
                              "``learned``, ``rotary`` or ``relative`` (Transformer-XL).")

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "convert.hpp"
+#include "details.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -39,7 +40,10 @@ SearchSpace make_space(std::string name, std::string family, const Int& vocab_si
                        const Ints& n_kv_head, const Ints& d_ff, const Ints& d_embed, const Ints& div_val,
                        bool shared_n_head, bool shared_n_kv_head, bool shared_d_ff, double min_ff_ratio,
                        std::optional<double> max_ff_ratio, const Ints& head_dims, const BoundsArgument& decoder_params,
-                       const BoundsArgument& total_params) {
+                       const BoundsArgument& total_params, const OptionalFloat& rotary_theta,
+                       const OptionalFloat& norm_epsilon, const Int& rotary_dim, const Scaling& rotary_scaling,
+                       std::optional<bool> qkv_bias, std::optional<bool> attention_output_bias,
+                       std::optional<bool> feed_forward_bias) {
   SearchSpaceOptions options{.name = std::move(name),
                              .family = std::move(family),
                              .vocab_size = to_int64(vocab_size, "vocab_size"),
@@ -48,6 +52,8 @@ SearchSpace make_space(std::string name, std::string family, const Int& vocab_si
                              .cutoffs = to_int64s(cutoffs, "cutoffs"),
                              .tie_projs = to_bools(tie_projs, "tie_projs"),
                              .tie_embedding = tie_embedding,
+                             .details = to_details(rotary_theta, norm_epsilon, rotary_dim, rotary_scaling, qkv_bias,
+                                                   attention_output_bias, feed_forward_bias),
                              .n_layer = to_int64s(n_layer, "n_layer"),
                              .d_model = to_int64s(d_model, "d_model"),
                              .n_head = to_int64s(n_head, "n_head"),
@@ -74,7 +80,7 @@ SearchSpace space_from_json(const std::string& text) {
 
 py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
   const SearchSpaceOptions& o = space.options();
-  return py::typing::Dict<py::str, py::object>(
+  py::typing::Dict<py::str, py::object> options(
       "name"_a = o.name, "family"_a = o.family, "vocab_size"_a = o.vocab_size, "n_positions"_a = o.n_positions,
       "head_dim"_a = o.head_dim, "cutoffs"_a = o.cutoffs, "tie_projs"_a = o.tie_projs,
       "tie_embedding"_a = o.tie_embedding, "n_layer"_a = o.n_layer, "d_model"_a = o.d_model, "n_head"_a = o.n_head,
@@ -83,6 +89,8 @@ py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
       "min_ff_ratio"_a = o.min_ff_ratio, "max_ff_ratio"_a = o.max_ff_ratio, "head_dims"_a = o.head_dims,
       "decoder_params"_a = py::make_tuple(o.decoder_params.min, o.decoder_params.max),
       "total_params"_a = py::make_tuple(o.total_params.min, o.total_params.max));
+  options.attr("update")(arguments_of(o.details));
+  return options;
 }
 
 Architecture at(const SearchSpace& space, const Int& index) {
@@ -167,6 +175,8 @@ head_dims
     Rule: the widths that heads may have, ``d_model / n_head`` where ``head_dim`` fixes none; by default any.
 decoder_params, total_params
     Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
+rotary_theta, norm_epsilon, rotary_dim, rotary_scaling, qkv_bias, attention_output_bias, feed_forward_bias
+    Fixed values as well; see `Architecture`.
 
 Raises
 ------
@@ -205,7 +215,10 @@ void register_search_space(py::module_& m) {
            py::arg("shared_n_kv_head").noconvert() = false, py::arg("shared_d_ff").noconvert() = false,
            py::arg("min_ff_ratio") = 0.0, py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
            py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
-           py::arg("total_params") = py::make_tuple(py::none(), py::none()))
+           py::arg("total_params") = py::make_tuple(py::none(), py::none()), py::arg("rotary_theta") = py::none(),
+           py::arg("norm_epsilon") = py::none(), py::arg("rotary_dim") = 0, py::arg("rotary_scaling") = py::none(),
+           py::arg("qkv_bias").noconvert() = py::none(), py::arg("attention_output_bias").noconvert() = py::none(),
+           py::arg("feed_forward_bias").noconvert() = py::none())
       .def_property_readonly(
           "name", [](const SearchSpace& s) { return s.options().name; }, "Name of the space.")
       .def_property_readonly(

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <tuple>
 
 #include "lts/error.hpp"
 
@@ -62,6 +63,13 @@ constexpr std::array kFamilies{
            .mixed = true,
            .only_d_model = 256,
            .only_d_ff = 1024},
+    // GPT-NeoX (Black et al. 2022) with the parallel residual, as Pythia (Biderman et al. 2023) has it.
+    Family{.name = "gpt_neox",
+           .feed_forward = FeedForward::gelu_erf,
+           .parallel = true,
+           .position = Position::rotary,
+           .adaptive_allowed = false,
+           .tie_embedding = false},
 };
 
 constexpr std::array<std::string_view, n_mixers> kMixerNames{"attention", "weighted_attention", "fourier",
@@ -130,12 +138,21 @@ bool check_mixed(const Refusal& refuse, const Architecture& a, std::size_t l) {
                  " has attention and one hidden feed-forward layer"});
 }
 
+/// Whether a layer may lack attention or the feed-forward network, and biases be chosen.
+bool parts_optional(const Family& f) { return !f.mixed && !f.encoder && f.position != Position::relative; }
+
 /// How heads share the width.
 bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
+  if (layer.n_head == 0 && layer.n_kv_head == 0) return true;
   const auto refuse_heads = [&](std::string_view name, std::int64_t value, std::string_view must, std::int64_t other) {
     return refuse({Field(name, l).text(), " is ", number(value), "; ", must, number(other)});
   };
+  if (layer.n_head == 0 || layer.n_kv_head == 0) {
+    return refuse({Field(layer.n_head == 0 ? "n_kv_head" : "n_head", l).text(), " is ",
+                   number(std::max(layer.n_head, layer.n_kv_head)), " and ", layer.n_head == 0 ? "n_head" : "n_kv_head",
+                   " 0; without attention both are 0"});
+  }
   if (a.family->attention == Attention::multi_head && layer.n_kv_head != layer.n_head) {
     return refuse({Field("n_kv_head", l).text(), " is ", number(layer.n_kv_head), "; ", a.family->name,
                    " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
@@ -153,18 +170,24 @@ bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
   }
   const std::int64_t head = a.width_of_head(layer);
   if (!check_range(refuse, {"n_head * head_dim", l}, layer.n_head * head, 1, max_width)) return false;
-  if (a.family->position != Position::rotary || head % 2 == 0) return true;
+  const std::int64_t rotated = a.details.rotary_dim;
+  if (rotated > head) {
+    return refuse({"rotary_dim is ", number(rotated), "; it must be at most the width of heads, ", number(head),
+                   " in layer ", std::to_string(l)});
+  }
+  if (a.family->position != Position::rotary || rotated > 0 || head % 2 == 0) return true;
   return refuse({Field("n_head", l).text(), " is ", number(layer.n_head), ", which makes heads ", number(head),
                  " wide; rotary positions need an even width"});
 }
 
 bool check_layer(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
+  const std::int64_t least = parts_optional(*a.family) ? 0 : 1;
   return check_mixed(refuse, a, l) &&
          check_only(refuse, a.family->name, {"d_ff", l}, layer.d_ff, a.family->only_d_ff) &&
-         check_range(refuse, {"n_head", l}, layer.n_head, 1, max_width) &&
-         check_range(refuse, {"n_kv_head", l}, layer.n_kv_head, 1, max_width) &&
-         check_range(refuse, {"d_ff", l}, layer.d_ff, 1, max_width) && check_heads(refuse, a, l);
+         check_range(refuse, {"n_head", l}, layer.n_head, least, max_width) &&
+         check_range(refuse, {"n_kv_head", l}, layer.n_kv_head, least, max_width) &&
+         check_range(refuse, {"d_ff", l}, layer.d_ff, least, max_width) && check_heads(refuse, a, l);
 }
 
 bool check_clusters(const Refusal& refuse, const Architecture& a) {
@@ -189,6 +212,62 @@ bool check_clusters(const Refusal& refuse, const Architecture& a) {
   if (a.tie_projs.empty() || a.tie_projs.size() >= n_clusters(a)) return true;
   return refuse({"tie_projs has ", std::to_string(a.tie_projs.size()), " entries; it must have one per cluster, ",
                  std::to_string(n_clusters(a))});
+}
+
+bool check_number(const Refusal& refuse, std::string_view name, double value, bool right, std::string_view range) {
+  return right || refuse({name, " is ", to_text(value), "; it must be ", range});
+}
+
+bool check_scaling(const Refusal& refuse, const RotaryScaling& s) {
+  constexpr double most = 1e6;
+  return check_number(refuse, "factor of rotary_scaling", s.factor, s.factor >= 1 && s.factor <= most,
+                      "from 1 to 1000000") &&
+         check_number(refuse, "low_freq_factor of rotary_scaling", s.low_freq_factor,
+                      s.low_freq_factor > 0 && s.low_freq_factor <= most, "above 0 and at most 1000000") &&
+         check_number(refuse, "high_freq_factor of rotary_scaling", s.high_freq_factor,
+                      s.high_freq_factor > s.low_freq_factor && s.high_freq_factor <= most,
+                      "above low_freq_factor and at most 1000000") &&
+         check_range(refuse, "original_positions of rotary_scaling", s.original_positions, 1, kMaxVocabulary);
+}
+
+bool check_details(const Refusal& refuse, const Architecture& a) {
+  if (a.details == Details{}) return true;
+  const Family& f = *a.family;
+  const double theta = a.rotary_theta();
+  const double epsilon = a.norm_epsilon();
+  if (!check_number(refuse, "rotary_theta", theta, theta >= 1 && theta <= 1e12, "from 1 to 1e12") ||
+      !check_number(refuse, "norm_epsilon", epsilon, epsilon > 0 && epsilon <= 1, "above 0 and at most 1") ||
+      !check_range(refuse, "rotary_dim", a.details.rotary_dim, 0, max_width)) {
+    return false;
+  }
+  if (a.details.rotary_dim % 2 != 0) {
+    return refuse({"rotary_dim is ", number(a.details.rotary_dim), "; it must be even"});
+  }
+  if (a.details.rotary_scaling && !check_scaling(refuse, *a.details.rotary_scaling)) return false;
+  const Details own = differences(a.details, f);
+  if (f.position != Position::rotary && (own.rotary_theta || own.rotary_dim != 0 || own.rotary_scaling)) {
+    return refuse({own.rotary_theta      ? "rotary_theta"
+                   : own.rotary_dim != 0 ? "rotary_dim"
+                                         : "rotary_scaling",
+                   ": ", f.name, " has no rotary positions; leave it out"});
+  }
+  if (!parts_optional(f) && (own.qkv_bias || own.attention_output_bias || own.feed_forward_bias)) {
+    return refuse({own.qkv_bias                ? "qkv_bias"
+                   : own.attention_output_bias ? "attention_output_bias"
+                                               : "feed_forward_bias",
+                   ": the biases of ", f.name, " cannot be chosen; leave it out"});
+  }
+  return true;
+}
+
+/// That some layer has anything, and some attention tells how wide heads are.
+bool check_parts(const Refusal& refuse, const Architecture& a) {
+  const auto some = [&a](const auto& has) { return std::any_of(a.layers.begin(), a.layers.end(), has); };
+  if (!some([](const Layer& layer) { return !layer.empty(); })) {
+    return refuse({"n_head and d_ff are 0 in every layer; some layer must have attention or a feed-forward network"});
+  }
+  if (a.head_dim > 0 || some([](const Layer& layer) { return layer.n_head > 0; })) return true;
+  return refuse({"head_dim is 0; where no layer has attention it must be given"});
 }
 
 bool check_embedding(const Refusal& refuse, const Architecture& a) {
@@ -219,10 +298,11 @@ bool check(const Refusal& refuse, const Architecture& a) {
   if (a.family->encoder && !a.tie_embedding) {
     return refuse({"tie_embedding is false; ", a.family->name, " has no output layer"});
   }
+  if (!check_details(refuse, a)) return false;
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
     if (!check_layer(refuse, a, l)) return false;
   }
-  return check_embedding(refuse, a);
+  return check_parts(refuse, a) && check_embedding(refuse, a);
 }
 
 }  // namespace
@@ -247,6 +327,32 @@ Mixer mixer(std::string_view name) {
   std::string known;
   for (const std::string_view each : kMixerNames) known.append(known.empty() ? "" : ", ").append(each);
   throw_invalid({"unknown mixer '", name, "'; expected one of ", known});
+}
+
+Details differences(const Details& details, const Family& f) noexcept {
+  Details own = details;
+  if (own.rotary_theta == f.rotary_theta) own.rotary_theta.reset();
+  if (own.norm_epsilon == f.norm_epsilon) own.norm_epsilon.reset();
+  if (own.qkv_bias == f.attention_bias) own.qkv_bias.reset();
+  if (own.attention_output_bias == f.attention_bias) own.attention_output_bias.reset();
+  if (own.feed_forward_bias == f.feed_forward_bias) own.feed_forward_bias.reset();
+  return own;
+}
+
+bool operator==(const Architecture& a, const Architecture& b) noexcept {
+  const auto plain = [](const Architecture& x) {
+    return std::tie(x.family, x.vocab_size, x.n_positions, x.d_model, x.head_dim, x.d_embed, x.div_val, x.tie_embedding,
+                    x.layers, x.cutoffs, x.tie_projs);
+  };
+  if (plain(a) != plain(b)) return false;
+  return a.details == b.details ||
+         (a.family != nullptr && differences(a.details, *a.family) == differences(b.details, *b.family));
+}
+
+Architecture without_empty_layers(const Architecture& architecture) {
+  Architecture rest = architecture;
+  std::erase_if(rest.layers, [](const Layer& layer) { return layer.empty(); });
+  return rest;
 }
 
 bool Architecture::uniform() const noexcept {

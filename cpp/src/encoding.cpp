@@ -195,7 +195,8 @@ Architecture Encoding::decode(std::span<const std::uint16_t> genotype) const {
 void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out) const {
   const SearchSpaceOptions& o = space_->options();
   const auto fixed = [](const Architecture& a) {
-    return std::tie(a.family, a.vocab_size, a.n_positions, a.head_dim, a.tie_embedding, a.cutoffs, a.tie_projs);
+    return std::tie(a.family, a.vocab_size, a.n_positions, a.head_dim, a.tie_embedding, a.cutoffs, a.tie_projs,
+                    a.details);
   };
   if (fixed(out) != fixed(skeleton_)) out = skeleton_;
   out.d_model = o.d_model[gene_or_zero(genotype, at_d_model_)];

@@ -1,5 +1,7 @@
 #include "lts/json.hpp"
 
+#include <algorithm>
+
 #include "json_value.hpp"
 #include "lts/error.hpp"
 
@@ -10,6 +12,27 @@ using detail::Json;
 using detail::ObjectReader;
 using detail::Where;
 using detail::Writer;
+
+namespace detail {
+
+static void write(Writer& out, const RotaryScaling& s) {
+  out.begin_object()
+      .field("factor", s.factor)
+      .field("low_freq_factor", s.low_freq_factor)
+      .field("high_freq_factor", s.high_freq_factor)
+      .field("original_positions", s.original_positions)
+      .end_object();
+}
+
+static void read(const Json& json, const Where& where, RotaryScaling& s) {
+  const ObjectReader object(json, where, {"factor", "low_freq_factor", "high_freq_factor", "original_positions"});
+  object.required("factor", s.factor);
+  object.required("low_freq_factor", s.low_freq_factor);
+  object.required("high_freq_factor", s.high_freq_factor);
+  object.required("original_positions", s.original_positions);
+}
+
+}  // namespace detail
 
 namespace {
 
@@ -51,6 +74,43 @@ PerLayer mixers_of(const ObjectReader& object) {
   found.values.clear();
   for (const std::string& name : names) found.values.push_back(static_cast<std::int64_t>(mixer(name)));
   return found;
+}
+
+constexpr std::array<std::string_view, 7> kDetails{"rotary_theta",     "norm_epsilon", "rotary_dim",
+                                                   "rotary_scaling",   "qkv_bias",     "attention_output_bias",
+                                                   "feed_forward_bias"};
+
+/// `names` and those of the details.
+template <std::size_t n>
+constexpr auto with_details(const std::array<std::string_view, n>& names) {
+  std::array<std::string_view, n + kDetails.size()> all{};
+  std::copy(names.begin(), names.end(), all.begin());
+  std::copy(kDetails.begin(), kDetails.end(), all.begin() + n);
+  return all;
+}
+
+void read_details(const ObjectReader& object, Details& details) {
+  object.optional("rotary_theta", details.rotary_theta);
+  object.optional("norm_epsilon", details.norm_epsilon);
+  object.optional("rotary_dim", details.rotary_dim);
+  object.optional("rotary_scaling", details.rotary_scaling);
+  object.optional("qkv_bias", details.qkv_bias);
+  object.optional("attention_output_bias", details.attention_output_bias);
+  object.optional("feed_forward_bias", details.feed_forward_bias);
+}
+
+/// What is as the family has it is left out.
+void write_details(Writer& out, const Details& details) {
+  const auto given = [&out](std::string_view name, const auto& value) {
+    if (value) out.field(name, *value);
+  };
+  given("rotary_theta", details.rotary_theta);
+  given("norm_epsilon", details.norm_epsilon);
+  if (details.rotary_dim != 0) out.field("rotary_dim", details.rotary_dim);
+  given("rotary_scaling", details.rotary_scaling);
+  given("qkv_bias", details.qkv_bias);
+  given("attention_output_bias", details.attention_output_bias);
+  given("feed_forward_bias", details.feed_forward_bias);
 }
 
 /// The number of layers that `n_layer` and the arrays agree on.
@@ -117,15 +177,17 @@ void write(Writer& out, const SearchSpaceOptions& o) {
   // Spaces without these rules are written as they were before there were any.
   if (o.max_ff_ratio) out.field("max_ff_ratio", o.max_ff_ratio);
   if (!o.head_dims.empty()) out.field("head_dims", o.head_dims);
+  write_details(out, o.details);
   out.field("decoder_params", o.decoder_params).field("total_params", o.total_params).end_object();
 }
 
 void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
-  const ObjectReader object(
-      json, where, {"name",         "family",        "vocab_size", "n_positions",    "head_dim",         "cutoffs",
-                    "tie_projs",    "tie_embedding", "n_layer",    "d_model",        "n_head",           "n_kv_head",
-                    "d_ff",         "d_embed",       "div_val",    "shared_n_head",  "shared_n_kv_head", "shared_d_ff",
-                    "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params"});
+  constexpr auto allowed = with_details(std::to_array<std::string_view>(
+      {"name",         "family",        "vocab_size", "n_positions",    "head_dim",         "cutoffs",
+       "tie_projs",    "tie_embedding", "n_layer",    "d_model",        "n_head",           "n_kv_head",
+       "d_ff",         "d_embed",       "div_val",    "shared_n_head",  "shared_n_kv_head", "shared_d_ff",
+       "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params"}));
+  const ObjectReader object(json, where, allowed);
   object.optional("name", o.name);
   object.optional("family", o.family);
   object.optional("vocab_size", o.vocab_size);
@@ -149,6 +211,7 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
   object.optional("head_dims", o.head_dims);
   object.optional("decoder_params", o.decoder_params);
   object.optional("total_params", o.total_params);
+  read_details(object, o.details);
 }
 
 }  // namespace detail
@@ -174,8 +237,9 @@ std::string to_json(const Architecture& a) {
       .field("div_val", a.div_val)
       .field("cutoffs", a.cutoffs)
       .field("tie_projs", a.tie_projs)
-      .field("tie_embedding", a.tie_embedding)
-      .end_object();
+      .field("tie_embedding", a.tie_embedding);
+  write_details(out, differences(a.details, *a.family));
+  out.end_object();
   return out.take();
 }
 
@@ -188,10 +252,10 @@ std::string to_json(const SearchSpaceOptions& options) {
 Architecture architecture_from_json(std::string_view text) {
   const Document document(text, "architecture");
   const Where root{.name = "architecture"};
-  const ObjectReader object(
-      document.root(), root,
+  constexpr auto allowed = with_details(std::to_array<std::string_view>(
       {"family", "vocab_size", "n_positions", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "mixer", "n_ff",
-       "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"});
+       "head_dim", "d_embed", "div_val", "cutoffs", "tie_projs", "tie_embedding"}));
+  const ObjectReader object(document.root(), root, allowed);
   Architecture a;
   std::string name;
   object.required("family", name);
@@ -219,6 +283,7 @@ Architecture architecture_from_json(std::string_view text) {
   object.optional("tie_projs", a.tie_projs);
   a.tie_embedding = a.family->tie_embedding;
   object.optional("tie_embedding", a.tie_embedding);
+  read_details(object, a.details);
   validate(a);
   return a;
 }

@@ -26,7 +26,9 @@ std::array<double, 2> sums(const Architecture& a, const Amount& amount) {
 
 double geometric(const Architecture& a, double alpha) {
   const auto [attention, feed_forward] = sums(a, [](const Weight& w) { return static_cast<double>(w.size()); });
-  return alpha * detail::portable_log(attention) + (1 - alpha) * detail::portable_log(feed_forward);
+  // Where no layer has the one or the other, as with one parameter.
+  return alpha * detail::portable_log(std::max(attention, 1.0)) +
+         (1 - alpha) * detail::portable_log(std::max(feed_forward, 1.0));
 }
 
 double zerolm(const Architecture& a, double alpha, double variance) {

@@ -30,6 +30,7 @@ Architecture SearchSpace::skeleton() const {
   a.cutoffs = options_.cutoffs;
   a.tie_projs = options_.tie_projs;
   a.tie_embedding = options_.tie_embedding.value_or(family_->tie_embedding);
+  a.details = options_.details;
   return a;
 }
 
@@ -41,6 +42,7 @@ void SearchSpace::apply(const Block& block, Architecture& out) const {
   if (out.cutoffs != options_.cutoffs) out.cutoffs = options_.cutoffs;
   if (out.tie_projs != options_.tie_projs) out.tie_projs = options_.tie_projs;
   out.tie_embedding = options_.tie_embedding.value_or(family_->tie_embedding);
+  out.details = options_.details;
   out.d_model = block.d_model;
   out.d_embed = block.d_embed;
   out.div_val = block.div_val;
@@ -107,6 +109,7 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
   if (a.cutoffs != o.cutoffs) return "cutoffs differ from those of the space";
   if (a.tie_projs != o.tie_projs) return "tie_projs differ from those of the space";
   if (a.tie_embedding != expected.tie_embedding) return "tie_embedding differs from that of the space";
+  if (differences(a.details, *family_) != o.details) return "details, such as biases, differ from those of the space";
   const auto choice = [](std::string_view name, std::int64_t value) {
     return std::string(name) + " " + number(value) + " is not among the choices";
   };

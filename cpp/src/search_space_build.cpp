@@ -98,6 +98,7 @@ SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(option
   if (family_->encoder) {
     throw_invalid({"family is ", o.family, "; there are no search spaces of encoders, only counts and proxies"});
   }
+  o.details = differences(o.details, *family_);
   check_choices("n_layer", o.n_layer, 1, max_layers);
   check_choices("d_model", o.d_model, 1);
   check_choices("n_head", o.n_head, 1);

@@ -249,10 +249,11 @@ std::array<double, n_cost_terms> cost_terms(const Architecture& a) {
     amounts[static_cast<std::size_t>(term)] += static_cast<double>(amount);
   };
   add(CostTerm::constant, 1);
-  add(CostTerm::layers, a.n_layer());
-  add(CostTerm::width, a.n_layer() * a.d_model);
   std::int64_t widest = 0;
   for (const Layer& layer : a.layers) {
+    const double parts = (layer.n_head > 0 ? 0.5 : 0.0) + (layer.d_ff > 0 ? 0.5 : 0.0);
+    amounts[static_cast<std::size_t>(CostTerm::layers)] += parts;
+    amounts[static_cast<std::size_t>(CostTerm::width)] += parts * static_cast<double>(a.d_model);
     visit_layer_weights(a, layer, 0, [&](const Weight& w) {
       if (w.kind == WeightKind::bias) add(CostTerm::biases, 1);
       if (w.kind != WeightKind::matrix) return;

@@ -50,6 +50,7 @@ from lts._core import (
     total_params,
     weight_bytes,
     weights,
+    without_empty_layers,
     zerolm,
 )
 
@@ -157,6 +158,7 @@ __all__ = [
     "total_params",
     "weight_bytes",
     "weights",
+    "without_empty_layers",
     "write_report",
     "zerolm",
 ]

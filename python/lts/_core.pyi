@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -47,7 +47,7 @@ class Family:
     @property
     def feed_forward(self) -> str:
         """
-        ``gelu``, ``relu`` or ``swiglu``.
+        ``gelu`` (its tanh form), ``relu``, ``swiglu`` or ``gelu_erf``, the exact gelu.
         """
     @property
     def feed_forward_bias(self) -> bool:
@@ -100,6 +100,11 @@ class Family:
         The only `d_model` allowed; 0: any.
         """
     @property
+    def parallel(self) -> bool:
+        """
+        Whether attention and feed-forward network of a layer have one input, and their outputs are added.
+        """
+    @property
     def position(self) -> str:
         """
         ``learned``, ``rotary`` or ``relative`` (Transformer-XL).
@@ -131,7 +136,8 @@ class Architecture:
     d_model
         Width of the residual stream.
     n_head, d_ff
-        Attention heads and feed-forward width: one number for all layers, or one per layer.
+        Attention heads and feed-forward width: one number for all layers, or one per layer. A layer without heads has no
+        attention, one with a `d_ff` of 0 no feed-forward network, and neither the norm before it.
     n_kv_head
         Heads of keys and values, for grouped-query attention; by default `n_head`.
     n_layer
@@ -153,6 +159,18 @@ class Architecture:
         ``fourier``, ``cosine``, ``convolution_5`` or ``convolution_9``; one for all layers, or one per layer.
     n_ff
         Hidden layers of the feed-forward network, in the same families.
+    rotary_theta
+        Base of the wavelengths of rotary positions; None for the family's.
+    norm_epsilon
+        What the norms add to the variance; None for the family's.
+    rotary_dim
+        Channels at the beginning of each head that are rotated; 0 for all.
+    rotary_scaling
+        Wavelengths for contexts longer than those of the first training, as Llama 3.1 has them: ``factor``,
+        ``low_freq_factor``, ``high_freq_factor`` and ``original_positions``.
+    qkv_bias, attention_output_bias, feed_forward_bias
+        Whether the projections to queries, keys and values, that after the attention, and the feed-forward network have
+        biases; None for the family's. Qwen 2 is ``llama`` with `qkv_bias`.
 
     Raises
     ------
@@ -200,7 +218,7 @@ class Architecture:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, family: str, vocab_size: typing.SupportsIndex, n_positions: typing.SupportsIndex, d_model: typing.SupportsIndex, n_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], d_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], n_kv_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] | None = None, n_layer: typing.SupportsIndex | None = None, head_dim: typing.SupportsIndex = 0, d_embed: typing.SupportsIndex = -1, div_val: typing.SupportsIndex = 1, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, mixer: str | collections.abc.Sequence[str] = 'attention', n_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] = 1) -> None:
+    def __init__(self, family: str, vocab_size: typing.SupportsIndex, n_positions: typing.SupportsIndex, d_model: typing.SupportsIndex, n_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], d_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex], n_kv_head: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] | None = None, n_layer: typing.SupportsIndex | None = None, head_dim: typing.SupportsIndex = 0, d_embed: typing.SupportsIndex = -1, div_val: typing.SupportsIndex = 1, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, mixer: str | collections.abc.Sequence[str] = 'attention', n_ff: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] = 1, rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
         ...
     def __repr__(self) -> str:
         ...
@@ -218,6 +236,11 @@ class Architecture:
     def adaptive(self) -> bool:
         """
         Whether input and output use the adaptive embedding (Baevski and Auli 2019; Grave et al. 2017).
+        """
+    @property
+    def attention_output_bias(self) -> bool:
+        """
+        Whether the projection after the attention has a bias.
         """
     @property
     def clean_cutoffs(self) -> list[int]:
@@ -260,6 +283,11 @@ class Architecture:
         Name of the family.
         """
     @property
+    def feed_forward_bias(self) -> bool:
+        """
+        Whether the feed-forward network has biases.
+        """
+    @property
     def head_dim(self) -> int:
         """
         Width of a head as configured; 0 for d_model / n_head.
@@ -267,7 +295,7 @@ class Architecture:
     @property
     def head_dims(self) -> list[int]:
         """
-        Width of the heads of each layer.
+        Width of the heads of each layer; 0 where it has none and `head_dim` says nothing.
         """
     @property
     def mixer(self) -> list[str]:
@@ -298,6 +326,31 @@ class Architecture:
     def n_positions(self) -> int:
         """
         Longest context that has a learned position.
+        """
+    @property
+    def norm_epsilon(self) -> float:
+        """
+        Added to the variance by the norms.
+        """
+    @property
+    def qkv_bias(self) -> bool:
+        """
+        Whether the projections to queries, keys and values have biases.
+        """
+    @property
+    def rotary_dim(self) -> int:
+        """
+        Channels at the beginning of each head that are rotated; 0 for all.
+        """
+    @property
+    def rotary_scaling(self) -> dict[str, typing.Any] | None:
+        """
+        How wavelengths are stretched for long contexts; None where they are not.
+        """
+    @property
+    def rotary_theta(self) -> float:
+        """
+        Base of the wavelengths of rotary positions.
         """
     @property
     def tie_embedding(self) -> bool:
@@ -445,6 +498,8 @@ class SearchSpace:
         Rule: the widths that heads may have, ``d_model / n_head`` where ``head_dim`` fixes none; by default any.
     decoder_params, total_params
         Rules: inclusive bounds (min, max) of the parameters; None does not constrain.
+    rotary_theta, norm_epsilon, rotary_dim, rotary_scaling, qkv_bias, attention_output_bias, feed_forward_bias
+        Fixed values as well; see `Architecture`.
 
     Raises
     ------
@@ -495,7 +550,7 @@ class SearchSpace:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex], n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None)) -> None:
+    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex], n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
         ...
     def __iter__(self) -> SearchSpaceIterator:
         ...
@@ -1457,6 +1512,15 @@ def weights(architecture: Architecture) -> list[Weight]:
     -------
     list of Weight
         The sum of their sizes is `total_params`.
+    """
+def without_empty_layers(architecture: Architecture) -> Architecture:
+    """
+    The same function in fewer layers: those with neither attention nor feed-forward network are left out.
+
+    Parameters
+    ----------
+    architecture
+        Of whose layers some have ``n_head`` and ``d_ff`` 0.
     """
 def zerolm(architecture: Architecture, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.5, variance: typing.SupportsFloat | typing.SupportsIndex = 0.0004) -> float:
     """

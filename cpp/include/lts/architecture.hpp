@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,9 +16,10 @@ enum class Attention : std::uint8_t {
   grouped_query  ///< `n_kv_head` heads of keys and values serve `n_head` heads of queries
 };
 enum class FeedForward : std::uint8_t {
-  gelu,   ///< down(gelu(up(x))), tanh form of gelu
-  relu,   ///< down(relu(up(x)))
-  swiglu  ///< down(silu(gate(x)) * up(x))
+  gelu,      ///< down(gelu(up(x))), tanh form of gelu
+  relu,      ///< down(relu(up(x)))
+  swiglu,    ///< down(silu(gate(x)) * up(x))
+  gelu_erf,  ///< down(gelu(up(x))), exact gelu
 };
 enum class Norm : std::uint8_t { layer_norm, rms_norm };
 enum class NormPlacement : std::uint8_t { before, after };
@@ -63,6 +65,7 @@ struct Family {
   FeedForward feed_forward = FeedForward::gelu;
   Norm norm = Norm::layer_norm;
   NormPlacement norm_placement = NormPlacement::before;
+  bool parallel = false;  ///< attention and feed-forward network of a layer have one input, and their outputs are added
   bool final_norm = true;
   Position position = Position::learned;
   HeadWidth head_width = HeadWidth::exact;
@@ -80,19 +83,49 @@ struct Family {
 };
 
 /// The known families: gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, hw_gpt_gated_bias, flexibert,
-/// flexibert_official.
+/// flexibert_official, gpt_neox.
 std::span<const Family> families() noexcept;
 
 /// The family of that name. @throws std::invalid_argument naming the known families.
 const Family& family(std::string_view name);
 
-/// The widths of one layer.
+/// Rotary positions for contexts longer than those of the first training, as Llama 3.1 has them (Grattafiori et al.
+/// 2024): wavelengths above `original_positions / low_freq_factor` are `factor` times longer, those below
+/// `original_positions / high_freq_factor` as they were, and those between interpolated.
+struct RotaryScaling {
+  double factor = 1.0;                     ///< from 1
+  double low_freq_factor = 1.0;            ///< above 0
+  double high_freq_factor = 4.0;           ///< above `low_freq_factor`
+  std::int64_t original_positions = 8192;  ///< longest context of the first training, in tokens
+  friend bool operator==(const RotaryScaling&, const RotaryScaling&) = default;
+};
+
+/// What architectures of one family may differ in beside their widths. Absent: as the family has it. What goes with
+/// rotary positions is refused in other families, and biases cannot be chosen in mixed and relative ones.
+struct Details {
+  std::optional<double> rotary_theta = {};  ///< base of the wavelengths, from 1 to 1e12
+  std::optional<double> norm_epsilon = {};  ///< added to the variance by the norms, above 0 and at most 1
+  std::int64_t rotary_dim = 0;              ///< of each head, that many first channels are rotated; 0: all
+  std::optional<RotaryScaling> rotary_scaling = {};
+  std::optional<bool> qkv_bias = {};  ///< of the projections to queries, keys and values
+  std::optional<bool> attention_output_bias = {};
+  std::optional<bool> feed_forward_bias = {};
+  friend bool operator==(const Details&, const Details&) = default;
+};
+
+/// The details without what the family has anyway.
+Details differences(const Details& details, const Family& family) noexcept;
+
+/// The widths of one layer. Without heads it has no attention, with `d_ff` 0 no feed-forward network, and neither their
+/// norms: what comes in passes. Mixed families, encoders and transformer_xl have both in every layer.
 struct Layer {
   std::int64_t n_head = 1;
   std::int64_t n_kv_head = 1;
   std::int64_t d_ff = 1;
   std::int64_t n_ff = 1;  ///< hidden layers of the feed-forward network; above 1 in mixed families only
   Mixer mixer = Mixer::attention;
+  /// Whether it has no weights at all.
+  [[nodiscard]] bool empty() const noexcept { return n_head == 0 && d_ff == 0; }
   friend bool operator==(const Layer&, const Layer&) = default;
 };
 
@@ -115,11 +148,23 @@ struct Architecture {
   std::vector<std::int64_t> cutoffs;  ///< as configured; see `visit_clusters`
   std::vector<bool> tie_projs;        ///< empty: the first cluster untied, the others tied
   bool tie_embedding = true;          ///< output weights are the embedding's
+  Details details = {};
 
   [[nodiscard]] std::int64_t n_layer() const noexcept { return static_cast<std::int64_t>(layers.size()); }
   [[nodiscard]] std::int64_t embedding_width() const noexcept { return d_embed < 0 ? d_model : d_embed; }
   [[nodiscard]] std::int64_t width_of_head(const Layer& layer) const noexcept {
-    return head_dim > 0 ? head_dim : d_model / layer.n_head;
+    if (head_dim > 0) return head_dim;
+    return layer.n_head > 0 ? d_model / layer.n_head : 0;
+  }
+  // The details, or what the family has in their place.
+  [[nodiscard]] double rotary_theta() const noexcept { return details.rotary_theta.value_or(family->rotary_theta); }
+  [[nodiscard]] double norm_epsilon() const noexcept { return details.norm_epsilon.value_or(family->norm_epsilon); }
+  [[nodiscard]] bool qkv_bias() const noexcept { return details.qkv_bias.value_or(family->attention_bias); }
+  [[nodiscard]] bool attention_output_bias() const noexcept {
+    return details.attention_output_bias.value_or(family->attention_bias);
+  }
+  [[nodiscard]] bool feed_forward_bias() const noexcept {
+    return details.feed_forward_bias.value_or(family->feed_forward_bias);
   }
   /// True when input and output use the adaptive embedding (Baevski and Auli 2019; Grave et al. 2017).
   [[nodiscard]] bool adaptive() const noexcept {
@@ -128,8 +173,12 @@ struct Architecture {
   /// True when all layers are equal.
   [[nodiscard]] bool uniform() const noexcept;
 
-  friend bool operator==(const Architecture&, const Architecture&) = default;
+  /// Details that say what the family has are the same as none.
+  friend bool operator==(const Architecture& a, const Architecture& b) noexcept;
 };
+
+/// The same function in fewer layers: those with neither attention nor feed-forward network are left out.
+Architecture without_empty_layers(const Architecture& architecture);
 
 /// A cluster of the adaptive embedding: the tokens from `begin` to before `end`, embedded `width` wide.
 struct Cluster {

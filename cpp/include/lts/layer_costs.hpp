@@ -13,7 +13,8 @@
 namespace lts {
 
 /// A cost as a sum of amounts from tables: for the attention and the feed-forward network of every layer, and for what
-/// is outside of the layers. For estimates of a device without running anything.
+/// is outside of the layers; a layer without one of the two has no amount for it. For estimates of a device without
+/// running anything.
 ///
 /// The amounts hold for one family, vocabulary and width of heads, and for one workload; none of these is checked.
 class LayerCosts {

@@ -36,6 +36,7 @@ struct SearchSpaceOptions {
   std::vector<std::int64_t> cutoffs = {};
   std::vector<bool> tie_projs = {};
   std::optional<bool> tie_embedding = {};  ///< absent: the family's default
+  Details details = {};
 
   // choices
   std::vector<std::int64_t> n_layer = {};

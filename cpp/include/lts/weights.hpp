@@ -126,30 +126,34 @@ constexpr void visit_layer_weights(const Architecture& a, const Layer& layer, st
     if (f.norm == Norm::layer_norm) emit(role, WeightKind::bias, 1, d);
   };
 
-  norm(Role::attention_norm);
   if (f.mixed) {
+    norm(Role::attention_norm);
     visit_mixer_weights(a, layer, emit);
-  } else {
-    linear(Role::query, d, q, f.attention_bias);
-    linear(Role::key, d, kv, f.attention_bias);
-    linear(Role::value, d, kv, f.attention_bias);
+  } else if (layer.n_head > 0) {
+    norm(Role::attention_norm);
+    const bool bias = a.qkv_bias();
+    linear(Role::query, d, q, bias);
+    linear(Role::key, d, kv, bias);
+    linear(Role::value, d, kv, bias);
     if (f.position == Position::relative) {
       linear(Role::relative_position, d, q, false);
       emit(Role::content_bias, WeightKind::bias, 1, q);
       emit(Role::position_bias, WeightKind::bias, 1, q);
     }
-    linear(Role::attention_output, q, d, f.attention_bias);
+    linear(Role::attention_output, q, d, a.attention_output_bias());
   }
+  if (layer.d_ff == 0) return;
+  const bool bias = a.feed_forward_bias();
   norm(Role::feed_forward_norm);
-  if (f.feed_forward == FeedForward::swiglu) linear(Role::gate, d, layer.d_ff, f.feed_forward_bias);
-  linear(Role::up, d, layer.d_ff, f.feed_forward_bias);
+  if (f.feed_forward == FeedForward::swiglu) linear(Role::gate, d, layer.d_ff, bias);
+  linear(Role::up, d, layer.d_ff, bias);
   for (std::int32_t i = 0; i + 1 < layer.n_ff; ++i) {
     visit(Weight{.role = Role::middle, .layer = index, .index = i, .rows = layer.d_ff, .cols = layer.d_ff});
-    if (f.feed_forward_bias) {
+    if (bias) {
       visit(Weight{.role = Role::middle, .kind = WeightKind::bias, .layer = index, .index = i, .cols = layer.d_ff});
     }
   }
-  linear(Role::down, layer.d_ff, d, f.feed_forward_bias);
+  linear(Role::down, layer.d_ff, d, bias);
 }
 
 /// Calls `visit(const Weight&)` for every weight before the layers (`Part::embedding`).

@@ -42,7 +42,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
     if family == "llama":
         arguments["n_kv_head"] = n_kv_head
         arguments["tie_embedding"] = draw(st.sampled_from([None, True, False]))
-    elif draw(st.booleans()):
+    elif lts.family(family).adaptive_allowed and draw(st.booleans()):
         arguments |= {
             "d_embed": draw(st.sampled_from([-1, 32, 128])),
             "div_val": draw(st.sampled_from([1, 2])),
@@ -147,7 +147,7 @@ class TestErrors:
             ({"vocab_size": 0}, "vocab_size is 0; it must be from 1"),
             ({"n_positions": -1}, "n_positions is -1"),
             ({"n_head": 3}, "n_head of layer 0 is 3; it must divide d_model, 8"),
-            ({"d_ff": [8, 0]}, "d_ff of layer 1 is 0"),
+            ({"d_ff": [8, -1]}, "d_ff of layer 1 is -1"),
             ({"n_kv_head": 1}, "gpt2 has no grouped-query attention"),
             ({"family": "llama", "n_head": 4, "n_kv_head": 3}, "n_kv_head of layer 0 is 3; it must divide n_head, 4"),
             ({"family": "llama", "n_head": 8}, "rotary positions need an even width"),
@@ -225,7 +225,7 @@ class TestFamilies:
         names = [f.name for f in lts.families()]
         assert names == [
             *("gpt2", "transformer_xl", "llama", "hw_gpt", "hw_gpt_gated", "hw_gpt_gated_bias", "flexibert"),
-            "flexibert_official",
+            *("flexibert_official", "gpt_neox"),
         ]
         assert lts.family("llama").name == "llama"
         known = ", ".join(names)
@@ -258,6 +258,10 @@ class TestFamilies:
                 *("multi_head", "relu", "layer_norm", "after", False, "relative", "floor", False, True, "adaptive"),
                 True,
             ),
+            "gpt_neox": (
+                *("multi_head", "gelu_erf", "layer_norm", "before", True, "rotary", "exact", True, True, "plain"),
+                False,
+            ),
             "llama": (
                 *("grouped_query", "swiglu", "rms_norm", "before", True, "rotary", "exact", False, False, "plain"),
                 False,
@@ -272,6 +276,7 @@ class TestFamilies:
             assert (f.encoder, f.mixed) == ("flexibert" in f.name, "flexibert" in f.name)
             assert (f.only_d_model, f.only_d_ff) == ((256, 1024) if f.name == "flexibert_official" else (0, 0))
             assert f.rotary_theta == 10000.0
+            assert f.parallel == (f.name == "gpt_neox")
 
     def test_mixed_layers(self) -> None:
         a = Architecture("flexibert", 100, 16, 128, 2, 64, mixer=["fourier", "convolution_5"], n_ff=[1, 3])

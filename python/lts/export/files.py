@@ -16,7 +16,7 @@ from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, Tokenizer, stored, write_gguf
 from lts.export.gguf_form import check_gguf_form
 from lts.export.gguf_package import package
-from lts.export.gguf_tokenizer import GGUF_SUFFIX, copied_tokenizer
+from lts.export.gguf_tokenizer import copied_tokenizer
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
@@ -241,7 +241,7 @@ def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: s
     if tokenizer is None:
         return None
     path = Path(tokenizer)
-    read = copied_tokenizer if path.suffix == GGUF_SUFFIX else read_vocabulary
+    read = copied_tokenizer if path.suffix == Path(GGUF_FILE).suffix else read_vocabulary
     return read(path, architecture.vocab_size)
 
 

@@ -16,7 +16,6 @@ from lts.system.files import replace_file
 from lts.system.outside import sentence
 
 CONFIG = "tokenizer_config.json"
-GGUF_SUFFIX = ".gguf"
 _TOKENS = "tokenizer.ggml.tokens"
 
 # Ways of cutting a text, by llama.cpp's names of them: as `lts.export.vocabulary` calls that cut.

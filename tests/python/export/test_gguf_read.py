@@ -221,6 +221,9 @@ def test_damaged_files(files: dict[str, Path], tmp_path: Path) -> None:
     path.write_bytes(b"PK" + content[2:])
     with pytest.raises(UsageError, match="no GGUF file that can be read: "):
         read_gguf(path)
+    path.write_bytes(content[:4] + content[4:8][::-1] + bytes(16))
+    with pytest.raises(UsageError, match="is a big-endian GGUF file; convert it"):
+        read_gguf(path)
     with pytest.raises(UsageError, match=r"cannot read .*nothing.gguf: No such file"):
         read_gguf(tmp_path / "nothing.gguf")
     with pytest.raises(UsageError, match=r"cannot read .*: Is a directory"):

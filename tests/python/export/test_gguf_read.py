@@ -17,8 +17,7 @@ from llama_cpp import LlamaModel
 
 import lts
 from lts.errors import UsageError
-from lts.export import export
-from lts.export.gguf_read import read_gguf
+from lts.export import export, read_gguf
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'lts-engine[gguf]'")
 pytest.importorskip("torch", reason=reference_models.REASON)

@@ -16,9 +16,8 @@ from trained_tokenizers import TEXT, trained
 
 import lts
 from lts.errors import UsageError
-from lts.export import export
+from lts.export import export, read_gguf
 from lts.export.gguf import stored, write_gguf
-from lts.export.gguf_read import read_gguf
 from lts.export.weights import GivenWeights
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'lts-engine[gguf]'")

@@ -101,8 +101,8 @@ class LtsConfig(PretrainedConfig):
 
     @property
     def num_attention_heads(self):
-        """Heads of the first layer, for programs that ask for one number; `layers` says all."""
-        return self.layers[0]["n_head"] if self.layers else 0
+        """Heads of the first layer that has any, for programs that ask for one number; `layers` says all."""
+        return next((layer["n_head"] for layer in self.layers if layer["n_head"]), 0)
 
     @property
     def clusters(self):

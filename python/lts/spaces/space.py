@@ -22,7 +22,7 @@ _FIXED = (
     *("rotary_dim", "rotary_scaling", "qkv_bias", "attention_output_bias", "feed_forward_bias"),
 )
 _SCALING = ("factor", "low_freq_factor", "high_freq_factor", "original_positions")
-_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
 _REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
 _SHARED = ("n_head", "n_kv_head", "d_ff")
 _RULES = ("shared", "min_ff_ratio", "max_ff_ratio", "head_dims", "decoder_params", "total_params")
@@ -80,6 +80,17 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         raise UsageError(f"{path}: {error}") from None
 
 
+def choices(space: SearchSpace) -> dict[str, list[int]]:
+    """The choices of every dimension; where the space has pairs of heads, those that any pair has.
+
+    ``n_kv_head`` has none where it is ``n_head``.
+    """
+    found = {name: space.options[name] for name in _CHOICES if name != "heads"}
+    if pairs := space.options["heads"]:
+        found["n_head"], found["n_kv_head"] = (sorted(set(each)) for each in zip(*pairs, strict=True))
+    return found
+
+
 def written(space: SearchSpace) -> dict[str, str]:
     """What a file says of the space: TOML by dotted key, ``{"choices.n_layer": "{min = 2, max = 8}"}``.
 
@@ -102,6 +113,8 @@ def written(space: SearchSpace) -> dict[str, str]:
 # What the options of a space are where its file says nothing.
 _UNSAID: Mapping[str, tuple[Any, ...]] = {
     "head_dim": (0,),
+    "n_head": ([],),
+    "heads": ([],),
     "cutoffs": ([],),
     "tie_projs": ([],),
     "n_kv_head": ([],),
@@ -122,8 +135,10 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def _toml_choices(values: list[int]) -> str:
-    """Four or more with the same distance as a range."""
+def _toml_choices(values: list[Any]) -> str:
+    """Four or more numbers with the same distance as a range."""
+    if isinstance(values[0], tuple):
+        return _toml(values)
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(values) < 4 or len(steps) > 1:
         return _toml(values)
@@ -208,12 +223,21 @@ def _number(value: Any, where: str) -> float:
     return float(integer(value, where) if isinstance(value, int) else value)
 
 
-def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[int]]:
+def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
     check_keys(table, _CHOICES, where)
     for key in _REQUIRED_CHOICES:
-        if key not in table:
+        if key not in table and not (key == "n_head" and "heads" in table):
             raise UsageError(f"{where}: '{key}' is missing; needed: {', '.join(_REQUIRED_CHOICES)}")
-    return {key: _choice_list(table[key], f"{where}, '{key}'") for key in table}
+    read = {"heads": _pair_list}
+    return {key: read.get(key, _choice_list)(table[key], f"{where}, '{key}'") for key in table}
+
+
+def _pair_list(value: Any, where: str) -> list[tuple[int, int]]:
+    """Pairs from a list of two integers each."""
+    pairs = [[integer(v, where) for v in _list(pair, where)] for pair in _list(value, where)]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise UsageError(f"{where}: expected pairs of n_head and n_kv_head such as [[9, 3], [6, 2]], got {value!r}")
+    return [(n_head, n_kv_head) for n_head, n_kv_head in pairs]
 
 
 def _choice_list(value: Any, where: str) -> list[int]:

@@ -148,14 +148,14 @@ bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const auto refuse_heads = [&](std::string_view name, std::int64_t value, std::string_view must, std::int64_t other) {
     return refuse({Field(name, l).text(), " is ", number(value), "; ", must, number(other)});
   };
-  if (a.family->attention == Attention::multi_head && layer.n_kv_head != layer.n_head) {
-    return refuse({Field("n_kv_head", l).text(), " is ", number(layer.n_kv_head), "; ", a.family->name,
-                   " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
-  }
   if (layer.n_head == 0 || layer.n_kv_head == 0) {
     return refuse({Field(layer.n_head == 0 ? "n_kv_head" : "n_head", l).text(), " is ",
                    number(std::max(layer.n_head, layer.n_kv_head)), " and ", layer.n_head == 0 ? "n_head" : "n_kv_head",
                    " 0; without attention both are 0"});
+  }
+  if (a.family->attention == Attention::multi_head && layer.n_kv_head != layer.n_head) {
+    return refuse({Field("n_kv_head", l).text(), " is ", number(layer.n_kv_head), "; ", a.family->name,
+                   " has no grouped-query attention, so it must equal n_head, ", number(layer.n_head)});
   }
   if (layer.n_head % layer.n_kv_head != 0) {
     return refuse_heads("n_kv_head", layer.n_kv_head, "it must divide n_head, ", layer.n_head);

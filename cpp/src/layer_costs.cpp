@@ -104,12 +104,12 @@ double LayerCosts::predict(const Architecture& a, const Workload& workload) cons
   if (a.family->mixed) refuse(a);
   double sum = 0;
   for (const Layer& layer : a.layers) {
-    if (layer.n_head > 0) {
+    if (layer.n_head != 0 || layer.n_kv_head != 0) {
       const double* const attention = attention_.find(key_of(a.d_model, layer.n_head, layer.n_kv_head));
       if (attention == nullptr) refuse(a);
       sum += *attention;
     }
-    if (layer.d_ff > 0) {
+    if (layer.d_ff != 0) {
       const double* const feed_forward = feed_forward_.find(key_of(a.d_model, layer.d_ff));
       if (feed_forward == nullptr) refuse(a);
       sum += *feed_forward;
@@ -133,8 +133,9 @@ void LayerCosts::refuse(const Architecture& a) const {
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
     const Layer& layer = a.layers[l];
     const std::string where = ", which layer " + std::to_string(l) + " has";
-    if (layer.n_head > 0) check(attention_, "attention", Attention{a.d_model, layer.n_head, layer.n_kv_head}, where);
-    if (layer.d_ff > 0) check(feed_forward_, "feed_forward", FeedForward{a.d_model, layer.d_ff}, where);
+    if (layer.n_head != 0 || layer.n_kv_head != 0)
+      check(attention_, "attention", Attention{a.d_model, layer.n_head, layer.n_kv_head}, where);
+    if (layer.d_ff != 0) check(feed_forward_, "feed_forward", FeedForward{a.d_model, layer.d_ff}, where);
   }
   throw_invalid(
       {"layer_costs: the table rest has no ", text_of(widths_of(Rest{a.d_model, a.embedding_width(), a.div_val}))});

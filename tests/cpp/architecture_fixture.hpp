@@ -20,7 +20,7 @@ inline Architecture architecture_of(std::string_view family_name, std::int64_t v
   a.n_positions = n_positions;
   a.d_model = d_model;
   a.layers = std::move(layers);
-  a.tie_embedding = family_name != "llama";
+  a.tie_embedding = family_name != "llama" && family_name != "gpt_neox";
   return a;
 }
 

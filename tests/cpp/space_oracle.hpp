@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lts/architecture.hpp"
@@ -30,20 +32,50 @@ using Int = std::int64_t;
 // --- Exact counts ---
 
 inline Int head_width(const Architecture& a, const Layer& layer) {
-  return a.head_dim > 0 ? a.head_dim : a.d_model / layer.n_head;
+  if (a.head_dim > 0) return a.head_dim;
+  return layer.n_head > 0 ? a.d_model / layer.n_head : 0;
 }
 
-inline Int layer_params(const Architecture& a, const Layer& layer) {
+/// Families with rotary positions and a plain embedding.
+inline bool is_rotary(std::string_view family) { return family == "llama" || family == "gpt_neox"; }
+
+/// The parameters of a layer of the family, with its norms.
+inline Int whole_layer_params(const Architecture& a, const Layer& layer) {
   const Int d = a.d_model;
   const Int f = layer.d_ff;
   const Int k = layer.n_head * head_width(a, layer);
-  if (a.family->name == "gpt2") return (4 * d * k + 3 * k + d) + (2 * d * f + f + d) + 4 * d;
+  if (a.family->name == "gpt2" || a.family->name == "gpt_neox")
+    return (4 * d * k + 3 * k + d) + (2 * d * f + f + d) + 4 * d;
   if (a.family->name == "hw_gpt") return 4 * d * k + 2 * d * f + 4 * d;
   if (a.family->name == "hw_gpt_gated") return 4 * d * k + 3 * d * f + 4 * d;
   if (a.family->name == "hw_gpt_gated_bias") return (4 * d * k + 3 * k + d) + (3 * d * f + 2 * f + d) + 4 * d;
   if (a.family->name == "transformer_xl") return (5 * d * k + 2 * k) + (2 * d * f + f + d) + 4 * d;
   const Int kv = layer.n_kv_head * head_width(a, layer);
   return (d * k + 2 * d * kv + k * d) + 3 * d * f + 2 * d;
+}
+
+/// How many parameters a bias that is chosen adds to those of the family.
+inline Int added(std::optional<bool> chosen, bool of_family, Int n) {
+  return (static_cast<Int>(chosen.value_or(of_family)) - static_cast<Int>(of_family)) * n;
+}
+
+inline Int layer_params(const Architecture& a, const Layer& layer) {
+  const Int d = a.d_model;
+  const bool gated = a.family->name == "llama" || a.family->name.find("gated") != std::string_view::npos;
+  const bool attention_bias =
+      a.family->name == "gpt2" || a.family->name == "gpt_neox" || a.family->name == "hw_gpt_gated_bias";
+  const bool feed_forward_bias = attention_bias || a.family->name == "transformer_xl";
+  const Int norm = a.family->name == "llama" ? d : 2 * d;
+  Int sum = oracle::whole_layer_params(a, layer);
+  if (layer.n_head == 0) sum -= norm + (attention_bias ? d : 0);  // all that is left of it
+  if (layer.n_head > 0) {
+    const Int head = head_width(a, layer);
+    sum += added(a.details.qkv_bias, attention_bias, (layer.n_head + 2 * layer.n_kv_head) * head);
+    sum += added(a.details.attention_output_bias, attention_bias, d);
+  }
+  if (layer.d_ff == 0) sum -= norm + (feed_forward_bias ? d : 0);
+  if (layer.d_ff > 0) sum += added(a.details.feed_forward_bias, feed_forward_bias, (gated ? 2 : 1) * layer.d_ff + d);
+  return sum;
 }
 
 /// One of the families that have search spaces.
@@ -62,7 +94,7 @@ inline bool is_gpt(const Architecture& a) {
 inline Int decoder_params(const Architecture& a) {
   Int sum = 0;
   for (const Layer& layer : a.layers) sum += oracle::layer_params(a, layer);
-  if (is_gpt(a)) return sum + 2 * a.d_model;
+  if (is_gpt(a) || a.family->name == "gpt_neox") return sum + 2 * a.d_model;
   return a.family->name == "llama" ? sum + a.d_model : sum;
 }
 
@@ -132,15 +164,34 @@ inline Int total_params(const Architecture& a) {
 /// The rules of the families; not those of a space.
 inline bool is_valid(const Architecture& a) {
   for (const Layer& layer : a.layers) {
-    if (a.family->name == "llama" ? layer.n_head % layer.n_kv_head != 0 : layer.n_head != layer.n_kv_head) return false;
+    if (a.family->name != "llama" && layer.n_head != layer.n_kv_head) return false;
+    if ((layer.n_head == 0) != (layer.n_kv_head == 0)) return false;
+    if (a.family->name == "transformer_xl" && (layer.n_head == 0 || layer.d_ff == 0)) return false;
+    if (layer.n_head == 0) continue;
+    if (layer.n_head % layer.n_kv_head != 0) return false;
     if (a.head_dim == 0) {
       if (layer.n_head > a.d_model) return false;
       if (a.family->name != "transformer_xl" && a.d_model % layer.n_head != 0) return false;
     }
-    if (a.family->name == "llama" && head_width(a, layer) % 2 != 0) return false;
+    const Int rotated = a.details.rotary_dim;
+    if (rotated > head_width(a, layer)) return false;
+    if (is_rotary(a.family->name) && rotated == 0 && head_width(a, layer) % 2 != 0) return false;
+  }
+  Int heads = 0;
+  Int widths = 0;
+  for (const Layer& layer : a.layers) {
+    heads += layer.n_head;
+    widths += layer.d_ff;
+  }
+  if (heads == 0 && (widths == 0 || a.head_dim == 0)) return false;
+  const Details& own = a.details;
+  if (!is_rotary(a.family->name) && own.rotary_dim != 0) return false;
+  if (own.rotary_dim % 2 != 0) return false;
+  if (a.family->name == "transformer_xl" && (own.qkv_bias.value_or(false) || !own.feed_forward_bias.value_or(true))) {
+    return false;
   }
   if (!is_adaptive(a)) return true;
-  if (a.family->name == "llama" || !a.tie_embedding) return false;
+  if (is_rotary(a.family->name) || !a.tie_embedding) return false;
   const std::vector<Int> cut = cluster_ends(a);
   for (std::size_t i = 0; i < cut.size(); ++i) {
     if (cut[i] <= (i == 0 ? 0 : cut[i - 1])) return false;
@@ -183,7 +234,7 @@ inline Architecture fixed_part(const SearchSpaceOptions& o) {
   a.head_dim = o.head_dim;
   a.cutoffs = o.cutoffs;
   a.tie_projs = o.tie_projs;
-  a.tie_embedding = o.tie_embedding.value_or(o.family != "llama");
+  a.tie_embedding = o.tie_embedding.value_or(!is_rotary(o.family));
   return a;
 }
 
@@ -287,7 +338,7 @@ inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 
     o.n_head = pick_some(random, {1, 2, 3, 4, 6, 8}, 1, 3);
     o.d_ff = pick_some(random, {4, 8, 12, 24, 32, 48, 50}, 1, 3);
     if (o.family == "llama" && random.below(3) != 0) o.n_kv_head = pick_some(random, {1, 2, 3, 4}, 1, 2);
-    if (o.family != "llama" && random.below(2) == 0) {
+    if (!is_rotary(o.family) && random.below(2) == 0) {
       o.d_embed = pick_some(random, {-1, 4, 8, 12}, 1, 3);
       o.div_val = pick_some(random, {1, 2, 4}, 1, 2);
       if (random.below(2) == 0) o.cutoffs = {5, 12, 60};

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "architecture_fixture.hpp"
@@ -36,6 +37,7 @@ void expect_equal(const Family& f, const Family& expected) {
   EXPECT_EQ(f.feed_forward, expected.feed_forward);
   EXPECT_EQ(f.norm, expected.norm);
   EXPECT_EQ(f.norm_placement, expected.norm_placement);
+  EXPECT_EQ(f.parallel, expected.parallel);
   EXPECT_EQ(f.final_norm, expected.final_norm);
   EXPECT_EQ(f.position, expected.position);
   EXPECT_EQ(f.head_width, expected.head_width);
@@ -52,11 +54,11 @@ void expect_equal(const Family& f, const Family& expected) {
   EXPECT_EQ(f.only_d_ff, expected.only_d_ff);
 }
 
-TEST(Family, EightAreKnown) {
+TEST(Family, NineAreKnown) {
   std::vector<std::string_view> names;
   for (const Family& f : families()) names.push_back(f.name);
   EXPECT_EQ(names, (std::vector<std::string_view>{"gpt2", "transformer_xl", "llama", "hw_gpt", "hw_gpt_gated",
-                                                  "hw_gpt_gated_bias", "flexibert", "flexibert_official"}));
+                                                  "hw_gpt_gated_bias", "flexibert", "flexibert_official", "gpt_neox"}));
   for (const Family& f : families()) EXPECT_EQ(&family(f.name), &f);
 }
 
@@ -188,10 +190,29 @@ TEST(Family, Llama) {
                                  .rotary_theta = 10000.0});
 }
 
+TEST(Family, GptNeox) {
+  expect_equal(family("gpt_neox"), {.name = "gpt_neox",
+                                    .attention = Attention::multi_head,
+                                    .feed_forward = FeedForward::gelu_erf,
+                                    .norm = Norm::layer_norm,
+                                    .norm_placement = NormPlacement::before,
+                                    .parallel = true,
+                                    .final_norm = true,
+                                    .position = Position::rotary,
+                                    .head_width = HeadWidth::exact,
+                                    .attention_bias = true,
+                                    .feed_forward_bias = true,
+                                    .embedding = Embedding::plain,
+                                    .adaptive_allowed = false,
+                                    .tie_embedding = false,
+                                    .norm_epsilon = 1e-5,
+                                    .rotary_theta = 10000.0});
+}
+
 TEST(Family, AnUnknownNameListsTheKnown) {
   EXPECT_EQ(oracle::message_of([] { (void)family("bert"); }),
             "unknown family 'bert'; expected one of gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, "
-            "hw_gpt_gated_bias, flexibert, flexibert_official");
+            "hw_gpt_gated_bias, flexibert, flexibert_official, gpt_neox");
 }
 
 TEST(Architecture, DerivedValues) {
@@ -242,6 +263,72 @@ TEST(Architecture, EqualityIsOfAllFields) {
     change(b);
     EXPECT_NE(a, b);
   }
+}
+
+TEST(Architecture, EqualityIsOfWhatTheDetailsSay) {
+  const std::vector<std::function<void(Details&)>> changes{
+      [](Details& d) { d.rotary_theta = 1e5; },
+      [](Details& d) { d.norm_epsilon = 1e-6; },
+      [](Details& d) { d.rotary_dim = 2; },
+      [](Details& d) { d.rotary_scaling.emplace(); },
+      [](Details& d) { d.qkv_bias = true; },
+      [](Details& d) { d.attention_output_bias = true; },
+      [](Details& d) { d.feed_forward_bias = true; },
+      [](Details& d) { d.rotary_scaling = {.factor = 2}; },
+      [](Details& d) { d.rotary_scaling = {.low_freq_factor = 2}; },
+      [](Details& d) { d.rotary_scaling = {.high_freq_factor = 8}; },
+      [](Details& d) { d.rotary_scaling = {.original_positions = 16}; }};
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    Architecture a = llama();
+    changes[i](a.details);
+    EXPECT_NO_THROW(validate(a));
+    EXPECT_NE(a, llama());
+    EXPECT_EQ(differences(a.details, *a.family), a.details);
+    for (std::size_t j = 0; j < i; ++j) {
+      Architecture b = llama();
+      changes[j](b.details);
+      EXPECT_NE(a, b);
+    }
+  }
+  Architecture a = llama();
+  a.details = {.rotary_theta = 10000.0,
+               .norm_epsilon = 1e-5,
+               .qkv_bias = false,
+               .attention_output_bias = false,
+               .feed_forward_bias = false};
+  EXPECT_EQ(a, llama());
+  EXPECT_EQ(differences(a.details, *a.family), Details{});
+  EXPECT_EQ(Architecture{}, Architecture{});
+}
+
+TEST(Architecture, DetailsOrTheFamilyS) {
+  Architecture a = gpt2();
+  EXPECT_TRUE(a.qkv_bias() && a.attention_output_bias() && a.feed_forward_bias());
+  EXPECT_EQ(a.norm_epsilon(), 1e-5);
+  a.details.qkv_bias = false;
+  EXPECT_FALSE(a.qkv_bias());
+  EXPECT_TRUE(a.attention_output_bias() && a.feed_forward_bias());
+  a = llama();
+  EXPECT_EQ(a.rotary_theta(), 10000.0);
+  a.details = {.rotary_theta = 5e5, .norm_epsilon = 1e-6, .feed_forward_bias = true};
+  EXPECT_EQ(a.rotary_theta(), 5e5);
+  EXPECT_EQ(a.norm_epsilon(), 1e-6);
+  EXPECT_TRUE(a.feed_forward_bias());
+  EXPECT_FALSE(a.qkv_bias() || a.attention_output_bias());
+}
+
+TEST(Architecture, LayersWithoutAnything) {
+  Architecture a = gpt2();
+  a.layers[2] = {.n_head = 0, .n_kv_head = 0, .d_ff = 0};
+  a.layers[5].d_ff = 0;
+  a.layers[7] = {.n_head = 0, .n_kv_head = 0, .d_ff = 8};
+  EXPECT_NO_THROW(validate(a));
+  EXPECT_EQ(a.width_of_head(a.layers[2]), 0);
+  const Architecture b = without_empty_layers(a);
+  EXPECT_EQ(b.n_layer(), 11);
+  EXPECT_EQ(b.layers[4].d_ff, 0);
+  EXPECT_EQ(b.layers[6].n_head, 0);
+  EXPECT_EQ(without_empty_layers(gpt2()), gpt2());
 }
 
 TEST(Architecture, CleanCutoffs) {
@@ -333,6 +420,52 @@ TEST(Validate, RejectsWithTheFieldTheValueAndTheRange) {
       {gpt2(), [](Architecture& a) { a.layers[2].n_head = 0; },
        "n_kv_head of layer 2 is 12 and n_head 0; without attention both are 0"},
       {gpt2(), [](Architecture& a) { a.layers[11].d_ff = -1; }, "d_ff of layer 11 is -1; it must be from 0 to 1048576"},
+      {transformer_xl(), [](Architecture& a) { a.layers[1].d_ff = 0; },
+       "d_ff of layer 1 is 0; it must be from 1 to 1048576"},
+      {transformer_xl(), [](Architecture& a) { a.layers[1].n_head = 0; },
+       "n_head of layer 1 is 0; it must be from 1 to 1048576"},
+      {llama(), [](Architecture& a) { a.layers[1].n_kv_head = 0; },
+       "n_head of layer 1 is 8 and n_kv_head 0; without attention both are 0"},
+      {gpt2(),
+       [](Architecture& a) {
+         for (Layer& layer : a.layers) layer = {.n_head = 0, .n_kv_head = 0, .d_ff = 0};
+       },
+       "n_head and d_ff are 0 in every layer; some layer must have attention or a feed-forward network"},
+      {gpt2(),
+       [](Architecture& a) {
+         for (Layer& layer : a.layers) layer = {.n_head = 0, .n_kv_head = 0, .d_ff = 1};
+       },
+       "head_dim is 0; where no layer has attention it must be given"},
+      {llama(), [](Architecture& a) { a.details.rotary_theta = 0.5; },
+       "rotary_theta is 0.5; it must be from 1 to 1e12"},
+      {llama(), [](Architecture& a) { a.details.rotary_theta = std::nan(""); },
+       "rotary_theta is nan; it must be from 1 to 1e12"},
+      {llama(), [](Architecture& a) { a.details.norm_epsilon = 0; },
+       "norm_epsilon is 0; it must be above 0 and at most 1"},
+      {llama(), [](Architecture& a) { a.details.rotary_dim = -2; }, "rotary_dim is -2; it must be from 0 to 1048576"},
+      {llama(), [](Architecture& a) { a.details.rotary_dim = 3; }, "rotary_dim is 3; it must be even"},
+      {llama(), [](Architecture& a) { a.details.rotary_dim = 512; },
+       "rotary_dim is 512; it must be at most the width of heads, 64 in layer 0"},
+      {llama(), [](Architecture& a) { a.details.rotary_scaling = {.factor = 0.5}; },
+       "factor of rotary_scaling is 0.5; it must be from 1 to 1000000"},
+      {llama(), [](Architecture& a) { a.details.rotary_scaling = {.low_freq_factor = 0}; },
+       "low_freq_factor of rotary_scaling is 0; it must be above 0 and at most 1000000"},
+      {llama(), [](Architecture& a) { a.details.rotary_scaling = {.high_freq_factor = 1}; },
+       "high_freq_factor of rotary_scaling is 1; it must be above low_freq_factor and at most 1000000"},
+      {llama(), [](Architecture& a) { a.details.rotary_scaling = {.original_positions = 0}; },
+       "original_positions of rotary_scaling is 0; it must be from 1 to 2147483648"},
+      {gpt2(), [](Architecture& a) { a.details.rotary_theta = 5e5; },
+       "rotary_theta: gpt2 has no rotary positions; leave it out"},
+      {gpt2(), [](Architecture& a) { a.details.rotary_dim = 2; },
+       "rotary_dim: gpt2 has no rotary positions; leave it out"},
+      {gpt2(), [](Architecture& a) { a.details.rotary_scaling.emplace(); },
+       "rotary_scaling: gpt2 has no rotary positions; leave it out"},
+      {transformer_xl(), [](Architecture& a) { a.details.qkv_bias = true; },
+       "qkv_bias: the biases of transformer_xl cannot be chosen; leave it out"},
+      {transformer_xl(), [](Architecture& a) { a.details.attention_output_bias = true; },
+       "attention_output_bias: the biases of transformer_xl cannot be chosen; leave it out"},
+      {transformer_xl(), [](Architecture& a) { a.details.feed_forward_bias = false; },
+       "feed_forward_bias: the biases of transformer_xl cannot be chosen; leave it out"},
       {gpt2(), [](Architecture& a) { a.layers[1].n_kv_head = -1; },
        "n_kv_head of layer 1 is -1; it must be from 0 to 1048576"},
       {gpt2(), [](Architecture& a) { a.layers[4].n_kv_head = 4; },
@@ -400,10 +533,13 @@ TEST(Validate, AgreesWithTheRulesAsWritten) {
     a.d_model = oracle::pick(random, {2, 6, 8, 12});
     a.head_dim = random.below(4) == 0 ? oracle::pick(random, {1, 2, 3}) : 0;
     for (std::uint32_t l = random.below(2); l < 2; ++l) {
-      const std::int64_t n_head = oracle::pick(random, {1, 2, 3, 4, 6});
-      const std::int64_t n_kv_head = random.below(5) == 0 ? oracle::pick(random, {1, 2, 3}) : n_head;
-      a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 4});
+      const std::int64_t n_head = random.below(8) == 0 ? 0 : oracle::pick(random, {1, 2, 3, 4, 6});
+      const std::int64_t n_kv_head = random.below(5) == 0 ? oracle::pick(random, {0, 1, 2, 3}) : n_head;
+      a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = random.below(8) == 0 ? 0 : 4});
     }
+    if (random.below(8) == 0) a.details.rotary_dim = oracle::pick(random, {1, 2, 4});
+    if (random.below(8) == 0) a.details.qkv_bias = random.below(2) == 0;
+    if (random.below(8) == 0) a.details.feed_forward_bias = random.below(2) == 0;
     a.d_embed = random.below(3) == 0 ? oracle::pick(random, {1, 2, 6, 8}) : -1;
     a.div_val = random.below(3) == 0 ? oracle::pick(random, {2, 4}) : 1;
     if (random.below(3) == 0) a.cutoffs = {4, oracle::pick(random, {3, 6, 10, 20}), 60};

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -134,6 +135,31 @@ Architecture any_decoder(Random& random) {
     }
   }
   return a;
+}
+
+// A layer whose two parts are in two layers, with one more that has nothing: the same model.
+TEST(Cost, PartsOfLayersCountWhereTheyAre) {
+  for (const Architecture& whole : {small_gpt2(), small_llama()}) {
+    Architecture split = whole;
+    split.head_dim = whole.width_of_head(whole.layers[0]);
+    const Layer layer = whole.layers[0];
+    split.layers = {{.n_head = layer.n_head, .n_kv_head = layer.n_kv_head, .d_ff = 0},
+                    {.n_head = 0, .n_kv_head = 0, .d_ff = 0},
+                    {.n_head = 0, .n_kv_head = 0, .d_ff = layer.d_ff}};
+    validate(split);
+    for (const std::string_view name : analytic_names()) {
+      if (name == "depth_weighted") continue;  // depends on where a layer is
+      EXPECT_EQ(analytic(name)(split, three), analytic(name)(whole, three)) << name;
+    }
+    split.layers.pop_back();
+    EXPECT_EQ(count_parameters(split).feed_forward, 0);
+    EXPECT_EQ(kv_cache_bytes(split, three), kv_cache_bytes(whole, three));
+    EXPECT_TRUE(std::isfinite(analytic("geometric")(split, three)));
+    split.layers = {{.n_head = 0, .n_kv_head = 0, .d_ff = layer.d_ff}};
+    EXPECT_EQ(count_parameters(split).attention, 0);
+    EXPECT_EQ(kv_cache_bytes(split, three), 0);
+    EXPECT_TRUE(std::isfinite(analytic("geometric")(split, three)));
+  }
 }
 
 TEST(Cost, Gpt2ByHand) {

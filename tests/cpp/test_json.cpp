@@ -44,6 +44,23 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 constexpr std::string_view kTiny = R"({"family":"gpt2","vocab_size":100,"n_positions":16,"d_model":8,)"
                                    R"("n_layer":2,"n_head":2,"d_ff":[16,32]})";
 
+/// Details that are valid in a family with rotary positions.
+lts::Details random_details(Random& random) {
+  lts::Details d;
+  if (random.bernoulli(0.3)) d.rotary_theta = 1 + static_cast<double>(random.next()) * 0x1p-30;
+  if (random.bernoulli(0.3)) d.norm_epsilon = (1 + static_cast<double>(random.next())) * 0x1p-70;
+  if (random.bernoulli(0.3)) {
+    d.rotary_scaling = {.factor = 1 + random.below(1000) / 7.0,
+                        .low_freq_factor = (1 + random.below(100)) / 3.0,
+                        .high_freq_factor = 40 + random.below(100) / 9.0,
+                        .original_positions = 1 + random.below(1'000'000)};
+  }
+  for (auto* bias : {&d.qkv_bias, &d.attention_output_bias, &d.feed_forward_bias}) {
+    if (random.bernoulli(0.5)) *bias = random.bernoulli(0.5);
+  }
+  return d;
+}
+
 Architecture random_architecture(Random& random) {
   Architecture a;
   const auto families = lts::families();
@@ -74,6 +91,11 @@ Architecture random_architecture(Random& random) {
     for (int i = 0; i < 4; ++i) a.tie_projs.push_back(random.bernoulli(0.5));
   } else if (a.family->embedding == lts::Embedding::plain && !a.family->encoder) {
     a.tie_embedding = random.bernoulli(0.5);
+  }
+  if (a.family->position == lts::Position::rotary) {
+    a.details = random_details(random);
+    a.details.rotary_dim = 0;  // heads are of any width
+    if (random.bernoulli(0.3)) a.layers.push_back({.n_head = 0, .n_kv_head = 0, .d_ff = 0});
   }
   return a;
 }
@@ -121,6 +143,8 @@ SearchSpaceOptions random_space(Random& random) {
   o.min_ff_ratio = random_double(random);
   if (random.bernoulli(0.5)) o.max_ff_ratio = random_double(random);
   o.head_dims = random_choices(random);
+  o.details = random_details(random);
+  o.details.rotary_dim = static_cast<std::int64_t>(random.next());
   o.decoder_params = random_bounds(random);
   o.total_params = random_bounds(random);
   return o;
@@ -372,10 +396,43 @@ TEST(Json, WhatIsNotUtf8IsAnErrorWithoutIt) {
             "search space: a text in it is not UTF-8, so it cannot be written as JSON");
 }
 
+TEST(Json, DetailsAreWrittenWhereTheyDifferFromTheFamily) {
+  const std::string plain = lts::to_json(lts::architecture_from_json(kTiny));
+  const auto with = [](std::string_view fields) {
+    return lts::to_json(lts::architecture_from_json(replaced(std::string(kTiny), R"("n_layer":2)", fields)));
+  };
+  EXPECT_EQ(plain.find("bias"), std::string::npos);
+  EXPECT_EQ(with(R"("n_layer":2,"norm_epsilon":1e-5,"qkv_bias":true,"rotary_theta":10000,"rotary_dim":0,)"
+                 R"("rotary_scaling":null,"feed_forward_bias":null)"),
+            plain);
+  EXPECT_EQ(
+      with(R"("norm_epsilon":0.001,"qkv_bias":false)"),
+      replaced(plain, R"("tie_embedding":true)", R"("tie_embedding":true,"norm_epsilon":0.001,"qkv_bias":false)"));
+  const auto llama = [](std::string_view scaling) {
+    return replaced(replaced(std::string(kTiny), "gpt2", "llama"), R"("n_layer":2)",
+                    R"("rotary_theta":500000,"rotary_dim":2,"attention_output_bias":true,"rotary_scaling":)" +
+                        std::string(scaling));
+  };
+  const std::string scaling =
+      R"({"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_positions":8192})";
+  const std::string text = lts::to_json(lts::architecture_from_json(llama(scaling)));
+  EXPECT_NE(text.find(R"("rotary_theta":500000.0,"rotary_dim":2,"rotary_scaling":)" + scaling +
+                      R"(,"attention_output_bias":true})"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(architecture_error(llama(R"({"factor":8})")), "architecture: rotary_scaling.low_freq_factor is missing");
+  EXPECT_EQ(architecture_error(llama(R"({"type":"yarn"})")),
+            "architecture: rotary_scaling: unknown key 'type'; allowed: factor, low_freq_factor, high_freq_factor, "
+            "original_positions");
+  EXPECT_EQ(architecture_error(llama("8")), "architecture: rotary_scaling must be an object, not 8");
+}
+
 TEST(Json, KeysAreStrict) {
-  EXPECT_EQ(architecture_error(replaced(std::string(kTiny), "d_ff", "dff")),
-            "architecture: unknown key 'dff'; allowed: family, vocab_size, n_positions, d_model, n_layer, n_head, "
-            "n_kv_head, d_ff, mixer, n_ff, head_dim, d_embed, div_val, cutoffs, tie_projs, tie_embedding");
+  EXPECT_EQ(
+      architecture_error(replaced(std::string(kTiny), "d_ff", "dff")),
+      "architecture: unknown key 'dff'; allowed: family, vocab_size, n_positions, d_model, n_layer, n_head, "
+      "n_kv_head, d_ff, mixer, n_ff, head_dim, d_embed, div_val, cutoffs, tie_projs, tie_embedding, rotary_theta, "
+      "norm_epsilon, rotary_dim, rotary_scaling, qkv_bias, attention_output_bias, feed_forward_bias");
   EXPECT_EQ(architecture_error(replaced(std::string(kTiny), "d_model", "vocab_size")),
             "architecture: key 'vocab_size' comes twice in one object");
   for (const char* key : {"family", "vocab_size", "n_positions", "d_model", "n_head", "d_ff"}) {

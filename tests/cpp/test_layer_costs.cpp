@@ -176,6 +176,15 @@ TEST(LayerCosts, NameTheKeyThatIsMissing) {
             "layer_costs: family is flexibert, whose layers differ in more than the tables tell");
 }
 
+TEST(LayerCosts, WhatALayerLacksCostsNothing) {
+  const LayerCosts costs(small());
+  Architecture a = fixture::small_gpt2();
+  a.layers = {a.layers[0], {.n_head = 0, .n_kv_head = 0, .d_ff = a.layers[0].d_ff}, {0, 0, 0}};
+  EXPECT_EQ(costs.predict(a), 12);
+  a.layers = {{.n_head = a.layers[0].n_head, .n_kv_head = a.layers[0].n_kv_head, .d_ff = 0}};
+  EXPECT_EQ(costs.predict(a), 11.5);
+}
+
 // What was never validated is not found, either: not another key's amount.
 TEST(LayerCosts, DoNotTakeAWidthOutOfRangeForAnother) {
   constexpr std::int64_t shifted = std::int64_t{1} << 21;
@@ -185,7 +194,9 @@ TEST(LayerCosts, DoNotTakeAWidthOutOfRangeForAnother) {
         std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     Architecture a = fixture::small_gpt2();
     a.layers[0].d_ff = width;
-    EXPECT_THROW((void)costs.predict(a), std::invalid_argument) << width;
+    if (width != 0) {  // which is no feed-forward network
+      EXPECT_THROW((void)costs.predict(a), std::invalid_argument) << width;
+    }
     a = fixture::small_gpt2();
     a.layers[0].n_kv_head = width;
     EXPECT_THROW((void)costs.predict(a), std::invalid_argument) << width;

@@ -409,7 +409,7 @@ TEST(SearchSpace, ConstructorRejections) {
   EXPECT_EQ(rejection([](O&) {}), "");
   EXPECT_EQ(rejection([](O& o) { o.family = "rwkv"; }),
             "unknown family 'rwkv'; expected one of gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, "
-            "hw_gpt_gated_bias, flexibert, flexibert_official");
+            "hw_gpt_gated_bias, flexibert, flexibert_official, gpt_neox");
   EXPECT_EQ(rejection([](O& o) { o.family = "flexibert"; }),
             "family is flexibert; there are no search spaces of encoders, only counts and proxies");
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {}; }), "n_layer has no choices; give at least one");

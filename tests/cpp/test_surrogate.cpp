@@ -71,6 +71,17 @@ TEST(CostTerms, ByHand) {
   EXPECT_EQ(t[index(CostTerm::widest)], 8);
 }
 
+TEST(CostTerms, HalfALayer) {
+  Architecture a = fixture::small_gpt2();
+  a.layers = {{.n_head = 2, .n_kv_head = 2, .d_ff = 0}, {.n_head = 0, .n_kv_head = 0, .d_ff = 8}, {0, 0, 0}};
+  EXPECT_EQ(cost_terms(a), cost_terms(fixture::small_gpt2()));
+  a.layers.pop_back();
+  a.layers.pop_back();
+  EXPECT_EQ(cost_terms(a)[index(CostTerm::layers)], 0.5);
+  EXPECT_EQ(cost_terms(a)[index(CostTerm::width)], 2);
+  EXPECT_EQ(cost_terms(a)[index(CostTerm::feed_forward)], 0);
+}
+
 TEST(CostTerms, OperationsAreThoseOfTheTerms) {
   for (const Architecture& a : sampled(50, 1)) {
     const auto t = cost_terms(a);

@@ -38,11 +38,15 @@ Architecture random_architecture(Random& random) {
     a.head_dim = random.below(6) == 0 ? oracle::pick(random, {2, 10, 16}) : 0;
     const std::uint32_t n_layer = 1 + random.below(6);
     for (std::uint32_t l = 0; l < n_layer; ++l) {
-      const std::int64_t n_head = oracle::pick(random, {1, 2, 3, 4, 6, 7, 8});
-      const std::int64_t n_kv_head = a.family->name == "llama" ? oracle::pick(random, {1, 2, 3, 4}) : n_head;
-      a.layers.push_back(
-          {.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = 1 + static_cast<std::int64_t>(random.below(300))});
+      const std::int64_t n_head = random.below(8) == 0 ? 0 : oracle::pick(random, {1, 2, 3, 4, 6, 7, 8});
+      const std::int64_t n_kv_head =
+          a.family->name == "llama" && n_head > 0 ? oracle::pick(random, {1, 2, 3, 4}) : n_head;
+      const std::int64_t d_ff = random.below(8) == 0 ? 0 : 1 + static_cast<std::int64_t>(random.below(300));
+      a.layers.push_back({.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff});
     }
+    if (random.below(3) == 0) a.details.qkv_bias = random.below(2) == 0;
+    if (random.below(3) == 0) a.details.attention_output_bias = random.below(2) == 0;
+    if (random.below(3) == 0) a.details.feed_forward_bias = random.below(2) == 0;
     a.tie_embedding = random.below(3) != 0;
     if (random.below(2) == 0) {
       a.d_embed = oracle::pick(random, {-1, 8, 16, 20, 64});
@@ -211,7 +215,9 @@ TEST(Weights, NamesAreUniqueAndShapesSane) {
         ASSERT_EQ(part_of(w.role), Part::decoder);
       }
     }
-    ASSERT_EQ(layer, a.n_layer() - 1);
+    std::int32_t last = static_cast<std::int32_t>(a.n_layer()) - 1;
+    while (a.layers[static_cast<std::size_t>(last)].empty()) --last;
+    ASSERT_EQ(layer, last);
   }
 }
 
@@ -247,9 +253,9 @@ TEST(Weights, SumsAreTheClosedFormulas) {
     ASSERT_EQ(counts.attention + counts.feed_forward + norms, counts.decoder);
     for (const Layer& layer : a.layers) ASSERT_EQ(lts::layer_params(a, layer), oracle::layer_params(a, layer));
   }
-  for (const char* kind :
-       {"gpt2", "gpt2 untied", "gpt2 adaptive", "gpt2 adaptive divided", "transformer_xl adaptive",
-        "transformer_xl adaptive divided", "llama", "llama untied", "hw_gpt_gated", "hw_gpt_gated_bias"}) {
+  for (const char* kind : {"gpt2", "gpt2 untied", "gpt2 adaptive", "gpt2 adaptive divided", "transformer_xl adaptive",
+                           "transformer_xl adaptive divided", "llama", "llama untied", "hw_gpt_gated",
+                           "hw_gpt_gated_bias", "gpt_neox", "gpt_neox untied"}) {
     EXPECT_GT(seen[kind], 50) << kind;
   }
 }
@@ -268,6 +274,65 @@ TEST(Weights, PublishedCounts) {
   a.vocab_size = 128256;
   a.layers.assign(32, Layer{.n_head = 32, .n_kv_head = 8, .d_ff = 14336});
   EXPECT_EQ(total_params(a), 8'030'261'248);
+
+  // Qwen 2 0.5B (Yang et al. 2024): biases of queries, keys and values, a tied embedding, 494,032,768 weights.
+  a = architecture_of("llama", 151936, 32768, 896,
+                      std::vector<Layer>(24, {.n_head = 14, .n_kv_head = 2, .d_ff = 4864}));
+  a.tie_embedding = true;
+  a.details.qkv_bias = true;
+  EXPECT_EQ(total_params(a), 494'032'768);
+
+  // Pythia 70M (Biderman et al. 2023): 70,426,624 weights, 18,915,328 of them not embedding.
+  a = architecture_of("gpt_neox", 50304, 2048, 512, std::vector<Layer>(6, {.n_head = 8, .n_kv_head = 8, .d_ff = 2048}));
+  EXPECT_EQ(total_params(a), 70'426'624);
+  EXPECT_EQ(decoder_params(a), 18'915'328);
+}
+
+TEST(Weights, LayersWithoutAttentionOrFeedForwardNetwork) {
+  Architecture a = fixture::architecture_of("gpt_neox", 9, 5, 4,
+                                            {{.n_head = 2, .n_kv_head = 2, .d_ff = 0},
+                                             {.n_head = 0, .n_kv_head = 0, .d_ff = 0},
+                                             {.n_head = 0, .n_kv_head = 0, .d_ff = 3}});
+  const std::vector<std::string> expected{"token_embedding.0.weight 9x4",
+                                          "layers.0.attention_norm.scale 1x4",
+                                          "layers.0.attention_norm.bias 1x4",
+                                          "layers.0.query.weight 4x4",
+                                          "layers.0.query.bias 1x4",
+                                          "layers.0.key.weight 4x4",
+                                          "layers.0.key.bias 1x4",
+                                          "layers.0.value.weight 4x4",
+                                          "layers.0.value.bias 1x4",
+                                          "layers.0.attention_output.weight 4x4",
+                                          "layers.0.attention_output.bias 1x4",
+                                          "layers.2.feed_forward_norm.scale 1x4",
+                                          "layers.2.feed_forward_norm.bias 1x4",
+                                          "layers.2.up.weight 4x3",
+                                          "layers.2.up.bias 1x3",
+                                          "layers.2.down.weight 3x4",
+                                          "layers.2.down.bias 1x4",
+                                          "final_norm.scale 1x4",
+                                          "final_norm.bias 1x4",
+                                          "head.weight 4x9"};
+  EXPECT_EQ(listing(a), expected);
+  EXPECT_EQ(weights_of(without_empty_layers(a)).size(), expected.size());
+}
+
+TEST(Weights, BiasesByPart) {
+  const auto biases = [](const Details& details) {
+    Architecture a = fixture::small_llama();
+    a.details = details;
+    std::vector<std::string> names;
+    for (const Weight& w : weights_of(a)) {
+      if (w.kind == WeightKind::bias) names.push_back(weight_name(w));
+    }
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(biases({}), Names{});
+  EXPECT_EQ(biases({.qkv_bias = true}), (Names{"layers.0.query.bias", "layers.0.key.bias", "layers.0.value.bias"}));
+  EXPECT_EQ(biases({.attention_output_bias = true}), Names{"layers.0.attention_output.bias"});
+  EXPECT_EQ(biases({.feed_forward_bias = true}),
+            (Names{"layers.0.gate.bias", "layers.0.up.bias", "layers.0.down.bias"}));
 }
 
 TEST(Weights, NamesOfRolesPartsAndKinds) {

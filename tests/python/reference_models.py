@@ -39,7 +39,12 @@ class _Model:
     def __init__(self, architecture: lts.Architecture, w: dict[str, Any]) -> None:
         self.a = architecture
         self.w = w
-        self.network = {"gelu": self.gelu_network, "relu": self.relu_network, "swiglu": self.swiglu_network}
+        self.network = {
+            "gelu": self.gelu_network,
+            "gelu_erf": self.gelu_network,
+            "relu": self.relu_network,
+            "swiglu": self.swiglu_network,
+        }
 
     def logits(self, ids: Any) -> Any:
         traits = self.a.traits
@@ -47,13 +52,16 @@ class _Model:
         if traits.position == "learned":
             x = x + self.w["position_embedding.weight"][: len(ids)]
         for layer in range(self.a.n_layer):
-            for name, network in (
-                ("attention", self.attention),
-                ("feed_forward", self.network[traits.feed_forward]),
+            given = x
+            for name, network, size in (
+                ("attention", self.attention, self.a.n_head[layer]),
+                ("feed_forward", self.network[traits.feed_forward], self.a.d_ff[layer]),
             ):
                 norm = f"layers.{layer}.{name}_norm"
-                if traits.norm_placement == "before":
-                    x = x + network(layer, self.norm(x, norm))
+                if size == 0:
+                    assert not any(each.startswith(norm) for each in self.w)
+                elif traits.norm_placement == "before":
+                    x = x + network(layer, self.norm(given if traits.parallel else x, norm))
                 else:
                     x = self.norm(x + network(layer, x), norm)
         if traits.final_norm:
@@ -67,13 +75,14 @@ class _Model:
         return y + self.w[f"{name}.bias"] if f"{name}.bias" in self.w else y
 
     def norm(self, x: Any, name: str) -> Any:
-        epsilon, scale = self.a.traits.norm_epsilon, self.w[f"{name}.scale"]
+        epsilon, scale = self.a.norm_epsilon, self.w[f"{name}.scale"]
         if self.a.traits.norm == "layer_norm":
             return torch.nn.functional.layer_norm(x, x.shape[-1:], scale, self.w[f"{name}.bias"], epsilon)
         return x / torch.sqrt((x**2).mean(-1, keepdim=True) + epsilon) * scale
 
     def gelu_network(self, layer: int, x: Any) -> Any:
-        hidden = torch.nn.functional.gelu(self.linear(x, f"layers.{layer}.up"), approximate="tanh")
+        form = "none" if self.a.traits.feed_forward == "gelu_erf" else "tanh"
+        hidden = torch.nn.functional.gelu(self.linear(x, f"layers.{layer}.up"), approximate=form)
         return self.linear(hidden, f"layers.{layer}.down")
 
     def relu_network(self, layer: int, x: Any) -> Any:
@@ -102,12 +111,27 @@ class _Model:
 
     def rotate(self, x: Any) -> Any:
         """Rotary positions as multiplication with exp(i angle); element k pairs with element k + width / 2."""
-        n, _, width = x.shape
-        exponent = torch.arange(0, width, 2, dtype=torch.float64) / width
-        angle = torch.arange(n, dtype=torch.float64)[:, None] / self.a.traits.rotary_theta**exponent
-        pairs = torch.complex(x[..., : width // 2], x[..., width // 2 :])
+        width = self.a.rotary_dim or x.shape[-1]
+        wavelength = 2 * math.pi * self.a.rotary_theta ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+        if self.a.rotary_scaling is not None:
+            wavelength = torch.tensor([self.longer(each) for each in wavelength.tolist()], dtype=torch.float64)
+        angle = 2 * math.pi * torch.arange(len(x), dtype=torch.float64)[:, None] / wavelength
+        pairs = torch.complex(x[..., : width // 2], x[..., width // 2 : width])
         pairs = pairs * torch.polar(torch.ones_like(angle), angle)[:, None]
-        return torch.cat([pairs.real, pairs.imag], -1)
+        return torch.cat([pairs.real, pairs.imag, x[..., width:]], -1)
+
+    def longer(self, wavelength: float) -> float:
+        """A wavelength as Llama 3 has it for contexts longer than the first training's, case by case."""
+        rule = self.a.rotary_scaling
+        low, high = (rule["original_positions"] / rule[f"{name}_freq_factor"] for name in ("low", "high"))
+        if wavelength < high:
+            return wavelength
+        if wavelength > low:
+            return wavelength * rule["factor"]
+        smooth = (rule["original_positions"] / wavelength - rule["low_freq_factor"]) / (
+            rule["high_freq_factor"] - rule["low_freq_factor"]
+        )
+        return wavelength / ((1 - smooth) / rule["factor"] + smooth)
 
     def relative_scores(self, layer: int, head: int, query: Any, key: Any) -> Any:
         """Dai et al. 2019, section 3.3, term by term: (a) + (c) from the content, (b) + (d) from the distance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,20 @@ def compiled_outputs(folder: Path, files: Mapping[str, Path]) -> list[Array]:
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     machine = tvm.relax.VirtualMachine(tvm.runtime.load_module(str(folder / manifest["library"])), tvm.cpu())
 
-    def tensor(entry: dict[str, Any]) -> Any:
-        data = files.get(entry["file"], folder / entry["file"]).read_bytes()
-        count = int(np.prod(entry["shape"]))
-        array = np.frombuffer(data, entry["dtype"], count, entry["offset"]).reshape(entry["shape"])
-        return tvm.runtime.tensor(array)
-
-    weights = [tensor(entry) for entry in manifest["weights"]]
+    weights = [_tensor(folder, files, entry) for entry in manifest["weights"]]
     if manifest["prepare"] is not None:
         weights = list(machine[manifest["prepare"]](*weights))
-    result = machine[manifest["function"]](*(tensor(entry) for entry in manifest["inputs"]), *weights)
+    result = machine[manifest["function"]](*(_tensor(folder, files, entry) for entry in manifest["inputs"]), *weights)
     return [result.numpy()] if hasattr(result, "numpy") else [output.numpy() for output in result]
+
+
+def _tensor(folder: Path, files: Mapping[str, Path], entry: Mapping[str, Any]) -> Any:
+    """What an entry of a manifest names."""
+    import tvm
+
+    data = files.get(entry["file"], folder / entry["file"]).read_bytes()
+    count = int(np.prod(entry["shape"]))
+    return tvm.runtime.tensor(np.frombuffer(data, entry["dtype"], count, entry["offset"]).reshape(entry["shape"]))
 
 
 def expected_outputs(model: Path, dims: Mapping[str, int], vocab_size: int) -> list[Array]:
@@ -62,3 +65,37 @@ def error_of(outputs: list[Array], expected: list[Array]) -> float:
         float(np.abs(output - right).max() / np.abs(right).max())
         for output, right in zip(outputs, expected, strict=True)
     )
+
+
+class Generator:
+    """A model that was compiled to generate, run by TVM in this process, as lts-runner runs it."""
+
+    def __init__(self, folder: Path, files: Mapping[str, Path]) -> None:
+        import tvm
+
+        self._manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        library = tvm.runtime.load_module(str(folder / self._manifest["library"]))
+        self._machine = tvm.relax.VirtualMachine(library, tvm.cpu())
+        self._tensors = {entry["name"]: _tensor(folder, files, entry) for entry in self._manifest["weights"]}
+        if self._manifest["packed"]:
+            self._tensors |= zip(self._manifest["packed"], self._run("prepare"), strict=True)
+        for cache in self._manifest["caches"]:
+            self._tensors[cache["name"]] = tvm.runtime.tensor(np.zeros(cache["shape"], np.float32))
+        self._length = 0
+
+    def step(self, tokens: Sequence[int]) -> Array:
+        """Logits of the last of new tokens, at most a chunk, [vocab_size]."""
+        import tvm
+
+        function, size = ("decode", 1) if len(tokens) == 1 else ("prefill", self._manifest["chunk"])
+        ids = np.zeros((1, size), np.int64)
+        ids[0, : len(tokens)] = tokens
+        numbers = {"input_ids": ids, "past_length": np.array([self._length]), "row": np.array([len(tokens) - 1])}
+        hidden = self._run(function, **{name: tvm.runtime.tensor(array) for name, array in numbers.items()})
+        self._length += len(tokens)
+        logits: Array = self._run("head", hidden=hidden).numpy()
+        return logits[0]
+
+    def _run(self, function: str, **own: Any) -> Any:
+        known = {**self._tensors, **own}
+        return self._machine[function](*(known[name] for name in self._manifest["functions"][function]))

@@ -87,12 +87,13 @@ class CachedAttention:
         return self._outputs(layer, *new)
 
     def _inputs(self, layer: int, length: Dim) -> list[str]:
-        graph, shape = self.builder.graph, self._shape(layer, length)
-        return [graph.input(f"past_key_values.{layer}.{part}", graph.real, *shape) for part in ("key", "value")]
+        graph, number, shape = self.builder.graph, self.builder.cache_of[layer], self._shape(layer, length)
+        return [graph.input(f"past_key_values.{number}.{part}", graph.real, *shape) for part in ("key", "value")]
 
     def _outputs(self, layer: int, *given: str) -> list[str]:
+        number = self.builder.cache_of[layer]
         for part, value in zip(("key", "value"), given, strict=True):
-            self.builder.graph.output(f"present.{layer}.{part}", value, *self._shape(layer, self.length))
+            self.builder.graph.output(f"present.{number}.{part}", value, *self._shape(layer, self.length))
         return list(given)
 
     def _shape(self, layer: int, length: Dim) -> tuple[Dim, ...]:

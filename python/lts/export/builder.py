@@ -13,6 +13,11 @@ from lts.export.precision import Matrices
 from lts.export.weights import Piece, Tensor
 
 
+def attending(architecture: Architecture) -> list[int]:
+    """The layers that have attention, and with it a cache of keys and values."""
+    return [layer for layer, n_head in enumerate(architecture.n_head) if n_head]
+
+
 class Builder:
     """The graph under construction and what its parts share.
 
@@ -25,6 +30,8 @@ class Builder:
         Dimensions: sequences, new tokens of each, and tokens attended to, including those in the cache or memory.
     matrices
         How matrices and tables are stored and used, with the weights used so far.
+    cache_of
+        The number of the cache of each layer that has attention, counted over these alone.
     """
 
     def __init__(self, architecture: Architecture, matrices: Matrices, batch: Dim, sequence: Dim, total: Dim) -> None:
@@ -36,6 +43,7 @@ class Builder:
         self.sequence = sequence
         self.total = total
         self.inventory = {weight.name: weight for weight in weights(architecture)}
+        self.cache_of = {layer: i for i, layer in enumerate(attending(architecture))}
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -77,14 +85,12 @@ class Builder:
 
     def norm(self, x: str, name: str) -> str:
         """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) of the rows of `x`, [tokens, d_model]."""
-        graph = self.graph
+        graph, epsilon = self.graph, self.architecture.norm_epsilon
         scale = self.weight(f"{name}.scale")
         if self.traits.norm == "layer_norm":
-            return graph.op(
-                "LayerNormalization", x, scale, self.weight(f"{name}.bias"), axis=-1, epsilon=self.traits.norm_epsilon
-            )
+            return graph.op("LayerNormalization", x, scale, self.weight(f"{name}.bias"), axis=-1, epsilon=epsilon)
         if graph.real != np.float32:  # squares of half precision overflow at 256
             x = graph.cast(x, np.float32)
         mean = graph.op("ReduceMean", graph.op("Pow", x, graph.constant(2, np.float32)), axes=(-1,), keepdims=1)
-        root = graph.op("Sqrt", graph.op("Add", mean, graph.constant(self.traits.norm_epsilon, np.float32)))
+        root = graph.op("Sqrt", graph.op("Add", mean, graph.constant(epsilon, np.float32)))
         return graph.op("Mul", graph.as_real(graph.op("Div", x, root)), scale)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,8 @@ ANY = "any"
 PHASES = ("prefill", "decode")
 LOGITS = ("all", "last")
 CACHES = ("copied", "in_place")
+Network: TypeAlias = Callable[[int, str], str]
+"""Computes [tokens, d_model] from the number of a layer and its input, of the same shape."""
 
 
 def onnx_model(
@@ -136,17 +139,18 @@ def decoder_graph(
             past, total = n_prompt, n_prompt + 1
     b = Builder(architecture, matrices(precision), rows, sequence, total)
     graph = b.graph
+    learned, attends = b.traits.position == "learned", bool(b.cache_of)
     input_ids = graph.input("input_ids", np.int64, rows, sequence)
     attention_mask = graph.input("attention_mask", np.int64, rows, total)
     positions = ""
     if position_ids and not relative:
         positions = graph.input("position_ids", np.int64, rows, sequence)
-    elif not relative:
+    elif learned or (attends and not relative):
         positions = _positions(b, attention_mask, phase)
-    attention = _attention(b, attention_mask, positions, past, cache)
+    attention = _attention(b, attention_mask, positions, past, cache) if attends else _no_attention
     with b.scope("embedding"):
         x = embed(b, input_ids)
-        if b.traits.position == "learned":
+        if learned:
             x = graph.op("Add", x, embed_positions(b, positions))
     x = layers(b, x, attention)
     with b.scope("head"):
@@ -162,9 +166,7 @@ def decoder_graph(
     return graph, list(b.matrices.tensors.values())
 
 
-def _attention(
-    b: Builder, attention_mask: str, positions: str, past: Dim | None, cache: str
-) -> Callable[[int, str], str]:
+def _attention(b: Builder, attention_mask: str, positions: str, past: Dim | None, cache: str) -> Network:
     """The attention of the family; `past` are the tokens before, None where there are none."""
     mask = _mask(b, attention_mask)
     if b.traits.position == "relative":
@@ -175,21 +177,44 @@ def _attention(
     return InPlaceAttention(b, positions, mask, capacity)
 
 
-def layers(b: Builder, x: str, attention: Callable[[int, str], str]) -> str:
-    """All layers, given what attends in each; `x` and the result are their input and output."""
-    for layer in range(b.architecture.n_layer):
-        with b.scope(f"layers.{layer}.attention"):
-            x = _sublayer(b, f"layers.{layer}.attention_norm", x, attention, layer)
-        with b.scope(f"layers.{layer}.feed_forward"):
-            x = _sublayer(b, f"layers.{layer}.feed_forward_norm", x, lambda i, y: feed_forward(b, i, y), layer)
+def layers(b: Builder, x: str, attention: Network) -> str:
+    """All layers, given what attends in each; `x` and the result are their input and output.
+
+    A layer has the parts that the architecture gives it; where it has none, it hands on what it gets.
+    """
+    a = b.architecture
+    for layer in range(a.n_layer):
+        parts: list[tuple[str, Network]] = []
+        if a.n_head[layer]:
+            parts.append((f"layers.{layer}.attention", attention))
+        if a.d_ff[layer]:
+            parts.append((f"layers.{layer}.feed_forward", partial(feed_forward, b)))
+        x = (_side_by_side if b.traits.parallel else _one_by_one)(b, x, layer, parts)
     return x
 
 
-def _sublayer(b: Builder, norm: str, x: str, network: Callable[[int, str], str], layer: int) -> str:
-    """A network with its norm and residual connection, in the order of the family."""
-    if b.traits.norm_placement == "before":
-        return b.graph.op("Add", x, network(layer, b.norm(x, norm)))
-    return b.norm(b.graph.op("Add", x, network(layer, x)), norm)
+def _one_by_one(b: Builder, x: str, layer: int, parts: Iterable[tuple[str, Network]]) -> str:
+    """The parts of a layer with their norms and residual connections, in the order of the family."""
+    for name, network in parts:
+        with b.scope(name):
+            if b.traits.norm_placement == "before":
+                x = b.graph.op("Add", x, network(layer, b.norm(x, f"{name}_norm")))
+            else:
+                x = b.norm(b.graph.op("Add", x, network(layer, x)), f"{name}_norm")
+    return x
+
+
+def _side_by_side(b: Builder, x: str, layer: int, parts: Iterable[tuple[str, Network]]) -> str:
+    """The parts of a layer, each on the same `x` with a norm of its own (GPT-NeoX, Black et al. 2022, section 2.1)."""
+    result = x
+    for name, network in parts:
+        with b.scope(name):
+            result = b.graph.op("Add", result, network(layer, b.norm(x, f"{name}_norm")))
+    return result
+
+
+def _no_attention(layer: int, x: str) -> str:
+    raise AssertionError("no layer has attention")
 
 
 def _positions(b: Builder, attention_mask: str, phase: str) -> str:

@@ -18,8 +18,19 @@ def _gelu(builder: Builder, x: str) -> str:
     return graph.op("Mul", graph.op("Mul", x, graph.number(0.5)), gate)
 
 
+def _exact_gelu(builder: Builder, x: str) -> str:
+    """GELU as it is defined (Hendrycks and Gimpel 2016), ``x (1 + erf(x / sqrt(2))) / 2``, as ONNX Runtime fuses it."""
+    graph = builder.graph
+    gate = graph.op("Add", graph.op("Erf", graph.op("Div", x, graph.number(math.sqrt(2)))), graph.number(1.0))
+    return graph.op("Mul", graph.op("Mul", x, gate), graph.number(0.5))
+
+
 def _gelu_network(builder: Builder, prefix: str, x: str) -> str:
     return _gelu(builder, builder.linear(x, f"{prefix}.up"))
+
+
+def _exact_gelu_network(builder: Builder, prefix: str, x: str) -> str:
+    return _exact_gelu(builder, builder.linear(x, f"{prefix}.up"))
 
 
 def _relu_network(builder: Builder, prefix: str, x: str) -> str:
@@ -36,6 +47,7 @@ def _swiglu_network(builder: Builder, prefix: str, x: str) -> str:
 
 _HIDDEN: dict[str, Callable[[Builder, str, str], str]] = {
     "gelu": _gelu_network,
+    "gelu_erf": _exact_gelu_network,
     "relu": _relu_network,
     "swiglu": _swiglu_network,
 }

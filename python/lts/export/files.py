@@ -11,7 +11,9 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.builder import attending
 from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
+from lts.export.empty_layers import leave_out
 from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
 from lts.export.gguf_package import package
@@ -54,16 +56,16 @@ def export(
     Parameters
     ----------
     architecture
-        What to write.
+        What to write. Layers with neither attention nor a feed-forward network are left out.
     directory
         Where to write them; created if absent. Files of the same names are replaced, others stay.
     formats
-        ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, but for
-        Transformer-XL, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose `weights.bin`
-        is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with equal layers and a
-        plain embedding are classes of `transformers`, others bring their code along, `modeling_lts.py` and
-        what it imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures
-        that it runs. Of encoders there are ``hf`` and ``json``.
+        ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, where keys
+        and values are cached, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose
+        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; what has equal layers and
+        a class in `transformers` is of that class, others bring their code along, `modeling_lts.py` and what it
+        imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures that it
+        runs. Of encoders there are ``hf`` and ``json``.
     precision, logits, cache, position_ids
         Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
@@ -98,6 +100,7 @@ def export(
         "gguf": partial(_write_gguf, vocabulary=_vocabulary(architecture, formats, tokenizer)),
     }
     source = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
+    architecture, source = leave_out(architecture, source)
     form = _OnnxForm(precision, logits, cache, position_ids)
     with _staged(Path(directory)) as stage:
         for name in formats:
@@ -182,7 +185,7 @@ def _write_onnx(architecture: Architecture, source: ArrayWeights, stage: _Stage,
     said = {"precision": form.precision, "logits": form.logits, "cache": form.cache}
     stage.write(MODEL_FILE, finish(graph, architecture, ANY, initializers, said).SerializeToString())
     _write_configuration(architecture, stage)
-    if architecture.traits.position != "relative":
+    if architecture.traits.position != "relative" and attending(architecture):
         genai = genai_config(architecture, form.cache, position_ids=form.position_ids)
         stage.write("genai_config.json", _json(genai))
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from lts._core import Architecture
 from lts.errors import UsageError
-from lts.export.builder import Builder
+from lts.export.builder import Builder, attending
 from lts.export.decoder import check_decoder, decoder_graph, finish, layers
 from lts.export.embedding import embed, embed_positions, head
+from lts.export.empty_layers import leave_out
 from lts.export.files import placed
 from lts.export.graph import Graph, Symbol
 from lts.export.precision import matrices
@@ -25,7 +26,8 @@ GENERATION = "generation"
 
 def generates(architecture: Architecture) -> bool:
     """Whether the architecture can be compiled to generate: it caches keys and values, and its positions end."""
-    return not architecture.traits.encoder and architecture.traits.position != "relative"
+    traits = architecture.traits
+    return not traits.encoder and traits.position != "relative" and bool(attending(architecture))
 
 
 def generation_model(architecture: Architecture, *, precision: str = "float32", weights: Weights = None) -> Any:
@@ -37,7 +39,7 @@ def generation_model(architecture: Architecture, *, precision: str = "float32", 
     ``input_ids``           int64 [1, sequence]         new tokens
     ``past_length``         int64 [1]                   tokens in the cache
     ``row``                 int64 [1]                   the new token whose output is wanted
-    ``keys.%d``             float32 [room, heads, head dim], as for ``values.%d``: caches of the layers
+    ``keys.%d``             float32 [room, heads, head dim], as for ``values.%d``: caches of the layers with attention
     ======================  ==========================  =================================================
 
     Outputs are ``hidden`` [1, d_model], what the head takes, and ``logits`` [1, vocab_size]. The operation
@@ -58,10 +60,9 @@ def generation_graph(architecture: Architecture, precision: str) -> tuple[Graph,
     """The graph of `generation_model`, and its weights: those of `decoder_graph`, in the same order."""
     check_decoder(architecture)
     if not generates(architecture):
-        raise UsageError(
-            f"{architecture.family} remembers the inputs of its layers, not keys and values; it is compiled with fixed "
-            "sizes, and does not generate"
-        )
+        relative = architecture.traits.position == "relative"
+        why = f"{architecture.family} remembers the inputs of its layers," if relative else "no layer has attention,"
+        raise UsageError(f"{why} not keys and values; it is compiled with fixed sizes, and does not generate")
     sequence = Symbol("sequence", "input_ids", 1)
     b = Builder(architecture, matrices(precision), 1, sequence, sequence)
     graph = b.graph
@@ -96,10 +97,11 @@ class _Attention:
         b, graph, a = self.builder, self.builder.graph, self.builder.architecture
         n_head, n_kv, width = a.n_head[layer], a.n_kv_head[layer], a.head_dims[layer]
         joined = b.linear(x, *(f"layers.{layer}.{name}" for name in ("query", "key", "value")))
-        cache = [graph.input(f"{part}.{layer}", np.float32, a.n_positions, n_kv, width) for part in ("keys", "values")]
+        number, shape = b.cache_of[layer], (a.n_positions, n_kv, width)
+        cache = [graph.input(f"{part}.{number}", np.float32, *shape) for part in ("keys", "values")]
         frequencies = []
         if b.traits.position == "rotary":
-            frequencies = [graph.constant(rotary_frequencies(b.traits.rotary_theta, width), np.float32)]
+            frequencies = [graph.constant(rotary_frequencies(a, width), np.float32)]
         mixed = graph.op(
             "lts.CachedAttention",
             joined,
@@ -130,7 +132,7 @@ def write_generation(architecture: Architecture, folder: Path, precision: str, w
     list of Path
         The file of `generation_model`, and that of the prompt pass, which has to give the same logits.
     """
-    source = array_source(architecture, weights, "export")
+    architecture, source = leave_out(architecture, array_source(architecture, weights, "export"))
     graph, tensors = generation_graph(architecture, precision)
     reference, needed = decoder_graph(architecture, "prefill", logits="last", precision=precision)
     assert [(t.name, t.shape) for t in needed] == [(t.name, t.shape) for t in tensors], "weights are shared"

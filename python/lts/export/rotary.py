@@ -5,32 +5,49 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from lts._core import Architecture
 from lts.export.builder import Builder
 
 
-def rotary_frequencies(theta: float, width: int) -> npt.NDArray[np.float32]:
-    """Radians per position of the pairs of a head, [width / 2]."""
-    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    return (1 / np.float32(theta) ** exponents).astype(np.float32)
+def rotary_frequencies(architecture: Architecture, width: int) -> npt.NDArray[np.float32]:
+    """Radians per position of the pairs of a head that is `width` wide, [rotated numbers / 2].
+
+    ``theta ** (-2 i / rotated numbers)``, in float32 as transformers computes them. Llama 3 (Grattafiori et al. 2024)
+    divides by `factor` those that turn less than `low_freq_factor` times in the `original_positions`, leaves those that
+    turn more than `high_freq_factor` times, and goes linearly from the one to the other in between.
+    """
+    rotated = architecture.rotary_dim or width
+    exponents = np.arange(0, rotated, 2, dtype=np.float32) / np.float32(rotated)
+    frequencies = 1 / np.float32(architecture.rotary_theta) ** exponents
+    if (scaling := architecture.rotary_scaling) is not None:
+        turns = scaling["original_positions"] * frequencies.astype(np.float64) / (2 * np.pi)
+        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+        kept = np.clip((turns - low) / (high - low), 0, 1)
+        frequencies = frequencies * (kept + (1 - kept) / scaling["factor"])
+    return np.asarray(frequencies, np.float32)
 
 
 def rotate(builder: Builder, x: str, positions: str, width: int) -> str:
-    """Rotary positions (Su et al. 2021), pairing the halves of a head as Hugging Face's LLaMA does.
+    """Rotary positions (Su et al. 2021), pairing the halves of what is rotated of a head as Hugging Face does.
 
     Parameters
     ----------
     x
-        [batch, heads, sequence, width].
+        [batch, heads, sequence, width]; behind the first `rotary_dim` numbers of each head, nothing changes.
     positions
         int64 [batch, sequence].
     """
     graph = builder.graph
-    frequencies = rotary_frequencies(builder.traits.rotary_theta, width)
+    frequencies = rotary_frequencies(builder.architecture, width)
+    half, kept = len(frequencies), []
+    if 2 * half < width:
+        x, *kept = graph.split(x, [2 * half, width - 2 * half], axis=3)
     angles = graph.op("Unsqueeze", graph.cast(positions, np.float32), graph.constant([1, 3]))
     angles = graph.op("Mul", angles, graph.constant(frequencies, np.float32))
     cos, sin = graph.as_real(graph.op("Cos", angles)), graph.as_real(graph.op("Sin", angles))
-    first, second = graph.split(x, [width // 2, width // 2], axis=3)
+    first, second = graph.split(x, [half, half], axis=3)
     straight = graph.op("Mul", x, graph.op("Concat", cos, cos, axis=3))
     crossed = graph.op("Concat", second, first, axis=3)
     crossed = graph.op("Mul", crossed, graph.op("Concat", graph.op("Neg", sin), sin, axis=3))
-    return graph.op("Add", straight, crossed)
+    turned = graph.op("Add", straight, crossed)
+    return graph.op("Concat", turned, *kept, axis=3) if kept else turned

@@ -18,11 +18,12 @@ from lts.backends.reference import Reference
 from lts.devices.device import Device
 from lts.errors import UsageError
 from lts.export import RandomWeights, export
+from lts.export.empty_layers import leave_out
 from lts.export.files import MODEL_FILE
 from lts.export.generation import write_generation
 from lts.export.manifest import COMPILED_FOR, MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.phases import one_phase
-from lts.export.weights import Weights
+from lts.export.weights import Weights, array_source
 from lts.jobs.job import GENERATION, MANIFEST
 from lts.measure.costs import INSTRUCTIONS
 from lts.measure.generation import is_generated, one_pass
@@ -143,7 +144,8 @@ def deploy(
     result = Deployment(folder)
     phases = phases_of(architecture, workload.n_prompt)
     observe(Work("exporting", 0, len(phases)))
-    given = RandomWeights(seed) if weights is None else weights
+    given = array_source(architecture, RandomWeights(seed) if weights is None else weights, "export")
+    architecture, given = leave_out(architecture, given)
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "weights": given}
     export(architecture, folder, formats, **form, origin=origin)
     try:

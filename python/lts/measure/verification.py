@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lts._core import Architecture, total_params
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import RandomWeights, export
+from lts.export.builder import attending
 from lts.export.files import MODEL_FILE
 from lts.export.gguf import GGUF_FILE
 from lts.export.gguf_weights import read_gguf_weights
@@ -276,9 +277,12 @@ def _gguf(look: _Look, form: Mapping[str, Any]) -> _Format:
 
 def same_model(one: Architecture, other: Architecture) -> bool:
     """Whether two architectures compute the same, however they are written: a head width may be said or follow."""
-    names = ("family", "vocab_size", "n_positions", "d_model", "n_head", "n_kv_head", "head_dims", "d_ff")
+    names = ("family", "vocab_size", "n_positions", "d_model", "n_head", "n_kv_head", "d_ff")
     more = ("clean_cutoffs", "embedding_width", "div_val", "tie_embedding")
-    return all(getattr(one, name) == getattr(other, name) for name in (*names, *more))
+    computed = ("norm_epsilon", "rotary_theta", "rotary_dim", "rotary_scaling")
+    biases = ("qkv_bias", "attention_output_bias", "feed_forward_bias")
+    same = all(getattr(one, name) == getattr(other, name) for name in (*names, *more, *computed, *biases))
+    return same and all(one.head_dims[layer] == other.head_dims[layer] for layer in attending(one))
 
 
 _LOOKS: dict[str, Callable[[_Look, Mapping[str, Any]], _Format]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lts._core import Architecture
+from lts._core import Architecture, without_empty_layers
 from lts.errors import UsageError
 from lts.export.encodings import Array
 from lts.export.manifest import earlier_manifest
@@ -77,9 +77,10 @@ def read_exportables(source: str, pick: str | None = None, weights: Path | None 
     if len(found) > 1:
         raise UsageError(f"the weights {weights} are of one architecture, and {len(found)} members are chosen")
     (one,) = found
-    read = read_weights(one.architecture, weights)
+    left = without_empty_layers(one.architecture)  # as it was exported to be trained
+    read = read_weights(left, weights)
     beside = (weights if weights.is_dir() else weights.parent) / TOKENIZER
-    return [replace(one, weights=read, tokenizer=beside if beside.is_file() else one.tokenizer)]
+    return [replace(one, architecture=left, weights=read, tokenizer=beside if beside.is_file() else one.tokenizer)]
 
 
 def _is_random(folder: Path) -> bool:

@@ -13,7 +13,6 @@ from lts.backends.tvm.attention import Attention, attention  # noqa: E402
 from lts.backends.tvm.llvm_target import tvm_target  # noqa: E402
 from lts.backends.tvm.lowering import CONFIG  # noqa: E402
 from lts.backends.tvm.tiles import Tiles, tiles_of  # noqa: E402
-from lts.export.rotary import rotary_frequencies  # noqa: E402
 from lts.targets.target import load_target  # noqa: E402
 
 CAPACITY = 100
@@ -29,8 +28,9 @@ def expected(joined: Any, n_head: int, n_kv_head: int, width: int, frequencies: 
         turn = np.exp(1j * angle)
 
         def turned(x: Any) -> Any:
-            both = (x[..., : width // 2] + 1j * x[..., width // 2 :]) * turn
-            return np.concatenate([both.real, both.imag], axis=-1)
+            half = len(frequencies)
+            both = (x[..., :half] + 1j * x[..., half : 2 * half]) * turn
+            return np.concatenate([both.real, both.imag, x[..., 2 * half :]], axis=-1)
 
         query, key = turned(query), turned(key)
     group = n_head // n_kv_head
@@ -42,18 +42,18 @@ def expected(joined: Any, n_head: int, n_kv_head: int, width: int, frequencies: 
 
 
 @pytest.mark.parametrize(
-    ("n_head", "n_kv_head", "width", "rotary"),
-    [(4, 4, 16, False), (6, 2, 10, True), (3, 1, 25, False), (8, 1, 2, True)],
+    ("n_head", "n_kv_head", "width", "rotated"),
+    [(4, 4, 16, 0), (6, 2, 10, 10), (3, 1, 25, 0), (8, 1, 2, 2), (4, 4, 16, 4), (2, 1, 25, 6)],
 )
-def test_pieces_are_one_pass(n_head: int, n_kv_head: int, width: int, rotary: bool) -> None:
+def test_pieces_are_one_pass(n_head: int, n_kv_head: int, width: int, rotated: int) -> None:
     goal = tvm_target(load_target("host"))
     tiles = tiles_of(goal)
-    frequencies = rotary_frequencies(10_000.0, width) if rotary else None
+    frequencies = (1e4 ** -(np.arange(0, rotated, 2) / rotated)).astype(np.float32) if rotated else None
     random = np.random.default_rng(1)
     joined = random.standard_normal((CAPACITY, (n_head + 2 * n_kv_head) * width)).astype(np.float32)
     functions = {}
     for tokens in (1, 9):
-        layer = Attention(tokens, n_head, n_kv_head, width, CAPACITY, 1 / np.sqrt(width), rotary)
+        layer = Attention(tokens, n_head, n_kv_head, width, CAPACITY, 1 / np.sqrt(width), rotated)
         with goal, tvm.transform.PassContext(opt_level=3, config=CONFIG):
             module = tvm.IRModule({"main": attention(layer, tiles).with_attr("global_symbol", "main")})
             functions[tokens] = tvm.compile(module, goal)
@@ -76,5 +76,5 @@ def test_pieces_are_one_pass(n_head: int, n_kv_head: int, width: int, rotary: bo
 
 def test_the_cache_has_room_for_whole_blocks() -> None:
     tiles = Tiles(lanes=8, accumulators=12, rows=6)
-    keys, values = Attention(1, 2, 1, 12, 33, 1.0, False).cache_shapes(tiles)
+    keys, values = Attention(1, 2, 1, 12, 33, 1.0, 0).cache_shapes(tiles)
     assert (keys, values) == ((1, 3, 12, 16), (1, 48, 16))

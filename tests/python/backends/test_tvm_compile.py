@@ -75,6 +75,19 @@ ODD = {
     "gpt2": lts.Architecture("gpt2", VOCAB_SIZE, 64, 60, n_head=[3, 2], d_ff=[100, 77]),  # heads of 20 and 30
     "gpt2-17": lts.Architecture("gpt2", 300, 64, 34, n_head=2, d_ff=50, n_layer=1),
     "llama": lts.Architecture("llama", VOCAB_SIZE, 64, 60, n_head=[3, 6], d_ff=[100, 30], n_kv_head=[1, 2]),
+    "llama-details": lts.Architecture(
+        "llama",
+        300,
+        64,
+        60,
+        n_head=[3, 0],
+        n_kv_head=[1, 0],
+        d_ff=[100, 30],
+        qkv_bias=True,
+        rotary_theta=1e5,
+        rotary_scaling={"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_positions": 16},
+    ),
+    "gpt_neox": lts.Architecture("gpt_neox", 300, 64, 60, n_head=[3, 2], d_ff=[100, 0], rotary_dim=6, head_dim=20),
     "gated": lts.Architecture("hw_gpt_gated_bias", 300, 64, 60, n_head=[3, 1], d_ff=[100, 30], head_dim=16),
     "transformer_xl": lts.Architecture(
         "transformer_xl", 300, 64, 68, n_head=4, d_ff=77, n_layer=1, d_embed=32, div_val=2, cutoffs=[100, 300]
@@ -93,6 +106,10 @@ ODD = {
         ("llama", "prefill", 17, 2),
         ("llama", "decode", 6, 1),
         ("llama", "decode", 6, 3),
+        ("llama-details", "prefill", 17, 2),
+        ("llama-details", "decode", 6, 1),
+        ("gpt_neox", "prefill", 17, 1),
+        ("gpt_neox", "decode", 6, 2),
         ("gated", "prefill", 17, 1),
         ("gated", "decode", 6, 1),
         ("transformer_xl", "prefill", 17, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -160,11 +161,12 @@ def test_running_sum() -> None:
 @pytest.mark.parametrize(
     ("name", "low", "high", "absolute"),
     [("exp", -87, 88.7, 0), ("tanh", -12, 12, 0), ("sigmoid", -30, 30, 0), ("sin", -4000, 4000, 2e-7),
-     ("cos", -4000, 4000, 2e-7)],
+     ("cos", -4000, 4000, 2e-7), ("erf", -6, 6, 0)],
 )  # fmt: skip
 def test_approximations(name: str, low: float, high: float, absolute: float) -> None:
     x = np.concatenate([np.linspace(low, high, 20001), np.linspace(-1, 1, 2001)]).astype(np.float32)
-    exact = {"sigmoid": lambda v: 1 / (1 + np.exp(-v))}.get(name) or getattr(np, name)
+    own = {"sigmoid": lambda v: 1 / (1 + np.exp(-v)), "erf": np.vectorize(math.erf)}
+    exact = own.get(name) or getattr(np, name)
     rule = lambda a: te.compute(a.shape, lambda i: getattr(approximate, name)(a[i]))  # noqa: E731
     result = run(rule, [x], tiles_of(HOST))
     np.testing.assert_allclose(result, exact(x.astype(np.float64)), rtol=1e-6, atol=absolute or 1e-37)
@@ -176,9 +178,10 @@ def test_approximations_at_the_ends() -> None:
     np.testing.assert_allclose(exp[:2], 0, atol=1e-37)
     assert exp[2] == exp[3] == np.inf
     assert np.isnan(exp[4])
-    tanh = run(lambda a: te.compute(a.shape, lambda i: approximate.tanh(a[i])), [x], tiles_of(HOST))
-    np.testing.assert_allclose(tanh[:4], [-1, -1, 1, 1], rtol=1e-6)
-    assert np.isnan(tanh[4])
+    for bounded in (approximate.tanh, approximate.erf):
+        ends = run(lambda a: te.compute(a.shape, lambda i: bounded(a[i])), [x], tiles_of(HOST))  # noqa: B023
+        np.testing.assert_allclose(ends[:4], [-1, -1, 1, 1], rtol=1e-6)
+        assert np.isnan(ends[4])
 
 
 def product_of(target: Target) -> tuple[Rule, list[tuple[int, ...]]]:

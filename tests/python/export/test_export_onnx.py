@@ -29,6 +29,11 @@ def llama(**options: Any) -> lts.Architecture:
     return lts.Architecture("llama", vocab_size=131, n_positions=40, d_model=32, **options)
 
 
+def gpt_neox(**options: Any) -> lts.Architecture:
+    options = {"n_head": [4, 2, 8], "d_ff": [48, 20, 64], "rotary_dim": 4, **options}
+    return lts.Architecture("gpt_neox", vocab_size=131, n_positions=40, d_model=32, **options)
+
+
 def transformer_xl(**options: Any) -> lts.Architecture:
     options = {"n_head": [4, 3, 1], "d_ff": [48, 20, 64], "d_model": 32, "cutoffs": [20, 70, 131], **options}
     return lts.Architecture("transformer_xl", vocab_size=131, n_positions=40, **options)
@@ -45,6 +50,18 @@ ARCHITECTURES = {
     "llama-tied": llama(tie_embedding=True),
     "llama-mha": llama(n_kv_head=None),
     "llama-head_dim": llama(head_dim=10),
+    "llama-details": llama(
+        norm_epsilon=1e-3,
+        rotary_theta=5e5,
+        rotary_dim=4,
+        rotary_scaling={"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_positions": 16},
+        qkv_bias=True,
+        head_dim=10,
+    ),
+    "llama-without parts": llama(n_head=[0, 2, 0], n_kv_head=[0, 1, 0], d_ff=[48, 0, 0], head_dim=8),
+    "gpt2-without parts": gpt2(n_head=[2, 0, 1], d_ff=[0, 20, 64], head_dim=8, attention_output_bias=False),
+    "gpt_neox": gpt_neox(),
+    "gpt_neox-without parts": gpt_neox(n_head=[4, 0, 2], d_ff=[48, 20, 0], rotary_dim=2, head_dim=12),
     **{
         family: lts.Architecture(family, 131, 40, 32, n_head=[4, 2, 1], d_ff=[48, 20, 64], head_dim=12)
         for family in ("hw_gpt", "hw_gpt_gated", "hw_gpt_gated_bias")

@@ -34,6 +34,10 @@ EQUAL = {
 DIFFERENT = {
     "gpt2 per layer": lts.Architecture("gpt2", 257, 64, 32, n_head=[4, 2, 8], d_ff=[64, 32, 96]),
     "llama per layer": lts.Architecture("llama", 257, 64, 32, n_head=[4, 2, 8], n_kv_head=[4, 2, 2], d_ff=[64, 32, 96]),
+    "llama without parts": lts.Architecture(
+        "llama", 257, 64, 32, n_head=[0, 4, 2], n_kv_head=[0, 2, 2], d_ff=[64, 0, 96], head_dim=8, rotary_theta=1e5
+    ),
+    "gpt_neox": lts.Architecture("gpt_neox", 257, 64, 32, n_head=[4, 2], d_ff=[64, 32], rotary_dim=4),
     "hw_gpt": lts.Architecture("hw_gpt", 257, 64, 32, n_head=[4, 2], d_ff=[64, 32], head_dim=12),
     "gpt2 adaptive": lts.Architecture("gpt2", 257, 64, 32, n_head=[2, 4], d_ff=48, cutoffs=[100, 257], div_val=2),
 }
@@ -112,7 +116,7 @@ def test_optimum(name: str, position_ids: bool, tmp_path: Path) -> None:
 @needs_torch
 @needs_optimum
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gpt2 per layer", "llama per layer"])
+@pytest.mark.parametrize("name", ["gpt2 per layer", "llama per layer", "llama without parts"])
 def test_optimum_with_layers_that_differ(name: str, tmp_path: Path) -> None:
     weights = shipped(DIFFERENT[name], tmp_path)
     (_, different) = snippets("ORTModelForCausalLM")

@@ -42,6 +42,17 @@ ARCHITECTURES = {
         vocab_size=VOCAB,
         n_positions=POSITIONS,
     ),
+    "gpt_neox": lts.Architecture(
+        family="gpt_neox",
+        d_model=48,
+        n_layer=3,
+        n_head=[3, 0, 4],
+        d_ff=[96, 100, 0],
+        head_dim=16,
+        rotary_dim=4,
+        vocab_size=VOCAB,
+        n_positions=POSITIONS,
+    ),
     "gpt2": lts.Architecture(
         family="gpt2",
         d_model=60,

@@ -21,6 +21,10 @@ from lts.measure.verification import TOLERANCE, verify
 
 GPT2 = lts.Architecture("gpt2", 96, 32, 64, n_head=2, d_ff=96, n_layer=2)
 LLAMA = lts.Architecture("llama", 96, 32, 64, n_head=[2, 4], n_kv_head=[1, 2], d_ff=[64, 96], n_layer=2, head_dim=16)
+WITHOUT_PARTS = lts.Architecture(
+    "llama", 96, 32, 64, n_head=[0, 4, 0, 2], n_kv_head=[0, 2, 0, 1], d_ff=[64, 0, 0, 96], head_dim=16,
+    rotary_theta=1e5, norm_epsilon=1e-6, qkv_bias=True,
+)  # fmt: skip
 XL = lts.Architecture("transformer_xl", 96, 32, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[40, 96], div_val=2)
 
 
@@ -51,6 +55,16 @@ def test_what_was_exported_is_right(architecture: lts.Architecture, precision: s
     assert manifest.forms["hf"] == {"precision": "float32"}
     assert wrong(tmp_path) == {}
     assert {each.about for each in verify(tmp_path)} == {*manifest.files, *formats}
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_layers_without_parts(precision: str, tmp_path: Path) -> None:
+    """The empty one is not in the files, and what the manifest says is what they are."""
+    export(WITHOUT_PARTS, tmp_path, ["onnx", "json"], precision=precision, seed=2)
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.architecture == lts.without_empty_layers(WITHOUT_PARTS)
+    assert wrong(tmp_path) == {}
 
 
 def test_formats_of_another_time_stay_in_the_manifest(tmp_path: Path) -> None:

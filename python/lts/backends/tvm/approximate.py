@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Coefficients, the highest power first, of Cephes' expf, and of Eigen's tanh, a ratio of polynomials.
+# Coefficients, the highest power first, of Cephes' expf, and of Eigen's tanh and erf, ratios of polynomials.
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 _TANH_OVER = (
     -2.76076847742355e-16,
@@ -19,6 +19,22 @@ _TANH_OVER = (
     4.89352455891786e-03,
 )
 _TANH_UNDER = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+_ERF_OVER = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_ERF_UNDER = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 # Beyond these, exponentials are not normal numbers.
@@ -94,6 +110,16 @@ def tanh(x: Any) -> Any:
     bounded = te.max(_number(-7.90531110763549805), te.min(_number(7.90531110763549805), x))
     square = bounded * bounded
     return bounded * _polynomial(square, _TANH_OVER) / _polynomial(square, _TANH_UNDER)
+
+
+def erf(x: Any) -> Any:
+    """The error function."""
+    from tvm import te
+
+    # Beyond these bounds the result is 1 to all digits.
+    bounded = te.max(_number(-4.0), te.min(_number(4.0), x))
+    square = bounded * bounded
+    return bounded * _polynomial(square, _ERF_OVER) / _polynomial(square, _ERF_UNDER)
 
 
 def sin(x: Any) -> Any:

@@ -30,8 +30,9 @@ class Attention:
         Tokens that the cache has room for, at least; see `cache_shapes`.
     scale
         What scores are multiplied with.
-    rotary
-        Whether queries and keys are rotated by their positions, with frequencies as one argument more.
+    rotated
+        How many numbers of each query and key are rotated by their positions, the first ones; 0 for none. Otherwise
+        frequencies are one argument more.
     """
 
     tokens: int
@@ -40,7 +41,7 @@ class Attention:
     width: int
     capacity: int
     scale: float
-    rotary: bool
+    rotated: int
 
     def cache_shapes(self, tiles: Tiles) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shapes of keys and values: [heads, blocks, width, tokens of a block], [heads, tokens, width and padding].
@@ -60,10 +61,11 @@ def _block(tiles: Tiles) -> int:
 
 
 def attention(layer: Attention, tiles: Tiles) -> Any:
-    """A `tvm.tirx.PrimFunc` of (joined, past_length, keys, values, frequencies, mixed), the fifth only for `rotary`.
+    """A `tvm.tirx.PrimFunc` of (joined, past_length, keys, values, frequencies, mixed), the fifth only where some are
+    `rotated`.
 
     `joined` is float32 [tokens, (n_head + 2 n_kv_head) * width]: queries, keys and values of the new tokens;
-    `past_length` int64 [1], the tokens in the cache; `frequencies` [width / 2]; `mixed` is [tokens, n_head * width].
+    `past_length` int64 [1], the tokens in the cache; `frequencies` [rotated / 2]; `mixed` is [tokens, n_head * width].
     New keys and values are written behind those in the cache, which is an argument that changes.
     """
     from tvm.script import tirx as T  # noqa: N812  (its name in all scripts of TVM)
@@ -72,7 +74,7 @@ def attention(layer: Attention, tiles: Tiles) -> Any:
     keys_shape, values_shape = layer.cache_shapes(tiles)
     lanes, block, room, padded = tiles.lanes, keys_shape[-1], values_shape[1], values_shape[-1]
     vectors = block // lanes
-    group, half = n_head // n_kv, width // 2
+    group, half = n_head // n_kv, layer.rotated // 2
     rows = tokens * group  # that share keys and values
     height = min(rows, max(1, tiles.accumulators // vectors))
     n_tiles = -(-rows // height)
@@ -87,7 +89,7 @@ def attention(layer: Attention, tiles: Tiles) -> Any:
         joined: Any, past: Any, keys: Any, values: Any, queries: Any, cosines: Any, sines: Any
     ) -> None:  # queries are scaled, and as keys rotated: Su et al. 2021
         for i, head in T.grid(tokens, n_head):
-            if layer.rotary:
+            if half > 0:
                 for d in range(half):
                     queries[i, head, d] = scale * (
                         joined[i, head * width + d] * cosines[i, d] - joined[i, head * width + d + half] * sines[i, d]
@@ -96,11 +98,11 @@ def attention(layer: Attention, tiles: Tiles) -> Any:
                     queries[i, head, d + half] = scale * (
                         joined[i, head * width + d + half] * cosines[i, d] + joined[i, head * width + d] * sines[i, d]
                     )
-            else:
-                for d in range(width):
+            if 2 * half < width:
+                for d in range(2 * half, width):
                     queries[i, head, d] = scale * joined[i, head * width + d]
         for i, head in T.grid(tokens, n_kv):
-            if layer.rotary:
+            if half > 0:
                 for d in range(half):
                     keys[head, (past + i) // block, d, (past + i) % block] = (
                         joined[i, (n_head + head) * width + d] * cosines[i, d]
@@ -110,8 +112,8 @@ def attention(layer: Attention, tiles: Tiles) -> Any:
                         joined[i, (n_head + head) * width + d + half] * cosines[i, d]
                         + joined[i, (n_head + head) * width + d] * sines[i, d]
                     )
-            else:
-                for d in range(width):
+            if 2 * half < width:
+                for d in range(2 * half, width):
                     keys[head, (past + i) // block, d, (past + i) % block] = joined[i, (n_head + head) * width + d]
             for d in range(width):
                 values[head, past + i, d] = joined[i, (n_head + n_kv + head) * width + d]
@@ -185,7 +187,7 @@ def attention(layer: Attention, tiles: Tiles) -> Any:
                             ] = outputs[a, d] / total[a, 0]
 
     joined_shape, mixed_shape = (tokens, (n_head + 2 * n_kv) * width), (tokens, n_head * width)
-    if layer.rotary:
+    if layer.rotated:
 
         @T.prim_func(private=True, s_tir=True)  # type: ignore[untyped-decorator]
         def function(x: T.handle, p: T.handle, k: T.handle, v: T.handle, f: T.handle, y: T.handle) -> None:

@@ -152,9 +152,10 @@ def _take_attention(graph: Any, tokens: int) -> list[Layer]:
         joined, past_length, keys, values, *frequencies = node.input
         capacity, n_kv_head, width = sizes[keys]
         n_head = attributes["n_head"]
-        kind = Attention(tokens, n_head, n_kv_head, width, capacity, attributes["scale"], bool(frequencies))
-        placeholder = f"{node.output[0]}.attention"
         table = numpy_helper.to_array(constants[frequencies[0]]) if frequencies else None
+        rotated = 0 if table is None else 2 * len(table)
+        kind = Attention(tokens, n_head, n_kv_head, width, capacity, attributes["scale"], rotated)
+        placeholder = f"{node.output[0]}.attention"
         layers.append(Layer(placeholder, kind, past_length, keys, values, table))
         shape = [(n_head + 2 * n_kv_head) * width, n_head * width]
         graph.input.append(onnx.helper.make_tensor_value_info(placeholder, _FLOAT, shape))

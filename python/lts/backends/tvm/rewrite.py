@@ -21,6 +21,7 @@ _MOST_DOT_ROWS = 4
 _UNARY: dict[str, Callable[[Any], Any]] = {
     "relax.exp": approximate.exp,
     "relax.tanh": approximate.tanh,
+    "relax.erf": approximate.erf,
     "relax.sigmoid": approximate.sigmoid,
     "relax.sin": approximate.sin,
     "relax.cos": approximate.cos,

@@ -17,7 +17,11 @@ from lts.system.toml_file import check_keys, integer, read_toml, table_at
 SCHEMA = 1
 
 _TOP = ("schema", "name", "description", "family", "fixed", "choices", "rules")
-_FIXED = ("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding")
+_FIXED = (
+    *("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding", "rotary_theta", "norm_epsilon"),
+    *("rotary_dim", "rotary_scaling", "qkv_bias", "attention_output_bias", "feed_forward_bias"),
+)
+_SCALING = ("factor", "low_freq_factor", "high_freq_factor", "original_positions")
 _CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
 _REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
 _SHARED = ("n_head", "n_kv_head", "d_ff")
@@ -183,7 +187,7 @@ def _string(table: Mapping[str, Any], key: str, where: str, default: str) -> str
 def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     check_keys(table, _FIXED, where)
     options: dict[str, Any] = {}
-    for key in ("vocab_size", "n_positions", "head_dim"):
+    for key in ("vocab_size", "n_positions", "head_dim", "rotary_dim"):
         if key in table:
             options[key] = integer(table[key], f"{where}, '{key}'")
     if "cutoffs" in table:
@@ -192,9 +196,31 @@ def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         options["tie_projs"] = [
             _bool(v, f"{where}, 'tie_projs'") for v in _list(table["tie_projs"], f"{where}, 'tie_projs'")
         ]
-    if "tie_embedding" in table:
-        options["tie_embedding"] = _bool(table["tie_embedding"], f"{where}, 'tie_embedding'")
+    for key in ("tie_embedding", "qkv_bias", "attention_output_bias", "feed_forward_bias"):
+        if key in table:
+            options[key] = _bool(table[key], f"{where}, '{key}'")
+    for key in ("rotary_theta", "norm_epsilon"):
+        if key in table:
+            options[key] = _number(table[key], f"{where}, '{key}'")
+    if "rotary_scaling" in table:
+        options["rotary_scaling"] = _scaling(table["rotary_scaling"], f"{where}, 'rotary_scaling'")
     return options
+
+
+def _scaling(value: Any, where: str) -> dict[str, float | int]:
+    if not isinstance(value, dict) or set(value) - set(_SCALING) or set(_SCALING) - set(value):
+        raise UsageError(f"{where}: expected a table with {', '.join(_SCALING[:-1])} and {_SCALING[-1]}, got {value!r}")
+    *factors, positions = _SCALING
+    return {
+        **{key: _number(value[key], f"{where}, '{key}'") for key in factors},
+        positions: integer(value[positions], f"{where}, '{positions}'"),
+    }
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UsageError(f"{where}: expected a number, got {value!r}")
+    return float(integer(value, where) if isinstance(value, int) else value)
 
 
 def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
@@ -243,10 +269,7 @@ def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         options[f"shared_{name}"] = True
     for key in ("min_ff_ratio", "max_ff_ratio"):
         if key in table:
-            ratio = table[key]
-            if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
-                raise UsageError(f"{where}, '{key}': expected a number, got {ratio!r}")
-            options[key] = float(integer(ratio, f"{where}, '{key}'") if isinstance(ratio, int) else ratio)
+            options[key] = _number(table[key], f"{where}, '{key}'")
     if "head_dims" in table:
         options["head_dims"] = _choice_list(table["head_dims"], f"{where}, 'head_dims'")
     for key in ("decoder_params", "total_params"):

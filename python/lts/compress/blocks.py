@@ -35,7 +35,7 @@ def check_family(architecture: Architecture) -> None:
 
 
 class Block(Network):
-    """One layer: `decode` takes and gives [batch, T, d_model], without the final norm.
+    """One layer, from [batch, T, d_model] to the same.
 
     Parameters
     ----------
@@ -72,8 +72,9 @@ class Block(Network):
         self.inputs: dict[Part, Tensor] = {}
         self.outputs: dict[Part, Tensor] = {}
 
-    def _norm(self, x: Tensor, name: str) -> Tensor:
-        return x if name == "final_norm" else super()._norm(x, name)
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer gives for [batch, T, d_model]."""
+        return self.layer(0, x)
 
     def linear(self, x: Tensor, name: str) -> Tensor:
         y = super().linear(x, name)

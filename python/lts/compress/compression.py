@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import Architecture, SearchSpace
-from lts.compress.allocation import allocate, with_levels
+from lts._core import Architecture, LossTable, SearchSpace, knapsack_front
 from lts.compress.blocks import Part, check_family, fast_dtype
 from lts.compress.methods import METHODS, Levels, find_orders
 from lts.compress.order import Heads, head_levels
 from lts.compress.quality import Losses, Orders
 from lts.compress.sensitivity import Sensitivities, trimmed_mean
-from lts.compress.slicing import Kept, Sliced
+from lts.compress.slicing import Kept, Sliced, with_levels
 from lts.compress.statistics import Statistics
-from lts.errors import UsageError
+from lts.errors import InfeasibleError, UsageError
 from lts.system.files import make_directory, replace_file
 from lts.system.progress import Observer, unobserved
 
@@ -148,8 +147,13 @@ class Compression:
         InfeasibleError
             When even the smallest has more.
         """
-        a = allocate(self.original.architecture, self.losses, max_decoder_params)
-        return Architecture.from_dict(a.to_dict() | self._biases)
+        front = knapsack_front(self.space, LossTable.from_json(json.dumps(self.table)))
+        if not front.costs.size or max_decoder_params < front.costs[0]:
+            raise InfeasibleError(
+                f"the smallest sub-network has {int(front.costs[0])} decoder parameters; at most {max_decoder_params} "
+                "were asked for"
+            )
+        return front.at(front.best(max_decoder_params))
 
     def predicted_loss(self, architecture: Architecture) -> float:
         """The expected divergence from the original, in nats per token.

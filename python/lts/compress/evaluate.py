@@ -55,7 +55,7 @@ def final_states(
         states = Ends(architecture, weights).embed(ids)
         for layer in range(architecture.n_layer):
             block = Block(architecture, layer, weights, dtype)
-            states = torch.cat([block.decode(x) for x in batches(states)])
+            states = torch.cat([block(x) for x in batches(states)])
     return states
 
 

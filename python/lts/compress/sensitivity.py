@@ -88,7 +88,7 @@ class Sensitivities:
         return found
 
     def _through(self, block: Block, states: Tensor) -> Tensor:
-        return torch.cat([block.decode(x) for x in batches(states)])
+        return torch.cat([block(x) for x in batches(states)])
 
     def _compare(self, ends: Ends, names: Sequence[str], states: Tensor) -> dict[str, NDArray[np.float64]]:
         n, length, width = self.windows.shape[0], self.windows.shape[1], states.shape[-1]

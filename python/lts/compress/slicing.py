@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lts._core import Architecture, Weight, weights
 from lts.compress.blocks import OUTPUT, Part
-from lts.compress.order import RIDGE, Indices, Matrix, with_ridge
+from lts.compress.order import RIDGE, Heads, Indices, Matrix, with_ridge
 from lts.compress.statistics import Moments
 from lts.export.encodings import Array
 
@@ -34,6 +34,19 @@ def everything(architecture: Architecture, layer: int) -> Kept:
     """All of a layer."""
     a = architecture
     return Kept(np.arange(a.n_head[layer]), np.arange(a.n_kv_head[layer]), np.arange(a.d_ff[layer]))
+
+
+def with_levels(
+    architecture: Architecture, heads: Sequence[Heads], widths: Sequence[int], **changed: bool
+) -> Architecture:
+    """An architecture with other heads, (n_head, n_kv_head), and other feed-forward widths of every layer."""
+    values = architecture.to_dict() | {
+        "head_dim": max(architecture.head_dims),
+        "n_head": [n_head for n_head, _ in heads],
+        "n_kv_head": [n_kv_head for _, n_kv_head in heads],
+        "d_ff": [*widths],
+    }
+    return Architecture.from_dict(values)
 
 
 def least_squares(weight: Matrix, gram: Matrix, kept: Indices, ridge: float = RIDGE) -> NDArray[np.float64]:

@@ -120,7 +120,7 @@ class Statistics:
     @torch.no_grad()
     def _through(self, layer: int, states: Tensor) -> Tensor:
         block = Block(self.original.architecture, layer, self.original.weights, self.dtype)
-        return torch.cat([block.decode(x) for x in batches(states)])
+        return torch.cat([block(x) for x in batches(states)])
 
     def _last_gradients(self) -> Tensor:
         """Gradients at the last layer's output of the summed loss on labels that the model draws."""
@@ -144,10 +144,10 @@ class Statistics:
         gradients, cosine = [], 0.0
         for x, gradient in zip(batches(states), batches(after), strict=True):
             x.requires_grad_()
-            y = block.decode(x)
+            y = block(x)
             for output in block.outputs.values():
                 output.retain_grad()
-            y.backward(gradient)  # type: ignore[no-untyped-call]
+            y.backward(gradient)
             assert x.grad is not None
             gradients.append(x.grad)
             with torch.no_grad(), torch.autocast("cpu", enabled=False):

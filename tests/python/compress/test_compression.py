@@ -12,11 +12,11 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import torch
 
-from lts import Architecture, decoder_params
-from lts.compress.allocation import allocate, with_levels
+from lts import Architecture, LossTable, decoder_params
 from lts.compress.compression import Compression
 from lts.compress.evaluate import evaluate
 from lts.compress.methods import METHODS
+from lts.compress.slicing import with_levels
 from lts.errors import InfeasibleError, UsageError
 from lts.networks.network import Network
 
@@ -149,11 +149,19 @@ def test_the_table_sums_up(compression: Compression) -> None:
         assert compression.predicted_loss(a) == pytest.approx(wanted)
 
 
+def test_the_core_reads_the_table_and_the_space(compression: Compression) -> None:
+    table = LossTable.from_json(json.dumps(compression.table))
+    space = compression.space
+    assert space.contains(compression.original.architecture)
+    drawn = space.sample(1000, seed=1)
+    wanted = [compression.predicted_loss(a) for a in drawn]
+    np.testing.assert_allclose(table.predict(drawn), wanted, rtol=1e-12, atol=1e-15)
+
+
 def test_nothing_sampled_is_better_than_the_allocation(compression: Compression) -> None:
-    original = compression.original.architecture
-    for seed in range(200):
+    for seed in range(50):
         other = some(compression, seed)
-        best = allocate(original, compression.losses, decoder_params(other))
+        best = compression.smaller(decoder_params(other))
         assert decoder_params(best) <= decoder_params(other)
         assert compression.predicted_loss(best) <= compression.predicted_loss(other) + 1e-12
 
@@ -173,6 +181,7 @@ def test_baselines(compression: Compression, method: str) -> None:
     bound = int(0.8 * decoder_params(original.architecture))
     a = found.smaller(bound)
     assert decoder_params(a) <= bound + 3 * 3 * 96  # biases come on top
+    assert found.space.contains(a)
     assert np.isfinite(evaluate(a, found.weights(a), windows(2, 40)).losses).all()
 
 

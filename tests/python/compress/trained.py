@@ -24,7 +24,7 @@ def text() -> bytes:
 
 
 @cache
-def trained(family: str = "llama", steps: int = 120) -> Original:
+def trained(family: str = "llama", steps: int = 300) -> Original:
     """A model of bytes with three layers, trained for a few seconds."""
     kv = {"n_kv_head": 2} if family == "llama" else {}
     a = Architecture(family, 256, LENGTH, 64, n_head=4, d_ff=96, n_layer=3, head_dim=16, tie_embedding=False, **kv)

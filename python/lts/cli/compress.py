@@ -29,6 +29,7 @@ from lts.cli.arguments import (
     TargetOption,
     ThreadsOption,
     duration,
+    numbers,
 )
 from lts.cli.ending import Chosen
 from lts.cli.errors import INTERRUPTED, exits
@@ -106,6 +107,15 @@ def command(
     steps: Annotated[
         str, typer.Option(help="Channels that a feed-forward network loses at a time.", metavar="d_ff=NUMBER")
     ] = "d_ff=64",
+    uniform: Annotated[
+        str | None,
+        typer.Option(
+            help="Also measure, to compare with, sub-networks that keep the same share of every layer, with so many "
+            "percent of the decoder parameters.",
+            metavar="PERCENT,...",
+            show_default=False,
+        ),
+    ] = None,
     keep_heads: Annotated[bool, typer.Option("--keep-heads", help="Keep all heads of attention.")] = False,
     tokens: Annotated[int, typer.Option(help="Tokens of the texts that decide what stays.", min=1)] = 12_288,
     context: Annotated[
@@ -150,6 +160,9 @@ def command(
     from lts.system.uninterrupted import end_like_ctrl_c
 
     check_arguments(trials, None, seed, pick)
+    shares = [] if uniform is None else [percent / 100 for percent in numbers("--uniform", uniform)]
+    if not all(0 < share <= 1 for share in shares):
+        raise UsageError(f"--uniform is '{uniform}'; expected percent from 1 to 100")
     settings = Settings(method, _step_of(steps), keep_heads)
     end_like_ctrl_c()
     original = read_original(model)
@@ -189,6 +202,7 @@ def command(
                     settings=settings,
                     objectives=objective or None,
                     constraints=constraint or (),
+                    compare_uniform=shares,
                     seed=seed,
                     observe=waiting,
                 )

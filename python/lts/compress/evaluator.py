@@ -16,7 +16,7 @@ import numpy as np
 
 from lts._core import Architecture, SearchSpace
 from lts.compress.keeping import keep
-from lts.compress.members import spread_over
+from lts.compress.members import Kept, LikelyMembers
 from lts.compress.source import KEY
 from lts.compress.subnetworks import Subnetworks
 from lts.compress.text import Windows
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Losses = NDArray[np.float64]
 
-PERPLEXITY, SECOND = QUALITY
+PERPLEXITY, EVAL_PERPLEXITY = QUALITY
 _Weights: TypeAlias = Callable[[], Mapping[str, Array]]
 
 
@@ -62,7 +62,7 @@ class SubnetworkEvaluator(TargetEvaluator):
     original
         The architecture of the model.
     likely
-        Members of the predicted front, the original first.
+        Members of the predicted front.
     windows
         Of the texts.
     folder
@@ -79,7 +79,7 @@ class SubnetworkEvaluator(TargetEvaluator):
         costs: TargetEvaluator,
         subnetworks: Subnetworks,
         original: Architecture,
-        likely: Sequence[Architecture],
+        likely: LikelyMembers,
         windows: Windows,
         folder: Path,
         about: Mapping[str, Any],
@@ -87,12 +87,12 @@ class SubnetworkEvaluator(TargetEvaluator):
         super().__init__(costs.target, costs.device_name, costs.backend_name, costs.workload)
         self._inner = costs
         self._subnetworks = subnetworks
-        self._original = likely[0]
+        self._original = likely.whole
         self._likely = likely
         self._whole = original
         self._windows = {PERPLEXITY: windows.held_out}
         if windows.second is not None:
-            self._windows[SECOND] = windows.second
+            self._windows[EVAL_PERPLEXITY] = windows.second
         make_directory(folder)
         self._folder = folder
         self._about = dict(about)
@@ -126,8 +126,6 @@ class SubnetworkEvaluator(TargetEvaluator):
 
     def check(self, space: SearchSpace, columns: Iterable[str]) -> None:
         columns = list(columns)
-        if SECOND in columns and SECOND not in self._windows:
-            raise UsageError(f"'{SECOND}' is measured on a second text; name one (--eval-text FILE)")
         super().check(space, columns)
         self._inner.check(space, [name for name in columns if name not in QUALITY])
 
@@ -154,8 +152,8 @@ class SubnetworkEvaluator(TargetEvaluator):
             return found | Outcome(error="the time was not enough to measure its costs")
         return found | self._costs(architecture, weights, costs, left)
 
-    def first(self, n: int) -> Sequence[Architecture]:
-        return spread_over(self._likely, n)
+    def first(self, n: int, kept: Kept) -> Sequence[Architecture]:
+        return self._likely.first(n, kept)
 
     def whole(self, column: str) -> float:
         """The original's value of a column of `lts.measure.columns.QUALITY`."""

@@ -1,40 +1,63 @@
-"""Sub-networks that lose least for their size: what a study of them begins with."""
+"""Sub-networks that lose least for their size: what a study of them begins with, and what it is compared with."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from lts._core import Architecture, decoder_params
-from lts.compress.subnetworks import Subnetworks
+from lts._core import Architecture, LossTable, SearchSpace, decoder_params, knapsack_front
 
-_PARTS = ("attention", "feed_forward")
-_Level = tuple[int, ...]
+Kept = Callable[[Iterable[Architecture]], list[Architecture]]
+"""Leaves out what need not be run."""
+
+# Of the exact front, so many members are looked at; sums of parameters are told apart to this share of the model's.
+_MEMBERS = 512
+_RESOLUTION = 50_000
+WORST = 3.0
+"""Of how many times the original's perplexity sub-networks are looked for, where nobody sets a bound."""
 
 
-def hull(subnetworks: Subnetworks, original: Architecture) -> list[Architecture]:
-    """The convex part of the front of predicted loss and decoder parameters, from the original to the smallest.
+class LikelyMembers:
+    """The front of predicted loss and decoder parameters, exact by dynamic programming.
 
-    Losses and parameters add up over the parts of layers, so that the next member always has the part changed that
-    loses least per parameter (Fox 1966, Discrete optimization via marginal analysis). O(levels log levels).
+    Parameters
+    ----------
+    space, table
+        The sub-networks, and what their parts lose.
+    original
+        The architecture of the whole model.
     """
-    # Fields that are alike in all of them: of a method that needs biases, these are not the original's.
-    alike = subnetworks.space.at(0).to_dict()
-    parts = _parts(subnetworks.table, original, alike)
-    steps = []
-    for place, levels in parts.items():
-        corners = _corners(levels)
-        for (_, loss, n), (level, next_loss, next_n) in itertools.pairwise(corners):
-            steps.append(((next_loss - loss) / (n - next_n), place, level))
-    chosen = {place: _corners(levels)[0][0] for place, levels in parts.items()}
-    found = [_architecture(alike, chosen)]
-    for _, place, level in sorted(steps, key=lambda step: step[0]):
-        chosen[place] = level
-        found.append(_architecture(alike, chosen))
-    return [architecture for architecture in found if subnetworks.space.contains(architecture)]
+
+    def __init__(self, space: SearchSpace, table: LossTable, original: Architecture) -> None:
+        self.table = table
+        unit = max(1.0, decoder_params(original) / _RESOLUTION)
+        front = knapsack_front(space, table, "decoder_params", unit=unit)
+        n = len(front)
+        places = np.unique(np.linspace(0, n - 1, min(n, _MEMBERS)).round().astype(int))
+        self.members = [front.at(int(i)) for i in reversed(places)]
+        """From the largest, which is the original, to the smallest."""
+
+    @property
+    def whole(self) -> Architecture:
+        """The original, as a member of the space."""
+        return self.members[0]
+
+    @property
+    def smallest(self) -> Architecture:
+        """The sub-network with the fewest parameters."""
+        return self.members[-1]
+
+    def first(self, n: int, kept: Kept) -> list[Architecture]:
+        """At most `n` of those that are kept, evenly over their parameters, both ends among them.
+
+        Of those with a large loss there are some only where the others are fewer.
+        """
+        members = kept(self.members)
+        losses = self.table.predict(members) if members else np.empty(0)
+        good = [each for each, loss in zip(members, losses, strict=True) if loss <= math.log(WORST)]
+        return spread_over(good if len(good) >= min(n, len(members)) else members[: max(n, len(good))], n)
 
 
 def spread_over(members: Sequence[Architecture], n: int) -> list[Architecture]:
@@ -47,48 +70,31 @@ def spread_over(members: Sequence[Architecture], n: int) -> list[Architecture]:
     return [members[i] for i in places]
 
 
-def _parts(
-    table: Mapping[str, Any], original: Architecture, alike: Mapping[str, Any]
-) -> dict[tuple[str, int], list[tuple[_Level, float, int]]]:
-    """By part and layer its levels, each with its loss and the decoder parameters that there are with it."""
-    whole: dict[tuple[str, int], _Level] = {}
-    for layer in range(original.n_layer):
-        whole["attention", layer] = (original.n_head[layer], original.n_kv_head[layer])
-        whole["feed_forward", layer] = (original.d_ff[layer],)
-    found: dict[tuple[str, int], list[tuple[_Level, float, int]]] = {}
-    for part in _PARTS:
-        for row in table[part]:
-            level = (row["n_head"], row["n_kv_head"]) if part == "attention" else (row["d_ff"],)
-            place = part, int(row["layer"])
-            n = decoder_params(_architecture(alike, {**whole, place: level}))
-            found.setdefault(place, []).append((level, float(row["loss"]), n))
-    return found
+def uniform(space: SearchSpace, whole: Architecture, share: float) -> Architecture:
+    """The sub-network all of whose layers keep the same part of their heads and channels, with about that share of the
+    decoder parameters.
 
-
-def _corners(levels: Sequence[tuple[_Level, float, int]]) -> list[tuple[_Level, float, int]]:
-    """The levels on the lower convex hull of loss over parameters, from the most parameters on."""
-    kept: list[tuple[_Level, float, int]] = []
-    for level in sorted(levels, key=lambda each: (-each[2], each[1])):
-        if kept and level[2] == kept[-1][2]:
-            continue
-        while len(kept) > 1 and _slope(kept[-2], kept[-1]) >= _slope(kept[-1], level):
-            kept.pop()
-        kept.append(level)
-    return kept
-
-
-def _slope(one: tuple[_Level, float, int], other: tuple[_Level, float, int]) -> float:
-    return (other[1] - one[1]) / (one[2] - other[2])
-
-
-def _architecture(alike: Mapping[str, Any], chosen: Mapping[tuple[str, int], _Level]) -> Architecture:
-    n = sum(part == "attention" for part, _ in chosen)
-    heads = [chosen["attention", layer] for layer in range(n)]
-    return Architecture.from_dict(
-        {
-            **alike,
-            "n_head": [each[0] for each in heads],
-            "n_kv_head": [each[1] for each in heads],
-            "d_ff": [chosen["feed_forward", layer][0] for layer in range(n)],
+    Raises
+    ------
+    ValueError
+        For a share that is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"the share is {share}; it must be above 0 and at most 1")
+    options = space.options
+    found = []
+    pairs, widths = np.array(options["heads"]), np.array(options["d_ff"])
+    for part in np.linspace(0.05, 1.0, 96):
+        heads = [pairs[np.abs(pairs[:, 0] - part * n).argmin()] for n in whole.n_head]
+        changed = {
+            "n_head": [int(each[0]) for each in heads],
+            "n_kv_head": [int(each[1]) for each in heads],
+            "d_ff": [int(widths[np.abs(widths - part * n).argmin()]) for n in whole.d_ff],
         }
-    )
+        if not any([*changed["n_head"], *changed["d_ff"]]):  # nothing would be left
+            continue
+        architecture = Architecture.from_dict({**whole.to_dict(), **changed})
+        if space.contains(architecture):
+            found.append(architecture)
+    goal = share * decoder_params(whole)
+    return min(found, key=lambda each: abs(decoder_params(each) - goal))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from lts.compress.original import Original, read_original
 from lts.compress.subnetworks import Subnetworks
 from lts.compress.text import Windows, load_windows, save_windows
 from lts.errors import UsageError
-from lts.system.files import make_directory
+from lts.system.files import make_directory, replace_file
 from lts.system.machine import allowed_cpus
+from lts.system.outside import parse_json, read_bytes
 from lts.system.progress import Observer, unobserved
 
 KEY = "compress"
@@ -22,8 +23,9 @@ KEY = "compress"
 FOLDER = "compress"
 """The folder beside the store of a study that has what was found out about the model."""
 METHODS = ("ours", "flap", "wanda", "magnitude", "layers")
+"""As `lts.compress.methods` has them, which needs PyTorch."""
 
-_WINDOWS = "windows.npz"
+_WINDOWS, _ABOUT = "windows.npz", "source.json"
 _SAMPLE = 1 << 20
 
 
@@ -89,12 +91,10 @@ class SubnetworkSource:
 
     def open(self, observe: Observer = unobserved) -> Subnetworks:
         """The sub-networks, prepared: what is missing is found out, which takes minutes and resumes where it was."""
-        make_directory(self.folder)
-        try:
-            save_windows(self.windows, self.folder / _WINDOWS)
-        except OSError as error:
-            raise UsageError(f"cannot write {self.folder / _WINDOWS}: {error.strerror or error}") from None
-        made: Subnetworks = resolve_name("lts.compress.compression:Compression")(
+        self._claim()
+        from lts.compress.compression import Compression  # which needs PyTorch
+
+        made = Compression(
             self.original,
             self.windows.calibration,
             self.folder,
@@ -104,6 +104,28 @@ class SubnetworkSource:
         )
         made.prepare()
         return made
+
+    def _claim(self) -> None:
+        """Keep the windows in the folder, with what they and the weights are; refuse a folder of others."""
+        about = {"weights": _digest(self.original.path), "text": self.windows.digest}
+        file = self.folder / _ABOUT
+        make_directory(self.folder)
+        try:
+            known = parse_json(read_bytes(file)) if file.is_file() else about
+            if known != about:
+                what = "another model" if known.get("weights") != about["weights"] else "other texts"
+                raise UsageError(
+                    f"{self.folder} is of {what}, or the same taken otherwise; repeat its arguments to resume it, or "
+                    "use another --output-dir"
+                )
+            save_windows(self.windows, self.folder / _WINDOWS)
+            replace_file(file, json.dumps(about))
+        except OSError as error:
+            raise UsageError(f"cannot write in {self.folder}: {error.strerror or error}") from None
+        except (ValueError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"{file} is damaged; use another --output-dir") from None
 
 
 def stored_source(store: Path, configuration: Mapping[str, Any]) -> SubnetworkSource:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts._core import analytic, analytic_names
-from lts.compress.evaluator import SubnetworkEvaluator
-from lts.compress.members import hull
+from lts._core import LossTable, SearchSpace, analytic, analytic_names, parse_constraint, parse_objective
+from lts.compress.evaluator import EVAL_PERPLEXITY, PERPLEXITY, SubnetworkEvaluator
+from lts.compress.members import WORST, LikelyMembers, uniform
 from lts.compress.original import Original, read_original
 from lts.compress.predicting import SubnetworkSurrogate
 from lts.compress.source import FOLDER, Settings, SubnetworkSource
 from lts.compress.text import TOKENS, read_windows
 from lts.compress.writing import write_member
-from lts.errors import InfeasibleError
+from lts.errors import InfeasibleError, UsageError
+from lts.measure.columns import QUALITY
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.opening import open_evaluator
 from lts.measure.trial import Trial
 from lts.study.exportable import MODELS, Exportable
 from lts.study.schema import STORE_NAME
 from lts.study.study import Study
-from lts.system.progress import Observer, unobserved
+from lts.system.progress import Observer, Work, unobserved
 from lts.system.text import number
 from lts.targets.target import Target
 from lts.targets.workload import Workload
@@ -57,7 +59,10 @@ class CompressStudy(Study):
     settings
         How sub-networks are made.
     objectives, constraints, seed
-        As of `Study`; by default less perplexity, and less of the costs.
+        As of `Study`; by default less perplexity, and less of the costs, and without any constraint at most three times
+        the perplexity of the original.
+    compare_uniform
+        Baselines that keep the same share of every layer, with these shares of the decoder parameters.
     observe
         Told how far the preparations are.
     options
@@ -87,6 +92,7 @@ class CompressStudy(Study):
         settings: Settings | None = None,
         objectives: Mapping[str, str] | Sequence[str] | None = None,
         constraints: Iterable[str] = (),
+        compare_uniform: Sequence[float] = (),
         seed: int = 0,
         observe: Observer = unobserved,
         **options: Any,
@@ -94,6 +100,7 @@ class CompressStudy(Study):
         original = model if isinstance(model, Original) else read_original(model)
         settings = settings or Settings()
         settings.check(original)
+        constraints = tuple(constraints)
         second = None if eval_text is None else Path(eval_text)
         path = Path(store) if store is not None else Path(directory) / STORE_NAME
         original = original.with_tokenizer(path.parent / FOLDER)
@@ -102,21 +109,27 @@ class CompressStudy(Study):
         source = SubnetworkSource(original, windows, settings, path.parent / FOLDER)
         costs = target if isinstance(target, TargetEvaluator) else open_evaluator(target, observe=observe, **options)
         try:
+            check_columns(costs, objectives or (), constraints, second=second is not None)
             self.source, self.windows = source, windows
             self.subnetworks = subnetworks = source.open(observe)
-            likely = self._likely = hull(subnetworks, original.architecture)
-            evaluator = self.evaluator = SubnetworkEvaluator(
+            table = LossTable.from_json(json.dumps(subnetworks.table))
+            space = _named(subnetworks.space, original.path.resolve().stem)
+            likely = self._likely = LikelyMembers(space, table, original.architecture)
+            evaluator = SubnetworkEvaluator(
                 costs, subnetworks, original.architecture, likely, windows, source.perplexities, source.describe()
             )
+            observe(Work("measuring the perplexity of the original"))
+            bounds = constraints or [f"{PERPLEXITY}<={WORST * evaluator.whole(PERPLEXITY):.3g}"]
+            shares = {f"uniform {100 * share:.3g} %": uniform(space, likely.whole, share) for share in compare_uniform}
             super().__init__(
-                subnetworks.space,
+                space,
                 evaluator,
                 objectives=objectives,
-                constraints=constraints,
+                constraints=bounds,
                 seed=seed,
                 store=path,
-                surrogate=SubnetworkSurrogate(subnetworks.predicted_loss, evaluator.whole, evaluator.priors),
-                baselines={ORIGINAL: likely[0]},
+                surrogate=SubnetworkSurrogate(table, evaluator.whole, evaluator.priors),
+                baselines={ORIGINAL: likely.whole, **shares},
             )
         except BaseException:
             costs.close()
@@ -124,7 +137,7 @@ class CompressStudy(Study):
 
     def check_bounds(self) -> None:
         """Raise `InfeasibleError` when even the smallest sub-network is above a bound that is counted."""
-        smallest = self._likely[-1]
+        smallest = self._likely.smallest
         for constraint in self.constraints:
             if constraint.name in analytic_names() and constraint.relation == "<=":
                 value = float(analytic(constraint.name, smallest, **self.evaluator.workload.counted))
@@ -160,3 +173,37 @@ class CompressStudy(Study):
         """Release the store and the device."""
         super().close()
         self.evaluator.close()
+
+
+def _named(space: SearchSpace, model: str) -> SearchSpace:
+    """The space, called after the model whose sub-networks it has."""
+    return SearchSpace.from_json(json.dumps({**json.loads(space.to_json()), "name": f"sub-networks of {model}"}))
+
+
+def check_columns(
+    costs: TargetEvaluator,
+    objectives: Mapping[str, str] | Sequence[str],
+    constraints: Iterable[str],
+    *,
+    second: bool,
+) -> None:
+    """Raise `UsageError` for an objective or a constraint that will not be measured, before minutes of preparation."""
+    try:
+        given = (
+            [f"{name}:{goal}" for name, goal in objectives.items()] if isinstance(objectives, Mapping) else objectives
+        )
+        names = [
+            *(parse_objective(text).name for text in given),
+            *(parse_constraint(text).name for text in constraints),
+        ]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if EVAL_PERPLEXITY in names and not second:
+        raise UsageError(f"'{EVAL_PERPLEXITY}' is measured on a second text; name one (--eval-text FILE)")
+    known = [*analytic_names(), *QUALITY, *costs.costs]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"unknown objective or constraint '{name}' on the device '{costs.device_name}'; expected one of "
+                f"{', '.join(known)}"
+            )

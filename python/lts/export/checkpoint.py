@@ -24,7 +24,9 @@ _WRAPPERS = ("_orig_mod.", "module.")
 _BODIES = ("transformer.", "model.", "gpt_neox.")
 # Buffers that older versions of transformers stored: masks, and frequencies of rotary positions.
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
-_HEADS = ("lm_head.weight", "head.weight", "embed_out.weight")
+# The output layer, which GPT-NeoX's class calls one thing in files and, in newer releases, another in memory.
+_OUTPUTS = ("lm_head.weight", "embed_out.weight")
+_HEADS = (*_OUTPUTS, "head.weight")
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -108,7 +110,8 @@ def _named(name: str, found: Mapping[str, StoredTensor]) -> str | None:
     bare = name
     for body in _BODIES:
         bare = bare.removeprefix(body)
-    return next((each for each in (name, bare, *(body + bare for body in _BODIES)) if each in found), None)
+    also = _OUTPUTS if name in _OUTPUTS else ()
+    return next((each for each in (name, bare, *(body + bare for body in _BODIES), *also) if each in found), None)
 
 
 def _check_tied(head: StoredTensor, table: StoredTensor) -> None:

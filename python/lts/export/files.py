@@ -18,7 +18,7 @@ from lts.export.genai import genai_config
 from lts.export.gguf import GGUF_FILE, Tokenizer, stored, write_gguf
 from lts.export.gguf_form import check_gguf_form
 from lts.export.gguf_package import package
-from lts.export.gguf_tokenizer import GGUF_SUFFIX, copied_tokenizer
+from lts.export.gguf_tokenizer import copied_tokenizer
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
@@ -64,10 +64,10 @@ def export(
     formats
         ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, where keys
         and values are cached, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose
-        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with
-        equal layers and a plain embedding are classes of `transformers`, others bring their code along,
-        `modeling_lts.py` and what it imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of
-        the architectures that it runs. Of encoders there are ``hf`` and ``json``.
+        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; what has equal layers and
+        a class in `transformers` is of that class, others bring their code along, `modeling_lts.py` and what it
+        imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures that it
+        runs. Of encoders there are ``hf`` and ``json``.
     precision, logits, cache, position_ids
         Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
@@ -244,7 +244,7 @@ def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: s
     if tokenizer is None:
         return None
     path = Path(tokenizer)
-    read = copied_tokenizer if path.suffix == GGUF_SUFFIX else read_vocabulary
+    read = copied_tokenizer if path.suffix == Path(GGUF_FILE).suffix else read_vocabulary
     return read(path, architecture.vocab_size)
 
 

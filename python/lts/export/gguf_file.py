@@ -45,6 +45,8 @@ class GgufFile:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
         except Exception as error:  # whatever its reader raises for a damaged file
             raise UsageError(f"{path} is no GGUF file that can be read: {sentence(error)}") from None
+        if reader.byte_order != "I":
+            raise UsageError(f"{path} is a big-endian GGUF file; convert it for processors that are little-endian")
         self._fields = {str(name): field for name, field in reader.fields.items()}
         self.keys = list(self._fields)
         self.tensors = list(self._tensors)

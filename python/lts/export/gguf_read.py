@@ -21,7 +21,7 @@ _COMPUTED = "attn_rot_embd.weight"
 
 
 @dataclass(frozen=True)
-class GgufModel:
+class StoredModel:
     """A model in a GGUF file.
 
     Attributes
@@ -42,7 +42,7 @@ class GgufModel:
     tokenizer: StoredTokenizer | None
 
 
-def read_gguf(path: Path) -> GgufModel:
+def read_gguf(path: Path) -> StoredModel:
     """The model in a GGUF file: LLaMA (``llama``, ``deci``), Qwen 2, GPT-2 or GPT-NeoX.
 
     Its numbers may be stored in any form that the package gguf unpacks: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1
@@ -68,4 +68,4 @@ def read_gguf(path: Path) -> GgufModel:
             "expected as many"
         )
     weights = weights_of(file, architecture, form, frozenset(besides))
-    return GgufModel(path, architecture, weights, tokenizer)
+    return StoredModel(path, architecture, weights, tokenizer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from lts.system.files import replace_file
 from lts.system.outside import sentence
 
 CONFIG = "tokenizer_config.json"
-GGUF_SUFFIX = ".gguf"
 _TOKENS = "tokenizer.ggml.tokens"
 
 # Ways of cutting a text, by llama.cpp's names of them: as `lts.export.vocabulary` calls that cut.
@@ -50,26 +48,24 @@ _SPECIAL = {
 }
 
 
-@dataclass(frozen=True)
 class StoredTokenizer:
-    """The tokenizer in a GGUF file.
+    """The tokenizer in a GGUF file; see `read_gguf`.
 
     Attributes
     ----------
-    file
-        Where it is.
     size
         How many tokens it has.
     """
 
-    file: GgufFile
-    size: int
+    def __init__(self, file: GgufFile, size: int) -> None:
+        self.size = size
+        self._file = file
 
     def add_to(self, writer: Any) -> None:
         """Add it, as it is, to a writer of the package gguf."""
-        for key in self.file.keys:
+        for key in self._file.keys:
             if key.startswith("tokenizer."):
-                writer.add_key_value(key, *self.file.typed(key))
+                writer.add_key_value(key, *self._file.typed(key))
 
     def write(self, folder: Path) -> Path:
         """Write it as ``tokenizer.json``, with ``tokenizer_config.json`` beside it, and return the path of the first.
@@ -82,9 +78,9 @@ class StoredTokenizer:
             When it cannot be written.
         """
         try:
-            content, config = _hugging_face(self.file)
+            content, config = _hugging_face(self._file)
         except UsageError as error:
-            raise UsageError(f"{self.file.path}: its tokenizer {error}") from None
+            raise UsageError(f"{self._file.path}: its tokenizer {error}") from None
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
         replace_file(folder / TOKENIZER, content)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lts.errors import UsageError
-from lts.export.vocabulary import IGNORES_MERGES, REGEXES
+from lts.export.vocabulary import IGNORES_MERGES, REGEXES, SPACE
 from lts.system.outside import sentence
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
 """What llama.cpp calls the types of tokens."""
-
-_SPACE = "\u2581"  # what SentencePiece writes for a space
 
 
 def merging_bytes(tokens: Sequence[str], types: Sequence[int], merges: Sequence[tuple[str, str]], cut: str) -> Any:
@@ -80,11 +78,11 @@ def merging_characters(
     unknown = next((token for token, kind in zip(tokens, types, strict=True) if kind == UNKNOWN), None)
     options = {"unk_token": unknown, "fuse_unk": True, "byte_fallback": True}
     tokenizer = _merging(models, tokens, types, [(left, right) for _, _, left, right in merges], **options)
-    before = [normalizers.Prepend(_SPACE)] if space_before else []
-    tokenizer.normalizer = normalizers.Sequence([*before, normalizers.Replace(" ", _SPACE)])
+    before = [normalizers.Prepend(SPACE)] if space_before else []
+    tokenizer.normalizer = normalizers.Sequence([*before, normalizers.Replace(" ", SPACE)])
     after = [decoders.Strip(" ", 1, 0)] if space_before else []
     tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *after]
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *after]
     )
     return tokenizer
 
@@ -113,9 +111,9 @@ def _merging(
         tokenizer = package.Tokenizer(models.BPE(vocab=vocab, merges=list(merges), **options))
     except Exception as error:  # it raises plain Exception
         raise UsageError(f"is damaged: {sentence(error)}") from None
-    for kind, add in ((CONTROL, tokenizer.add_special_tokens), (USER_DEFINED, tokenizer.add_tokens)):
-        found = [token for token, its in zip(tokens, types, strict=True) if its == kind]
-        add([package.AddedToken(token, special=kind == CONTROL, normalized=False) for token in found])
+    for kinds, add in (((UNKNOWN, CONTROL), tokenizer.add_special_tokens), ((USER_DEFINED,), tokenizer.add_tokens)):
+        found = [token for token, kind in zip(tokens, types, strict=True) if kind in kinds]
+        add([package.AddedToken(token, special=CONTROL in kinds, normalized=False) for token in found])
     return tokenizer
 
 

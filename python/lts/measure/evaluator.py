@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Self
@@ -82,9 +82,9 @@ class Evaluator(ABC, metaclass=_Kinds):
         if self.architectures is not None and architecture not in self.architectures:
             raise UsageError("the evaluator has no values of this architecture")
 
-    def first(self, n: int) -> Sequence[Architecture]:
-        """Architectures that are likely to be on the front, at most `n`: a study evaluates them first, and searches
-        from there. None where it is to choose a design of its own."""
+    def first(self, n: int, kept: Callable[[Iterable[Architecture]], list[Architecture]]) -> Sequence[Architecture]:
+        """Architectures that are likely to be on the front, at most `n` of those that `kept` leaves: a study evaluates
+        them first, and searches from there. None where it is to choose a design of its own."""
         return ()
 
     def environment(self) -> dict[str, Any]:

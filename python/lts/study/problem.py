@@ -39,7 +39,7 @@ class Problem:
     compared_at
         Where the front will be compared with baselines: as bounds of a column, without being constraints.
     first
-        Architectures that are likely to be on the front, at most so many; see `lts.measure.evaluator.Evaluator.first`.
+        Architectures that are likely to be on the front, at most so many that may be run; see `Evaluator.first`.
     """
 
     space: SearchSpace
@@ -64,6 +64,7 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         When the evaluator has no architecture of the space.
     """
     workload = Workload.of(evaluator.describe()).counted
+    limits = limits_of(search.constraints, workload, evaluator)
     return Problem(
         space=search.space,
         objectives=tuple(search.objectives),
@@ -73,8 +74,8 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         seed=search.seed,
         workload=workload,
         architectures=_pool(search.space, evaluator),
-        limits=limits_of(search.constraints, workload, evaluator),
-        first=evaluator.first,
+        limits=limits,
+        first=lambda n: evaluator.first(n, limits.kept),
     )
 
 

@@ -199,8 +199,7 @@ class Proposer:
 
     def design(self, n: int) -> list[Architecture]:
         """What is likely to be on the front; where nobody knows, see `lts.study.design.first_design`."""
-        known = self.limits.kept(self.first(n))
-        return known or first_design(self.space, n, self.seed, self.pool, self.limits)
+        return [*self.first(n)] or first_design(self.space, n, self.seed, self.pool, self.limits)
 
     def _near_bounds(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """At most `n` architectures that were not measured, close to the bounds; see `lts.study.bounds`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -239,3 +241,51 @@ def test_heads_that_alternate() -> None:
             np.testing.assert_array_equal(fused.reshape(4, 3, 6, 24)[head, i], expected)
     for i, piece in enumerate(pieces):
         np.testing.assert_array_equal(tensor.weight(fused, i), source.array(piece.weight))
+
+
+BILLION = """
+import json, resource, sys
+from pathlib import Path
+from lts import total_params
+from lts.measure.pretrained import read_pretrained
+
+model = read_pretrained(Path(sys.argv[1]))
+size = sum(model.weights[name].size for name in model.weights)
+print(json.dumps([total_params(model.architecture), size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.slow
+def test_a_billion_weights_in_half_a_gigabyte(tmp_path: Path) -> None:
+    """A LLaMA of TinyLlama's widths in bfloat16: opened, all of it looked at, and every weight given out in float32."""
+    architecture = lts.Architecture("llama", 32000, 2048, 2048, n_head=32, n_kv_head=4, d_ff=5632, n_layer=22)
+    config = transformers.LlamaConfig(
+        vocab_size=32000,
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_hidden_layers=22,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        rms_norm_eps=1e-5,
+    )
+    config.save_pretrained(tmp_path)
+    header, end = {}, 0
+    for tensor in tensors(architecture):
+        begin, end = end, end + 2 * tensor.size
+        header[tensor.name] = {"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    block = torch.randn(1 << 22).to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+    path = tmp_path / "model.safetensors"
+    try:
+        with path.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for begin in range(0, end, len(block)):
+                file.write(block[: end - begin])
+        done = subprocess.run(
+            [sys.executable, "-c", BILLION, tmp_path], capture_output=True, text=True, check=True, timeout=300
+        )
+    finally:
+        path.unlink()
+    expected, size, kilobytes = json.loads(done.stdout)
+    assert size == expected == 1_100_048_384
+    assert kilobytes < 512 << 10

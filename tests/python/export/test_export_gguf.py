@@ -362,8 +362,11 @@ def changed(folder: Path, **fields: Any) -> None:
     ("fields", "message"),
     [
         ({"model": None}, "it is no tokenizer of Hugging Face"),
-        ({"model__type": "Unigram"}, "it is Unigram; tokenizers that merge bytes in pairs are written to GGUF"),
-        ({"model__byte_fallback": True}, "it is with a fallback to bytes"),
+        ({"model__type": "Unigram"}, "it is Unigram; tokenizers that merge pairs are written to GGUF"),
+        (
+            {"model__byte_fallback": True},
+            "it merges characters, and prepares texts for that in a way that is not known",
+        ),
         ({"normalizer": {"type": "NFC"}}, "it changes a text before it cuts it"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "it cuts texts in a way that is not known; expected one of those"),
         ({"pre_tokenizer": None}, "in a way that is not known"),

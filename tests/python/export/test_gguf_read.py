@@ -17,8 +17,7 @@ from llama_cpp import LlamaModel
 
 import lts
 from lts.errors import UsageError
-from lts.export import export
-from lts.export.gguf_read import read_gguf
+from lts.export import export, read_gguf
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'lts-engine[gguf]'")
 pytest.importorskip("torch", reason=reference_models.REASON)
@@ -220,6 +219,9 @@ def test_damaged_files(files: dict[str, Path], tmp_path: Path) -> None:
         read_gguf(path)
     path.write_bytes(b"PK" + content[2:])
     with pytest.raises(UsageError, match="no GGUF file that can be read: "):
+        read_gguf(path)
+    path.write_bytes(content[:4] + content[4:8][::-1] + bytes(16))
+    with pytest.raises(UsageError, match="is a big-endian GGUF file; convert it"):
         read_gguf(path)
     with pytest.raises(UsageError, match=r"cannot read .*nothing.gguf: No such file"):
         read_gguf(tmp_path / "nothing.gguf")

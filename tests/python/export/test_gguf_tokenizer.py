@@ -16,9 +16,8 @@ from trained_tokenizers import TEXT, trained
 
 import lts
 from lts.errors import UsageError
-from lts.export import export
+from lts.export import export, read_gguf
 from lts.export.gguf import stored, write_gguf
-from lts.export.gguf_read import read_gguf
 from lts.export.weights import GivenWeights
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'lts-engine[gguf]'")
@@ -109,7 +108,7 @@ def pieces() -> tuple[list[str], list[float], list[int]]:
     types = [2, 3, 3, *[6] * 256, *[1] * (len(tokens) - 259)]
     rest = SIZE - len(tokens)
     assert rest >= 0
-    return [*tokens, *(f"[PAD{i}]" for i in range(rest))], [*scores, *[-1e4] * rest], [*types, *[5] * rest]
+    return [*tokens, *(f"[PAD{i}]" for i in range(SIZE - rest, SIZE))], [*scores, *[-1e4] * rest], [*types, *[5] * rest]
 
 
 @pytest.mark.parametrize("space", [None, False])
@@ -131,13 +130,17 @@ def test_of_sentence_piece(space: bool | None, begins: bool | None, tmp_path: Pa
 
     path = written(tmp_path / "model.gguf", add_to)
     again = read(path, tmp_path / "read")
-    for text in ("the other theme", " then", "Zürich:\n\tthe  thesis 🙂", "in</s>the other"):
+    for text in ("the other theme", " then", "Zürich:\n\tthe  thesis 🙂", "in</s>the other<unk>"):
         ids = again.encode(text).ids
         assert ids == LlamaModel(path).tokenize(text), text
         assert (ids[0] == 1) == (begins is None)
-        if "</s>" not in text:
+        if "<" not in text:
             assert again.decode(ids) == text
     assert metadata(exported(tmp_path / "copied", path)) == metadata(path)
+    anew = exported(tmp_path / "anew", tmp_path / "read")  # with other scores of the same order
+    assert LlamaModel(anew).tokenize("in</s>the other\n 🙂") == again.encode("in</s>the other\n 🙂").ids
+    for name in ("tokens", "token_type", "bos_token_id", "eos_token_id", "unknown_token_id"):
+        assert metadata(anew)[f"tokenizer.ggml.{name}"] == metadata(path)[f"tokenizer.ggml.{name}"], name
 
 
 def changed(path: Path, **fields: Any) -> Path:

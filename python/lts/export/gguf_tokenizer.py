@@ -67,6 +67,13 @@ class StoredTokenizer:
             if key.startswith("tokenizer."):
                 writer.add_key_value(key, *self._file.typed(key))
 
+    def content(self) -> tuple[str, dict[str, Any]]:
+        """The content of ``tokenizer.json``, and that of ``tokenizer_config.json``. Raises `UsageError` as `write`."""
+        try:
+            return _hugging_face(self._file)
+        except UsageError as error:
+            raise UsageError(f"{self._file.path}: its tokenizer {error}") from None
+
     def write(self, folder: Path) -> Path:
         """Write it as ``tokenizer.json``, with ``tokenizer_config.json`` beside it, and return the path of the first.
 
@@ -77,10 +84,7 @@ class StoredTokenizer:
         OSError
             When it cannot be written.
         """
-        try:
-            content, config = _hugging_face(self._file)
-        except UsageError as error:
-            raise UsageError(f"{self._file.path}: its tokenizer {error}") from None
+        content, config = self.content()
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
         replace_file(folder / TOKENIZER, content)
@@ -115,7 +119,6 @@ def copied_tokenizer(path: Path, vocab_size: int) -> StoredTokenizer:
 
 
 def _hugging_face(file: GgufFile) -> tuple[str, dict[str, Any]]:
-    """The content of ``tokenizer.json``, and that of ``tokenizer_config.json``."""
     kind = file.text("tokenizer.ggml.model")
     tokens, types = _tokens_and_types(file)
     config = _config(file, tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -227,6 +228,25 @@ def test_damaged_files(files: dict[str, Path], tmp_path: Path) -> None:
         read_gguf(tmp_path / "nothing.gguf")
     with pytest.raises(UsageError, match=r"cannot read .*: Is a directory"):
         read_gguf(tmp_path)
+
+
+def test_changed_bytes(files: dict[str, Path], tmp_path: Path) -> None:
+    """A file with other bytes in its metadata or its table of tensors is a model, or one sentence."""
+    content, source, path = files["deci"].read_bytes(), random.Random(8), tmp_path / "changed.gguf"
+    n_head = content.index(b"output_norm") + 100
+    refused = []
+    for _ in range(100):
+        changed = bytearray(content)
+        for _ in range(source.choice([1, 1, 2, 4])):
+            at = source.randrange(n_head)
+            changed[at] = source.choice([0, 1, 255, 128, changed[at] ^ (1 << source.randrange(8))])
+        path.write_bytes(changed)
+        try:
+            read_gguf(path)
+        except UsageError as error:
+            refused.append(str(error))
+    assert 25 < len(refused) < 100
+    assert all(sentence.isprintable() for sentence in refused)
 
 
 def test_one_tensor_at_a_time(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_an_output_layer_that_is_the_embedding_again(files: dict[str, Path]) -> 
 def test_what_switches_nothing_on(files: dict[str, Path]) -> None:
     fields = {
         "llama.attention.sliding_window": 0,
-        "llama.rope.scaling.type": "none",
+        "llama.rope.scaling.type": "linear",
         "llama.rope.scaling.factor": 1.0,
         "llama.expert_count": 0,
         "llama.attention.key_length": None,
@@ -137,7 +137,11 @@ def test_what_switches_nothing_on(files: dict[str, Path]) -> None:
         ("llama", {"llama.attention.layer_norm_rms_epsilon": 0.0}, "epsilon is 0.0; expected a positive number"),
         ("llama", {"llama.attention.sliding_window": 512}, "its llama.attention.sliding_window is 512; only 0 can be"),
         ("llama", {"llama.attention.scale": 0.5}, "its llama.attention.scale is 0.5; only 0.0 can be built here"),
-        ("llama", {"llama.rope.scaling.type": "yarn"}, "its llama.rope.scaling.type is yarn; only none can be"),
+        (
+            "llama",
+            {"llama.rope.scaling.type": "yarn"},
+            "its llama.rope.scaling.type is yarn; only none or linear can be",
+        ),
         ("llama", {"llama.rope.scaling.factor": 4.0}, "scaling.factor is 4.0; only 0.0 or 1.0 can be"),
         ("llama", {"llama.expert_count": 8}, "its llama.expert_count is 8; only 0 can be built here"),
         ("llama", {"llama.a_new_thing": 1}, "its llama.a_new_thing is 1; only a model without it can be built here"),

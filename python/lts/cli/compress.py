@@ -121,6 +121,15 @@ def command(
     context: Annotated[
         int | None, typer.Option(help="Tokens of a window of text.", min=2, show_default="512, or all positions")
     ] = None,
+    recover: Annotated[
+        str | None,
+        typer.Option(
+            help="Time to teach each exported member what the whole model says on the texts; off by default.",
+            metavar="DURATION",
+            show_default=False,
+        ),
+    ] = None,
+    torch_device: Annotated[str, typer.Option(help="Device of PyTorch that --recover uses: cpu, cuda.")] = "cpu",
     trials: Annotated[int, typer.Option(help="Sub-networks that are measured, at most.", min=1)] = 24,
     timeout: TimeoutOption = "30m",
     seed: SeedOption = 0,
@@ -160,6 +169,7 @@ def command(
     from lts.system.uninterrupted import end_like_ctrl_c
 
     check_arguments(trials, None, seed, pick)
+    teaching = None if recover is None else duration(recover)
     shares = [] if uniform is None else [percent / 100 for percent in numbers("--uniform", uniform)]
     if not all(0 < share <= 1 for share in shares):
         raise UsageError(f"--uniform is '{uniform}'; expected percent from 1 to 100")
@@ -216,19 +226,30 @@ def command(
         announce(study, evaluator, path, split)
         study.check_bounds()
         searching = Searching(study, evaluator, path, directory, end, split, trials, confirm, export, pick, output)
-        show = searching.run(lambda chosen: _write(study, chosen, export, end))
+        show = searching.run(lambda chosen: _write(study, chosen, export, end, teaching, torch_device))
     show()
 
 
-def _write(study: CompressStudy, chosen: Chosen, export: Export, end: float) -> None:
-    """Write the chosen members with their weights, compiled where the target is."""
+def _write(
+    study: CompressStudy, chosen: Chosen, export: Export, end: float, recover: float | None, torch_device: str
+) -> None:
+    """Write the chosen members with their weights, recovered where that is asked for, compiled where the target is."""
     from lts.cli.export import compiled
     from lts.cli.progress import Waiting
     from lts.system.progress import Work
+    from lts.system.text import number
 
     evaluator = study.evaluator
     trials = chosen.members.trials if export is Export.all else [*chosen.trials]
     formats = ("gguf" if evaluator.backend_name == "llamacpp" else "onnx", "hf", "json")
+    for trial in trials:
+        if recover is None:
+            break
+        with Waiting(f"recovering trial {trial.id}") as waiting:
+            found = study.recover(trial, recover, device=torch_device, observe=waiting)
+        values = ", ".join(f"{name} {number(trial.values[name])} to {number(after)}" for name, after in found.items())
+        helped = found["perplexity"] < trial.values["perplexity"]
+        say(f"trial {trial.id} recovered: {values}{'' if helped else '; it stays as it was'}")
     members = [study.exportable(trial) for trial in trials]
     with Waiting("exporting", len(members)) as waiting:
         for done, (trial, member) in enumerate(zip(trials, members, strict=True)):

@@ -160,6 +160,20 @@ class SubnetworkEvaluator(TargetEvaluator):
         found = self._losses(self._original, lambda: self._subnetworks.weights(self._original))
         return found[column].value
 
+    def quality_of(self, architecture: Architecture, weights: Mapping[str, Array]) -> dict[str, float]:
+        """The columns of `lts.measure.columns.QUALITY` with other weights, measured anew.
+
+        Raises
+        ------
+        MeasurementError
+            When the model does not run.
+        """
+        precision = self.workload.precision
+        return {
+            name: perplexities(architecture, weights, windows, [precision])[precision].value
+            for name, windows in self._windows.items()
+        }
+
     def stop(self) -> None:
         self._inner.stop()
 

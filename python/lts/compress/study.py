@@ -12,11 +12,12 @@ from lts.compress.evaluator import EVAL_PERPLEXITY, PERPLEXITY, SubnetworkEvalua
 from lts.compress.members import WORST, LikelyMembers, uniform
 from lts.compress.original import Original, read_original
 from lts.compress.predicting import SubnetworkSurrogate
+from lts.compress.recovering import keep_recovered, recover_member, recovered_weights
 from lts.compress.source import FOLDER, Settings, SubnetworkSource
 from lts.compress.text import TOKENS, read_windows
 from lts.compress.writing import write_member
 from lts.errors import InfeasibleError, UsageError
-from lts.measure.columns import QUALITY
+from lts.measure.columns import QUALITY, RECOVERED
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.opening import open_evaluator
 from lts.measure.trial import Trial
@@ -147,9 +148,10 @@ class CompressStudy(Study):
                     )
 
     def exportable(self, trial: Trial) -> Exportable:
-        """A trial with the weights of its sub-network, and the tokenizer of the model."""
+        """A trial with the weights of its sub-network, after recovery if there was one, and the model's tokenizer."""
         folder = Path(self.directory) / MODELS / str(trial.id)
-        weights = self.subnetworks.weights(trial.architecture)
+        found = recovered_weights(self.source.folder, trial.architecture)
+        weights = found or self.subnetworks.weights(trial.architecture)
         configuration = self.evaluator.describe()
         return Exportable(trial.architecture, folder, weights, trial, configuration, self.source.original.tokenizer)
 
@@ -168,6 +170,25 @@ class CompressStudy(Study):
         load = Workload.of(member.configuration)
         form = {"precision": load.precision, "logits": load.logits, **options}
         return write_member(member, member.folder if directory is None else Path(directory), formats, **form)
+
+    def recover(
+        self, trial: Trial, seconds: float, *, device: str = "cpu", observe: Observer = unobserved
+    ) -> dict[str, float]:
+        """Teach a sub-network for so many seconds what the original says on the texts.
+
+        Where its perplexity is less then, exports have its new weights from now on. Its perplexities come back, and the
+        trial has the first as ``recovered_perplexity``; the front stays what was measured without. See
+        `lts.compress.recovery.recover`.
+        """
+        weights = recover_member(
+            self.source, self.subnetworks, trial.architecture, seconds, device=device, observe=observe
+        )
+        observe(Work("measuring the perplexity after recovery"))
+        found = self.evaluator.quality_of(trial.architecture, weights)
+        if found[PERPLEXITY] < trial.values[PERPLEXITY]:
+            keep_recovered(self.source.folder, trial.architecture, weights)
+        self.annotate(trial.id, {RECOVERED: found[PERPLEXITY]}, {RECOVERED: "measured"})
+        return found
 
     def close(self) -> None:
         """Release the store and the device."""

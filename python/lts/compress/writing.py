@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lts._core import Architecture
+from lts.compress.recovering import recovered_weights
 from lts.compress.source import KEY, stored_source
 from lts.errors import UsageError
+from lts.export.encodings import Array
 from lts.export.files import export
 from lts.measure.pretrained import TOKENIZER
 from lts.study.exportable import Exportable, origin_of
@@ -21,7 +24,8 @@ _BESIDE = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "vocab
 
 
 def with_weights(members: Sequence[Exportable], source: str) -> list[Exportable]:
-    """Members of a study that a user names, those of sub-networks with their weights; others stay as they are.
+    """Members of a study that a user names, those of sub-networks with their weights, after recovery where they were
+    recovered; others stay as they are.
 
     Raises
     ------
@@ -34,7 +38,11 @@ def with_weights(members: Sequence[Exportable], source: str) -> list[Exportable]
     found = stored_source(store_path(Path(study)), members[0].configuration)
     subnetworks = found.open()
     tokenizer = found.original.tokenizer
-    return [replace(each, weights=subnetworks.weights(each.architecture), tokenizer=tokenizer) for each in members]
+
+    def weights_of(architecture: Architecture) -> Mapping[str, Array]:
+        return recovered_weights(found.folder, architecture) or subnetworks.weights(architecture)
+
+    return [replace(each, weights=weights_of(each.architecture), tokenizer=tokenizer) for each in members]
 
 
 def write_member(member: Exportable, folder: Path, formats: Iterable[str], **options: Any) -> list[Path]:

@@ -56,6 +56,7 @@ _NO = ""  # unit
 COLUMNS = (
     Column("perplexity", "min", _NO, "of a sub-network, on held-out windows of the text", _MEASURED, _COMPRESS),
     Column("eval_perplexity", "min", _NO, "of a sub-network, on a second text", _MEASURED, _COMPRESS),
+    Column("recovered_perplexity", "min", _NO, "perplexity of a sub-network after recovery", _MEASURED, ("shown",)),
     Column("decoder_params", "max", "parameters", "parameters of all layers and the final norm", _EXACT, _SEARCH),
     Column("total_params", "max", "parameters", "all parameters, the embedding among them", _EXACT, _SEARCH),
     Column("attention_params", "max", "parameters", "parameters of the attention's projections", _EXACT, _SEARCH),
@@ -112,3 +113,5 @@ COLUMNS = (
 
 QUALITY = ("perplexity", "eval_perplexity")
 """Those that are measured on text: they do not differ from process to process."""
+RECOVERED = "recovered_perplexity"
+"""Perplexity after recovery, of members that were recovered."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import run
 from conftest import Trained
@@ -82,10 +83,33 @@ def test_other_commands_know_the_study(done: tuple[Path, Any]) -> None:
     assert again.value == pytest.approx(chosen.values["perplexity"], rel=1e-3)
     verified = run("verify", f"chosen/{chosen.id}", cwd=place)
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    compared = run("compare", f"chosen/{chosen.id}", f"out#{chosen.id}", "--metric", "latency", "-o", "json", cwd=place)
+    compared = run("compare", f"chosen/{chosen.id}", f"out#{chosen.id}", "--n-prompt", 16, "--n-gen", 4, cwd=place)
     assert compared.returncode in (0, 1), compared.stderr
     assert run("report", "out", "-f", "again.html", cwd=place).returncode == 0
     assert "<h2>What stays</h2>" in (place / "again.html").read_text()
+
+
+def test_a_member_is_recovered(model: Trained, done: tuple[Path, Any]) -> None:
+    """The same command goes on: a small one is taught, and exports have what it has learned."""
+    place, _ = done
+    more = ("--eval-text", model.texts[2], "--trials", 8, "--precision", "int8", "--uniform", 60)
+    before = max(read_study(place / "out" / "study.db").front, key=lambda trial: trial.values["perplexity"])
+    chosen = ("--pick", before.id, "--recover", "8s")
+    told = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)
+    assert told.returncode == 0, told.stderr
+    assert f"trial {before.id} recovered: perplexity" in told.stderr
+    trial = read_study(place / "out" / "study.db").trials[before.id]
+    assert trial.values["perplexity"] == before.values["perplexity"]
+    assert trial.values["recovered_perplexity"] < before.values["perplexity"]
+    exported = run("export", f"out#{before.id}", "--format", "hf", "-O", "taught", cwd=place)
+    assert exported.returncode == 0, exported.stderr
+    first, second = (
+        read_pretrained(folder / str(before.id)) for folder in (place / "out" / "models", place / "taught")
+    )
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+    again = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)  # nothing is taught twice
+    assert again.returncode == 0, again.stderr
+    assert read_study(place / "out" / "study.db").trials[before.id].values == trial.values
 
 
 def processes_of(place: Path, *command: object) -> Iterator[subprocess.Popen[bytes]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lts
-from lts.measure.columns import COLUMNS, QUALITY, Column
+from lts.measure.columns import COLUMNS, QUALITY, RECOVERED, Column
 from lts.measure.compare import Metric
 from lts.measure.costs import COSTS, OUTPUT_ERROR
 from lts.measure.counted import counted_provenance
@@ -50,7 +50,7 @@ def test_what_can_be_compared() -> None:
 
 
 def test_the_others_are_shown() -> None:
-    assert set(KNOWN) - used_as("search") - used_as("compress") - used_as("metric") == {OUTPUT_ERROR}
+    assert set(KNOWN) - used_as("search") - used_as("compress") - used_as("metric") == {OUTPUT_ERROR, RECOVERED}
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)

@@ -314,7 +314,7 @@ def replaced(old: str, new: str) -> str:
         # keys
         ("n_layers = 3\n" + GOOD, r"mine\.toml: unknown key 'n_layers'; allowed: schema, name, .*choices, rules"),
         (replaced("vocab_size", "vocab"), r"\[fixed\]: unknown key 'vocab'; allowed: vocab_size, n_positions, "),
-        (replaced("n_head", "heads"), r"\[choices\]: unknown key 'heads'; allowed: n_layer, d_model, n_head, "),
+        (replaced("n_head", "n_heads"), r"\[choices\]: unknown key 'n_heads'; allowed: n_layer, d_model, n_head, "),
         (GOOD + "[rules]\nmax_params = 3\n", r"\[rules\]: unknown key 'max_params'; allowed: shared, min_ff_ratio, "),
         (replaced("step = 32", "by = 32"), r"'d_ff': unknown key 'by'; allowed: min, max, step"),
         (GOOD + "[rules]\ntotal_params = {most = 3}\n", r"'total_params': unknown key 'most'; allowed: min, max"),

@@ -38,7 +38,7 @@ def test_the_files_it_names_exist() -> None:
         ("`_NAMES`", "python/lts/export/gguf.py"),
         ("`check_gguf_form`", "python/lts/export/gguf.py"),
         ("`_add_metadata`", "python/lts/export/gguf.py"),
-        ("`kFamilies`", "cpp/src/architecture.cpp"),
+        ("`kFamilies`", "cpp/src/family.cpp"),
         ("`_FORMS`", "python/lts/export/huggingface.py"),
     ):
         assert sentence in text
@@ -71,7 +71,7 @@ def test_tests_that_ask_for_a_family_have_all_of_them(name: str) -> None:
 
 def test_every_trait_of_the_row_in_the_page_exists() -> None:
     (block,) = re.findall(r"^```cpp\n(.*?)^```$", FAMILY.read_text(encoding="utf-8"), flags=re.M | re.S)
-    header = (ROOT / "cpp/include/lts/architecture.hpp").read_text(encoding="utf-8")
+    header = (ROOT / "cpp/include/lts/family.hpp").read_text(encoding="utf-8")
     family = header[header.index("struct Family {") :].partition("};")[0]
     members = re.findall(r"^  [\w:]+ (\w+)(?: =|;)", family, flags=re.M)
     given = re.findall(r"\.(\w+) = ", block)

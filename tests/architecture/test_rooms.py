@@ -46,7 +46,7 @@ ON_DEVICE = ("errors", "system", "targets", "jobs", "devices", "backends")
 LONGER = {
     "cpp/include/lts/lts.h": 453,  # the whole C interface: as long as that has functions
     "cpp/include/lts/weights.hpp": 231,
-    "python/lts/export/remote/modeling_lts.py": 611,  # one file for all families, that stands beside a model
+    "python/lts/export/remote/modeling_lts.py": 429,  # one file for all families, that stands beside a model
     "python/lts/networks/training.py": 321,
 }
 SIZES = (

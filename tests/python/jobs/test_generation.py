@@ -45,9 +45,9 @@ ARCHITECTURES = {
     "gpt_neox": lts.Architecture(
         family="gpt_neox",
         d_model=48,
-        n_layer=3,
-        n_head=[3, 0, 4],
-        d_ff=[96, 100, 0],
+        n_layer=4,
+        n_head=[3, 0, 4, 0],
+        d_ff=[96, 100, 0, 0],
         head_dim=16,
         rotary_dim=4,
         vocab_size=VOCAB,

@@ -11,6 +11,8 @@
 
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
+#include "lts/importance.hpp"
+#include "lts/knapsack.hpp"
 #include "lts/layer_costs.hpp"
 #include "lts/proxy.hpp"
 #include "lts/search.hpp"
@@ -219,5 +221,94 @@ void lts_evolution(benchmark::State& state) {
   state.counters["front"] = static_cast<double>(front);
 }
 BENCHMARK(lts_evolution)->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
+
+/// Sub-networks of a model as large as SmolLM2-135M, and what they lose.
+struct Pruned {
+  lts::SearchSpaceOptions space;
+  lts::LossTable::State table;
+
+  Pruned() {
+    space.family = "llama";
+    space.vocab_size = 49152;
+    space.head_dim = 64;
+    space.n_layer = {30};
+    space.d_model = {576};
+    space.heads = {{0, 0}, {3, 1}, {6, 2}, {9, 3}};
+    space.d_ff = range(0, 1536, 64);
+    for (std::int64_t l = 0; l < 30; ++l) {
+      const double weight = 1 + static_cast<double>(l * 7 % 30) / 10;
+      for (const auto& [n_head, n_kv_head] : space.heads) {
+        table.attention.push_back({l, n_head, n_kv_head, weight * static_cast<double>(9 - n_head) / 90, 0});
+      }
+      for (const std::int64_t f : space.d_ff) {
+        const double cut = static_cast<double>(1536 - f) / 1536;
+        table.feed_forward.push_back({l, f, weight * cut * cut / 10, 0});
+      }
+    }
+  }
+};
+
+/// Predicting the loss of sub-networks of 30 layers from a table.
+void predict_loss(benchmark::State& state) {
+  const Pruned pruned;
+  const lts::SearchSpace space(pruned.space);
+  const lts::LossTable table(pruned.table);
+  lts::Random random(1);
+  std::vector<lts::Architecture> architectures(1000);
+  for (lts::Architecture& a : architectures) {
+    space.sample(random, a);
+    double sum = 0;
+    for (std::size_t l = 0; l < a.layers.size(); ++l) {
+      const double weight = 1 + static_cast<double>(l * 7 % 30) / 10;
+      const double cut = static_cast<double>(1536 - a.layers[l].d_ff) / 1536;
+      sum += weight * (static_cast<double>(9 - a.layers[l].n_head) / 90 + cut * cut / 10);
+    }
+    if (std::abs(table.predict(a) / sum - 1) > 1e-12) {
+      state.SkipWithError("the loss is not the sum of the table");
+      return;
+    }
+  }
+  std::size_t i = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(table.predict(architectures[i]));
+    i = i + 1 == architectures.size() ? 0 : i + 1;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(predict_loss);
+
+/// Whole evolutionary steps on a predicted loss and the decoder's parameters.
+void compress_evolution(benchmark::State& state) {
+  const Pruned pruned;
+  const lts::SearchSpace space(pruned.space);
+  const lts::LossTable table(pruned.table);
+  const auto evaluate = [&table](const lts::Architecture& a, std::span<double> values) {
+    values[0] = table.predict(a);
+    values[1] = static_cast<double>(lts::decoder_params(a));
+  };
+  const auto n = static_cast<std::uint64_t>(state.range(0));
+  for ([[maybe_unused]] auto _ : state) {
+    lts::Search search(space, {.objectives = {{"predicted_loss"}, {"decoder_params"}}, .seed = 1});
+    if (search.run(n, evaluate) != n) state.SkipWithError("the space was used up");
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(compress_evolution)->Arg(100'000)->Unit(benchmark::kMillisecond);
+
+/// The exact front of losses and decoder parameters of the same space, which no evolved candidate is better than.
+void knapsack_front(benchmark::State& state) {
+  const Pruned pruned;
+  const lts::SearchSpace space(pruned.space);
+  const lts::LossTable table(pruned.table);
+  const auto cost = [](const lts::Architecture& a) { return static_cast<double>(lts::decoder_params(a)); };
+  std::size_t size = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    const lts::KnapsackFront front(space, table, cost);
+    size = front.costs().size();
+    benchmark::DoNotOptimize(front.losses().data());
+  }
+  state.counters["front"] = static_cast<double>(size);
+}
+BENCHMARK(knapsack_front)->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -44,6 +44,13 @@ Doubles to_points(py::handle value) {
   return Doubles(array);
 }
 
+Doubles to_rows(py::handle value, const char* name, std::size_t m) {
+  const std::string expected = "numbers of shape (n, " + std::to_string(m) + ") or (n, " + std::to_string(m + 1) + ")";
+  const py::array array = to_array(value, name, kNumbers, expected);
+  check_shape(array.ndim() == 2 && (last_is(array, m) || last_is(array, m + 1)), array, name, expected);
+  return Doubles(array);
+}
+
 Doubles to_point_or_points(py::handle value, std::size_t m) {
   const std::string digits = std::to_string(m);
   const std::string expected = "numbers of shape (n, " + digits + ") or (" + digits + ",), one for each objective";

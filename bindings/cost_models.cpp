@@ -14,6 +14,8 @@ Columns::Columns(std::span<const std::string> names, const CostModelsArgument& m
     const py::object& model = held_.emplace_back(models[py::str(name)]);
     if (py::isinstance<LayerCosts>(model)) {
       sources_.emplace_back(&model.cast<const LayerCosts&>());
+    } else if (py::isinstance<LossTable>(model)) {
+      sources_.emplace_back(&model.cast<const LossTable&>());
     } else {
       sources_.emplace_back(&to_surrogate(model));
     }
@@ -26,6 +28,7 @@ void Columns::evaluate(const Architecture& architecture, std::span<double> value
     const Workload& workload;
     double operator()(AnalyticFunction count) const { return count(architecture, workload); }
     double operator()(const Surrogate* model) const { return model->predict(architecture); }
+    double operator()(const LossTable* table) const { return table->predict(architecture); }
     double operator()(const LayerCosts* model) const { return model->predict(architecture, workload); }
   };
   for (std::size_t i = 0; i < sources_.size(); ++i) values[i] = std::visit(Value{architecture, workload_}, sources_[i]);

@@ -14,6 +14,8 @@ PYBIND11_MODULE(_core, m) {
   register_proxy(m);
   register_surrogate(m);
   register_layer_costs(m);
+  register_importance(m);
+  register_knapsack(m);
   register_algorithms(m);
   register_search(m);
 }

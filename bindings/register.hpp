@@ -14,6 +14,8 @@ void register_pareto(pybind11::module_& m);
 void register_proxy(pybind11::module_& m);
 void register_surrogate(pybind11::module_& m);
 void register_layer_costs(pybind11::module_& m);
+void register_importance(pybind11::module_& m);
+void register_knapsack(pybind11::module_& m);
 void register_algorithms(pybind11::module_& m);
 void register_search(pybind11::module_& m);
 

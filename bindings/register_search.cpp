@@ -131,7 +131,7 @@ n
 n_prompt, batch, precision, logits
     See `analytic`.
 cost_models
-    `Surrogate` or `LayerCosts` by column, for those that are predicted.
+    `Surrogate`, `LayerCosts` or `LossTable` by column, for those that are predicted.
 surrogates
     The older name of it.
 

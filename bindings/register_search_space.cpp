@@ -20,6 +20,7 @@ using State = py::typing::Tuple<py::str>;
 
 namespace {
 
+using HeadsArgument = Argument<"collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]]">;
 using BoundsArgument = Argument<"tuple[typing.SupportsIndex | None, typing.SupportsIndex | None]">;
 
 lts::Bounds to_bounds(py::handle given, const std::string& name) {
@@ -34,16 +35,36 @@ lts::Bounds to_bounds(py::handle given, const std::string& name) {
   return {.min = end(0, "min"), .max = end(1, "max")};
 }
 
+std::vector<lts::Heads> to_heads(py::handle given) {
+  if (!is_sequence(given)) throw py::type_error("heads must be a sequence of (n_head, n_kv_head)");
+  std::vector<lts::Heads> heads;
+  for (const py::handle pair : given) {
+    const std::string name = "pair " + std::to_string(heads.size()) + " of heads";
+    const std::vector<std::int64_t> numbers = to_int64s(pair, name);
+    if (numbers.size() != 2) throw py::value_error(name + " must be n_head and n_kv_head");
+    heads.push_back({numbers[0], numbers[1]});
+  }
+  return heads;
+}
+
+using Pairs = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+Pairs pairs_of(const std::vector<lts::Heads>& heads) {
+  Pairs pairs;
+  for (const auto& [n_head, n_kv_head] : heads) pairs.emplace_back(n_head, n_kv_head);
+  return pairs;
+}
+
 SearchSpace make_space(std::string name, std::string family, const Int& vocab_size, const Int& n_positions,
                        const Int& head_dim, const Ints& cutoffs, const Bools& tie_projs,
                        std::optional<bool> tie_embedding, const Ints& n_layer, const Ints& d_model, const Ints& n_head,
-                       const Ints& n_kv_head, const Ints& d_ff, const Ints& d_embed, const Ints& div_val,
-                       bool shared_n_head, bool shared_n_kv_head, bool shared_d_ff, double min_ff_ratio,
-                       std::optional<double> max_ff_ratio, const Ints& head_dims, const BoundsArgument& decoder_params,
-                       const BoundsArgument& total_params, const OptionalFloat& rotary_theta,
-                       const OptionalFloat& norm_epsilon, const Int& rotary_dim, const Scaling& rotary_scaling,
-                       std::optional<bool> qkv_bias, std::optional<bool> attention_output_bias,
-                       std::optional<bool> feed_forward_bias) {
+                       const Ints& n_kv_head, const HeadsArgument& heads, const Ints& d_ff, const Ints& d_embed,
+                       const Ints& div_val, bool shared_n_head, bool shared_n_kv_head, bool shared_d_ff,
+                       double min_ff_ratio, std::optional<double> max_ff_ratio, const Ints& head_dims,
+                       const BoundsArgument& decoder_params, const BoundsArgument& total_params,
+                       const OptionalFloat& rotary_theta, const OptionalFloat& norm_epsilon, const Int& rotary_dim,
+                       const Scaling& rotary_scaling, std::optional<bool> qkv_bias,
+                       std::optional<bool> attention_output_bias, std::optional<bool> feed_forward_bias) {
   SearchSpaceOptions options{.name = std::move(name),
                              .family = std::move(family),
                              .vocab_size = to_int64(vocab_size, "vocab_size"),
@@ -58,6 +79,7 @@ SearchSpace make_space(std::string name, std::string family, const Int& vocab_si
                              .d_model = to_int64s(d_model, "d_model"),
                              .n_head = to_int64s(n_head, "n_head"),
                              .n_kv_head = to_int64s(n_kv_head, "n_kv_head"),
+                             .heads = to_heads(heads),
                              .d_ff = to_int64s(d_ff, "d_ff"),
                              .d_embed = to_int64s(d_embed, "d_embed"),
                              .div_val = to_int64s(div_val, "div_val"),
@@ -84,10 +106,10 @@ py::typing::Dict<py::str, py::object> options_of(const SearchSpace& space) {
       "name"_a = o.name, "family"_a = o.family, "vocab_size"_a = o.vocab_size, "n_positions"_a = o.n_positions,
       "head_dim"_a = o.head_dim, "cutoffs"_a = o.cutoffs, "tie_projs"_a = o.tie_projs,
       "tie_embedding"_a = o.tie_embedding, "n_layer"_a = o.n_layer, "d_model"_a = o.d_model, "n_head"_a = o.n_head,
-      "n_kv_head"_a = o.n_kv_head, "d_ff"_a = o.d_ff, "d_embed"_a = o.d_embed, "div_val"_a = o.div_val,
-      "shared_n_head"_a = o.shared_n_head, "shared_n_kv_head"_a = o.shared_n_kv_head, "shared_d_ff"_a = o.shared_d_ff,
-      "min_ff_ratio"_a = o.min_ff_ratio, "max_ff_ratio"_a = o.max_ff_ratio, "head_dims"_a = o.head_dims,
-      "decoder_params"_a = py::make_tuple(o.decoder_params.min, o.decoder_params.max),
+      "n_kv_head"_a = o.n_kv_head, "heads"_a = pairs_of(o.heads), "d_ff"_a = o.d_ff, "d_embed"_a = o.d_embed,
+      "div_val"_a = o.div_val, "shared_n_head"_a = o.shared_n_head, "shared_n_kv_head"_a = o.shared_n_kv_head,
+      "shared_d_ff"_a = o.shared_d_ff, "min_ff_ratio"_a = o.min_ff_ratio, "max_ff_ratio"_a = o.max_ff_ratio,
+      "head_dims"_a = o.head_dims, "decoder_params"_a = py::make_tuple(o.decoder_params.min, o.decoder_params.max),
       "total_params"_a = py::make_tuple(o.total_params.min, o.total_params.max));
   options.attr("update")(arguments_of(o.details));
   return options;
@@ -165,6 +187,8 @@ n_layer, d_model, n_head, d_ff
     Choices: distinct integers in any order.
 n_kv_head
     Choices in a family with grouped-query attention; by default n_kv_head is n_head.
+heads
+    Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
 d_embed, div_val
     Choices of the adaptive embedding.
 shared_n_head, shared_n_kv_head, shared_d_ff
@@ -209,11 +233,12 @@ void register_search_space(py::module_& m) {
       .def(py::init(&make_space), py::kw_only(), py::arg("name") = "unnamed", py::arg("family") = "gpt2",
            py::arg("vocab_size") = 50257, py::arg("n_positions") = 1024, py::arg("head_dim") = 0,
            py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
-           py::arg("tie_embedding").noconvert() = py::none(), py::arg("n_layer"), py::arg("d_model"), py::arg("n_head"),
-           py::arg("n_kv_head") = py::tuple(), py::arg("d_ff"), py::arg("d_embed") = py::make_tuple(-1),
-           py::arg("div_val") = py::make_tuple(1), py::arg("shared_n_head").noconvert() = false,
-           py::arg("shared_n_kv_head").noconvert() = false, py::arg("shared_d_ff").noconvert() = false,
-           py::arg("min_ff_ratio") = 0.0, py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
+           py::arg("tie_embedding").noconvert() = py::none(), py::arg("n_layer"), py::arg("d_model"),
+           py::arg("n_head") = py::tuple(), py::arg("n_kv_head") = py::tuple(), py::arg("heads") = py::tuple(),
+           py::arg("d_ff"), py::arg("d_embed") = py::make_tuple(-1), py::arg("div_val") = py::make_tuple(1),
+           py::arg("shared_n_head").noconvert() = false, py::arg("shared_n_kv_head").noconvert() = false,
+           py::arg("shared_d_ff").noconvert() = false, py::arg("min_ff_ratio") = 0.0,
+           py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
            py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
            py::arg("total_params") = py::make_tuple(py::none(), py::none()), py::arg("rotary_theta") = py::none(),
            py::arg("norm_epsilon") = py::none(), py::arg("rotary_dim") = 0, py::arg("rotary_scaling") = py::none(),
@@ -227,6 +252,9 @@ void register_search_space(py::module_& m) {
       .def_property_readonly(
           "size", [](const SearchSpace& s) { return int_from_decimal(s.size().to_decimal()); },
           "Exact number of architectures.")
+      .def_property_readonly(
+          "head_choices", [](const SearchSpace& s) { return pairs_of(lts::head_choices(s.options())); },
+          "The pairs (n_head, n_kv_head) that the choices make, ascending, whatever the rules say.")
       .def("at", &at, py::arg("index"), R"(The architecture of that index.
 
 Raises

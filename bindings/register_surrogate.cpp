@@ -93,7 +93,7 @@ Named coefficients(const PySurrogate& self) {
 
 const lts::Surrogate& to_surrogate(py::handle value) {
   if (!py::isinstance<PySurrogate>(value))
-    throw py::type_error("cost_models must be a dict from column to Surrogate or LayerCosts");
+    throw py::type_error("cost_models must be a dict from column to Surrogate, LayerCosts or LossTable");
   return value.cast<const PySurrogate&>().surrogate;
 }
 

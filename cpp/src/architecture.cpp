@@ -138,9 +138,6 @@ bool check_mixed(const Refusal& refuse, const Architecture& a, std::size_t l) {
                  " has attention and one hidden feed-forward layer"});
 }
 
-/// Whether a layer may lack attention or the feed-forward network, and biases be chosen.
-bool parts_optional(const Family& f) { return !f.mixed && !f.encoder && f.position != Position::relative; }
-
 /// How heads share the width.
 bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
@@ -182,7 +179,7 @@ bool check_heads(const Refusal& refuse, const Architecture& a, std::size_t l) {
 
 bool check_layer(const Refusal& refuse, const Architecture& a, std::size_t l) {
   const Layer& layer = a.layers[l];
-  const std::int64_t least = parts_optional(*a.family) ? 0 : 1;
+  const std::int64_t least = a.family->parts_optional() ? 0 : 1;
   return check_mixed(refuse, a, l) &&
          check_only(refuse, a.family->name, {"d_ff", l}, layer.d_ff, a.family->only_d_ff) &&
          check_range(refuse, {"n_head", l}, layer.n_head, least, max_width) &&
@@ -251,7 +248,7 @@ bool check_details(const Refusal& refuse, const Architecture& a) {
                                          : "rotary_scaling",
                    ": ", f.name, " has no rotary positions; leave it out"});
   }
-  if (!parts_optional(f) && (own.qkv_bias || own.attention_output_bias || own.feed_forward_bias)) {
+  if (!f.parts_optional() && (own.qkv_bias || own.attention_output_bias || own.feed_forward_bias)) {
     return refuse({own.qkv_bias                ? "qkv_bias"
                    : own.attention_output_bias ? "attention_output_bias"
                                                : "feed_forward_bias",

@@ -29,19 +29,6 @@ lts::Precision precision_of(std::int32_t bits, const char* name) {
   }
 }
 
-lts::Workload workload_of(const lts_workload* workload) {
-  if (workload == nullptr) return {};
-  checked_size(workload, "workload");
-  const lts::Workload result{
-      .batch = workload->batch,
-      .n_prompt = workload->n_prompt,
-      .weights = precision_of(workload->weight_bits, "workload: weight_bits"),
-      .activations = precision_of(workload->activation_bits, "workload: activation_bits"),
-      .logits = flag(workload->last_logits, "workload: last_logits") ? lts::Logits::last : lts::Logits::all};
-  validate(result);
-  return result;
-}
-
 bool of_layer(lts_dimension dimension) { return dimension >= LTS_N_HEAD && dimension <= LTS_MIXER; }
 
 void check_dimension(lts_dimension dimension) {
@@ -96,6 +83,19 @@ void check_alpha(double alpha) {
 }
 
 }  // namespace
+
+lts::Workload lts::c_api::workload_of(const lts_workload* workload) {
+  if (workload == nullptr) return {};
+  checked_size(workload, "workload");
+  const lts::Workload result{
+      .batch = workload->batch,
+      .n_prompt = workload->n_prompt,
+      .weights = precision_of(workload->weight_bits, "workload: weight_bits"),
+      .activations = precision_of(workload->activation_bits, "workload: activation_bits"),
+      .logits = flag(workload->last_logits, "workload: last_logits") ? lts::Logits::last : lts::Logits::all};
+  validate(result);
+  return result;
+}
 
 lts_status lts_architecture_create(lts_architecture** out) noexcept {
   return guarded_out(__func__, out, [&] { give(out, Architecture()); });

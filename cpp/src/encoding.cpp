@@ -27,6 +27,14 @@ std::uint16_t position_of(Dimension dimension, const std::vector<std::int64_t>& 
   return static_cast<std::uint16_t>(it - choices.begin());
 }
 
+std::uint16_t position_of(const std::vector<Heads>& choices, const Heads& heads) {
+  const auto it = std::lower_bound(choices.begin(), choices.end(), heads);
+  if (it == choices.end() || *it != heads) {
+    throw_invalid({"heads ", detail::describe(heads), " is not among the choices of the space"});
+  }
+  return static_cast<std::uint16_t>(it - choices.begin());
+}
+
 }  // namespace
 
 std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept {
@@ -49,7 +57,7 @@ const std::vector<std::int64_t>& Encoding::choices(Dimension dimension) const no
     case Dimension::div_val:
       return o.div_val;
     case Dimension::n_head:
-      return o.n_head;
+      return o.n_head;  // empty where there are pairs
     case Dimension::n_kv_head:
       return o.n_kv_head;
     case Dimension::d_ff:
@@ -60,8 +68,13 @@ const std::vector<std::int64_t>& Encoding::choices(Dimension dimension) const no
 
 Encoding::Encoding(const SearchSpace& space) : space_(&space) {
   const SearchSpaceOptions& o = space.options();
+  heads_ = o.heads;
+  if (o.heads.empty()) {
+    for (const std::int64_t n_head : o.n_head) heads_.push_back({n_head, n_head});
+  }
+  may_be_empty_ = heads_.front().n_head == 0 && o.d_ff.front() == 0;
   const auto add = [this](Dimension dimension, std::int32_t layer, std::int32_t& at) {
-    const std::size_t n = choices(dimension).size();
+    const std::size_t n = dimension == Dimension::n_head ? heads_.size() : choices(dimension).size();
     if (n > 0xFFFF) {
       throw_invalid({dimension_name(dimension), " has ", std::to_string(n), " choices; at most 65535 are supported"});
     }
@@ -89,10 +102,10 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
   skeleton_.layers.clear();
 
   // Which values go together, by the rules of the space and of the family.
-  for (const std::int64_t n_head : o.n_head) {
+  for (const Heads& heads : heads_) {
     auto& kv = valid_n_kv_head_.emplace_back();
     for (std::size_t i = 0; i < o.n_kv_head.size(); ++i) {
-      if (n_head % o.n_kv_head[i] == 0) kv.push_back(static_cast<std::uint16_t>(i));
+      if (heads.n_head % o.n_kv_head[i] == 0) kv.push_back(static_cast<std::uint16_t>(i));
     }
   }
   Architecture probe = skeleton_;
@@ -109,10 +122,10 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
     probe.d_embed = family(o.family).embedding == Embedding::adaptive ? d : -1;
     probe.div_val = 1;
     auto& heads = valid_n_head_.emplace_back();
-    for (std::size_t i = 0; i < o.n_head.size(); ++i) {
-      probe.layers = {Layer{.n_head = o.n_head[i], .n_kv_head = o.n_head[i]}};
+    for (std::size_t i = 0; i < heads_.size(); ++i) {
+      probe.layers = {Layer{.n_head = heads_[i].n_head, .n_kv_head = heads_[i].n_kv_head}};
       const bool served = o.n_kv_head.empty() || !valid_n_kv_head_[i].empty();
-      const bool wide = detail::head_fits(o, probe.width_of_head(probe.layers.front()));
+      const bool wide = detail::heads_fit(o, probe, probe.layers.front());
       if (served && wide && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
     }
     auto& widths = valid_d_ff_.emplace_back();
@@ -147,6 +160,10 @@ Genotype Encoding::encode(const Architecture& a) const {
     const Gene& gene = genes_[g];
     if (gene.layer >= a.n_layer()) continue;
     const Layer& layer = a.layers[gene.layer < 0 ? 0 : static_cast<std::size_t>(gene.layer)];
+    if (gene.dimension == Dimension::n_head && !o.heads.empty()) {
+      genotype[g] = position_of(o.heads, {layer.n_head, layer.n_kv_head});
+      continue;
+    }
     std::int64_t value = 0;
     switch (gene.dimension) {
       case Dimension::d_model:
@@ -210,8 +227,9 @@ void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out
     const auto gene = [&](std::int32_t at, bool shared) {
       return gene_or_zero(genotype, at < 0 || shared ? at : at + step);
     };
-    layer.n_head = o.n_head[gene(at_n_head_, o.shared_n_head)];
-    layer.n_kv_head = kv_follows ? layer.n_head : o.n_kv_head[gene(at_n_kv_head_, o.shared_n_kv_head)];
+    const Heads& heads = heads_[gene(at_n_head_, o.shared_n_head)];
+    layer.n_head = heads.n_head;
+    layer.n_kv_head = kv_follows ? heads.n_kv_head : o.n_kv_head[gene(at_n_kv_head_, o.shared_n_kv_head)];
     layer.d_ff = o.d_ff[gene(at_d_ff_, o.shared_d_ff)];
     step += genes_per_layer_;
   }
@@ -257,10 +275,10 @@ bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
     if (!fix_layers() || changed) return false;
   }
   canonicalize(genotype);
-  if (!space_->bounded()) return true;
+  if (!space_->bounded() && !may_be_empty_) return true;
   Architecture a = skeleton_;
   decode(genotype, a);
-  return space_->within_bounds(a);
+  return !detail::all_empty(a) && space_->within_bounds(a);
 }
 
 }  // namespace lts

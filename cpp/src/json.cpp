@@ -153,6 +153,16 @@ static void write(Writer& out, const Bounds& bounds) {
   out.begin_object().field("min", bounds.min).field("max", bounds.max).end_object();
 }
 
+static void write(Writer& out, const Heads& heads) {
+  out.begin_array().value(heads.n_head).value(heads.n_kv_head).end_array();
+}
+
+static void read(const Json& json, const Where& where, Heads& out) {
+  std::array<std::int64_t, 2> pair{};
+  read(json, where, pair);
+  out = {pair[0], pair[1]};
+}
+
 void write(Writer& out, const SearchSpaceOptions& o) {
   out.begin_object()
       .field("name", o.name)
@@ -164,10 +174,13 @@ void write(Writer& out, const SearchSpaceOptions& o) {
       .field("tie_projs", o.tie_projs)
       .field("tie_embedding", o.tie_embedding)
       .field("n_layer", o.n_layer)
-      .field("d_model", o.d_model)
-      .field("n_head", o.n_head)
-      .field("n_kv_head", o.n_kv_head)
-      .field("d_ff", o.d_ff)
+      .field("d_model", o.d_model);
+  if (o.heads.empty()) {
+    out.field("n_head", o.n_head).field("n_kv_head", o.n_kv_head);
+  } else {
+    out.field("heads", o.heads);
+  }
+  out.field("d_ff", o.d_ff)
       .field("d_embed", o.d_embed)
       .field("div_val", o.div_val)
       .field("shared_n_head", o.shared_n_head)
@@ -186,7 +199,7 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
       {"name",         "family",        "vocab_size", "n_positions",    "head_dim",         "cutoffs",
        "tie_projs",    "tie_embedding", "n_layer",    "d_model",        "n_head",           "n_kv_head",
        "d_ff",         "d_embed",       "div_val",    "shared_n_head",  "shared_n_kv_head", "shared_d_ff",
-       "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params"}));
+       "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params",     "heads"}));
   const ObjectReader object(json, where, allowed);
   object.optional("name", o.name);
   object.optional("family", o.family);
@@ -198,7 +211,12 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
   object.optional("tie_embedding", o.tie_embedding);
   object.required("n_layer", o.n_layer);
   object.required("d_model", o.d_model);
-  object.required("n_head", o.n_head);
+  object.optional("heads", o.heads);
+  if (o.heads.empty()) {
+    object.required("n_head", o.n_head);
+  } else {
+    object.optional("n_head", o.n_head);  // refused by the space
+  }
   object.optional("n_kv_head", o.n_kv_head);
   object.required("d_ff", o.d_ff);
   object.optional("d_embed", o.d_embed);

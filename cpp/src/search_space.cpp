@@ -71,6 +71,7 @@ void SearchSpace::place(const Group& group, BigUint rest, Architecture& out) con
   const LayerSet& set = layer_sets_[block.layer_set];
   apply(block, out);
   out.layers.resize(static_cast<std::size_t>(group.n_layer));
+  rest += BigUint(group.n_left_out);
   if (!bounded_) {
     for (std::size_t l = out.layers.size(); l-- > 0;) {
       out.layers[l] = set.layers[rest.divide(static_cast<std::uint32_t>(set.layers.size()))];
@@ -121,13 +122,18 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
     const Layer& layer = a.layers[l];
     const Layer& first = a.layers.front();
     const std::string where = " in layer " + std::to_string(l);
-    if (!has(o.n_head, layer.n_head)) return choice("n_head", layer.n_head) + where;
-    if (o.n_kv_head.empty() ? layer.n_kv_head != layer.n_head : !has(o.n_kv_head, layer.n_kv_head)) {
+    if (const Heads heads{layer.n_head, layer.n_kv_head}; !o.heads.empty()) {
+      if (!std::binary_search(o.heads.begin(), o.heads.end(), heads)) {
+        return "heads " + describe(heads) + " is not among the choices" + where;
+      }
+    } else if (!has(o.n_head, layer.n_head)) {
+      return choice("n_head", layer.n_head) + where;
+    } else if (o.n_kv_head.empty() ? layer.n_kv_head != layer.n_head : !has(o.n_kv_head, layer.n_kv_head)) {
       return choice("n_kv_head", layer.n_kv_head) + where;
     }
     if (!has(o.d_ff, layer.d_ff)) return choice("d_ff", layer.d_ff) + where;
     if ((o.shared_n_head && layer.n_head != first.n_head) ||
-        (o.shared_n_kv_head && layer.n_kv_head != first.n_kv_head) || (o.shared_d_ff && layer.d_ff != first.d_ff)) {
+        (shares_n_kv_head(o) && layer.n_kv_head != first.n_kv_head) || (o.shared_d_ff && layer.d_ff != first.d_ff)) {
       return "a shared dimension differs" + where;
     }
     if (too_narrow(o, layer.d_ff, a.d_model)) {
@@ -136,8 +142,8 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
     if (too_wide(o, layer.d_ff, a.d_model)) {
       return "d_ff " + number(layer.d_ff) + " is above max_ff_ratio * d_model" + where;
     }
-    if (const std::int64_t width = a.width_of_head(layer); !head_fits(o, width)) {
-      return "heads " + number(width) + " wide are not among head_dims" + where;
+    if (!heads_fit(o, a, layer)) {
+      return "heads " + number(a.width_of_head(layer)) + " wide are not among head_dims" + where;
     }
   }
   try {
@@ -200,7 +206,7 @@ BigUint SearchSpace::index(const Architecture& a) const {
     if (low != kNoMin) low -= set->params[position];
     if (high != kNoMax) high -= set->params[position];
   }
-  return group.begin + offset;
+  return group.begin + (offset - BigUint(group.n_left_out));
 }
 
 bool SearchSpace::within_bounds(const Architecture& a) const {
@@ -215,7 +221,9 @@ void SearchSpace::draw_layers(Random& random, const Group& group, Architecture& 
   apply(block, out);
   out.layers.resize(static_cast<std::size_t>(group.n_layer));
   const auto n = static_cast<std::uint32_t>(layers.size());
-  for (Layer& layer : out.layers) layer = layers[random.below(n)];
+  do {
+    for (Layer& layer : out.layers) layer = layers[random.below(n)];
+  } while (all_empty(out));
 }
 
 Architecture SearchSpace::sample(Random& random) const {

@@ -39,6 +39,36 @@ void check_choices(std::string_view name, std::vector<std::int64_t>& choices, st
   }
 }
 
+/// Checks and sorts the pairs, which stand in place of n_head and n_kv_head.
+void check_heads(SearchSpaceOptions& o, const Family& family) {
+  if (!o.n_head.empty() || !o.n_kv_head.empty()) {
+    throw_invalid({"heads has choices, and so has ", o.n_head.empty() ? "n_kv_head" : "n_head",
+                   "; give either pairs or both dimensions"});
+  }
+  std::sort(o.heads.begin(), o.heads.end());
+  if (const auto twice = std::adjacent_find(o.heads.begin(), o.heads.end()); twice != o.heads.end()) {
+    throw_invalid({"heads has the choice ", describe(*twice), " twice; choices must be distinct"});
+  }
+  for (const Heads& heads : o.heads) {
+    const auto& [n_head, n_kv_head] = heads;
+    const auto refuse = [&](std::string_view rule) {
+      throw_invalid({"heads has the choice ", describe(heads), "; ", rule});
+    };
+    if (n_head == 0 && n_kv_head == 0) {
+      if (!family.parts_optional()) refuse("layers of " + o.family + " have attention");
+      if (o.head_dim == 0) refuse("head_dim must be given, as there may be no layer that tells it");
+      continue;
+    }
+    if (n_head < 1 || n_kv_head < 1 || n_head > max_width) {
+      refuse("both must be from 1 to 1048576, or 0 for no attention");
+    }
+    if (family.attention == Attention::multi_head && n_head != n_kv_head) {
+      refuse("both must be equal, as " + o.family + " has no grouped-query attention");
+    }
+    if (n_head % n_kv_head != 0) refuse("the first must be a multiple of the second");
+  }
+}
+
 void check_bounds(std::string_view name, const Bounds& bounds) {
   if (bounds.min && bounds.max && *bounds.min > *bounds.max) {
     throw_invalid({"bounds of ", name, ": min ", number(*bounds.min), " is above max ", number(*bounds.max)});
@@ -77,20 +107,31 @@ std::string_view broken_rule(const SearchSpaceOptions& o) {
     return std::any_of(o.d_ff.begin(), o.d_ff.end(),
                        [&](std::int64_t d_ff) { return ff_ratio_fits(o, d_ff, d_model); });
   };
-  const auto heads_fit = [&o](std::int64_t d_model) {
-    return std::any_of(o.n_head.begin(), o.n_head.end(), [&](std::int64_t n_head) {
-      return head_fits(o, o.head_dim > 0 ? o.head_dim : d_model / n_head);
+  const auto some_heads_fit = [&o](std::int64_t d_model) {
+    const std::vector<Heads> choices = head_choices(o);
+    return std::any_of(choices.begin(), choices.end(), [&](const Heads& heads) {
+      return heads.n_head == 0 || has(o.head_dims, o.head_dim > 0 ? o.head_dim : d_model / heads.n_head);
     });
   };
   if (!some(ff_fits)) {
     return o.max_ff_ratio ? "no d_ff is from min_ff_ratio * d_model to max_ff_ratio * d_model"
                           : "no d_ff is at least min_ff_ratio * d_model";
   }
-  return some(heads_fit) ? "no d_model has both heads of head_dims and a d_ff within the ratios"
-                         : "no n_head makes heads as wide as head_dims says";
+  return some(some_heads_fit) ? "no d_model has both heads of head_dims and a d_ff within the ratios"
+                              : "no n_head makes heads as wide as head_dims says";
 }
 
 }  // namespace
+
+std::vector<Heads> head_choices(const SearchSpaceOptions& o) {
+  if (!o.heads.empty()) return o.heads;
+  std::vector<Heads> pairs;
+  for (const std::int64_t n_head : o.n_head) {
+    if (o.n_kv_head.empty()) pairs.push_back({n_head, n_head});
+    for (const std::int64_t n_kv_head : o.n_kv_head) pairs.push_back({n_head, n_kv_head});
+  }
+  return pairs;
+}
 
 SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
   SearchSpaceOptions& o = options_;
@@ -101,9 +142,13 @@ SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(option
   o.details = differences(o.details, *family_);
   check_choices("n_layer", o.n_layer, 1, max_layers);
   check_choices("d_model", o.d_model, 1);
-  check_choices("n_head", o.n_head, 1);
+  if (o.heads.empty()) {
+    check_choices("n_head", o.n_head, 1);
+  } else {
+    check_heads(o, *family_);
+  }
   if (!o.n_kv_head.empty()) check_choices("n_kv_head", o.n_kv_head, 1);
-  check_choices("d_ff", o.d_ff, 1);
+  check_choices("d_ff", o.d_ff, family_->parts_optional() ? 0 : 1);
   check_choices("d_embed", o.d_embed, -1);
   if (has(o.d_embed, 0)) throw_invalid({"d_embed has the choice 0; it must be -1 (d_model) or at least 1"});
   check_choices("div_val", o.div_val, 1);
@@ -120,8 +165,8 @@ SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(option
   if (!o.head_dims.empty()) check_choices("head_dims", o.head_dims, 1);
   check_bounds("decoder_params", o.decoder_params);
   check_bounds("total_params", o.total_params);
-  check_product("d_model, n_head, n_kv_head and d_ff",
-                {o.d_model.size(), o.n_head.size(), o.n_kv_head.size(), o.d_ff.size()}, kMaxLayers);
+  check_product(o.heads.empty() ? "d_model, n_head, n_kv_head and d_ff" : "d_model, heads and d_ff",
+                {o.d_model.size(), o.n_head.size(), o.n_kv_head.size(), o.heads.size(), o.d_ff.size()}, kMaxLayers);
   check_product("d_model, d_embed and div_val", {o.d_model.size(), o.d_embed.size(), o.div_val.size()}, kMaxEmbeddings);
   bounded_ = !o.decoder_params.unbounded() || !o.total_params.unbounded();
   build();
@@ -154,20 +199,18 @@ void SearchSpace::add_layer_sets(std::int64_t d_model, std::string& refusal) {
   std::map<Shared, LayerSet> sets;
   Architecture probe = skeleton();
   probe.d_model = d_model;
-  for (const std::int64_t n_head : o.n_head) {
-    const std::vector<std::int64_t> same{n_head};
-    for (const std::int64_t n_kv_head : o.n_kv_head.empty() ? same : o.n_kv_head) {
-      for (const std::int64_t d_ff : o.d_ff) {
-        const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
-        if (!ff_ratio_fits(o, d_ff, d_model) || !head_fits(o, probe.width_of_head(layer))) continue;
-        probe.layers = {layer};
-        if (!accepted(probe, refusal)) continue;
-        LayerSet& set =
-            sets[{o.shared_n_head ? n_head : 0, o.shared_n_kv_head ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}];
-        set.d_model = d_model;
-        set.layers.push_back(layer);
-        if (bounded_) set.params.push_back(layer_params(probe, layer));
-      }
+  for (const auto& [n_head, n_kv_head] : head_choices(o)) {
+    for (const std::int64_t d_ff : o.d_ff) {
+      const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
+      if (!ff_ratio_fits(o, d_ff, d_model) || !heads_fit(o, probe, layer)) continue;
+      probe.layers = {layer};
+      if (layer.empty()) probe.layers.push_back({.n_head = 0, .n_kv_head = 0});  // none is without any weights
+      if (!accepted(probe, refusal)) continue;
+      LayerSet& set =
+          sets[{o.shared_n_head ? n_head : 0, shares_n_kv_head(o) ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}];
+      set.d_model = d_model;
+      set.layers.push_back(layer);
+      if (bounded_) set.params.push_back(layer_params(probe, layer));
     }
   }
   for (auto& [shared, set] : sets) layer_sets_.push_back(std::move(set));
@@ -178,9 +221,9 @@ std::vector<SearchSpace::EmbeddingChoice> SearchSpace::embedding_choices(std::in
                                                                          std::string& refusal) const {
   std::vector<EmbeddingChoice> choices;
   Architecture probe = skeleton();
-  const auto set = std::find_if(layer_sets_.begin(), layer_sets_.end(),
-                                [d_model](const LayerSet& s) { return s.d_model == d_model; });
-  probe.layers = {set->layers.front()};
+  for (const LayerSet& set : layer_sets_) {
+    if (set.d_model == d_model) probe.layers = {set.layers.back()};  // the widest, which is not empty if another is not
+  }
   for (const std::int64_t d_embed : options_.d_embed) {
     for (const std::int64_t div_val : options_.div_val) {
       apply({.d_model = d_model, .d_embed = d_embed, .div_val = div_val, .layer_set = 0}, probe);
@@ -220,6 +263,10 @@ void SearchSpace::add_groups(std::uint32_t layer_set, const std::vector<Embeddin
   }
   if (bounded_ && max_sum > 0) build_ways(set, max_sum, budget);
   const auto keep = [&](Group& group, BigUint count) {
+    if (has_empty(set) && group.min_sum <= 0 && group.max_sum >= 0) {
+      group.n_left_out = 1;
+      count -= BigUint(1);
+    }
     budget.keep(count);
     budget.keep(count);  // the index that it begins at
     group.count = std::move(count);
@@ -234,7 +281,7 @@ void SearchSpace::add_groups(std::uint32_t layer_set, const std::vector<Embeddin
       if (set.ways == nullptr) continue;
       keep(group, (*set.ways)[static_cast<std::size_t>(group.n_layer)].between(group.min_sum, group.max_sum));
     } else if (g >= first_group + n_depths) {
-      keep(group, groups_[g - n_depths].count);
+      keep(group, groups_[g - n_depths].count + BigUint(groups_[g - n_depths].n_left_out));
     } else {
       for (; depth < group.n_layer; ++depth) power *= static_cast<std::uint32_t>(set.layers.size());
       keep(group, power);

@@ -30,6 +30,20 @@ inline std::string describe(const Bounds& bounds) {
   return text.append(bounds.max ? number(*bounds.max) : "-").append("]");
 }
 
+inline std::string describe(const Heads& heads) {
+  return "[" + number(heads.n_head) + ", " + number(heads.n_kv_head) + "]";
+}
+
+/// Whether no layer has any weights, which makes no architecture.
+inline bool all_empty(const Architecture& a) {
+  return std::all_of(a.layers.begin(), a.layers.end(), [](const Layer& layer) { return layer.empty(); });
+}
+
+/// Whether all layers of an architecture have equally many heads of keys and values.
+inline bool shares_n_kv_head(const SearchSpaceOptions& o) {
+  return o.heads.empty() ? o.shared_n_kv_head : o.shared_n_head;
+}
+
 inline bool has(const std::vector<std::int64_t>& choices, std::int64_t value) {
   return std::binary_search(choices.begin(), choices.end(), value);
 }
@@ -45,9 +59,9 @@ inline bool ff_ratio_fits(const SearchSpaceOptions& o, std::int64_t d_ff, std::i
   return !too_narrow(o, d_ff, d_model) && !too_wide(o, d_ff, d_model);
 }
 
-/// Whether the rules of the space allow heads of that width.
-inline bool head_fits(const SearchSpaceOptions& o, std::int64_t width) {
-  return o.head_dims.empty() || has(o.head_dims, width);
+/// Whether the rules of the space allow the width that the layer's heads have in such architectures.
+inline bool heads_fit(const SearchSpaceOptions& o, const Architecture& a, const Layer& layer) {
+  return o.head_dims.empty() || layer.n_head == 0 || has(o.head_dims, a.width_of_head(layer));
 }
 
 }  // namespace lts::detail

@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'LayerCosts', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -488,6 +488,8 @@ class SearchSpace:
         Choices: distinct integers in any order.
     n_kv_head
         Choices in a family with grouped-query attention; by default n_kv_head is n_head.
+    heads
+        Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
     d_embed, div_val
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
@@ -550,7 +552,7 @@ class SearchSpace:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex], n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
+    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex] = (), n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), heads: collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
         ...
     def __iter__(self) -> SearchSpaceIterator:
         ...
@@ -613,6 +615,11 @@ class SearchSpace:
     def family(self) -> str:
         """
         Name of the family.
+        """
+    @property
+    def head_choices(self) -> list[tuple[int, int]]:
+        """
+        The pairs (n_head, n_kv_head) that the choices make, ascending, whatever the rules say.
         """
     @property
     def name(self) -> str:
@@ -957,6 +964,158 @@ class LayerCosts:
         """
         The analytic quantity that is added, or None.
         """
+class LossTable:
+    """
+    What a pretrained model loses by keeping less of it: a loss by layer, part and level.
+
+    The loss of a sub-network over the original's is the sum of what is in the table; once losses of some were measured, see
+    `refit`, that of attention and that of feed-forward networks times a scale each. As a column of a search:
+    ``search.run(n, cost_models={"predicted_loss": table})``.
+
+    Parameters
+    ----------
+    attention : array_like, shape (n, 4) or (n, 5), or a mapping
+        Rows of layer, n_head, n_kv_head, loss and variance, which is 0 by default; or loss, or loss and variance, by the
+        first three. Layers count from 0; losses and variances are not negative.
+    feed_forward : array_like, shape (n, 3) or (n, 4), or a mapping
+        Rows of layer, d_ff, loss and variance; or by the first two.
+    level
+        Share of sub-networks whose loss lies in the predicted interval, from 0.5 to 0.99.
+
+    Raises
+    ------
+    ValueError
+        For a number out of range, a row that comes twice, or a layer without rows.
+
+    Examples
+    --------
+    >>> import lts
+    >>> table = lts.LossTable({(0, 2, 2): 0.0, (0, 1, 1): 0.5}, {(0, 8): 0.0, (0, 4): 0.25})
+    >>> small = lts.Architecture("gpt2", 10, 6, 4, n_head=[1], d_ff=[4])
+    >>> table.predict([small])
+    array([0.75])
+    """
+    @staticmethod
+    def from_json(text: str) -> LossTable:
+        """
+        The inverse of `to_json`. Raises ValueError naming what is wrong with it.
+        """
+    def __init__(self, attention: numpy.typing.ArrayLike, feed_forward: numpy.typing.ArrayLike, *, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> None:
+        ...
+    def __repr__(self) -> str:
+        ...
+    def interval(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Low and high ends of the intervals of the losses, from 0 on: float64, (n, 2).
+
+        From the variances of the table, and once it is fitted from the errors of the samples. Raises as `predict`.
+        """
+    def predict(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Losses over the original's: float64, (n,).
+
+        Raises
+        ------
+        ValueError
+            For an architecture with a level or a number of layers that the table lacks, naming it.
+        """
+    def refit(self, architectures: collections.abc.Sequence[Architecture], losses: numpy.typing.ArrayLike, *, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> LossTable:
+        """
+        The same table, fitted to measured losses: a scale for each kind of part, and an interval.
+
+        Least squares of relative errors. Architectures that lose nothing by the table, such as the original, are left out.
+
+        Parameters
+        ----------
+        architectures
+            What was measured: at least 3 that lose something by the table.
+        losses : array_like, shape (n,)
+            Their losses over the original's, finite.
+        level
+            As for the table.
+
+        Raises
+        ------
+        ValueError
+            For too few samples, or a loss that is not finite; or as `predict`.
+        """
+    def to_json(self) -> str:
+        """
+        One line of JSON.
+        """
+    @property
+    def attention(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Layer, n_head, n_kv_head, loss and variance, in this order: float64, (n, 5).
+        """
+    @property
+    def feed_forward(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Layer, d_ff, loss and variance, in this order: float64, (n, 4).
+        """
+    @property
+    def fit(self) -> dict[str, float] | None:
+        """
+        Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard deviation of a loss relative to the table's.
+        """
+    @property
+    def level(self) -> float:
+        """
+        Share of losses within their intervals.
+        """
+    @property
+    def n_layer(self) -> int:
+        """
+        Number of layers.
+        """
+class Knapsack:
+    """
+    The exact front of losses and costs that add up over parts; see `knapsack`.
+    """
+    def __len__(self) -> int:
+        ...
+    def best(self, max_cost: typing.SupportsIndex) -> int:
+        """
+        Index of the member that loses least for a cost up to that. ValueError for too little.
+        """
+    def choices(self, index: typing.SupportsIndex) -> numpy.typing.NDArray[numpy.int64]:
+        """
+        Which choice each part has in a member: int64, (parts,). ValueError when there is none.
+        """
+    @property
+    def costs(self) -> numpy.typing.NDArray[numpy.int64]:
+        """
+        Costs, ascending: int64, (n,).
+        """
+    @property
+    def losses(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Losses, descending: float64, (n,).
+        """
+class KnapsackFront:
+    """
+    The exact front of a space; see `knapsack_front`.
+    """
+    def __len__(self) -> int:
+        ...
+    def at(self, index: typing.SupportsIndex) -> Architecture:
+        """
+        The architecture of a member. ValueError when there is none.
+        """
+    def best(self, max_cost: typing.SupportsFloat | typing.SupportsIndex) -> int:
+        """
+        Index of the member that loses least for a cost up to that. ValueError for too little.
+        """
+    @property
+    def costs(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Costs, ascending: float64, (n,).
+        """
+    @property
+    def losses(self) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Predicted losses, descending: float64, (n,).
+        """
 class AlgorithmOption:
     """
     An option of a search algorithm; see `algorithm_options`.
@@ -1108,7 +1267,7 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts] | None = None) -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable] | None = None) -> int:
         """
         Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
@@ -1121,7 +1280,7 @@ class Search:
         n_prompt, batch, precision, logits
             See `analytic`.
         cost_models
-            `Surrogate` or `LayerCosts` by column, for those that are predicted.
+            `Surrogate`, `LayerCosts` or `LossTable` by column, for those that are predicted.
         surrogates
             The older name of it.
 
@@ -1406,6 +1565,68 @@ def kendall(x: numpy.typing.ArrayLike, y: numpy.typing.ArrayLike) -> float:
     ------
     ValueError
         As `spearman`.
+    """
+def knapsack(parts: collections.abc.Sequence[collections.abc.Sequence[tuple[typing.SupportsFloat, typing.SupportsIndex]]], max_cost: typing.SupportsIndex | None = None) -> Knapsack:
+    """
+    The exact Pareto front of losses and costs that add up over parts, each of which has one of its choices.
+
+    The multiple-choice knapsack problem by dynamic programming over parts and costs (Kellerer, Pferschy and Pisinger 2004,
+    section 11.5): time and memory grow with the number of costs that a sum may have, in units of their common divisor.
+
+    Parameters
+    ----------
+    parts
+        For every part its choices as (loss, cost), costs as integers.
+    max_cost
+        Largest cost of a member; by default any.
+
+    Raises
+    ------
+    ValueError
+        For a part without choices, a number out of range, a `max_cost` below the least sum, or more than 2**27 costs and
+        parts.
+
+    Examples
+    --------
+    >>> import lts
+    >>> front = lts.knapsack([[(0.5, 1), (0.0, 4)], [(0.25, 1), (0.0, 2)]])
+    >>> front.costs, front.losses
+    (array([2, 3, 5, 6]), array([0.75, 0.5 , 0.25, 0.  ]))
+    >>> front.choices(front.best(4))
+    array([0, 1])
+    """
+def knapsack_front(space: SearchSpace, table: LossTable, cost: str | Surrogate | LayerCosts = 'decoder_params', *, max_cost: typing.SupportsFloat | typing.SupportsIndex | None = None, unit: typing.SupportsFloat | typing.SupportsIndex = 1.0, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all') -> KnapsackFront:
+    """
+    The exact Pareto front of a space for predicted losses and a cost that adds up over the parts of layers.
+
+    Parameters
+    ----------
+    space
+        With one d_model, n_layer, d_embed and div_val, without shared dimensions and bounds of parameters.
+    table
+        A `LossTable` of every level of the space.
+    cost
+        One of `analytic_names`, or a cost model. It must be a sum over attention and feed-forward networks of the layers.
+    max_cost
+        Largest cost of a member; by default any.
+    unit
+        Costs of parts are rounded to its multiples: 1 is exact for what is counted, 0.001 does for milliseconds.
+    n_prompt, batch, precision, logits
+        See `analytic`.
+
+    Raises
+    ------
+    ValueError
+        For another space, a level that the table lacks, a cost that is not such a sum, or a `max_cost` below the cheapest.
+
+    Examples
+    --------
+    >>> import lts
+    >>> space = lts.SearchSpace(n_layer=[1], d_model=[4], heads=[(1, 1), (2, 2)], d_ff=[4, 8])
+    >>> table = lts.LossTable({(0, 2, 2): 0.0, (0, 1, 1): 0.5}, {(0, 8): 0.0, (0, 4): 0.25})
+    >>> front = lts.knapsack_front(space, table)
+    >>> front.at(front.best(200)).d_ff
+    [8]
     """
 def kv_cache_bytes(architecture: Architecture, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32') -> int:
     """

@@ -48,10 +48,12 @@ ALLOWED = {
     "archive": _DOMINANCE | {"sort", "hypervolume"},
     "surrogate": _EVERYTHING,
     "layer_costs": _EVERYTHING,
+    "importance": _EVERYTHING,
+    "knapsack": _EVERYTHING | {"importance"},
     "algorithms": _EVERYTHING,
     "search": _ALGORITHMS,
-    "json": _ALGORITHMS | {"search"},
-    "c_api": _ALGORITHMS | {"search", "json"},
+    "json": _ALGORITHMS | {"search", "importance"},
+    "c_api": _ALGORITHMS | {"search", "json", "importance", "knapsack"},
 }
 
 HEAVY = ["onnx", "onnxruntime", "plotly", "rich", "torch", "tvm", "typer"]

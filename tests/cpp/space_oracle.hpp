@@ -200,8 +200,17 @@ inline bool is_valid(const Architecture& a) {
   return a.tie_projs.empty() || a.tie_projs.size() >= cut.size();
 }
 
+inline bool has(const std::vector<Int>& values, Int value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
 inline bool in_bounds(const Bounds& bounds, Int value) {
   return value >= bounds.min.value_or(value) && value <= bounds.max.value_or(value);
+}
+
+/// Whether all layers have one number of key and value heads, which pairs share with n_head.
+inline bool shared_n_kv_head(const SearchSpaceOptions& o) {
+  return o.heads.empty() ? o.shared_n_kv_head && !o.n_kv_head.empty() : o.shared_n_head;
 }
 
 /// Whether the rules of the space hold for an architecture made of its choices.
@@ -209,13 +218,13 @@ inline bool keeps_rules(const SearchSpaceOptions& o, const Architecture& a) {
   for (const Layer& layer : a.layers) {
     const Layer& first = a.layers.front();
     if (o.shared_n_head && layer.n_head != first.n_head) return false;
-    if (o.shared_n_kv_head && !o.n_kv_head.empty() && layer.n_kv_head != first.n_kv_head) return false;
+    if (shared_n_kv_head(o) && layer.n_kv_head != first.n_kv_head) return false;
     if (o.shared_d_ff && layer.d_ff != first.d_ff) return false;
     if (static_cast<double>(layer.d_ff) < o.min_ff_ratio * static_cast<double>(a.d_model)) return false;
     if (o.max_ff_ratio && static_cast<double>(layer.d_ff) > *o.max_ff_ratio * static_cast<double>(a.d_model)) {
       return false;
     }
-    if (!o.head_dims.empty() &&
+    if (!o.head_dims.empty() && layer.n_head > 0 &&
         std::find(o.head_dims.begin(), o.head_dims.end(), head_width(a, layer)) == o.head_dims.end()) {
       return false;
     }
@@ -243,7 +252,7 @@ inline std::vector<Int> key_of(const SearchSpaceOptions& o, const Architecture& 
   const Layer& first = a.layers.front();
   std::vector<Int> key{a.d_model,
                        o.shared_n_head ? first.n_head : 0,
-                       o.shared_n_kv_head && !o.n_kv_head.empty() ? first.n_kv_head : 0,
+                       shared_n_kv_head(o) ? first.n_kv_head : 0,
                        o.shared_d_ff ? first.d_ff : 0,
                        a.d_embed,
                        a.div_val,
@@ -255,6 +264,9 @@ inline std::vector<Int> key_of(const SearchSpaceOptions& o, const Architecture& 
 /// The layers that the choices make, before any rule.
 inline std::vector<Layer> all_layers(const SearchSpaceOptions& o) {
   std::vector<Layer> layers;
+  for (const Heads& pair : o.heads) {
+    for (const Int f : o.d_ff) layers.push_back({.n_head = pair.n_head, .n_kv_head = pair.n_kv_head, .d_ff = f});
+  }
   for (const Int h : o.n_head) {
     for (const Int kv : o.n_kv_head.empty() ? std::vector<Int>{h} : o.n_kv_head) {
       for (const Int f : o.d_ff) layers.push_back({.n_head = h, .n_kv_head = kv, .d_ff = f});
@@ -325,6 +337,17 @@ inline std::vector<Int> pick_some(Random& random, std::vector<Int> values, std::
   return values;
 }
 
+/// Pairs of heads, which need not be grouped evenly by a product of choices.
+inline std::vector<Heads> random_pairs(Random& random, bool grouped) {
+  std::vector<Heads> pairs;
+  for (const Int n_head : pick_some(random, {1, 2, 3, 4, 6, 8}, 1, 3)) {
+    for (const Int group : grouped ? pick_some(random, {1, 2, 3}, 1, 2) : std::vector<Int>{1}) {
+      if (n_head % group == 0) pairs.push_back({n_head, n_head / group});
+    }
+  }
+  return pairs.empty() ? std::vector<Heads>{{2, 2}} : pairs;
+}
+
 /// Options of a small space with any of the rules; it may turn out to be empty, or have a family's rule broken by all.
 inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 4000) {
   for (;;) {
@@ -337,7 +360,15 @@ inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 
     o.d_model = pick_some(random, {6, 8, 12, 16, 20, 24, 36}, 1, 3);
     o.n_head = pick_some(random, {1, 2, 3, 4, 6, 8}, 1, 3);
     o.d_ff = pick_some(random, {4, 8, 12, 24, 32, 48, 50}, 1, 3);
-    if (o.family == "llama" && random.below(3) != 0) o.n_kv_head = pick_some(random, {1, 2, 3, 4}, 1, 2);
+    const bool optional_parts = o.family != "transformer_xl" && random.below(2) == 0;
+    if (optional_parts && random.below(2) == 0) o.d_ff.push_back(0);
+    if (random.below(4) == 0) {
+      o.n_head.clear();
+      o.heads = random_pairs(random, o.family == "llama");
+      if (optional_parts && o.head_dim > 0) o.heads.push_back({0, 0});
+    } else if (o.family == "llama" && random.below(3) != 0) {
+      o.n_kv_head = pick_some(random, {1, 2, 3, 4}, 1, 2);
+    }
     if (!is_rotary(o.family) && random.below(2) == 0) {
       o.d_embed = pick_some(random, {-1, 4, 8, 12}, 1, 3);
       o.div_val = pick_some(random, {1, 2, 4}, 1, 2);
@@ -397,7 +428,9 @@ inline std::string describe(const SearchSpaceOptions& o) {
     return std::string(" ") + name + "=[" + (b.min ? std::to_string(*b.min) : "-") + "," +
            (b.max ? std::to_string(*b.max) : "-") + "]";
   };
-  return o.family + list("n_layer", o.n_layer) + list("d_model", o.d_model) + list("n_head", o.n_head) +
+  std::string pairs = o.heads.empty() ? "" : " heads=";
+  for (const Heads& h : o.heads) pairs += "(" + std::to_string(h.n_head) + "," + std::to_string(h.n_kv_head) + ")";
+  return o.family + pairs + list("n_layer", o.n_layer) + list("d_model", o.d_model) + list("n_head", o.n_head) +
          list("n_kv_head", o.n_kv_head) + list("d_ff", o.d_ff) + list("d_embed", o.d_embed) +
          list("div_val", o.div_val) + list("cutoffs", o.cutoffs) + " head_dim=" + std::to_string(o.head_dim) +
          " shared=" + (o.shared_n_head ? "h" : "") + (o.shared_n_kv_head ? "k" : "") + (o.shared_d_ff ? "f" : "") +

@@ -91,6 +91,48 @@ TEST(SearchSpace, SizeIndicesAndMembershipAgreeWithBruteForce) {
   }
 }
 
+TEST(SearchSpace, LayersWithoutPartsAgreeWithBruteForce) {
+  Random random(11);
+  int n_spaces = 0;
+  int n_without = 0;  // whose choices would make an architecture without any weights
+  while (n_spaces < 300) {
+    SearchSpaceOptions options = oracle::random_options(random, 600);
+    if (options.family == "transformer_xl") continue;
+    options.n_head.clear();
+    options.n_kv_head.clear();
+    options.heads = {{2, 2}, {0, 0}};
+    options.head_dim = 4;
+    if (random.below(3) != 0) options.min_ff_ratio = 0;
+    if (!oracle::has(options.d_ff, 0)) options.d_ff.push_back(0);
+    if (oracle::n_combinations(options) > 8000) continue;
+    const std::vector<Architecture> expected = oracle::members(options);
+    SCOPED_TRACE(oracle::describe(options));
+    if (expected.empty()) {
+      ASSERT_NE(message_of([&] { SearchSpace space(options); }), "");
+      continue;
+    }
+    ++n_spaces;
+    const SearchSpace space(options);
+    ASSERT_EQ(space.size(), BigUint(expected.size()));
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(space.at(BigUint(i)), expected[i]) << i;
+      ASSERT_EQ(space.index(expected[i]), BigUint(i)) << i;
+    }
+    Architecture a;
+    for (int i = 0; i < 50; ++i) {
+      space.sample(random, a);
+      ASSERT_EQ(space.why_not(a), std::nullopt);
+      space.sample_choices(random, a);
+      ASSERT_EQ(space.why_not(a), std::nullopt);
+    }
+    Architecture empty = expected.front();
+    for (Layer& layer : empty.layers) layer = {.n_head = 0, .n_kv_head = 0, .d_ff = 0};
+    ASSERT_FALSE(space.contains(empty));
+    n_without += options.min_ff_ratio == 0 && !space.bounded() ? 1 : 0;
+  }
+  EXPECT_GT(n_without, 30);
+}
+
 TEST(SearchSpace, ContainsExactlyTheMembers) {
   // Architectures from a wider space that has all the members and more.
   Random random(2);
@@ -414,6 +456,48 @@ TEST(SearchSpace, ConstructorRejections) {
             "family is flexibert; there are no search spaces of encoders, only counts and proxies");
   EXPECT_EQ(rejection([](O& o) { o.n_layer = {}; }), "n_layer has no choices; give at least one");
   EXPECT_EQ(rejection([](O& o) { o.d_model = {}; }), "d_model has no choices; give at least one");
+  const auto pairs = [](O& o, std::vector<Heads> heads) {
+    o.n_head.clear();
+    o.heads = std::move(heads);
+  };
+  EXPECT_EQ(rejection([](O& o) {
+              o.heads = {{2, 2}};
+            }),
+            "heads has choices, and so has n_head; give either pairs or both dimensions");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{2, 2}, {1, 1}, {2, 2}});
+            }),
+            "heads has the choice [2, 2] twice; choices must be distinct");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{2, 1}});
+            }),
+            "heads has the choice [2, 1]; both must be equal, as gpt2 has no grouped-query attention");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{3, 2}});
+              o.family = "llama";
+            }),
+            "heads has the choice [3, 2]; the first must be a multiple of the second");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{0, 2}});
+            }),
+            "heads has the choice [0, 2]; both must be from 1 to 1048576, or 0 for no attention");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{0, 0}, {2, 2}});
+            }),
+            "heads has the choice [0, 0]; head_dim must be given, as there may be no layer that tells it");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{0, 0}, {2, 2}});
+              o.family = "transformer_xl";
+              o.head_dim = 4;
+            }),
+            "heads has the choice [0, 0]; layers of transformer_xl have attention");
+  EXPECT_EQ(rejection([&](O& o) {
+              pairs(o, {{0, 0}});
+              o.head_dim = 4;
+              o.d_ff = {0};
+            }),
+            "the choices and rules leave no architecture: n_head and d_ff are 0 in every layer; some layer must have "
+            "attention or a feed-forward network");
   EXPECT_EQ(rejection([](O& o) { o.n_head = {}; }), "n_head has no choices; give at least one");
   EXPECT_EQ(rejection([](O& o) { o.d_ff = {}; }), "d_ff has no choices; give at least one");
   EXPECT_EQ(rejection([](O& o) { o.d_embed = {}; }), "d_embed has no choices; give at least one");

@@ -80,6 +80,11 @@ struct Family {
   bool mixed = false;             ///< layers have a `mixer` and `n_ff` of their own
   std::int64_t only_d_model = 0;  ///< the only width allowed; 0: any
   std::int64_t only_d_ff = 0;
+
+  /// Whether a layer may lack attention or the feed-forward network.
+  [[nodiscard]] constexpr bool parts_optional() const noexcept {
+    return !mixed && !encoder && position != Position::relative;
+  }
 };
 
 /// The known families: gpt2, transformer_xl, llama, hw_gpt, hw_gpt_gated, hw_gpt_gated_bias, flexibert,

@@ -17,7 +17,8 @@ std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept;
 /// Maps architectures of a space to genotypes and back.
 ///
 /// Genes: d_model, n_layer, d_embed, div_val, then n_head, n_kv_head, d_ff for each layer up to the deepest; a shared
-/// dimension has one gene before the layers, a dimension with a single choice has none.
+/// dimension has one gene before the layers, a dimension with a single choice has none. Where the space has pairs of
+/// heads, the gene n_head is the number of the pair.
 class Encoding {
  public:
   enum class Dimension : std::uint8_t { d_model, n_layer, d_embed, div_val, n_head, n_kv_head, d_ff };
@@ -58,6 +59,8 @@ class Encoding {
 
   const SearchSpace* space_;
   std::vector<Gene> genes_;
+  std::vector<Heads> heads_;   ///< what a gene n_head stands for; n_kv_head counts where it has no gene
+  bool may_be_empty_ = false;  ///< whether genes may choose layers without any weights
   Architecture skeleton_;
   // Position of each dimension's (first) gene, -1 for none; step from layer to layer.
   std::int32_t at_d_model_ = -1, at_n_layer_ = -1, at_d_embed_ = -1, at_div_val_ = -1;

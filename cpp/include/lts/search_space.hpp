@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,11 +21,18 @@ struct Bounds {
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };
 
+/// The heads of a layer's queries, and of its keys and values.
+struct Heads {
+  std::int64_t n_head = 0;
+  std::int64_t n_kv_head = 0;
+  friend auto operator<=>(const Heads&, const Heads&) = default;
+};
+
 /// Fixed values, choices per dimension and validity rules. Choices are distinct; their order does not matter.
 ///
-/// Limits: 4,194,304 combinations of d_model, n_head, n_kv_head and d_ff; 1,048,576 of d_model, d_embed and div_val;
-/// 1,000,000 of everything except the layers; 256 MiB of exact counts; and, with parameter bounds, 2,000,000 distinct
-/// parameter sums of the layers of a d_model, found in 2^25 additions.
+/// Limits: 4,194,304 combinations of d_model, n_head and n_kv_head, or heads, and d_ff; 1,048,576 of d_model, d_embed
+/// and div_val; 1,000,000 of everything except the layers; 256 MiB of exact counts; and, with parameter bounds,
+/// 2,000,000 distinct parameter sums of the layers of a d_model, found in 2^25 additions.
 struct SearchSpaceOptions {
   std::string name = "unnamed";
   std::string family = "gpt2";
@@ -43,12 +51,13 @@ struct SearchSpaceOptions {
   std::vector<std::int64_t> d_model = {};
   std::vector<std::int64_t> n_head = {};
   std::vector<std::int64_t> n_kv_head = {};  ///< empty: n_kv_head = n_head
-  std::vector<std::int64_t> d_ff = {};
+  std::vector<Heads> heads = {};             ///< pairs, in place of n_head and n_kv_head; {0, 0}: no attention
+  std::vector<std::int64_t> d_ff = {};       ///< 0: no feed-forward network
   std::vector<std::int64_t> d_embed = {-1};
   std::vector<std::int64_t> div_val = {1};
 
   // dimensions that have one value for all layers of an architecture
-  bool shared_n_head = false;
+  bool shared_n_head = false;  ///< with `heads`: the pair
   bool shared_n_kv_head = false;
   bool shared_d_ff = false;
 
@@ -61,6 +70,9 @@ struct SearchSpaceOptions {
 
   friend bool operator==(const SearchSpaceOptions&, const SearchSpaceOptions&) = default;
 };
+
+/// The pairs that the choices make, ascending, whatever the rules say: `heads`, or else those of n_head and n_kv_head.
+std::vector<Heads> head_choices(const SearchSpaceOptions& options);
 
 /// A set of architectures: all combinations of the choices that the rules allow.
 ///
@@ -109,7 +121,8 @@ class SearchSpace {
     std::int64_t n_layer = 0;
     std::int64_t min_sum = 0;  ///< bounds of the parameters of the layers
     std::int64_t max_sum = 0;
-    BigUint begin;  ///< index of its first architecture
+    std::uint64_t n_left_out = 0;  ///< 1: the first, whose layers are all empty, is no architecture
+    BigUint begin;                 ///< index of its first architecture
     BigUint count;
   };
   /// A width of the embedding that goes with a d_model.
@@ -154,6 +167,7 @@ class SearchSpace {
   void build_ways(LayerSet& set, std::int64_t max_sum, Budget& budget) const;
   [[nodiscard]] Architecture skeleton() const;
   void apply(const Block& block, Architecture& out) const;
+  [[nodiscard]] static bool has_empty(const LayerSet& set) { return set.layers.front().empty(); }
   [[nodiscard]] static std::size_t position_of(const LayerSet& set, const Layer& layer);
   [[nodiscard]] std::size_t find_group(const Architecture& architecture, const LayerSet** set) const;
   void draw_layers(Random& random, const Group& group, Architecture& out) const;

@@ -15,9 +15,9 @@ from lts.export.decoder import check_decoder, decoder_graph, finish, layers
 from lts.export.embedding import embed, embed_positions, head
 from lts.export.empty_layers import leave_out
 from lts.export.files import placed
+from lts.export.frequencies import rotary_frequencies
 from lts.export.graph import Graph, Symbol
 from lts.export.precision import matrices
-from lts.export.rotary import rotary_frequencies
 from lts.export.weights import Tensor, Weights, array_source, weight_source
 
 GENERATION = "generation"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lts._core import Architecture, LayerCosts, SearchSpace, Surrogate
+from lts._core import Architecture, SearchSpace
 from lts.errors import UsageError
 from lts.measure.counted import ALWAYS, counted
-from lts.measure.evaluator import TargetEvaluator
+from lts.measure.evaluator import CoreModel, TargetEvaluator
 from lts.measure.outcome import Outcome
 from lts.system.environment import fingerprint
 from lts.targets.estimate.calibrated import calibrated_models, predicted
@@ -66,9 +66,9 @@ class EstimatedEvaluator(TargetEvaluator):
             )
         )
 
-    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, Surrogate | LayerCosts]:
+    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, CoreModel]:
         wanted = [name for name in columns if name in self.costs]
         known = calibrated_models(self.target, self.workload)
         rest = [name for name in wanted if name not in known]
-        models: dict[str, Surrogate | LayerCosts] = {name: known[name] for name in wanted if name in known}
+        models: dict[str, CoreModel] = {name: known[name] for name in wanted if name in known}
         return {**models, **layer_costs(space, self.target, self.workload, rest)}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Self
 
-from lts._core import Architecture, LayerCosts, SearchSpace, Surrogate, analytic_names, family
+from lts._core import Architecture, LayerCosts, LossTable, SearchSpace, Surrogate, analytic_names, family
 from lts.devices.device import ENERGY, Device
 from lts.errors import UsageError
 from lts.measure.outcome import Outcome, Provenance
@@ -19,6 +19,8 @@ from lts.targets.workload import Workload
 
 DEFAULT_OBJECTIVES = ("decoder_params:max", "request_ms:min", "peak_memory_mib:min")
 ENERGY_COLUMNS = ("energy_mj", *ENERGY)
+# What the core evaluates without Python.
+CoreModel = Surrogate | LayerCosts | LossTable
 
 
 class _Kinds(ABCMeta):
@@ -84,7 +86,7 @@ class Evaluator(ABC, metaclass=_Kinds):
         """The machine and software that the values come from, as JSON; by default this machine."""
         return fingerprint(threads=1)
 
-    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, Surrogate | LayerCosts] | None:
+    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, CoreModel] | None:
         """Models by which the core itself computes the costs; None when candidates must be evaluated."""
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.checkpoint import read_checkpoint
+from lts.export.frequencies import rotary_frequencies
 
 try:
     import torch
@@ -63,15 +64,25 @@ class Network(Parameters):
 
     def decode(self, x: Tensor) -> Tensor:
         """All layers and the final norm; `x` and the result are [batch, T, d_model]."""
-        traits = self.architecture.traits
         for layer in range(self.architecture.n_layer):
-            for part, network in (("attention", self._attention), ("feed_forward", self._feed_forward)):
-                norm = f"layers.{layer}.{part}_norm"
-                if traits.norm_placement == "before":
-                    x = x + network(layer, self._norm(x, norm))
-                else:
-                    x = self._norm(x + network(layer, x), norm)
-        return self._norm(x, "final_norm") if traits.final_norm else x
+            x = self.layer(layer, x)
+        return self._norm(x, "final_norm") if self.architecture.traits.final_norm else x
+
+    def layer(self, index: int, x: Tensor) -> Tensor:
+        """One layer, with its residual; `x` and the result are [batch, T, d_model]."""
+        a, entered = self.architecture, x
+        for part, network, width in (
+            ("attention", self._attention, a.n_head),
+            ("feed_forward", self._feed_forward, a.d_ff),
+        ):
+            if width[index] == 0:
+                continue
+            norm = f"layers.{index}.{part}_norm"
+            if a.traits.norm_placement == "before":
+                x = x + network(index, self._norm(entered if a.traits.parallel else x, norm))
+            else:
+                x = self._norm(x + network(index, x), norm)
+        return x
 
     def head(self, x: Tensor) -> Tensor:
         """Logits of hidden states [batch, T, d_model], or log-probabilities of an adaptive softmax."""
@@ -86,11 +97,11 @@ class Network(Parameters):
     def _norm(self, x: Tensor, name: str) -> Tensor:
         if self.linearized:
             return x
-        traits = self.architecture.traits
+        epsilon = self.architecture.norm_epsilon
         scale = self.by_name[f"{name}.scale"]
-        if traits.norm == "layer_norm":
-            return F.layer_norm(x, x.shape[-1:], scale, self.by_name[f"{name}.bias"], traits.norm_epsilon)
-        return F.rms_norm(x, x.shape[-1:], scale, traits.norm_epsilon)
+        if self.architecture.traits.norm == "layer_norm":
+            return F.layer_norm(x, x.shape[-1:], scale, self.by_name[f"{name}.bias"], epsilon)
+        return F.rms_norm(x, x.shape[-1:], scale, epsilon)
 
     def _feed_forward(self, layer: int, x: Tensor) -> Tensor:
         prefix = f"layers.{layer}"
@@ -101,8 +112,10 @@ class Network(Parameters):
             hidden = gate + up if self.linearized else F.silu(gate) * up
         elif self.linearized:
             hidden = up
+        elif kind == "relu":
+            hidden = F.relu(up)
         else:
-            hidden = F.gelu(up, approximate="tanh") if kind == "gelu" else F.relu(up)
+            hidden = F.gelu(up, approximate="tanh" if kind == "gelu" else "none")
         for i in range(self.architecture.n_ff[layer] - 1):
             hidden = self.linear(hidden, f"{prefix}.middle.{i}")
             hidden = hidden if self.linearized else F.gelu(hidden, approximate="tanh")
@@ -145,13 +158,14 @@ class Network(Parameters):
         return mixed if self.watch is None else self.watch("head", prefix, mixed)
 
     def _rotate(self, x: Tensor) -> Tensor:
-        """Rotary positions (Su et al. 2021): element k of a head turns with element k + width / 2."""
+        """Rotary positions (Su et al. 2021): element k of what turns of a head does so with k + half of it."""
         length, width = x.shape[-2:]
-        exponents = torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width
-        angles = torch.arange(length, device=x.device)[:, None] / self.architecture.traits.rotary_theta**exponents
+        frequencies = torch.from_numpy(rotary_frequencies(self.architecture, width)).to(x.device)
+        angles = torch.arange(length, device=x.device)[:, None] * frequencies
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+        half = len(frequencies)
+        first, second, rest = torch.split(x, [half, half, width - 2 * half], dim=-1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)
 
     def _relative_scores(self, layer: int, query: Tensor, key: Tensor) -> Tensor:
         """Scores of Transformer-XL (Dai et al. 2019, section 3.3), by content and distance: [batch, n_head, T, T]."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Any
 
 from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
@@ -30,7 +31,7 @@ def summary(contents: Contents) -> str:
     space, options = contents.space, contents.space.options
     choices = [
         f"{name} {_choices(options[name])}"
-        for name in ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+        for name in ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
         if options[name] and options[name] not in ([-1], [1])
     ]
     rows: list[tuple[str, object]] = [
@@ -210,7 +211,9 @@ def _value_cell(contents: Contents, trial: Trial, name: str) -> str:
     return f'<td class="n" data-value="{escaped(repr(value))}">{escaped(number(value))}{small}</td>'
 
 
-def _choices(values: Sequence[int]) -> str:
+def _choices(values: Sequence[Any]) -> str:
+    if isinstance(values[0], tuple):  # pairs of heads
+        return listed([f"{n_head}/{n_kv_head}" for n_head, n_kv_head in values])
     steps = {b - a for a, b in itertools.pairwise(values)}
     if len(values) > 3 and len(steps) == 1:
         step = steps.pop()

@@ -17,8 +17,12 @@ from lts.system.toml_file import check_keys, integer, read_toml, table_at
 SCHEMA = 1
 
 _TOP = ("schema", "name", "description", "family", "fixed", "choices", "rules")
-_FIXED = ("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding")
-_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+_FIXED = (
+    *("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding", "rotary_theta", "norm_epsilon"),
+    *("rotary_dim", "rotary_scaling", "qkv_bias", "attention_output_bias", "feed_forward_bias"),
+)
+_SCALING = ("factor", "low_freq_factor", "high_freq_factor", "original_positions")
+_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
 _REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
 _SHARED = ("n_head", "n_kv_head", "d_ff")
 _RULES = ("shared", "min_ff_ratio", "max_ff_ratio", "head_dims", "decoder_params", "total_params")
@@ -76,6 +80,17 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         raise UsageError(f"{path}: {error}") from None
 
 
+def choices(space: SearchSpace) -> dict[str, list[int]]:
+    """The choices of every dimension; where the space has pairs of heads, those that any pair has.
+
+    ``n_kv_head`` has none where it is ``n_head``.
+    """
+    found = {name: space.options[name] for name in _CHOICES if name != "heads"}
+    if pairs := space.options["heads"]:
+        found["n_head"], found["n_kv_head"] = (sorted(set(each)) for each in zip(*pairs, strict=True))
+    return found
+
+
 def written(space: SearchSpace) -> dict[str, str]:
     """What a file says of the space: TOML by dotted key, ``{"choices.n_layer": "{min = 2, max = 8}"}``.
 
@@ -98,6 +113,8 @@ def written(space: SearchSpace) -> dict[str, str]:
 # What the options of a space are where its file says nothing.
 _UNSAID: Mapping[str, tuple[Any, ...]] = {
     "head_dim": (0,),
+    "n_head": ([],),
+    "heads": ([],),
     "cutoffs": ([],),
     "tie_projs": ([],),
     "n_kv_head": ([],),
@@ -118,8 +135,10 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def _toml_choices(values: list[int]) -> str:
-    """Four or more with the same distance as a range."""
+def _toml_choices(values: list[Any]) -> str:
+    """Four or more numbers with the same distance as a range."""
+    if isinstance(values[0], tuple):
+        return _toml(values)
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(values) < 4 or len(steps) > 1:
         return _toml(values)
@@ -168,7 +187,7 @@ def _string(table: Mapping[str, Any], key: str, where: str, default: str) -> str
 def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     check_keys(table, _FIXED, where)
     options: dict[str, Any] = {}
-    for key in ("vocab_size", "n_positions", "head_dim"):
+    for key in ("vocab_size", "n_positions", "head_dim", "rotary_dim"):
         if key in table:
             options[key] = integer(table[key], f"{where}, '{key}'")
     if "cutoffs" in table:
@@ -177,17 +196,48 @@ def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         options["tie_projs"] = [
             _bool(v, f"{where}, 'tie_projs'") for v in _list(table["tie_projs"], f"{where}, 'tie_projs'")
         ]
-    if "tie_embedding" in table:
-        options["tie_embedding"] = _bool(table["tie_embedding"], f"{where}, 'tie_embedding'")
+    for key in ("tie_embedding", "qkv_bias", "attention_output_bias", "feed_forward_bias"):
+        if key in table:
+            options[key] = _bool(table[key], f"{where}, '{key}'")
+    for key in ("rotary_theta", "norm_epsilon"):
+        if key in table:
+            options[key] = _number(table[key], f"{where}, '{key}'")
+    if "rotary_scaling" in table:
+        options["rotary_scaling"] = _scaling(table["rotary_scaling"], f"{where}, 'rotary_scaling'")
     return options
 
 
-def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[int]]:
+def _scaling(value: Any, where: str) -> dict[str, float | int]:
+    if not isinstance(value, dict) or set(value) - set(_SCALING) or set(_SCALING) - set(value):
+        raise UsageError(f"{where}: expected a table with {', '.join(_SCALING[:-1])} and {_SCALING[-1]}, got {value!r}")
+    *factors, positions = _SCALING
+    return {
+        **{key: _number(value[key], f"{where}, '{key}'") for key in factors},
+        positions: integer(value[positions], f"{where}, '{positions}'"),
+    }
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UsageError(f"{where}: expected a number, got {value!r}")
+    return float(integer(value, where) if isinstance(value, int) else value)
+
+
+def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
     check_keys(table, _CHOICES, where)
     for key in _REQUIRED_CHOICES:
-        if key not in table:
+        if key not in table and not (key == "n_head" and "heads" in table):
             raise UsageError(f"{where}: '{key}' is missing; needed: {', '.join(_REQUIRED_CHOICES)}")
-    return {key: _choice_list(table[key], f"{where}, '{key}'") for key in table}
+    read = {"heads": _pair_list}
+    return {key: read.get(key, _choice_list)(table[key], f"{where}, '{key}'") for key in table}
+
+
+def _pair_list(value: Any, where: str) -> list[tuple[int, int]]:
+    """Pairs from a list of two integers each."""
+    pairs = [[integer(v, where) for v in _list(pair, where)] for pair in _list(value, where)]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise UsageError(f"{where}: expected pairs of n_head and n_kv_head such as [[9, 3], [6, 2]], got {value!r}")
+    return [(n_head, n_kv_head) for n_head, n_kv_head in pairs]
 
 
 def _choice_list(value: Any, where: str) -> list[int]:
@@ -219,10 +269,7 @@ def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         options[f"shared_{name}"] = True
     for key in ("min_ff_ratio", "max_ff_ratio"):
         if key in table:
-            ratio = table[key]
-            if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
-                raise UsageError(f"{where}, '{key}': expected a number, got {ratio!r}")
-            options[key] = float(integer(ratio, f"{where}, '{key}'") if isinstance(ratio, int) else ratio)
+            options[key] = _number(table[key], f"{where}, '{key}'")
     if "head_dims" in table:
         options["head_dims"] = _choice_list(table["head_dims"], f"{where}, 'head_dims'")
     for key in ("decoder_params", "total_params"):

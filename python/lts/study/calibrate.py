@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,24 +154,22 @@ def _single_layers(space: SearchSpace) -> Sequence[Architecture]:
     options = space.options
     made = []
     for d_model in options["d_model"]:
-        for n_head in options["n_head"]:
-            for n_kv_head in options["n_kv_head"] or [n_head]:
-                for d_ff in options["d_ff"]:
-                    try:
-                        made.append(
-                            Architecture(
-                                options["family"],
-                                vocab_size=options["vocab_size"],
-                                n_positions=options["n_positions"],
-                                d_model=d_model,
-                                head_dim=options["head_dim"],
-                                n_head=[n_head],
-                                n_kv_head=[n_kv_head],
-                                d_ff=[d_ff],
-                            )
-                        )
-                    except ValueError:  # heads that do not divide the width
-                        continue
+        for (n_head, n_kv_head), d_ff in product(space.head_choices, options["d_ff"]):
+            try:
+                made.append(
+                    Architecture(
+                        options["family"],
+                        vocab_size=options["vocab_size"],
+                        n_positions=options["n_positions"],
+                        d_model=d_model,
+                        head_dim=options["head_dim"],
+                        n_head=[n_head],
+                        n_kv_head=[n_kv_head],
+                        d_ff=[d_ff],
+                    )
+                )
+            except ValueError:  # heads that do not divide the width
+                continue
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lts._core import Architecture, Objective, SearchSpace, analytic, analytic_names
+from lts.spaces.space import choices
 
 _LAYERED = ("n_head", "n_kv_head", "d_ff")
 _DIMENSIONS = ("n_layer", "d_model", *_LAYERED, "d_embed", "div_val")
@@ -51,7 +52,7 @@ class _Edges:
 
     def __init__(self, space: SearchSpace) -> None:
         free = (None, None)
-        self._options = space.options
+        self._choices = choices(space)
         # What the rules allow a layer, whatever the parameters.
         self._layers = SearchSpace(**{**space.options, "n_layer": [1], "decoder_params": free, "total_params": free})
         self._ends: dict[tuple[str, int, int], _Ends] = {}
@@ -62,26 +63,27 @@ class _Edges:
             values = getattr(a, name)
             found = [(values[i], self._ends_of_layer(a, i, name)) for i in range(a.n_layer if by_layer else 1)]
         else:
-            choices = [a.d_model if choice < 0 else choice for choice in self._options[name]]  # d_embed -1
+            own = [a.d_model if choice < 0 else choice for choice in self._choices[name]]  # d_embed -1
             value = a.embedding_width if name == "d_embed" else getattr(a, name)
-            found = [(value, (min(choices), max(choices)))]
+            found = [(value, (min(own), max(own)))]
         return ((value, ends) for value, ends in found if ends[0] < ends[1])
 
     def _ends_of_layer(self, a: Architecture, layer: int, name: str) -> _Ends:
         # Heads and d_ff have to go with d_model, keys with the heads that they serve, and nothing with anything else.
         key = (name, a.d_model, a.n_head[layer] if name == "n_kv_head" else 0)
         if key not in self._ends:
-            choices = self._options[name]
             values = {each: getattr(a, each)[layer] for each in _LAYERED}
             only = self._changed(a, {**values, "n_layer": 1}) or a
-            low = next((choice for choice in choices if self._allows(only, name, choice)), values[name])
-            high = next((choice for choice in reversed(choices) if self._allows(only, name, choice)), values[name])
+            low = next((choice for choice in self._choices[name] if self._allows(only, name, choice)), values[name])
+            high = next(
+                (choice for choice in reversed(self._choices[name]) if self._allows(only, name, choice)), values[name]
+            )
             self._ends[key] = (low, high)
         return self._ends[key]
 
     def _allows(self, only: Architecture, name: str, choice: int) -> bool:
         """Whether the architecture of one layer may have that value; heads come before the keys that serve them."""
-        keys = self._options["n_kv_head"] if name == "n_head" else []
+        keys = self._choices["n_kv_head"] if name == "n_head" else []
         others: list[dict[str, int]] = [{"n_kv_head": n} for n in keys] or [{}]
         changed = (self._changed(only, {name: choice, **other}) for other in others)
         return any(a is not None and a in self._layers for a in changed)
@@ -91,7 +93,7 @@ class _Edges:
         n_others = 0
         for a in front[:: max(1, len(front) // _PROBED)]:
             here = analytic(proxy, a)
-            for choice in self._ends_of_layer(a, 0, name) if name in _LAYERED else self._options[name]:
+            for choice in self._ends_of_layer(a, 0, name) if name in _LAYERED else self._choices[name]:
                 other = self._changed(a, {name: choice})
                 if other is None or other == a:
                     continue
@@ -107,7 +109,7 @@ class _Edges:
         for name in _LAYERED:
             kept = record[name][:n_layer]
             record[name] = [values[name]] * n_layer if name in values else kept + kept[-1:] * (n_layer - len(kept))
-        if not self._options["n_kv_head"]:
+        if not self._choices["n_kv_head"]:
             record["n_kv_head"] = record["n_head"]
         record |= {name: value for name, value in values.items() if name not in _LAYERED}
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts._core import Architecture, FrontMember, LayerCosts, Search, SearchSpace, Surrogate
+from lts._core import Architecture, FrontMember, Search, SearchSpace
+from lts.measure.evaluator import CoreModel
 from lts.study.predictions import Predictions
 
 # Candidates of one evolution in the core, and of how many there is one for models of your own, called from Python.
@@ -44,7 +45,7 @@ class Evolution:
     def run(self, predictions: Predictions, n: int = EVOLVED) -> None:
         """Evolve `n` candidates on the models of predictions, in the core where it knows them all; else a fortieth of
         them, which are called from Python."""
-        compiled = {name: m for name, m in predictions.models.items() if isinstance(m, Surrogate | LayerCosts)}
+        compiled = {name: m for name, m in predictions.models.items() if isinstance(m, CoreModel)}
         if len(compiled) == len(predictions.models):
             self.run_in_core(n, predictions.workload, compiled)
             return
@@ -56,7 +57,7 @@ class Evolution:
             for i, candidate in enumerate(candidates):
                 self.search.tell(candidate.id, {name: float(value[i]) for name, value in found.items()})
 
-    def run_in_core(self, n: int, workload: Mapping[str, Any], models: Mapping[str, Surrogate | LayerCosts]) -> int:
+    def run_in_core(self, n: int, workload: Mapping[str, Any], models: Mapping[str, CoreModel]) -> int:
         """Evolve `n` candidates without Python; how many there were, fewer where the space is used up."""
         return self.search.run(n, **workload, cost_models=dict(models))
 

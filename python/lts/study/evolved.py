@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lts._core import Architecture, FrontMember, LayerCosts, Surrogate, crowding_distance
+from lts._core import Architecture, FrontMember, crowding_distance
+from lts.measure.evaluator import CoreModel
 from lts.measure.trial import Trial
 from lts.study.evolution import EVOLVED, Evolution
 from lts.study.predictions import minimized_values
@@ -40,7 +41,7 @@ class EvolvedSampler(Sampler):
     def __init__(
         self,
         problem: Problem,
-        models: Mapping[str, Surrogate | LayerCosts],
+        models: Mapping[str, CoreModel],
         algorithm: str,
         options: Mapping[str, Any] | None = None,
     ) -> None:

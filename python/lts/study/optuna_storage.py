@@ -14,6 +14,7 @@ from typing import Any
 from lts._core import Architecture, Constraint, SearchSpace
 from lts.errors import UsageError, first_line
 from lts.measure.trial import Trial
+from lts.spaces.space import choices
 from lts.study.schema import STORE_NAME, is_store, store_path
 from lts.study.stored import StoredStudy, read_study
 
@@ -212,8 +213,8 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _parameters(architecture: Architecture, space: SearchSpace) -> dict[str, int]:
     """What the space leaves open, of one architecture: a parameter per dimension, and per layer where layers differ."""
     found: dict[str, int] = {}
-    for name in _DIMENSIONS:
-        if len(space.options[name]) < 2:
+    for name, values in choices(space).items():
+        if len(values) < 2:
             continue
         value = getattr(architecture, name)
         if isinstance(value, int):
@@ -234,10 +235,10 @@ def _distributions(taken: Iterable[Mapping[str, int]], space: SearchSpace, optun
     found: dict[str, Any] = {}
     for name, seen in values.items():
         dimension = max((each for each in _DIMENSIONS if name.startswith(each)), key=len)
-        choices = sorted(seen.union(space.options[dimension]))
-        steps = {b - a for a, b in pairwise(choices)}
+        own = sorted(seen.union(choices(space)[dimension]))
+        steps = {b - a for a, b in pairwise(own)}
         if len(steps) == 1:
-            found[name] = optuna.distributions.IntDistribution(choices[0], choices[-1], step=steps.pop())
+            found[name] = optuna.distributions.IntDistribution(own[0], own[-1], step=steps.pop())
         else:
-            found[name] = optuna.distributions.CategoricalDistribution(choices)
+            found[name] = optuna.distributions.CategoricalDistribution(own)
     return found

@@ -14,8 +14,8 @@ from transformers_classes import KINDS, draw, logits, masked, model, whole
 import lts
 from lts.backends.onnxruntime import bound
 from lts.export import GivenWeights, RandomWeights, export, onnx_model
+from lts.export.frequencies import rotary_frequencies
 from lts.export.manifest import read_manifest
-from lts.export.rotary import rotary_frequencies
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")

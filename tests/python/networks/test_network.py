@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from export_runner import arrays, tokens
 from reference_models import REASON, logits
+from transformers_classes import KINDS, draw, model
+from transformers_classes import logits as transformers_logits
 
 import lts
 from lts.errors import UsageError
@@ -29,6 +34,9 @@ def architectures() -> list[lts.Architecture]:
         lts.Architecture("transformer_xl", **adaptive, div_val=1, n_head=2, d_ff=16, n_layer=2),
         lts.Architecture("transformer_xl", **adaptive, div_val=4, n_head=2, d_ff=16, n_layer=2),
         lts.Architecture("llama", **fixed, n_head=[6, 2], n_kv_head=[2, 1], d_ff=[20, 32]),
+        lts.Architecture("llama", **fixed, n_head=[6, 0, 2], n_kv_head=[2, 0, 1], d_ff=[0, 20, 32], head_dim=4),
+        lts.Architecture("gpt_neox", **fixed, n_head=[3, 2, 0], d_ff=[0, 16, 32], rotary_dim=2),
+        lts.Architecture("gpt2", **fixed, n_head=[2, 3], d_ff=16, qkv_bias=False, feed_forward_bias=False),
     ]
 
 
@@ -38,9 +46,9 @@ def label(architecture: lts.Architecture) -> str:
 
 def random_weights(architecture: lts.Architecture) -> dict[str, np.ndarray]:
     """All random, also biases and scales, which `RandomWeights` leaves at zero and one."""
-    random = np.random.default_rng(3)
+    source = np.random.default_rng(3)
     return {
-        weight.name: (0.2 * random.standard_normal(weight.shape) + (weight.kind == "scale")).astype(np.float32)
+        weight.name: (0.2 * source.standard_normal(weight.shape) + (weight.kind == "scale")).astype(np.float32)
         for weight in lts.weights(architecture)
     }
 
@@ -68,6 +76,44 @@ def test_every_weight_takes_part(architecture: lts.Architecture) -> None:
     # What a softmax over keys cancels: a bias of the keys shifts all scores of a query alike.
     silent = [name for name, p in network.by_name.items() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_transformers(kind: str) -> None:
+    """At every position, of other bases, scalings, epsilons and biases, and with layers that lack parts."""
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    for number in range(12):
+        architecture = draw(kind, random.Random(f"{kind} network {number}"), missing=0.4 * (number % 2))
+        given, ids = arrays(architecture), tokens(architecture, 2, 40)
+        expected = transformers_logits(model(kind, architecture, given), ids)
+        with torch.no_grad():
+            found = Network(architecture, given)(torch.tensor(ids)).numpy()
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found / scale, expected / scale, atol=1e-5, err_msg=repr(architecture))
+
+
+def test_counts_are_those_of_transformers() -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    for kind in KINDS:
+        for number in range(8):
+            architecture = draw(kind, random.Random(f"{kind} counts {number}"), missing=0)
+            own = model(kind, architecture, arrays(architecture))
+            assert sum(p.numel() for p in own.parameters()) == lts.total_params(architecture), architecture
+            names = {name for name, _ in own.named_parameters() if name.endswith(".bias")}
+            biases = [weight for weight in lts.weights(architecture) if weight.kind == "bias"]
+            joined = 2 * architecture.n_layer if kind == "gpt_neox" and architecture.qkv_bias else 0
+            assert len(names) == len(biases) - joined, architecture
+
+
+def test_empty_layers_change_nothing() -> None:
+    some = {"vocab_size": 60, "n_positions": 32, "d_model": 24, "head_dim": 4}
+    a = lts.Architecture("llama", **some, n_head=[6, 0, 2], n_kv_head=[2, 0, 1], d_ff=[20, 0, 32])
+    given = random_weights(a)
+    fewer = lts.without_empty_layers(a)
+    assert fewer.n_head == [6, 2]
+    renamed = {name.replace("layers.2.", "layers.1."): array for name, array in given.items()}
+    ids = torch.arange(20).reshape(2, 10)
+    torch.testing.assert_close(Network(a, given)(ids), Network(fewer, renamed)(ids), rtol=0, atol=0)
 
 
 def flexibert(mixer: str, n_ff: int = 1) -> lts.Architecture:

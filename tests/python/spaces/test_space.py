@@ -10,7 +10,7 @@ import pytest
 
 import lts
 from lts.errors import UsageError
-from lts.spaces.space import describe_space, load_space, space_file, space_names, written
+from lts.spaces.space import choices, describe_space, load_space, space_file, space_names, written
 
 GOOD = """
 family = "gpt2"
@@ -28,6 +28,53 @@ d_ff = {min = 64, max = 128, step = 32}
 def load(tmp_path: Path, text: str, name: str = "mine.toml") -> lts.SearchSpace:
     (tmp_path / name).write_text(text)
     return load_space(tmp_path / name)
+
+
+PAIRS = """
+family = "llama"
+[fixed]
+head_dim = 64
+[choices]
+n_layer = 30
+d_model = 576
+heads = [[9, 3], [6, 2], [3, 1]]
+d_ff = {min = 64, max = 1536, step = 64}
+"""
+
+
+def test_pairs_of_heads(tmp_path: Path) -> None:
+    space = load(tmp_path, PAIRS)
+    assert space.size == (3 * 24) ** 30
+    assert space.options["heads"] == space.head_choices == [(3, 1), (6, 2), (9, 3)]
+    assert space.options["n_head"] == space.options["n_kv_head"] == []
+    assert {n for a in space.sample(20) for n in zip(a.n_head, a.n_kv_head, strict=True)} == set(space.head_choices)
+    assert lts.SearchSpace(**space.options) == space == lts.SearchSpace.from_json(space.to_json())
+    assert written(space)["choices.heads"] == "[[3, 1], [6, 2], [9, 3]]"
+    assert "choices.n_head" not in written(space)
+    assert choices(space)["n_head"] == [3, 6, 9]
+    assert choices(space)["n_kv_head"] == [1, 2, 3]
+    # Without pairs, those of the product.
+    assert load_space("llama-tiny").head_choices == [
+        (n, kv)
+        for n in load_space("llama-tiny").options["n_head"]
+        for kv in load_space("llama-tiny").options["n_kv_head"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("heads = [9, 3]", "expected a list, got 9"),
+        ("heads = [[9, 3, 1]]", "expected pairs of n_head and n_kv_head such as"),
+        ("heads = []", "expected pairs of n_head and n_kv_head such as"),
+        ("heads = [[9, 3], [9, 2]]", r"heads has the choice \[9, 2\]; the first must be a multiple of the second"),
+        ("heads = [[9, 3], [9, 3]]", r"heads has the choice \[9, 3\] twice; choices must be distinct"),
+        ("heads = [[9, 3]]\nn_head = 9", "heads has choices, and so has n_head; give either pairs or both dimensions"),
+    ],
+)
+def test_wrong_pairs_of_heads(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(tmp_path, PAIRS.replace("heads = [[9, 3], [6, 2], [3, 1]]", line))
 
 
 def test_the_documented_spaces_are_there() -> None:

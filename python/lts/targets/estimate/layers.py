@@ -28,11 +28,12 @@ def layer_costs(
     attention, feed_forward, rest = {}, {}, {}
     for d_model in options["d_model"]:
         model = model_for(target, workload, family, d_model)
-        for n_head, n_kv_head in _heads(options["n_head"], options["n_kv_head"]):
-            head_dim = options["head_dim"] or d_model // n_head
-            if head_dim:
+        for n_head, n_kv_head in space.head_choices:
+            if n_head == 0 or n_head % n_kv_head != 0:  # without attention, or left out by the space
+                continue
+            if head_dim := options["head_dim"] or d_model // n_head:
                 attention[d_model, n_head, n_kv_head] = model.attention(n_head, n_kv_head, head_dim)
-        for d_ff in options["d_ff"]:
+        for d_ff in filter(None, options["d_ff"]):
             feed_forward[d_model, d_ff] = model.feed_forward(d_ff)
     for architecture in _shallow(space):
         own_width = architecture.embedding_width == architecture.d_model
@@ -49,17 +50,11 @@ def layer_costs(
     }
 
 
-def _heads(n_head: Iterable[int], n_kv_head: Iterable[int]) -> Iterator[tuple[int, int]]:
-    shared = list(n_kv_head)
-    for heads in n_head:
-        yield from ((heads, kv) for kv in shared or [heads] if heads % kv == 0)
-
-
 def _shallow(space: SearchSpace) -> Iterator[Architecture]:
     """One architecture of a layer for every width and embedding of the space."""
     options = space.options
     for d_model, d_embed, div_val, n_head in product(
-        options["d_model"], options["d_embed"], options["div_val"], options["n_head"]
+        options["d_model"], options["d_embed"], options["div_val"], sorted({n for n, _ in space.head_choices if n})
     ):
         try:
             yield Architecture(
@@ -69,7 +64,7 @@ def _shallow(space: SearchSpace) -> Iterator[Architecture]:
                 d_model=d_model,
                 head_dim=options["head_dim"],
                 n_head=[n_head],
-                d_ff=[options["d_ff"][0]],
+                d_ff=[options["d_ff"][-1]],
                 d_embed=d_embed,
                 div_val=div_val,
                 cutoffs=options["cutoffs"],

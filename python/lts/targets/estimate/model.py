@@ -30,6 +30,9 @@ class Cost(NamedTuple):
     matrix_elements: int
 
 
+_NOTHING = Cost(0.0, 0.0, 0.0, 0)  # of what a layer lacks
+
+
 class Rates(NamedTuple):
     """Speed of a target: operations and bytes per millisecond, and milliseconds per operator; bytes of a number."""
 
@@ -88,6 +91,8 @@ class Model:
         self.around_layers = lru_cache(maxsize=256)(self._around_layers)
 
     def _attention(self, n_head: int, n_kv_head: int, head_dim: int) -> Cost:
+        if n_head == 0:
+            return _NOTHING
         prompt = list(attention(self._prompt, n_head, n_kv_head, head_dim))
         scores = self._prompt.pairs * n_head
         q, kv = n_head * head_dim, n_kv_head * head_dim
@@ -100,6 +105,8 @@ class Model:
         )
 
     def _feed_forward(self, d_ff: int) -> Cost:
+        if d_ff == 0:
+            return _NOTHING
         prompt = list(feed_forward(self._prompt, d_ff))
         matrices = 3 if self._prompt.traits.feed_forward == "swiglu" else 2
         return Cost(

@@ -48,7 +48,7 @@ LONGER = {
     "cpp/include/lts/weights.hpp": 231,
     "bindings/register_architecture.cpp": 242,
     "bindings/register_search_space.cpp": 276,
-    "python/lts/export/remote/modeling_lts.py": 611,  # one file for all families, that stands beside a model
+    "python/lts/export/remote/modeling_lts.py": 429,  # one file for all families, that stands beside a model
     "python/lts/networks/training.py": 321,
 }
 SIZES = (

@@ -66,6 +66,13 @@ class LlamaModel:
         """The ids of a text."""
         return [int(word) for word in self._run("tokenize", text).split()]
 
+    def quantized(self, path: Path, kind: str) -> Path:
+        """The model written to a path with matrices of another type, such as ``MOSTLY_Q4_K_M``."""
+        import gguf
+
+        self._run("quantize", str(path), str(int(gguf.LlamaFileType[kind])))
+        return path
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
             [_program(), self._path, *arguments], capture_output=True, text=True, timeout=120, check=False

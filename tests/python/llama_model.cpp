@@ -2,6 +2,7 @@
 //   llama_model MODEL logits OUT ID...       writes float32 logits [ids, tokens] of a pass over the ids to OUT
 //   llama_model MODEL generate N ID...       prints N further tokens, each the most likely one
 //   llama_model MODEL tokenize TEXT          prints the ids of a text
+//   llama_model MODEL quantize OUT FTYPE     writes the model with matrices of another type, a number of llama_ftype
 #include <llama.h>
 
 #include <algorithm>
@@ -55,6 +56,14 @@ int main(int argc, char** argv) {
       },
       nullptr);
   llama_backend_init();
+  if (std::strcmp(argv[2], "quantize") == 0) {
+    if (argc != 5) fail("expected MODEL quantize OUT FTYPE");
+    llama_model_quantize_params params = llama_model_quantize_default_params();
+    params.ftype = static_cast<llama_ftype>(std::atoi(argv[4]));
+    params.nthread = 1;
+    params.allow_requantize = true;
+    return static_cast<int>(llama_model_quantize(argv[1], argv[3], &params));
+  }
   llama_model* model = llama_model_load_from_file(argv[1], llama_model_default_params());
   if (model == nullptr) fail("cannot load the model");
   const llama_vocab* vocab = llama_model_get_vocab(model);

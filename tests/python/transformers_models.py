@@ -49,7 +49,33 @@ def small(family: str, source: random.Random) -> lts.Architecture:
         options["tie_embedding"] = source.random() < 0.5
     if alike:
         options |= {name: [options[name][0]] * n_layer for name in PER_LAYER if name in options}
+    if not traits.encoder and traits.position != "relative" and source.random() < 0.7:
+        options |= _details(traits, source)
+        if not alike:
+            _lose_parts(options, source)
     return lts.Architecture(family, vocab_size=vocab_size, n_positions=32, d_model=d_model, **options)
+
+
+def _details(traits: Any, source: random.Random) -> dict[str, Any]:
+    """Values of fields that a family has defaults for, each of which is as likely left at that."""
+    found: dict[str, Any] = {
+        "norm_epsilon": source.choice([1e-6, 1e-3, 0.05]),
+        **{name: source.random() < 0.5 for name in ("qkv_bias", "attention_output_bias", "feed_forward_bias")},
+    }
+    if traits.position == "rotary":
+        found["rotary_theta"] = source.choice([50.0, 1e5])
+        found["rotary_dim"] = source.choice([2, 4]) if source.random() < 0.5 else 0
+        factors = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+        found["rotary_scaling"] = {**factors, "original_positions": source.choice([8, 32])}
+    return {name: value for name, value in found.items() if source.random() < 0.5}
+
+
+def _lose_parts(options: dict[str, Any], source: random.Random) -> None:
+    """Take attention or the feed-forward network from some layers; the first one tells how wide heads are."""
+    options.setdefault("n_kv_head", list(options["n_head"]))
+    for layer in range(1, len(options["n_head"])):
+        for name in source.choice([("n_head", "n_kv_head"), ("d_ff",), ()]):
+            options[name][layer] = 0
 
 
 def loaded(architecture: lts.Architecture, folder: Path, weights: Any, **options: Any) -> Any:

@@ -107,7 +107,11 @@ def command(
     ] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="Folder with the tokenizer.json that model.gguf gets.", metavar="DIR", show_default="none"),
+        typer.Option(
+            help="Folder with the tokenizer.json that model.gguf gets, or another GGUF file that has it.",
+            metavar="PATH",
+            show_default="none",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of random weights.", min=0, show_default="0")] = None,
     cache: Annotated[

@@ -28,7 +28,7 @@ def say_errors(model: Exportable, precision: str) -> None:
 
 def say_not_quantized(architectures: Iterable[Architecture], precision: str) -> None:
     """Which matrices of GGUF files stay float16, because their rows fit no blocks of int8 and int4."""
-    from lts.export.gguf import TYPES, not_quantized
+    from lts.export.gguf_tensors import TYPES, not_quantized
 
     found = [not_quantized(architecture, precision) for architecture in architectures]
     if names := list(dict.fromkeys(name for each in found for name in each)):

@@ -23,6 +23,7 @@ _MAX_REPEATS = 1000
 _KEY = re.compile(r"server:([\w.-]{1,100})", re.ASCII)
 _MOST_SERVERS = 256
 _MOST_NUMBERS = 1 << 28
+_GONE = ("kShutdown", "SockChannel")
 # Seconds: a day. Nothing that is measured here takes as long.
 _LONGEST = 86_400.0
 
@@ -189,7 +190,9 @@ def _tracker(host: str, port: int) -> Any:
 
 def _answers(remote: Any, error: BaseException) -> bool:
     """Whether the device is still there after something went wrong."""
-    if "kShutdown" in str(error):  # the answer to a call when the other side has ended
+    # What a call says when the other side has ended, and the socket to it. TVM may say that a device is there which was
+    # killed in the middle of a call.
+    if any(sign in str(error) for sign in _GONE):
         return False
     try:
         return bool(remote.cpu(0).exist)

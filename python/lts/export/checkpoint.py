@@ -14,17 +14,19 @@ import numpy as np
 from lts._core import Architecture, weights
 from lts.errors import UsageError
 from lts.export.encodings import Array
-from lts.export.huggingface import tensors
+from lts.export.huggingface import layouts
 from lts.export.safetensors import StoredTensor, read_tensors
 from lts.export.weights import Piece, Tensor
 from lts.system.outside import printable
 
 # What wrappers put before names: torch.compile, DataParallel; and a model with or without its output layer.
 _WRAPPERS = ("_orig_mod.", "module.")
-_BODIES = ("transformer.", "model.")
+_BODIES = ("transformer.", "model.", "gpt_neox.")
 # Buffers that older versions of transformers stored: masks, and frequencies of rotary positions.
-_BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-_HEADS = ("lm_head.weight", "head.weight")
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+# The output layer, which GPT-NeoX's class calls one thing in files and, in newer releases, another in memory.
+_OUTPUTS = ("lm_head.weight", "embed_out.weight")
+_HEADS = (*_OUTPUTS, "head.weight")
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -35,10 +37,7 @@ class Checkpoint(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         stored, tensor, piece = self._places[name]
-        begin = sum(each.shape[tensor.axis] for each in tensor.pieces[:piece])
-        end = begin + tensor.pieces[piece].shape[tensor.axis]
-        part = stored.array()[(slice(None),) * tensor.axis + (slice(begin, end),)]
-        return part.T if tensor.pieces[piece].transposed else part
+        return tensor.weight(stored.array(), piece)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -71,11 +70,11 @@ def read_checkpoint(architecture: Architecture, path: Path) -> Checkpoint:
     read = Checkpoint(places)
     left = {name: found[name] for name in found.keys() - set(names.values()) if not name.endswith(_BUFFERS)}
     for name in [name for name in left if name.endswith(_HEADS) and architecture.tie_embedding]:
-        _check_tied(left.pop(name), read)
+        _check_tied(left.pop(name), places["token_embedding.0.weight"][0])
     if left:
         raise UsageError(f"{path} has {_some(left)}, which this architecture does not have{_why(left)}")
     for stored in {id(place[0]): place[0] for place in places.values()}.values():
-        stored.array()  # its values are looked at
+        stored.check()
     return read
 
 
@@ -91,7 +90,7 @@ def _fitting(
     """The form that most of the names are of, and under which name each of its tensors is found."""
     plain = [Tensor(weight.name, (Piece(weight),)) for weight in weights(architecture)]
     best: tuple[list[Tensor], dict[str, str]] = ([], {})
-    for form in (tensors(architecture), plain):
+    for form in (*layouts(architecture), plain):
         names = {tensor.name: name for tensor in form if (name := _named(tensor.name, found)) is not None}
         if not best[0] or len(names) / len(form) > len(best[1]) / len(best[0]):
             best = form, names
@@ -111,14 +110,14 @@ def _named(name: str, found: Mapping[str, StoredTensor]) -> str | None:
     bare = name
     for body in _BODIES:
         bare = bare.removeprefix(body)
-    return next((each for each in (name, bare, *(body + bare for body in _BODIES)) if each in found), None)
+    also = _OUTPUTS if name in _OUTPUTS else ()
+    return next((each for each in (name, bare, *(body + bare for body in _BODIES), *also) if each in found), None)
 
 
-def _check_tied(head: StoredTensor, read: Checkpoint) -> None:
+def _check_tied(head: StoredTensor, table: StoredTensor) -> None:
     """Raise `UsageError` unless a stored output layer is the embedding."""
-    table = read["token_embedding.0.weight"]
-    if head.shape not in (table.shape, table.shape[::-1]) or not any(
-        np.array_equal(each, table) for each in (head.array(), head.array().T)
+    if not head.equals(table) and (
+        head.shape != table.shape[::-1] or not np.array_equal(head.array().T, table.array())
     ):
         raise UsageError(
             f"{head.path}: '{printable(head.name)}' is not the token embedding, and this architecture ties both"

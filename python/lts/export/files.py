@@ -15,12 +15,14 @@ from lts.export.builder import attending
 from lts.export.decoder import ANY, PHASES, check_decoder, decoder_graph, finish
 from lts.export.empty_layers import leave_out
 from lts.export.genai import genai_config
-from lts.export.gguf import GGUF_FILE, check_gguf_form, stored, write_gguf
+from lts.export.gguf import GGUF_FILE, Tokenizer, stored, write_gguf
+from lts.export.gguf_form import check_gguf_form
 from lts.export.gguf_package import package
+from lts.export.gguf_tokenizer import copied_tokenizer
 from lts.export.huggingface import CODE, code_files, config, safetensors_header, tensors
 from lts.export.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, earlier_manifest, entry_of
 from lts.export.precision import check_precision
-from lts.export.vocabulary import Vocabulary, read_vocabulary
+from lts.export.vocabulary import read_vocabulary
 from lts.export.weights import (
     INLINE_BYTES,
     ArrayWeights,
@@ -62,10 +64,10 @@ def export(
     formats
         ``onnx``: `model.onnx` with its `weights.bin`, and for the programs that load it `config.json` and, where keys
         and values are cached, `genai_config.json`; `prefill.onnx` and `decode.onnx` of earlier versions, whose
-        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; GPT-2 and LLaMA with
-        equal layers and a plain embedding are classes of `transformers`, others bring their code along,
-        `configuration_lts.py` and `modeling_lts.py`. ``json``: `architecture.json`. ``gguf``: `model.gguf` for
-        llama.cpp, of the architectures that it runs. Of encoders there are ``hf`` and ``json``.
+        `weights.bin` is replaced, are removed. ``hf``: `config.json` and `model.safetensors`; what has equal layers and
+        a class in `transformers` is of that class, others bring their code along, `modeling_lts.py` and what it
+        imports. ``json``: `architecture.json`. ``gguf``: `model.gguf` for llama.cpp, of the architectures that it
+        runs. Of encoders there are ``hf`` and ``json``.
     precision, logits, cache, position_ids
         Of the ONNX model, as for `lts.export.onnx_model`; the precision also of the GGUF file.
     weights
@@ -73,7 +75,8 @@ def export(
     seed
         Seed of the random weights.
     tokenizer
-        Folder with the `tokenizer.json` that the GGUF file gets; by default it has none.
+        Folder with the `tokenizer.json` that the GGUF file gets, or another GGUF file whose tokenizer it gets as it is;
+        by default it has none.
     origin
         What else the manifest says, see `lts.export.manifest.Manifest`.
 
@@ -230,7 +233,7 @@ def _write_json(architecture: Architecture, source: ArrayWeights, stage: _Stage,
     stage.write("architecture.json", (architecture.to_json() + "\n").encode())
 
 
-def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: str | Path | None) -> Vocabulary | None:
+def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: str | Path | None) -> Tokenizer | None:
     """The tokenizer of a GGUF file. Raises `UsageError` also when there is no such file for the architecture."""
     if "gguf" not in formats:
         if tokenizer is not None:
@@ -238,11 +241,15 @@ def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: s
         return None
     package()
     check_gguf_form(architecture)
-    return None if tokenizer is None else read_vocabulary(Path(tokenizer), architecture.vocab_size)
+    if tokenizer is None:
+        return None
+    path = Path(tokenizer)
+    read = copied_tokenizer if path.suffix == Path(GGUF_FILE).suffix else read_vocabulary
+    return read(path, architecture.vocab_size)
 
 
 def _write_gguf(
-    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, vocabulary: Vocabulary | None
+    architecture: Architecture, source: ArrayWeights, stage: _Stage, form: _OnnxForm, vocabulary: Tokenizer | None
 ) -> None:
     with stage.open(GGUF_FILE) as file:
         write_gguf(file, architecture, form.precision, partial(stored, source), vocabulary)

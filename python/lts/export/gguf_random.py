@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from lts._core import Architecture
 from lts.export.encodings import BLOCK, STD, Array
-from lts.export.gguf import GgufTensor, stored_array, write_gguf
+from lts.export.gguf import stored_array, write_gguf
+from lts.export.gguf_tensors import GgufTensor
 
 _NUMBERS = 1 << 20  # drawn once; a tensor has them again and again
 
@@ -32,7 +33,9 @@ def write_random_gguf(path: Path, architecture: Architecture, precision: str) ->
 
 
 def _content(each: GgufTensor) -> npt.NDArray[Any]:
-    shape, kind = each.tensor.shape, each.tensor.pieces[0].weight.kind
+    if each.constant is not None:
+        return stored_array(each.constant, each.type)
+    shape, kind = each.shape, each.tensor.pieces[0].weight.kind
     if kind in ("scale", "bias"):
         return np.full(shape, float(kind == "scale"), np.float32)
     drawn = _drawn(each.type)

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from lts._core import Architecture
 from lts.errors import UsageError
 from lts.export.encodings import Array
-from lts.export.gguf import gguf_tensors
-from lts.export.gguf_package import package
-from lts.system.outside import printable, sentence
+from lts.export.gguf_file import GgufFile
+from lts.export.gguf_form import GgufForm, gguf_form
+from lts.export.gguf_tensors import GgufTensor, gguf_tensors, neighbors_apart
+from lts.system.outside import printable
 
 
-def read_gguf_weights(architecture: Architecture, path: Path) -> dict[str, Array]:
+class GgufWeights(Mapping[str, Array]):
+    """Weights by the names of the inventory, each read when it is asked for, in float32."""
+
+    def __init__(self, file: GgufFile, tensors: list[GgufTensor]) -> None:
+        self._file = file
+        self._places = {}
+        for each in tensors:
+            begin = 0
+            for piece in each.tensor.pieces:
+                rows = begin, begin + piece.shape[0]
+                self._places[piece.weight.name] = each, rows, piece.transposed
+                begin = rows[1]
+
+    def __getitem__(self, name: str) -> Array:
+        each, rows, transposed = self._places[name]
+        array = self._file.array(each.name, rows)
+        if each.heads:
+            array = neighbors_apart(array, each.heads)
+        return array.T if transposed else array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_gguf_weights(architecture: Architecture, path: Path) -> GgufWeights:
     """The weights of the architecture in a GGUF file, by the names of `lts.weights`, as its stored numbers stand for.
 
     Raises
@@ -24,44 +50,34 @@ def read_gguf_weights(architecture: Architecture, path: Path) -> dict[str, Array
         When the file cannot be read, there is no such form of the architecture, a tensor is missing, left over, of
         another shape, or has a value that is no finite number.
     """
-    gguf = package()
-    expected = gguf_tensors(architecture, "float32")
-    try:
-        found = {str(each.name): each for each in gguf.GGUFReader(path).tensors}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # whatever its reader raises for a damaged file
-        raise UsageError(f"{path} is no GGUF file that can be read: {sentence(error)}") from None
-    if left := sorted(found.keys() - {each.tensor.name for each in expected}):
-        raise UsageError(f"{path} has the tensor '{printable(left[0])}', which this architecture does not have")
-    arrays: dict[str, Array] = {}
+    return weights_of(GgufFile(path), architecture, gguf_form(architecture))
+
+
+def weights_of(
+    file: GgufFile, architecture: Architecture, form: GgufForm, besides: frozenset[str] = frozenset()
+) -> GgufWeights:
+    """The weights of an architecture in an open file that has them in this form.
+
+    Parameters
+    ----------
+    besides
+        Names of tensors that the file may have although the architecture does not.
+
+    Raises
+    ------
+    UsageError
+        As `read_gguf_weights`.
+    """
+    expected = gguf_tensors(architecture, "float32", form)
+    if left := sorted({*file.tensors} - {each.name for each in expected} - besides):
+        raise UsageError(f"{file.path} has the tensor '{printable(left[0])}', which this architecture does not have")
     for each in expected:
-        name, shape = each.tensor.name, each.tensor.shape
-        if name not in found:
-            raise UsageError(f"{path} lacks the tensor '{name}', which this architecture has")
-        array = _values(gguf, found[name], path)
-        if array.shape != shape:
-            raise UsageError(f"{path}: '{name}' has shape {list(array.shape)}; this architecture has {list(shape)}")
-        if not np.isfinite(array).all():
-            raise UsageError(f"{path}: '{name}' has values that are no finite numbers")
-        rows = neighbors_apart(array, each.heads) if each.heads else array
-        begin = 0
-        for piece in each.tensor.pieces:
-            end = begin + piece.shape[0]
-            arrays[piece.weight.name] = rows[begin:end].T if piece.transposed else rows[begin:end]
-            begin = end
-    return arrays
-
-
-def neighbors_apart(rows: Array, heads: int) -> Array:
-    """Rows of queries or keys, (heads x width, inputs), in our order; the inverse of `lts.export.gguf.interleaved`."""
-    n, inputs = rows.shape
-    return rows.reshape(heads, n // heads // 2, 2, inputs).swapaxes(1, 2).reshape(n, inputs)
-
-
-def _values(gguf: Any, stored: Any, path: Path) -> Array:
-    try:
-        values: Array = np.asarray(gguf.quants.dequantize(stored.data, stored.tensor_type), np.float32)
-    except Exception as error:  # an unknown type, or blocks that do not fit
-        raise UsageError(f"{path}: '{printable(stored.name)}' cannot be read: {sentence(error)}") from None
-    return values
+        if each.name not in file.tensors:
+            raise UsageError(f"{file.path} lacks the tensor '{each.name}', which this architecture has")
+        if (shape := file.shape(each.name)) != each.shape:
+            raise UsageError(
+                f"{file.path}: '{each.name}' has shape {list(shape)}; this architecture has {list(each.shape)}"
+            )
+    for each in expected:
+        file.array(each.name)  # its values are looked at
+    return GgufWeights(file, expected)

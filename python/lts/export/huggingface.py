@@ -1,55 +1,30 @@
 """Architectures in the form of Hugging Face: `config.json` and the tensors of `model.safetensors`.
 
-GPT-2 and LLaMA with equal layers load in `transformers` as they are. Every other architecture gets the per-layer form,
-``"model_type": "lts"``, with the code that `transformers` builds it with beside it, `code_files`. It is documented in
-``docs/formats.md``, and `form_of` tells which form an architecture gets.
+GPT-2, LLaMA, Qwen2 and GPT-NeoX with equal layers load in `transformers` as they are. All others get the per-layer
+form, ``"model_type": "lts"``, with the code that `transformers` builds it with beside it, `code_files`. It is
+documented in ``docs/formats.md``, and `form_of` tells which form an architecture gets.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lts._core import Architecture, Weight, weights
+from lts.export.forms import FORMS, Form
 from lts.export.weights import Piece, Tensor
 
-CODE = ("configuration_lts.py", "modeling_lts.py")
+CODE = ("attention_lts.py", "configuration_lts.py", "modeling_lts.py")
 """What stands beside a `config.json` in the per-layer form. Nothing here ever imports it."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """How Hugging Face writes architectures of one kind.
-
-    Attributes
-    ----------
-    name
-        `model_type` of the configuration.
-    fits
-        Whether an architecture of the family, with equal layers and a plain embedding, can be written so.
-    config
-        Fields of `config.json`.
-    names
-        Maps the name of a tensor to the weights that it holds side by side; ``{}`` is the layer. Weights that an
-        architecture does not have are left out.
-    transposed
-        Endings of the names of matrices that are stored (outputs, inputs).
-    """
-
-    name: str
-    fits: Callable[[Architecture], bool]
-    config: Callable[[Architecture], dict[str, Any]]
-    names: Mapping[str, str] = field(default_factory=dict)
-    transposed: tuple[str, ...] = ()
 
 
 def form_of(architecture: Architecture) -> Form:
     """The form that the architecture is written in."""
-    if architecture.uniform and not architecture.adaptive:
-        for form in _FORMS.get(architecture.family, ()):
+    whole = architecture.n_head[0] > 0 and architecture.d_ff[0] > 0
+    if architecture.uniform and whole and not architecture.adaptive:
+        for form in FORMS.get(architecture.family, ()):
             if form.fits(architecture):
                 return form
     return _PER_LAYER
@@ -63,15 +38,28 @@ def config(architecture: Architecture) -> dict[str, Any]:
 
 def tensors(architecture: Architecture) -> list[Tensor]:
     """The tensors of `model.safetensors`."""
+    return _tensors_of(architecture, form_of(architecture))
+
+
+def layouts(architecture: Architecture) -> list[list[Tensor]]:
+    """Every way in which a checkpoint of Hugging Face may hold the weights: its own form first."""
+    forms = {id(form.names): form for form in (form_of(architecture), *FORMS.get(architecture.family, ()), _PER_LAYER)}
+    found = [_tensors_of(architecture, form) for form in forms.values()]
+    every = len(weights(architecture))
+    return [layout for layout in found if sum(len(tensor.pieces) for tensor in layout) == every]
+
+
+def _tensors_of(architecture: Architecture, form: Form) -> list[Tensor]:
     inventory = {weight.name: weight for weight in weights(architecture)}
-    form = form_of(architecture)
     if not form.names:
         return [_tensor(weight) for weight in inventory.values()]
     result = []
-    for name, parts in _of_layers(form.names, architecture.n_layer):
-        transposed = name.endswith(form.transposed) if form.transposed else False
+    for name, parts, layer in _of_layers(form.names, architecture.n_layer):
+        transposed = name.endswith(form.transposed)
         pieces = tuple(Piece(inventory[part], transposed=transposed) for part in parts.split() if part in inventory)
-        if pieces:
+        if pieces and name.endswith(form.by_head):
+            result.append(Tensor(name, pieces, interleaved=architecture.n_head[layer]))
+        elif pieces:
             result.append(Tensor(name, pieces, axis=len(pieces[0].shape) - 1))
     return result
 
@@ -96,13 +84,10 @@ def safetensors_header(tensors: Sequence[Tensor]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _of_layers(names: Mapping[str, str], n_layer: int) -> Iterator[tuple[str, str]]:
+def _of_layers(names: Mapping[str, str], n_layer: int) -> Iterator[tuple[str, str, int]]:
     for name, parts in names.items():
-        if "{}" not in name:
-            yield name, parts
-            continue
-        for layer in range(n_layer):
-            yield name.replace("{}", str(layer)), parts.replace("{}", str(layer))
+        for layer in range(n_layer if "{}" in name else 1):
+            yield name.replace("{}", str(layer)), parts.replace("{}", str(layer)), layer
 
 
 def _tensor(weight: Weight) -> Tensor:
@@ -118,53 +103,6 @@ def _tensor(weight: Weight) -> Tensor:
     if weight.role not in _PARAMETERS:
         path += ".bias" if weight.kind == "bias" else ".weight"
     return Tensor(path, (Piece(weight, transposed=linear),))
-
-
-def _gpt2_config(a: Architecture) -> dict[str, Any]:
-    return {
-        "architectures": ["GPT2LMHeadModel"],
-        "vocab_size": a.vocab_size,
-        "n_positions": a.n_positions,
-        "n_embd": a.d_model,
-        "n_layer": a.n_layer,
-        "n_head": a.n_head[0],
-        "n_inner": a.d_ff[0],
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": a.traits.norm_epsilon,
-        "tie_word_embeddings": a.tie_embedding,
-        "bos_token_id": None,
-        "eos_token_id": None,
-    }
-
-
-def _llama_config(a: Architecture) -> dict[str, Any]:
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "vocab_size": a.vocab_size,
-        "max_position_embeddings": a.n_positions,
-        "hidden_size": a.d_model,
-        "num_hidden_layers": a.n_layer,
-        "num_attention_heads": a.n_head[0],
-        "num_key_value_heads": a.n_kv_head[0],
-        "head_dim": a.head_dims[0],
-        "intermediate_size": a.d_ff[0],
-        "hidden_act": "silu",
-        "rms_norm_eps": a.traits.norm_epsilon,
-        "rope_theta": a.traits.rotary_theta,
-        "attention_bias": a.traits.attention_bias,
-        "mlp_bias": a.traits.feed_forward_bias,
-        "tie_word_embeddings": a.tie_embedding,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
-    }
-
-
-def _mistral_config(a: Architecture) -> dict[str, Any]:
-    """A LLaMA by another name: without a sliding window they compute the same, and heads may have any width."""
-    fields = _llama_config(a)
-    del fields["attention_bias"], fields["mlp_bias"]
-    return {**fields, "architectures": ["MistralForCausalLM"], "sliding_window": None}
 
 
 def _per_layer_config(a: Architecture) -> dict[str, Any]:
@@ -184,15 +122,19 @@ def _per_layer_config(a: Architecture) -> dict[str, Any]:
         "layers": [{name: values[name][layer] for name in per_layer} for layer in range(a.n_layer)],
         "encoder": traits.encoder,
         "attention": traits.attention,
-        "attention_bias": traits.attention_bias,
+        "qkv_bias": a.qkv_bias,
+        "attention_output_bias": a.attention_output_bias,
         "feed_forward": traits.feed_forward,
-        "feed_forward_bias": traits.feed_forward_bias,
+        "feed_forward_bias": a.feed_forward_bias,
         "norm": traits.norm,
         "norm_placement": traits.norm_placement,
-        "norm_epsilon": traits.norm_epsilon,
+        "norm_epsilon": a.norm_epsilon,
         "final_norm": traits.final_norm,
+        "parallel": traits.parallel,
         "position": traits.position,
-        "rotary_theta": traits.rotary_theta,
+        "rotary_theta": a.rotary_theta,
+        "rotary_dim": a.rotary_dim,
+        "rotary_scaling": a.rotary_scaling,
         "adaptive": a.adaptive,
         "d_embed": a.embedding_width,
         "div_val": a.div_val,
@@ -217,55 +159,3 @@ _LISTS = ("token_embedding", "embedding_projection", "middle", "head_projection"
 _PARAMETERS = ("content_bias", "position_bias", "depthwise")  # in no module of their own
 
 _PER_LAYER = Form("lts", lambda a: True, _per_layer_config)
-
-_GPT2 = Form(
-    "gpt2",
-    lambda a: a.n_head[0] * a.head_dims[0] == a.d_model,
-    _gpt2_config,
-    {
-        "transformer.wte.weight": "token_embedding.0.weight",
-        "transformer.wpe.weight": "position_embedding.weight",
-        "transformer.h.{}.ln_1.weight": "layers.{}.attention_norm.scale",
-        "transformer.h.{}.ln_1.bias": "layers.{}.attention_norm.bias",
-        "transformer.h.{}.attn.c_attn.weight": "layers.{}.query.weight layers.{}.key.weight layers.{}.value.weight",
-        "transformer.h.{}.attn.c_attn.bias": "layers.{}.query.bias layers.{}.key.bias layers.{}.value.bias",
-        "transformer.h.{}.attn.c_proj.weight": "layers.{}.attention_output.weight",
-        "transformer.h.{}.attn.c_proj.bias": "layers.{}.attention_output.bias",
-        "transformer.h.{}.ln_2.weight": "layers.{}.feed_forward_norm.scale",
-        "transformer.h.{}.ln_2.bias": "layers.{}.feed_forward_norm.bias",
-        "transformer.h.{}.mlp.c_fc.weight": "layers.{}.up.weight",
-        "transformer.h.{}.mlp.c_fc.bias": "layers.{}.up.bias",
-        "transformer.h.{}.mlp.c_proj.weight": "layers.{}.down.weight",
-        "transformer.h.{}.mlp.c_proj.bias": "layers.{}.down.bias",
-        "transformer.ln_f.weight": "final_norm.scale",
-        "transformer.ln_f.bias": "final_norm.bias",
-        "lm_head.weight": "head.weight",
-    },
-    transposed=("lm_head.weight",),
-)
-
-# Versions of transformers from 5 on refuse a LLaMA whose heads do not divide its width.
-_LLAMA = Form(
-    "llama",
-    lambda a: a.d_model % a.n_head[0] == 0,
-    _llama_config,
-    {
-        "model.embed_tokens.weight": "token_embedding.0.weight",
-        "model.layers.{}.input_layernorm.weight": "layers.{}.attention_norm.scale",
-        "model.layers.{}.self_attn.q_proj.weight": "layers.{}.query.weight",
-        "model.layers.{}.self_attn.k_proj.weight": "layers.{}.key.weight",
-        "model.layers.{}.self_attn.v_proj.weight": "layers.{}.value.weight",
-        "model.layers.{}.self_attn.o_proj.weight": "layers.{}.attention_output.weight",
-        "model.layers.{}.post_attention_layernorm.weight": "layers.{}.feed_forward_norm.scale",
-        "model.layers.{}.mlp.gate_proj.weight": "layers.{}.gate.weight",
-        "model.layers.{}.mlp.up_proj.weight": "layers.{}.up.weight",
-        "model.layers.{}.mlp.down_proj.weight": "layers.{}.down.weight",
-        "model.norm.weight": "final_norm.scale",
-        "lm_head.weight": "head.weight",
-    },
-    transposed=("_proj.weight", "lm_head.weight"),
-)
-
-_MISTRAL = replace(_LLAMA, name="mistral", fits=lambda a: True, config=_mistral_config)
-
-_FORMS = {"gpt2": (_GPT2,), "llama": (_LLAMA, _MISTRAL)}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lts.errors import UsageError
 from lts.export.encodings import Array
@@ -24,15 +26,32 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _CHUNK = 1 << 22  # elements that are looked at in one go
 
 
+class _Opened:
+    """A file that stays open as long as somebody reads it, so that one that is replaced is still the one it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor)
+        self.size = os.fstat(self.descriptor).st_size
+
+    def read(self, begin: int, end: int) -> bytes:
+        """The bytes of a range, fewer where the file ends."""
+        return os.pread(self.descriptor, max(end - begin, 0), begin)
+
+
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file: what its bytes are, which are checked to be there where it has a type that is read."""
+    """A tensor in a file: what its bytes are, which are checked to be there where it has a type that is read.
+
+    Values are read a few megabytes at a time and only when asked for: nothing of a file stays in memory.
+    """
 
     path: Path
     name: str
     dtype: str
     shape: tuple[int, ...]
-    content: Any
+    begin: int
+    file: _Opened = field(repr=False)
 
     def array(self) -> Array:
         """The values in float32.
@@ -40,23 +59,52 @@ class StoredTensor:
         Raises
         ------
         UsageError
-            When it is of a type that is not read, or a value is no finite number.
+            When it is of a type that is not read, or the file has become shorter.
         """
+        values = np.empty(math.prod(self.shape), np.float32)
+        begin = 0
+        for chunk in self._chunks():
+            values[begin : begin + chunk.size] = chunk
+            begin += chunk.size
+        return values.reshape(self.shape)
+
+    def check(self) -> None:
+        """Look at every value.
+
+        Raises
+        ------
+        UsageError
+            When it is of a type that is not read, or a value is no finite number in float32.
+        """
+        if not all(np.isfinite(chunk).all() for chunk in self._chunks()):
+            raise UsageError(f"{self.path}: '{printable(self.name)}' has values that are no finite numbers")
+
+    def equals(self, other: StoredTensor) -> bool:
+        """Whether both have the same shape and the same values."""
+        pairs = zip(self._chunks(), other._chunks(), strict=True)
+        return self.shape == other.shape and all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+    def _chunks(self) -> Iterator[Array]:
+        """The values in float32, one after another."""
+        where = f"{self.path}: '{printable(self.name)}'"
         if self.dtype not in _DTYPES:
-            raise UsageError(
-                f"{self.path}: '{printable(self.name)}' has type {printable(self.dtype)}; expected one of "
-                f"{', '.join(_DTYPES)}"
-            )
-        values = np.frombuffer(self.content, _DTYPES[self.dtype])
-        if self.dtype == "BF16":  # the upper half of a float32
-            found = (values.astype(np.uint32) << 16).view(np.float32)
-        else:
-            with np.errstate(over="ignore"):
-                found = values.astype(np.float32)
-        for begin in range(0, found.size, _CHUNK):
-            if not np.isfinite(found[begin : begin + _CHUNK]).all():
-                raise UsageError(f"{self.path}: '{printable(self.name)}' has values that are no finite numbers")
-        return found.reshape(self.shape)
+            raise UsageError(f"{where} has type {printable(self.dtype)}; expected one of {', '.join(_DTYPES)}")
+        left, position, item = math.prod(self.shape), self.begin, np.dtype(_DTYPES[self.dtype]).itemsize
+        while left:
+            count = min(left, _CHUNK)
+            content = self.file.read(position, position + count * item)
+            if len(content) < count * item:
+                raise UsageError(f"{where} is cut off")
+            yield _float32(np.frombuffer(content, _DTYPES[self.dtype]), self.dtype)
+            left, position = left - count, position + count * item
+
+
+def _float32(values: npt.NDArray[Any], dtype: str) -> Array:
+    if dtype == "BF16":  # the upper half of a float32
+        widened: Array = np.left_shift(values, 16, dtype=np.uint32).view(np.float32)
+        return widened
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
 
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
@@ -118,23 +166,22 @@ def _plain(name: str) -> bool:
 
 def _read_file(path: Path) -> dict[str, StoredTensor]:
     try:
-        content = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    size = int.from_bytes(content[:8].tobytes(), "little")
-    try:
-        if not 2 <= size <= min(_MAX_HEADER, len(content) - 8):
+        file = _Opened(path)
+        size = int.from_bytes(file.read(0, 8), "little")
+        if not 2 <= size <= min(_MAX_HEADER, file.size - 8):
             raise ValueError("its header is cut off")
-        header = json.loads(content[8 : 8 + size].tobytes())
+        header = parse_json(file.read(8, 8 + size))
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")
-    except (RecursionError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
         raise UsageError(f"{path} is no safetensors file: {error}") from None
-    data = content[8 + size :]
-    return {name: _tensor(path, name, entry, data) for name, entry in header.items() if name != "__metadata__"}
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    return {name: _tensor(path, name, entry, 8 + size, file) for name, entry in tensors.items()}
 
 
-def _tensor(path: Path, name: str, entry: Any, data: Any) -> StoredTensor:
+def _tensor(path: Path, name: str, entry: Any, start: int, file: _Opened) -> StoredTensor:
     said: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = said.get("dtype"), _sizes(said.get("shape")), _sizes(said.get("data_offsets"))
     where = f"{path}: '{printable(name)}'"
@@ -142,9 +189,9 @@ def _tensor(path: Path, name: str, entry: Any, data: Any) -> StoredTensor:
         raise UsageError(f"{where} says no type, shape or place; the file is damaged")
     begin, end = offsets
     fits = dtype not in _DTYPES or end - begin == math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
-    if not (begin <= end <= len(data) and fits):
+    if not (begin <= end <= file.size - start and fits):
         raise UsageError(f"{where} is cut off")
-    return StoredTensor(path, name, dtype, shape, data[begin:end])
+    return StoredTensor(path, name, dtype, shape, start + begin, file)
 
 
 def _sizes(value: Any) -> tuple[int, ...] | None:

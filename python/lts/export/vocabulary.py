@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,21 @@ from lts.export.gguf_package import package
 from lts.system.outside import parse_json, read_bytes, sentence
 
 TOKENIZER = "tokenizer.json"
+SPACE = "\u2581"
+"""What SentencePiece writes for a space."""
+
 _MOST_BYTES = 64 << 20
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 # Ways of cutting a text before pairs are merged that llama.cpp knows, by its names: their form in tokenizer.json.
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_REGEXES = {
+REGEXES = {
     rf"{_CONTRACTIONS}\p{{N}}{{1,3}}{_REST}": "llama-bpe",
     rf"{_CONTRACTIONS}\p{{N}}{_REST}": "qwen2",
 }
 # llama.cpp takes a whole word that is in the vocabulary, whatever its merges, with this one alone.
-_IGNORES_MERGES = "llama-bpe"
+IGNORES_MERGES = "llama-bpe"
 _KNOWN = "those of GPT-2, SmolLM, Llama 3 and Qwen 2"
 
 
@@ -35,23 +40,38 @@ class Vocabulary:
     tokens, types
         Texts of the tokens as stored, and what llama.cpp calls their types.
     pre
-        llama.cpp's name of the way in which a text is cut first.
+        llama.cpp's name of the way in which a text is cut first; empty where it is not, because characters are merged.
     special
         What the package gguf has found of merges, special tokens and the chat template.
+    space_before
+        Whether a text gets a space before its first word.
     """
 
     tokens: Sequence[str]
     types: Sequence[int]
     pre: str
     special: Any
+    space_before: bool = False
 
     def add_to(self, writer: Any) -> None:
         """Add it to a writer of the package gguf."""
-        writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre(self.pre)
+        if self.pre:
+            writer.add_tokenizer_model("gpt2")
+            writer.add_tokenizer_pre(self.pre)
+        else:
+            writer.add_tokenizer_model("llama")
+            writer.add_add_space_prefix(self.space_before)
+            writer.add_token_scores(self._scores())
         writer.add_token_list(list(self.tokens))
         writer.add_token_types(list(self.types))
         self.special.add_to_gguf(writer, quiet=True)
+
+    def _scores(self) -> list[float]:
+        """What orders the merges where characters are merged: of each token the place of its first merge, negative."""
+        first: dict[str, int] = {}
+        for rank, merge in enumerate(self.special.merges):
+            first.setdefault(merge.replace(" ", ""), rank)
+        return [-float(first.get(token, len(first))) for token in self.tokens]
 
 
 def read_vocabulary(folder: Path, vocab_size: int) -> Vocabulary:
@@ -70,7 +90,7 @@ def read_vocabulary(folder: Path, vocab_size: int) -> Vocabulary:
     except ValueError as error:
         raise UsageError(f"{path} is no JSON: {sentence(error, 100)}") from None
     try:
-        pre = _cut_by(said)
+        pre, space_before = _cut_by(said)
         tokens, types = _tokens(said, vocab_size)
         gguf = package()
         try:
@@ -83,24 +103,44 @@ def read_vocabulary(folder: Path, vocab_size: int) -> Vocabulary:
         raise UsageError(f"{path}: {error}") from None
     # What the template of the file does not say is a default of llama.cpp, which differs from one cut to the other.
     special.add_special_token.setdefault("bos", False)
-    return Vocabulary(tokens, types, pre, special)
+    return Vocabulary(tokens, types, pre, special, space_before)
 
 
-def _cut_by(said: Any) -> str:
-    """llama.cpp's name of how a text is cut. Raises `UsageError` for a tokenizer that it does not have."""
+def _cut_by(said: Any) -> tuple[str, bool]:
+    """llama.cpp's name of how a text is cut, and whether it begins with a space; without a name, as SentencePiece's.
+
+    Raises `UsageError` for a tokenizer that it does not have.
+    """
     model = said.get("model") if isinstance(said, Mapping) else None
     if not isinstance(model, Mapping):
         raise UsageError("it is no tokenizer of Hugging Face")
     kind = model.get("type", "BPE")
-    if kind != "BPE" or model.get("byte_fallback"):
-        what = "with a fallback to bytes" if kind == "BPE" else sentence(kind, 40)
-        raise UsageError(f"it is {what}; tokenizers that merge bytes in pairs are written to GGUF (BPE with ByteLevel)")
+    if kind != "BPE":
+        raise UsageError(f"it is {sentence(kind, 40)}; tokenizers that merge pairs are written to GGUF (BPE)")
+    if model.get("byte_fallback"):
+        return "", _with_space_before(said)
     if said.get("normalizer") is not None:
         raise UsageError("it changes a text before it cuts it (a normalizer), which llama.cpp does not")
     name = _name_of(said.get("pre_tokenizer"))
-    if name is None or bool(model.get("ignore_merges")) != (name == _IGNORES_MERGES):
+    if name is None or bool(model.get("ignore_merges")) != (name == IGNORES_MERGES):
         raise UsageError(f"it cuts texts in a way that is not known; expected one of {_KNOWN}")
-    return name
+    return name, False
+
+
+def _with_space_before(said: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer that merges characters puts a space before a text, as that of LLaMA 2."""
+    replaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    normalizer = said.get("normalizer")
+    steps = normalizer.get("normalizers") if isinstance(normalizer, Mapping) else None
+    if said.get("pre_tokenizer") is None and isinstance(steps, list) and steps and steps[-1] == replaces:
+        if len(steps) == 1:
+            return False
+        if steps[:-1] == [{"type": "Prepend", "prepend": SPACE}]:
+            return True
+    raise UsageError(
+        "it merges characters, and prepares texts for that in a way that is not known; expected that of LLaMA 2: "
+        "spaces replaced, and one before"
+    )
 
 
 def _name_of(cut: Any) -> str | None:
@@ -123,7 +163,7 @@ def _name_of(cut: Any) -> str | None:
     if first.get("type") != "Split" or by_regex or first.get("behavior") != "Isolated" or first.get("invert"):
         return None
     regex = pattern.get("Regex") if isinstance(pattern, Mapping) else None
-    return _REGEXES.get(regex) if isinstance(regex, str) else None
+    return REGEXES.get(regex) if isinstance(regex, str) else None
 
 
 def _tokens(said: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[int]]:
@@ -133,11 +173,19 @@ def _tokens(said: Mapping[str, Any], vocab_size: int) -> tuple[list[str], list[i
     if not isinstance(vocab, Mapping) or not isinstance(added, list):
         raise UsageError("it has no vocabulary")
     found: dict[int, tuple[str, int]] = {}
-    entries = [(token, id_, types.NORMAL) for token, id_ in vocab.items()]
+    characters, unknown = said["model"].get("byte_fallback"), said["model"].get("unk_token")
+
+    def kind_of(token: str, otherwise: Any) -> Any:
+        if not characters:
+            return otherwise
+        return types.BYTE if _BYTE.fullmatch(token) else types.UNKNOWN if token == unknown else otherwise
+
+    entries = [(token, id_, kind_of(token, types.NORMAL)) for token, id_ in vocab.items()]
     for each in added:
         if not isinstance(each, Mapping) or not isinstance(each.get("content"), str):
             raise UsageError("one of its added tokens has no text")
-        entries.append((each["content"], each.get("id"), types.CONTROL if each.get("special") else types.USER_DEFINED))
+        token, kind = each["content"], types.CONTROL if each.get("special") else types.USER_DEFINED
+        entries.append((token, each.get("id"), kind_of(token, kind)))
     for token, id_, kind in entries:
         if isinstance(id_, bool) or not isinstance(id_, int) or id_ < 0:
             raise UsageError(f"the token '{sentence(token, 40)}' has the id {sentence(id_, 40)}; expected a number")

@@ -35,12 +35,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a file: pieces of weights joined along an axis, and how it is stored."""
+    """A tensor of a file: pieces of weights joined along an axis, and how it is stored.
+
+    Each is cut into `interleaved` equal blocks along it, and blocks of all pieces alternate, as heads in GPT-NeoX.
+    """
 
     name: str
     pieces: tuple[Piece, ...]
     axis: int = 0
     encoding: Encoding = FLOAT32
+    interleaved: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,6 +72,21 @@ class Tensor:
     def matrix(self) -> str:
         """The name without what tells how the weights are stored."""
         return self.name.removesuffix(f".{self.encoding.name}").removesuffix(".transposed")
+
+    def joined(self, parts: Sequence[Array]) -> Array:
+        """The pieces as one array."""
+        if len(parts) == 1:
+            return parts[0]
+        blocks = (np.split(part, self.interleaved, self.axis) for part in parts)
+        return np.concatenate([block for row in zip(*blocks, strict=True) for block in row], self.axis)
+
+    def weight(self, values: Array, index: int) -> Array:
+        """The weight that the piece of an index is all of, out of `values` of the tensor's shape."""
+        if len(self.pieces) > 1:
+            sizes = [piece.shape[self.axis] // self.interleaved for piece in self.pieces] * self.interleaved
+            blocks = np.split(values, np.cumsum(sizes)[:-1], self.axis)[index :: len(self.pieces)]
+            values = np.concatenate(blocks, self.axis) if len(blocks) > 1 else blocks[0]
+        return values.T if self.pieces[index].transposed else values
 
     def encoded(self, encoding: Encoding) -> Tensor:
         """The same weights, stored in another way, under a name that says so if it is quantized."""
@@ -128,7 +147,7 @@ class ArrayWeights:
             if piece.rows is not None:
                 part = part[piece.rows[0] : piece.rows[1]]
             parts.append(part.T if piece.transposed else part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
+        return tensor.joined(parts)
 
     def initializers(self, architecture: Architecture, tensors: Sequence[Tensor]) -> list[Any]:
         total = sum(tensor.n_bytes for tensor in tensors)

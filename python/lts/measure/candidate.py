@@ -248,7 +248,7 @@ def export_gguf(architecture: Architecture, phase: str, directory: Path, workloa
     BuildError
         When llama.cpp does not run that architecture.
     """
-    from lts.export.gguf import check_gguf_form
+    from lts.export.gguf_form import check_gguf_form
     from lts.export.gguf_random import write_random_gguf
 
     try:

@@ -17,10 +17,13 @@ from lts.system.outside import parse_json, read_bytes
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 _MOST = 16 << 20
-# What has to agree for the same weights to be the same model; the shapes of tensors do not show all of it.
-_SHAPE = ("family", "vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "head_dims", "d_ff", "clean_cutoffs")
+# What has to agree for the same weights to be the same model, of which the shapes of tensors do not show all.
+_SHAPE = (
+    *("family", "vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "clean_cutoffs"),
+    *("norm_epsilon", "rotary_theta", "rotary_scaling"),
+    *("qkv_bias", "attention_output_bias", "feed_forward_bias"),
+)
 _SHORT = 40
-_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")  # three spellings of the approximation by tanh
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def is_pretrained(path: Path) -> bool:
 
 
 def read_pretrained(folder: Path) -> Pretrained:
-    """The model in a folder: GPT-2, LLaMA, or the per-layer form that `lts.export.export` writes.
+    """The model in a folder: of a class that `lts.spaces.huggingface` reads, or the per-layer form that
+    `lts.export.export` writes.
 
     Raises
     ------
@@ -77,11 +81,19 @@ def read_weights(architecture: Architecture, path: Path) -> Mapping[str, Array]:
     if path.is_dir() and (path / CONFIG).is_file():
         found = _architecture_in(path)
         pairs = [(name, getattr(found, name), getattr(architecture, name)) for name in _SHAPE]
+        pairs.append(("head_dims", _head_dims(found), _head_dims(architecture)))
+        pairs.append(("rotary_dim", _head_dims(found, rotated=True), _head_dims(architecture, rotated=True)))
         if different := [
             f"{name} {_short(theirs)}, not {_short(ours)}" for name, theirs, ours in pairs if theirs != ours
         ]:
             raise UsageError(f"{path} is a model of another architecture: {'; '.join(different[:3])}")
     return read_checkpoint(architecture, path)
+
+
+def _head_dims(architecture: Architecture, *, rotated: bool = False) -> list[int]:
+    """The widths of heads, or of what is rotated of them, in layers that have any."""
+    heads = zip(architecture.head_dims, architecture.n_head, strict=True)
+    return [(rotated and architecture.rotary_dim) or width for width, n_head in heads if n_head]
 
 
 def _short(value: Any) -> str:
@@ -90,7 +102,7 @@ def _short(value: Any) -> str:
 
 
 def _architecture_in(folder: Path) -> Architecture:
-    """The architecture that the `config.json` of a folder describes, which must compute what an export does."""
+    """The architecture that the `config.json` of a folder describes."""
     path = folder / CONFIG
     try:
         config = parse_json(read_bytes(path, _MOST).decode("utf-8-sig"))
@@ -101,48 +113,6 @@ def _architecture_in(folder: Path) -> Architecture:
     if not isinstance(config, dict):
         raise UsageError(f"{path} is no JSON object")
     try:
-        architecture = architecture_of(config)
-        _check_same(config, architecture)
+        return architecture_of(config)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    return architecture
-
-
-def _check_same(config: Mapping[str, Any], architecture: Architecture) -> None:
-    """Raise `UsageError` for a model with other outputs than what an export of these weights computes.
-
-    That depends on fields that change neither parameters nor costs; a missing one has the default of transformers.
-    """
-    traits = architecture.traits
-    kind = config["model_type"]
-    # Newer versions of transformers write one table in place of two fields.
-    table = config.get("rope_parameters")
-    rope = table if isinstance(table, dict) else {}
-    given: dict[str, tuple[Any, tuple[Any, ...]]] = {}
-    if kind == "gpt2":
-        given = {
-            "activation_function": (config.get("activation_function", _GELU[0]), _GELU),
-            "layer_norm_epsilon": (config.get("layer_norm_epsilon", 1e-5), (traits.norm_epsilon,)),
-            "scale_attn_weights": (config.get("scale_attn_weights", True), (True,)),
-            "scale_attn_by_inverse_layer_idx": (config.get("scale_attn_by_inverse_layer_idx", False), (False,)),
-        }
-    elif kind in ("llama", "mistral"):
-        scaling = config.get("rope_scaling") or rope
-        scaling = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else scaling
-        given = {
-            "rms_norm_eps": (config.get("rms_norm_eps", 1e-6), (traits.norm_epsilon,)),
-            "rope_theta": (rope.get("rope_theta", config.get("rope_theta", 10000.0)), (traits.rotary_theta,)),
-            "rope_scaling": (scaling, ("default",)),
-        }
-    elif kind == "lts":
-        given = {
-            "norm_epsilon": (config.get("norm_epsilon", traits.norm_epsilon), (traits.norm_epsilon,)),
-            "rotary_theta": (config.get("rotary_theta", traits.rotary_theta), (traits.rotary_theta,)),
-        }
-    for name, (value, allowed) in given.items():
-        if value not in allowed:
-            expected = " or ".join(map(str, allowed))
-            raise UsageError(
-                f"its {name} is {str(value)[:60]}, and exported models of this family have {expected}: with these "
-                "weights they would compute something else"
-            )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rpc_farm import KEY, Farm, free_port
@@ -130,6 +131,21 @@ def test_clients_are_not_pinned_to_one_processor(
 )
 def test_how_often_a_model_is_run(options: dict[str, float], seconds: float, expected: int) -> None:
     assert len(rpc_worker._sample(lambda n: [round(seconds * 1e9)] * n, seconds, options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "answers"),
+    [
+        ("Socket SockChannel::Recv Error:Connection reset by peer", False),
+        ("Socket SockChannel::Send Error:Broken pipe", False),
+        ("Check failed: code != RPCCode::kShutdown", False),
+        ("Check failed: (index < size) is false", True),
+    ],
+)
+def test_a_device_whose_socket_broke_is_gone(error: str, answers: bool) -> None:
+    """TVM's client says of a device that was killed in the middle of a call that it exists."""
+    remote = SimpleNamespace(cpu=lambda _: SimpleNamespace(exist=True))
+    assert rpc_worker._answers(remote, RuntimeError(error)) is answers
 
 
 @pytest.mark.slow
@@ -303,7 +319,7 @@ def test_a_search_in_which_a_device_dies(farm: Farm, tmp_path: Path) -> None:
     assert process.returncode == 0, "".join([*seen, errors])
     with Store(tmp_path / "gpt2-tiny-host" / "study.db") as store:  # every trial, not only the front
         trials = store.trials()
-    assert [trial.state for trial in trials] == ["complete"] * 8
+    assert [(trial.state, trial.error) for trial in trials] == [("complete", None)] * 8
     assert {trial.device for trial in trials} == {farm.uri}
     assert all(trial.provenance["latency_ms"] == "measured" for trial in trials)
     assert json.loads(output)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ import pytest
 import lts
 from lts.errors import UsageError
 from lts.export.checkpoint import read_checkpoint
-from lts.export.weights import RandomWeights
+from lts.export.huggingface import safetensors_header, tensors
+from lts.export.safetensors import read_tensors
+from lts.export.weights import Piece, RandomWeights, Tensor
 from lts.measure.pretrained import read_weights
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -181,5 +186,106 @@ def test_the_configuration_beside_the_weights_must_agree(tmp_path: Path) -> None
         read_weights(other, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"layer_norm_epsilon": 1e-3}))
-    with pytest.raises(UsageError, match=r"its layer_norm_epsilon is 0\.001"):
+    with pytest.raises(UsageError, match=r"another architecture: norm_epsilon 0\.001, not 1e-05"):
         read_weights(GPT2, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_of_every_type(dtype: Any, tmp_path: Path) -> None:
+    """Also subnormal ones, in a tensor without elements, and where a number lies at an odd place."""
+    values = torch.randn(7, 5).to(dtype)
+    values[0, :3] = torch.tensor([1e-40, -6e-8, 6e4]).to(dtype)
+    saved = {"a": torch.ones(3, dtype=torch.float16), "b": values, "c": torch.ones(0, 4, dtype=dtype)}
+    save_file(saved, tmp_path / "some.safetensors")
+    read = read_tensors(tmp_path / "some.safetensors")
+    for name, tensor in saved.items():
+        read[name].check()
+        np.testing.assert_array_equal(read[name].array(), tensor.float().numpy())
+    values[6, 4] = torch.inf
+    save_file(saved, tmp_path / "some.safetensors")
+    assert np.isfinite(read["b"].array()).all(), "the file that was opened is still read after it was replaced"
+    with pytest.raises(UsageError, match="'b' has values that are no finite numbers"):
+        read_tensors(tmp_path / "some.safetensors")["b"].check()
+
+
+def test_memory(tmp_path: Path) -> None:
+    """A checkpoint is checked in pieces, and takes memory for one weight at a time."""
+    architecture = lts.Architecture("llama", 2**17, 64, 256, n_head=4, n_layer=3, d_ff=2048, tie_embedding=False)
+    path = tmp_path / "model.safetensors"
+    header = safetensors_header(tensors(architecture))
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + 4 * lts.total_params(architecture))  # zeros, which take no place
+    tracemalloc.start()
+    try:
+        read = read_checkpoint(architecture, path)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        assert sum(read[name].size for name in read) == lts.total_params(architecture)
+        assert tracemalloc.get_traced_memory()[1] < (4 << 17) * 256 + (64 << 20)  # its embedding
+    finally:
+        tracemalloc.stop()
+
+
+def test_heads_that_alternate() -> None:
+    """Rows of a tensor that holds query, key and value head by head: head, one of the three, row of the head."""
+    architecture = lts.Architecture("gpt2", 60, 16, 24, n_head=4, d_ff=40, n_layer=1)
+    inventory = {weight.name: weight for weight in lts.weights(architecture)}
+    source, names = RandomWeights(5, std=1.0), ["query", "key", "value"]
+    pieces = tuple(Piece(inventory[f"layers.0.{name}.weight"], transposed=True) for name in names)
+    tensor = Tensor("fused", pieces, interleaved=4)
+    fused = source.assemble(tensor)
+    assert fused.shape == tensor.shape == (72, 24)
+    for head in range(4):
+        for i, piece in enumerate(pieces):
+            expected = source.array(piece.weight)[:, 6 * head : 6 * head + 6].T
+            np.testing.assert_array_equal(fused.reshape(4, 3, 6, 24)[head, i], expected)
+    for i, piece in enumerate(pieces):
+        np.testing.assert_array_equal(tensor.weight(fused, i), source.array(piece.weight))
+
+
+BILLION = """
+import json, resource, sys
+from pathlib import Path
+from lts import total_params
+from lts.measure.pretrained import read_pretrained
+
+model = read_pretrained(Path(sys.argv[1]))
+size = sum(model.weights[name].size for name in model.weights)
+print(json.dumps([total_params(model.architecture), size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.slow
+def test_a_billion_weights_in_half_a_gigabyte(tmp_path: Path) -> None:
+    """A LLaMA of TinyLlama's widths in bfloat16: opened, all of it looked at, and every weight given out in float32."""
+    architecture = lts.Architecture("llama", 32000, 2048, 2048, n_head=32, n_kv_head=4, d_ff=5632, n_layer=22)
+    config = transformers.LlamaConfig(
+        vocab_size=32000,
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_hidden_layers=22,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        rms_norm_eps=1e-5,
+    )
+    config.save_pretrained(tmp_path)
+    header, end = {}, 0
+    for tensor in tensors(architecture):
+        begin, end = end, end + 2 * tensor.size
+        header[tensor.name] = {"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    block = torch.randn(1 << 22).to(torch.bfloat16).view(torch.int16).numpy().tobytes()
+    path = tmp_path / "model.safetensors"
+    try:
+        with path.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for begin in range(0, end, len(block)):
+                file.write(block[: end - begin])
+        done = subprocess.run(
+            [sys.executable, "-c", BILLION, tmp_path], capture_output=True, text=True, check=True, timeout=300
+        )
+    finally:
+        path.unlink()
+    expected, size, kilobytes = json.loads(done.stdout)
+    assert size == expected == 1_100_048_384
+    assert kilobytes < 512 << 10

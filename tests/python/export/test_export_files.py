@@ -22,7 +22,7 @@ GPT2 = lts.Architecture("gpt2", 512, 64, 64, n_head=[4, 2], d_ff=[128, 64])
 LLAMA = lts.Architecture("llama", 512, 64, 64, n_head=[4, 2], n_kv_head=[2, 1], d_ff=[128, 64])
 XL = lts.Architecture("transformer_xl", 512, 64, 64, n_head=[4, 2], d_ff=[128, 64], cutoffs=[100, 512], div_val=2)
 UNIFORM = lts.Architecture("gpt2", 512, 64, 64, n_head=4, d_ff=128, n_layer=2)
-CODE = ["configuration_lts.py", "modeling_lts.py"]
+CODE = ["attention_lts.py", "configuration_lts.py", "modeling_lts.py"]
 ONNX = ["model.onnx", "weights.bin", "config.json", "genai_config.json"]
 FILES = [*ONNX, "model.safetensors", "architecture.json"]
 
@@ -130,8 +130,17 @@ def test_per_layer_form(architecture: lts.Architecture, tmp_path: Path) -> None:
     fields = architecture.to_dict()
     for name in ("family", "vocab_size", "n_positions", "d_model", "n_layer", "div_val", "tie_embedding"):
         assert config[name] == fields[name]
-    for name in ("attention", "feed_forward", "norm", "norm_placement", "final_norm", "position", "attention_bias"):
+    for name in ("attention", "feed_forward", "norm", "norm_placement", "final_norm", "position", "parallel"):
         assert config[name] == getattr(architecture.traits, name)
+    for name in (
+        "qkv_bias",
+        "attention_output_bias",
+        "feed_forward_bias",
+        "norm_epsilon",
+        "rotary_theta",
+        "rotary_dim",
+    ):
+        assert config[name] == getattr(architecture, name)
     stored = safetensors(tensors_path)
     query = stored["model.layers.1.attention.query.weight"]
     assert (query == weights["layers.1.query.weight"].T).all(), "as torch.nn.Linear has it"

@@ -10,15 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_runner import arrays, exported, tokens
+import reference_models
+from export_runner import arrays, tokens
 from llama_cpp import LlamaModel
+from trained_tokenizers import TEXT, trained
 
 import lts
 from lts.errors import UsageError
 from lts.export import export
-from lts.export.gguf import TYPES, check_gguf_form, gguf_tensors, not_quantized
+from lts.export.gguf_form import check_gguf_form
+from lts.export.gguf_random import write_random_gguf
+from lts.export.gguf_tensors import TYPES, gguf_tensors, not_quantized
+from lts.export.gguf_weights import read_gguf_weights
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed: pip install 'lts-engine[gguf]'")
+pytest.importorskip("torch", reason=reference_models.REASON)
 
 GPT2 = lts.Architecture("gpt2", 300, 64, 96, n_head=4, d_ff=160, n_layer=2)
 LLAMA = lts.Architecture("llama", 300, 64, 96, n_head=6, n_kv_head=3, d_ff=160, n_layer=2, tie_embedding=True)
@@ -27,6 +33,53 @@ DECI = lts.Architecture("llama", 300, 64, 96, n_head=[6, 3, 2], n_kv_head=[2, 3,
 # Two matrices with rows of 48 numbers, which are no multiple of 32.
 ODD = lts.Architecture("llama", 300, 64, 48, n_head=[3, 2], n_kv_head=[1, 2], d_ff=[96, 48], head_dim=16)
 KINDS = {"gpt2": GPT2, "llama": LLAMA, "narrow": NARROW, "deci": DECI, "odd": ODD}
+
+SCALING = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_positions": 32}
+BIASES = {"qkv_bias": True, "attention_output_bias": True, "feed_forward_bias": True}
+EQUAL: dict[str, Any] = {"n_head": 6, "n_kv_head": 3, "d_ff": 160, "n_layer": 2}
+PER_LAYER: dict[str, Any] = {"n_head": [4, 6], "n_kv_head": [2, 3], "d_ff": [160, 64], "head_dim": 16}
+PARTS: dict[str, Any] = {"n_head": [6, 0, 6, 0], "n_kv_head": [3, 0, 3, 0], "d_ff": [160, 64, 0, 0], "head_dim": 16}
+
+
+def llama(**options: Any) -> lts.Architecture:
+    return lts.Architecture("llama", 300, 64, 96, **options)
+
+
+# What they are called here, as what llama.cpp has them, and how far its logits may be off: it has the tanh form of GELU
+# alone, and looks it up in float16.
+FIELDS: dict[str, tuple[lts.Architecture, str, float]] = {
+    "theta": (llama(**EQUAL, rotary_theta=1e5, norm_epsilon=1e-2), "llama", 1e-4),
+    "llama 3": (llama(**EQUAL, rotary_theta=500.0, rotary_scaling=SCALING), "llama", 1e-4),
+    "llama 3 per layer": (llama(**PER_LAYER, rotary_theta=500.0, rotary_scaling=SCALING), "deci", 1e-4),
+    "qwen2": (llama(**EQUAL, qkv_bias=True), "qwen2", 1e-4),
+    "qwen2 narrow": (llama(**EQUAL | {"head_dim": 8}, qkv_bias=True), "llama", 1e-4),
+    "qwen2 scaled": (llama(**EQUAL, qkv_bias=True, rotary_theta=500.0, rotary_scaling=SCALING), "llama", 1e-4),
+    "qwen2 per layer": (llama(**PER_LAYER, qkv_bias=True), "deci", 1e-4),
+    "biases": (llama(**EQUAL, **BIASES), "llama", 1e-4),
+    "biases per layer": (llama(**PER_LAYER, **BIASES), "deci", 1e-4),
+    "parts": (llama(**PARTS), "deci", 1e-4),
+    "parts and biases": (llama(**PARTS, **BIASES), "deci", 1e-4),
+    "no attention first": (llama(n_head=[0, 6], n_kv_head=[0, 3], d_ff=[160, 0], head_dim=16, **BIASES), "deci", 1e-4),
+    "attention alone": (llama(n_head=[6, 4], n_kv_head=[2, 2], d_ff=[0, 0], head_dim=16), "deci", 1e-4),
+    "no attention": (llama(n_head=[0, 0], n_kv_head=[0, 0], d_ff=[160, 64], head_dim=16), "deci", 1e-4),
+    "an empty layer": (llama(n_head=[6, 0, 6], n_kv_head=[3, 0, 3], d_ff=[160, 0, 160], head_dim=16), "llama", 1e-4),
+    "gpt2": (lts.Architecture("gpt2", 300, 64, 96, n_head=6, d_ff=160, n_layer=2, norm_epsilon=1e-2), "gpt2", 5e-3),
+    "gpt2 and an empty layer": (
+        lts.Architecture("gpt2", 300, 64, 96, n_head=[0, 6], d_ff=[0, 160], head_dim=16),
+        "gpt2",
+        5e-3,
+    ),
+    "gpt_neox": (
+        lts.Architecture("gpt_neox", 300, 64, 96, n_head=6, d_ff=160, n_layer=2, rotary_dim=4),
+        "gptneox",
+        1e-2,
+    ),
+    "gpt_neox, theta": (
+        lts.Architecture("gpt_neox", 300, 64, 96, n_head=6, d_ff=160, n_layer=2, rotary_theta=500.0, norm_epsilon=1e-2),
+        "gptneox",
+        1e-2,
+    ),
+}
 
 
 def written(architecture: lts.Architecture, folder: Path, precision: str = "float32", **options: Any) -> Path:
@@ -37,8 +90,8 @@ def written(architecture: lts.Architecture, folder: Path, precision: str = "floa
 
 
 def ours(architecture: lts.Architecture, weights: Any, ids: np.ndarray) -> np.ndarray:
-    """Logits [ids, tokens] of our own export in float32, which other tests compare with transformers."""
-    return exported(architecture, weights)(ids[None], len(ids))[0][0]
+    """Logits [ids, tokens] of the plain network, which other tests compare with transformers."""
+    return reference_models.logits(architecture, weights, ids[None])[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,6 +106,44 @@ def test_llama_cpp_computes_the_same(kind: str, tmp_path: Path) -> None:
     assert np.std(expected) > 0.1, "there is something to compare"
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_what_architectures_of_a_family_differ_in(name: str, tmp_path: Path) -> None:
+    architecture, kind, bound = FIELDS[name]
+    assert check_gguf_form(architecture) == kind
+    ids = tokens(architecture, 1, 64)[0]
+    model = LlamaModel(written(architecture, tmp_path))
+    expected = ours(architecture, arrays(architecture), ids)
+    np.testing.assert_allclose(model.logits(ids), expected, atol=bound)
+    changed = family_defaults(architecture)
+    if changed != architecture:
+        other = ours(changed, arrays(changed), ids)
+        assert np.abs(other - expected).max() > 10 * bound, "the fields change what is computed"
+
+
+def family_defaults(a: lts.Architecture) -> lts.Architecture:
+    """The same widths with all else as the family has it."""
+    widths = {"n_head": a.n_head, "n_kv_head": a.n_kv_head, "d_ff": a.d_ff, "head_dim": a.head_dim}
+    return lts.Architecture(a.family, a.vocab_size, a.n_positions, a.d_model, **widths, tie_embedding=a.tie_embedding)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+@pytest.mark.parametrize("name", ["parts and biases", "llama 3 per layer", "gpt_neox"])
+def test_fields_in_other_precisions(name: str, precision: str, tmp_path: Path) -> None:
+    architecture = FIELDS[name][0]
+    path = written(architecture, tmp_path, precision)
+    ids = tokens(architecture, 1, 32)[0]
+    expected = ours(architecture, read_gguf_weights(architecture, path), ids)
+    assert rms_error(LlamaModel(path).logits(ids), expected) < 0.05
+
+
+@pytest.mark.parametrize("name", ["parts", "gpt_neox"])
+def test_random_weights_for_measuring(name: str, tmp_path: Path) -> None:
+    architecture = FIELDS[name][0]
+    path = tmp_path / "model.gguf"
+    write_random_gguf(path, architecture, "int8")
+    assert np.isfinite(LlamaModel(path).logits([1, 2, 3])).all()
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "deci"])
 def test_llama_cpp_generates_the_same_tokens(kind: str, tmp_path: Path) -> None:
     """The most likely tokens, one step each with the cache, against whole passes of ours."""
@@ -60,10 +151,9 @@ def test_llama_cpp_generates_the_same_tokens(kind: str, tmp_path: Path) -> None:
     path = written(architecture, tmp_path)
     ids = list(tokens(architecture, 1, 8)[0])
     expected = []
-    runner = exported(architecture, arrays(architecture))
     for _ in range(12):
-        logits = runner(np.array([[*ids, *expected]]), len(ids) + len(expected))[0][0, -1]
-        expected.append(int(logits.argmax()))
+        logits = ours(architecture, arrays(architecture), np.array([*ids, *expected]))
+        expected.append(int(logits[-1].argmax()))
     assert LlamaModel(path).generate(ids, 12) == expected
 
 
@@ -157,7 +247,16 @@ def test_random_architectures(tmp_path: Path) -> None:
             "d_ff": [source.randint(1, 9) * 16 for _ in heads],
             "head_dim": source.choice([8, 16, 32, 64]),
             "tie_embedding": source.random() < 0.5,
+            "rotary_theta": source.choice([1e4, 1e5]),
+            "rotary_scaling": source.choice([None, SCALING]),
+            **{name: source.random() < 0.3 for name in BIASES},
         }
+        for names in (("n_head", "n_kv_head"), ("d_ff",)):
+            gone = [source.random() < 0.2 for _ in heads]
+            for name in names:
+                shapes[name] = [0 if none else n for n, none in zip(shapes[name], gone, strict=True)]
+        if not any(map(sum, zip(shapes["n_head"], shapes["d_ff"], strict=True))):
+            shapes["d_ff"][0] = 16
         architecture = lts.Architecture("llama", 200, 48, 16 * source.randint(1, 8), **shapes)
         if source.random() < 0.3:
             n_head = source.choice([1, 2, 4])
@@ -180,6 +279,27 @@ def test_random_architectures(tmp_path: Path) -> None:
         ),
         (lts.Architecture("llama", 300, 64, 96, n_head=[6, 3], d_ff=160), "heads of different widths, 16, 32"),
         (lts.Architecture("transformer_xl", 300, 64, 96, n_head=4, d_ff=160, n_layer=2), "family 'transformer_xl'"),
+        (
+            lts.Architecture("gpt2", 300, 64, 96, n_head=[4, 0], d_ff=160, n_layer=2, head_dim=24),
+            "a GPT-2 whose layers differ",
+        ),
+        (
+            lts.Architecture("gpt2", 300, 64, 96, n_head=[4, 4], d_ff=0, n_layer=2),
+            "a GPT-2 without feed-forward network",
+        ),
+        (
+            lts.Architecture("gpt2", 300, 64, 96, n_head=4, d_ff=160, n_layer=2, qkv_bias=False),
+            "a GPT-2 with qkv_bias false; llama.cpp's has all biases",
+        ),
+        (
+            lts.Architecture("gpt_neox", 300, 64, 96, n_head=4, d_ff=160, n_layer=2, tie_embedding=True),
+            "a GPT-NeoX with tie_embedding; llama.cpp's has an output layer",
+        ),
+        (
+            lts.Architecture("gpt_neox", 300, 64, 96, n_head=4, d_ff=160, n_layer=2, rotary_scaling=SCALING),
+            "a GPT-NeoX with rotary_scaling",
+        ),
+        (llama(**EQUAL, rotary_dim=8), "a LLaMA that rotates 8 of the 16 channels of a head"),
         (
             lts.Architecture("gpt2", 300, 64, 96, n_head=4, d_ff=160, n_layer=2, d_embed=48, cutoffs=[300]),
             "an adaptive embedding",
@@ -206,43 +326,6 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match=r"the package gguf, which is not installed: pip install 'lts-engine\[gguf\]'"):
         export(DECI, tmp_path / "new", ["json", "gguf"])
     assert not (tmp_path / "new").exists()
-
-
-def trained(folder: Path, kind: str, vocab_size: int = 290) -> Any:
-    """A tokenizer of a kind, trained on a text with what is hard: contractions, digits, spaces, accents, a dialog."""
-    tokenizers = pytest.importorskip("tokenizers", reason="the package tokenizers is not installed")
-    from tokenizers import Regex, models, pre_tokenizers, trainers
-    from tokenizers.decoders import ByteLevel
-
-    tokenizer = tokenizers.Tokenizer(models.BPE(ignore_merges=kind == "llama-bpe"))
-    cut: Any = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind in ("gpt-2", "smollm"))
-    digits = r"\p{N}{1,3}" if kind == "llama-bpe" else r"\p{N}"
-    regex = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-        + digits
-        + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-    if kind == "smollm":
-        cut = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), cut])
-    elif kind != "gpt-2":
-        cut = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"), cut])
-    tokenizer.pre_tokenizer, tokenizer.decoder = cut, ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<|end|>"],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([TEXT] * 3, trainer)
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return tokenizer
-
-
-TEXT = (
-    "It's 1234567 o'clock, we'LL go — don't  wait!\n\n\tThe cafés of Zürich\r\n are   open at 10:45; ünder, 日本語.\n"
-    * 4
-)
 
 
 @pytest.mark.parametrize("kind", ["gpt-2", "smollm", "llama-bpe", "qwen2"])
@@ -279,8 +362,11 @@ def changed(folder: Path, **fields: Any) -> None:
     ("fields", "message"),
     [
         ({"model": None}, "it is no tokenizer of Hugging Face"),
-        ({"model__type": "Unigram"}, "it is Unigram; tokenizers that merge bytes in pairs are written to GGUF"),
-        ({"model__byte_fallback": True}, "it is with a fallback to bytes"),
+        ({"model__type": "Unigram"}, "it is Unigram; tokenizers that merge pairs are written to GGUF"),
+        (
+            {"model__byte_fallback": True},
+            "it merges characters, and prepares texts for that in a way that is not known",
+        ),
         ({"normalizer": {"type": "NFC"}}, "it changes a text before it cuts it"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "it cuts texts in a way that is not known; expected one of those"),
         ({"pre_tokenizer": None}, "in a way that is not known"),

@@ -66,7 +66,7 @@ def test_random_architectures(architecture: lts.Architecture, tmp_path: Path) ->
 @pytest.mark.slow
 def test_many_random_architectures(tmp_path: Path) -> None:
     kinds = [check_round_trip(each, tmp_path / str(i)) for i, each in enumerate(drawn(N_RANDOM))]
-    assert {kind for kind in kinds if kinds.count(kind) >= 2} == {"gpt2", "llama", "mistral", "lts"}
+    assert {kind for kind in kinds if kinds.count(kind) >= 2} == {"gpt2", "gpt_neox", "llama", "qwen2", "lts"}
 
 
 UNIFORM = {
@@ -75,6 +75,8 @@ UNIFORM = {
     "llama": lts.Architecture("llama", 97, 32, 24, n_head=4, n_kv_head=2, d_ff=30, n_layer=2),
     "llama-wide": lts.Architecture("llama", 97, 32, 24, n_head=4, n_kv_head=2, d_ff=30, n_layer=2, head_dim=16),
     "llama-odd": lts.Architecture("llama", 97, 32, 50, n_head=4, n_kv_head=2, d_ff=30, n_layer=2, head_dim=12),
+    "qwen2": lts.Architecture("llama", 97, 32, 24, n_head=4, n_kv_head=2, d_ff=30, n_layer=2, qkv_bias=True),
+    "gpt_neox": lts.Architecture("gpt_neox", 97, 32, 24, n_head=3, d_ff=30, n_layer=2, rotary_dim=4),
     "llama-tied": lts.Architecture("llama", 97, 32, 48, n_head=4, d_ff=30, n_layer=2, tie_embedding=True),
 }
 
@@ -110,7 +112,8 @@ def test_the_oldest_release() -> None:
     ).stdout
     assert version.startswith("4.57.6 ")
     assert str(OLDEST) in version
-    files = [str(HERE / name) for name in ("test_remote_code.py", "test_transformers.py")]
+    names = ("test_remote_code.py", "test_transformers.py", "test_fields_in_transformers.py")
+    files = [str(HERE / name) for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", *files]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=580)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

@@ -15,6 +15,7 @@ from command_line import run
 import lts
 from lts.errors import UsageError
 from lts.export import RandomWeights, export
+from lts.export.huggingface import CODE
 from lts.export.manifest import MANIFEST_FILE, Manifest, has_own_weights, read_manifest, update_manifest
 from lts.measure.verification import TOLERANCE, verify
 
@@ -259,9 +260,9 @@ def test_the_command(tmp_path: Path) -> None:
 def test_no_code_in_the_folder_is_run(tmp_path: Path) -> None:
     export(LLAMA, tmp_path, ["hf"])
     trap = f"open({str(tmp_path / 'sprung')!r}, 'w')\n"
-    for name in ("modeling_lts.py", "configuration_lts.py"):
+    for name in CODE:
         (tmp_path / name).write_text(trap)
-    assert set(wrong(tmp_path)) == {"modeling_lts.py", "configuration_lts.py", "hf"}
+    assert set(wrong(tmp_path)) == {*CODE, "hf"}
     assert not (tmp_path / "sprung").exists()
     assert Manifest(LLAMA, "random", 0, {}, {}).updated({}, {}).files == {}
     assert np.isfinite(list(TOLERANCE.values())).all()

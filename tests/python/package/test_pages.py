@@ -35,8 +35,7 @@ def test_the_files_it_names_exist() -> None:
         for name in re.findall(r"`(\w+\.py)`", row[1]):
             assert (ROOT / row[0].strip("`")).with_name(name).is_file(), name
     for sentence, file in (
-        ("`_NAMES`", "python/lts/export/gguf.py"),
-        ("`check_gguf_form`", "python/lts/export/gguf.py"),
+        ("`_NAMES`", "python/lts/export/gguf_tensors.py"),
         ("`_add_metadata`", "python/lts/export/gguf.py"),
         ("`kFamilies`", "cpp/src/architecture.cpp"),
         ("`_FORMS`", "python/lts/export/huggingface.py"),

@@ -11,7 +11,8 @@ class LtsConfig(PretrainedConfig):
     layers
         One dictionary for each layer: `n_head`, `n_kv_head`, `head_dim`, `d_ff`; of an encoder also `n_ff`, the number
         of hidden feed-forward layers, and `mixer`: attention, weighted_attention, fourier, cosine, convolution_5 or
-        convolution_9.
+        convolution_9. Without heads a layer has no attention, with a `d_ff` of 0 no feed-forward network, and neither
+        has a norm then.
     family
         Name of the kind of architecture; the fields below say all that the model needs to know of it.
     vocab_size, n_positions, d_model
@@ -20,12 +21,19 @@ class LtsConfig(PretrainedConfig):
         Whether tokens see those behind them, too. There is no cache then.
     attention
         multi_head, or grouped_query, where `n_kv_head` heads of keys and values serve all heads of queries.
+    qkv_bias, attention_output_bias, feed_forward_bias
+        Which linear layers have biases.
     feed_forward
-        gelu (its tanh form), relu, or swiglu.
+        gelu (its tanh form), gelu_erf (exact), relu, or swiglu.
     norm, norm_placement, norm_epsilon, final_norm
         layer_norm or rms_norm, before or after each sublayer, and whether there is one behind the last layer.
+    parallel
+        Whether attention and feed-forward network of a layer have the same input, and their outputs are added to it.
     position
-        learned, rotary (with base `rotary_theta`), or relative: Transformer-XL's, over a memory of layer inputs.
+        learned, rotary, or relative: Transformer-XL's, over a memory of layer inputs.
+    rotary_theta, rotary_dim, rotary_scaling
+        Base of the wavelengths of rotary positions; how many channels of a head are rotated, all if 0; and how long
+        wavelengths are stretched, as in Llama 3.1: factor, low_freq_factor, high_freq_factor, original_positions.
     adaptive, d_embed, div_val, cutoffs, tie_projs
         Adaptive embedding and softmax: clusters of tokens that end at the cutoffs, embedded in `d_embed` numbers and in
         `div_val` times fewer from cluster to cluster. `tie_projs` says of each cluster whether the softmax projects as
@@ -52,15 +60,19 @@ class LtsConfig(PretrainedConfig):
         d_model=64,
         encoder=False,
         attention="multi_head",
-        attention_bias=True,
+        qkv_bias=True,
+        attention_output_bias=True,
         feed_forward="gelu",
         feed_forward_bias=True,
         norm="layer_norm",
         norm_placement="before",
         norm_epsilon=1e-5,
         final_norm=True,
+        parallel=False,
         position="learned",
         rotary_theta=10000.0,
+        rotary_dim=0,
+        rotary_scaling=None,
         adaptive=False,
         d_embed=None,
         div_val=1,
@@ -79,15 +91,19 @@ class LtsConfig(PretrainedConfig):
         self.d_model = d_model
         self.encoder = encoder
         self.attention = attention
-        self.attention_bias = attention_bias
+        self.qkv_bias = qkv_bias
+        self.attention_output_bias = attention_output_bias
         self.feed_forward = feed_forward
         self.feed_forward_bias = feed_forward_bias
         self.norm = norm
         self.norm_placement = norm_placement
         self.norm_epsilon = norm_epsilon
         self.final_norm = final_norm
+        self.parallel = parallel
         self.position = position
         self.rotary_theta = rotary_theta
+        self.rotary_dim = rotary_dim
+        self.rotary_scaling = None if rotary_scaling is None else dict(rotary_scaling)
         self.adaptive = adaptive
         self.d_embed = d_model if d_embed is None else d_embed
         self.div_val = div_val

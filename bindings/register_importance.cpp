@@ -5,8 +5,6 @@
 #include <lts/error.hpp>
 #include <lts/importance.hpp>
 #include <lts/json.hpp>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "arrays.hpp"
@@ -14,12 +12,11 @@
 
 namespace py = pybind11;
 using namespace lts::python;
-using lts::Architecture;
 using lts::LossTable;
 
 namespace {
 
-using Architectures = std::vector<Architecture>;
+using Architectures = std::vector<lts::Architecture>;
 using Fit = py::typing::Optional<py::typing::Dict<py::str, py::float_>>;
 
 /// Rows of `n_keys` integers, a loss and perhaps a variance; or a mapping from the former to the latter.
@@ -64,22 +61,13 @@ LossTable make(const ArrayLike& attention, const ArrayLike& feed_forward, double
   return LossTable(std::move(state));
 }
 
-py::array_t<double> attention_of(const LossTable& self) {
-  py::array_t<double> rows({static_cast<py::ssize_t>(self.state().attention.size()), py::ssize_t{5}});
+template <class Row, class... Keys>
+py::array_t<double> rows_of(const std::vector<Row>& table, Keys... keys) {
+  constexpr py::ssize_t width = sizeof...(keys) + 2;
+  py::array_t<double> rows({static_cast<py::ssize_t>(table.size()), width});
   double* out = rows.mutable_data();
-  for (const LossTable::Attention& row : self.state().attention) {
-    for (const std::int64_t key : {row.layer, row.n_head, row.n_kv_head}) *out++ = static_cast<double>(key);
-    *out++ = row.loss;
-    *out++ = row.variance;
-  }
-  return rows;
-}
-
-py::array_t<double> feed_forward_of(const LossTable& self) {
-  py::array_t<double> rows({static_cast<py::ssize_t>(self.state().feed_forward.size()), py::ssize_t{4}});
-  double* out = rows.mutable_data();
-  for (const LossTable::FeedForward& row : self.state().feed_forward) {
-    for (const std::int64_t key : {row.layer, row.d_ff}) *out++ = static_cast<double>(key);
+  for (const Row& row : table) {
+    ((*out++ = static_cast<double>(row.*keys)), ...);
     *out++ = row.loss;
     *out++ = row.variance;
   }
@@ -90,7 +78,7 @@ py::array_t<double> predict(const LossTable& self, const Architectures& architec
   py::array_t<double> result(static_cast<py::ssize_t>(architectures.size()));
   double* out = result.mutable_data();
   const py::gil_scoped_release release;
-  for (const Architecture& a : architectures) *out++ = self.predict(a);
+  for (const lts::Architecture& a : architectures) *out++ = self.predict(a);
   return result;
 }
 
@@ -98,7 +86,7 @@ py::array_t<double> interval(const LossTable& self, const Architectures& archite
   py::array_t<double> result({static_cast<py::ssize_t>(architectures.size()), py::ssize_t{2}});
   double* out = result.mutable_data();
   const py::gil_scoped_release release;
-  for (const Architecture& a : architectures) {
+  for (const lts::Architecture& a : architectures) {
     const lts::Prediction p = self.interval(a);
     *out++ = p.low;
     *out++ = p.high;
@@ -153,16 +141,14 @@ array([0.75]))";
 void register_importance(py::module_& m) {
   py::class_<LossTable>(m, "LossTable", kDoc)
       .def(py::init(&make), py::arg("attention"), py::arg("feed_forward"), py::kw_only(), py::arg("level") = 0.9)
-      .def("predict", &predict, py::arg("architectures"), R"(Losses over the original's: float64, (n,).
+      .def("predict", &predict, py::arg("architectures"),
+           R"(Losses over the original's: float64, (n,).
 
-Raises
-------
-ValueError
-    For an architecture with a level or a number of layers that the table lacks, naming it.)")
+Raises ValueError naming the level, or the number of layers, that the table lacks.)")
       .def("interval", &interval, py::arg("architectures"),
            R"(Low and high ends of the intervals of the losses, from 0 on: float64, (n, 2).
 
-From the variances of the table, and once it is fitted from the errors of the samples. Raises as `predict`.)")
+From the variances of the table, and once it is fitted from the errors of the samples.)")
       .def("refit", &refit, py::arg("architectures"), py::arg("losses"), py::kw_only(), py::arg("level") = 0.9,
            R"(The same table, fitted to measured losses: a scale for each kind of part, and an interval.
 
@@ -181,10 +167,20 @@ Raises
 ------
 ValueError
     For too few samples, or a loss that is not finite; or as `predict`.)")
-      .def_property_readonly("attention", &attention_of,
-                             "Layer, n_head, n_kv_head, loss and variance, in this order: float64, (n, 5).")
-      .def_property_readonly("feed_forward", &feed_forward_of,
-                             "Layer, d_ff, loss and variance, in this order: float64, (n, 4).")
+      .def_property_readonly(
+          "attention",
+          [](const LossTable& s) {
+            using Row = LossTable::Attention;
+            return rows_of(s.state().attention, &Row::layer, &Row::n_head, &Row::n_kv_head);
+          },
+          "Layer, n_head, n_kv_head, loss and variance, in this order: float64, (n, 5).")
+      .def_property_readonly(
+          "feed_forward",
+          [](const LossTable& s) {
+            using Row = LossTable::FeedForward;
+            return rows_of(s.state().feed_forward, &Row::layer, &Row::d_ff);
+          },
+          "Layer, d_ff, loss and variance, in this order: float64, (n, 4).")
       .def_property_readonly("fit", &fit_of,
                              "Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard "
                              "deviation of a loss relative to the table's.")

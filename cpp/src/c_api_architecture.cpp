@@ -32,7 +32,7 @@ lts::Precision precision_of(std::int32_t bits, const char* name) {
 bool of_layer(lts_dimension dimension) { return dimension >= LTS_N_HEAD && dimension <= LTS_MIXER; }
 
 void check_dimension(lts_dimension dimension) {
-  if (of_layer(dimension) || (dimension >= LTS_VOCAB_SIZE && dimension <= LTS_TIE_EMBEDDING)) return;
+  if (of_layer(dimension) || (dimension >= LTS_VOCAB_SIZE && dimension <= LTS_FEED_FORWARD_BIAS)) return;
   fail(LTS_INVALID_ARGUMENT,
        {"dimension is ", std::to_string(dimension), "; it must be one of the constants of lts_dimension"});
 }
@@ -63,6 +63,14 @@ std::int64_t value_of(const Architecture& a, lts_dimension dimension, std::size_
       return a.div_val;
     case LTS_TIE_EMBEDDING:
       return a.tie_embedding ? 1 : 0;
+    case LTS_ROTARY_DIM:
+      return a.details.rotary_dim;
+    case LTS_QKV_BIAS:
+      return a.qkv_bias() ? 1 : 0;
+    case LTS_ATTENTION_OUTPUT_BIAS:
+      return a.attention_output_bias() ? 1 : 0;
+    case LTS_FEED_FORWARD_BIAS:
+      return a.feed_forward_bias() ? 1 : 0;
     case LTS_N_HEAD:
       return a.layers[layer].n_head;
     case LTS_N_KV_HEAD:
@@ -121,6 +129,17 @@ lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* f
     const Borrowed<lts_architecture> target(to, "to");
     Architecture copy = *source;  // if this runs out of memory, the target is unchanged
     *target = std::move(copy);
+  });
+}
+
+lts_status lts_architecture_without_empty_layers(lts_architecture* to, const lts_architecture* from) noexcept {
+  return guarded(__func__, [&] {
+    const bool same = to == from;
+    const Filled source(from, "from");
+    Architecture rest = lts::without_empty_layers(*source);
+    if (same) fail(LTS_INVALID_ARGUMENT, {"to is the same handle as from; it must be another"});
+    const Borrowed<lts_architecture> target(to, "to");
+    *target = std::move(rest);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <tuple>
 
 #include "lts/error.hpp"
 
@@ -53,8 +54,8 @@ std::vector<Option> options_of(std::size_t part, const std::vector<KnapsackChoic
     }
     sorted.push_back({static_cast<std::uint16_t>(i), loss, cost});
   }
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Option& a, const Option& b) {
-    return a.step != b.step ? a.step < b.step : a.loss < b.loss;
+  std::sort(sorted.begin(), sorted.end(), [](const Option& a, const Option& b) {
+    return std::tie(a.step, a.loss, a.choice) < std::tie(b.step, b.loss, b.choice);
   });
   std::vector<Option> kept;
   for (Option option : sorted) {

@@ -1008,16 +1008,13 @@ class LossTable:
         """
         Low and high ends of the intervals of the losses, from 0 on: float64, (n, 2).
 
-        From the variances of the table, and once it is fitted from the errors of the samples. Raises as `predict`.
+        From the variances of the table, and once it is fitted from the errors of the samples.
         """
     def predict(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
         """
         Losses over the original's: float64, (n,).
 
-        Raises
-        ------
-        ValueError
-            For an architecture with a level or a number of layers that the table lacks, naming it.
+        Raises ValueError naming the level, or the number of layers, that the table lacks.
         """
     def refit(self, architectures: collections.abc.Sequence[Architecture], losses: numpy.typing.ArrayLike, *, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> LossTable:
         """

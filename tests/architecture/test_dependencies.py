@@ -18,7 +18,7 @@ SOURCES = ROOT / "cpp" / "src"
 
 # What each concept may include, directly or not; its own header is always allowed.
 _BASE = {"error", "random"}
-_ARCHITECTURE = _BASE | {"architecture"}
+_ARCHITECTURE = _BASE | {"family", "architecture"}
 _WEIGHTS = _ARCHITECTURE | {"weights"}
 _COST = _WEIGHTS | {"cost"}
 _SPACE = _COST | {"big_uint", "search_space"}
@@ -32,7 +32,8 @@ ALLOWED = {
     "portable_log": set(),
     "random": {"error"},
     "big_uint": _BASE,
-    "architecture": _BASE,
+    "family": _BASE,
+    "architecture": _BASE | {"family"},
     "weights": _ARCHITECTURE,
     "cost": _WEIGHTS,
     "proxy": _WEIGHTS,

@@ -81,7 +81,18 @@ std::vector<lts::SearchSpaceOptions> spaces() {
   llama.d_ff = range(256, 2048, 128);
   llama.shared_n_head = true;
 
-  return {gpt2, bounded, xl, llama};
+  lts::SearchSpaceOptions pruned = llama;
+  pruned.name = "pruned";
+  pruned.head_dim = 64;
+  pruned.n_layer = {12};
+  pruned.d_model = {512};
+  pruned.n_head.clear();
+  pruned.n_kv_head.clear();
+  pruned.heads = {{0, 0}, {2, 1}, {4, 2}, {8, 4}};
+  pruned.d_ff = range(0, 2048, 128);
+  pruned.shared_n_head = false;
+
+  return {gpt2, bounded, xl, llama, pruned};
 }
 
 lts::SearchOptions options(std::string_view algorithm) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "architecture_fixture.hpp"
+#include "loss_table_fixture.hpp"
 #include "lts/analytic.hpp"
 #include "lts/cost.hpp"
 #include "lts/encoding.hpp"
@@ -166,6 +167,20 @@ TEST(Allocation, NotWhilePredicting) {
       EXPECT_EQ(allocations_of([&] { sink += surrogate.predict(a); }), 0U);
       EXPECT_EQ(allocations_of([&] { sink += surrogate.interval(a).high; }), 0U);
     }
+  }
+}
+
+TEST(Allocation, NotWhilePredictingLosses) {
+  Random random(1);
+  const fixture::Pruned pruned(random, 12);
+  const SearchSpace space(pruned.space);
+  const LossTable table(pruned.table);
+  std::vector<Architecture> samples(5);
+  for (Architecture& a : samples) space.sample(random, a);
+  const LossTable fitted = table.refit(samples, std::vector<double>{1, 2, 3, 4, 5});
+  for (const Architecture& a : samples) {
+    EXPECT_EQ(allocations_of([&] { sink += table.predict(a) + fitted.predict(a); }), 0U);
+    EXPECT_EQ(allocations_of([&] { sink += table.interval(a).high + fitted.interval(a).high; }), 0U);
   }
 }
 

@@ -280,7 +280,7 @@ TEST(Json, AMillionSeenHashesComeBack) {
 
 TEST(Json, GoldenArchitectures) {
   for (const char* name : {"architecture_gpt2", "architecture_transformer_xl", "architecture_llama",
-                           "architecture_hw_gpt", "architecture_flexibert"}) {
+                           "architecture_hw_gpt", "architecture_flexibert", "architecture_gpt_neox"}) {
     const std::string text = golden(name);
     EXPECT_EQ(lts::to_json(lts::architecture_from_json(text)), text);
   }

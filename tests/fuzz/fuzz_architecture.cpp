@@ -12,7 +12,7 @@ using namespace lts::fuzz;
 namespace {
 
 void check_dimensions(const lts_architecture* architecture) {
-  for (lts_dimension d = LTS_VOCAB_SIZE; d <= LTS_TIE_EMBEDDING; ++d) {
+  for (lts_dimension d = LTS_VOCAB_SIZE; d <= LTS_FEED_FORWARD_BIAS; ++d) {
     std::int64_t value = 0;
     must(lts_architecture_get(architecture, d, 0, &value), "every dimension can be had");
   }
@@ -70,5 +70,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   expect(equal == 1, "what was written is the same");
   check_dimensions(architecture);
   check_counts(architecture);
+  const EmptyArchitecture fewer;
+  must(lts_architecture_without_empty_layers(fewer, architecture), "empty layers can be left out");
+  check_dimensions(fewer);
+  std::array<lts_parameter_counts, 2> counts{{LTS_PARAMETER_COUNTS_INIT, LTS_PARAMETER_COUNTS_INIT}};
+  must(lts_count_parameters(architecture, &counts[0]), "parameters can be counted");
+  must(lts_count_parameters(fewer, &counts[1]), "parameters can be counted");
+  expect(counts[0].total == counts[1].total, "empty layers have no parameters");
   return 0;
 }

@@ -118,10 +118,14 @@ enum {
   LTS_D_EMBED = 5,   ///< -1: d_model
   LTS_DIV_VAL = 6,
   LTS_TIE_EMBEDDING = 7,  ///< 0 or 1
+  LTS_ROTARY_DIM = 8,     ///< channels of a head that are rotated; 0: all
+  LTS_QKV_BIAS = 9,       ///< 0 or 1, as the next two
+  LTS_ATTENTION_OUTPUT_BIAS = 10,
+  LTS_FEED_FORWARD_BIAS = 11,
   // of each layer
-  LTS_N_HEAD = 100,
+  LTS_N_HEAD = 100,  ///< 0: no attention, nor its norm
   LTS_N_KV_HEAD = 101,
-  LTS_D_FF = 102,
+  LTS_D_FF = 102,  ///< 0: no feed-forward network, nor its norm
   LTS_N_FF = 103,  ///< hidden layers of the feed-forward network
   LTS_MIXER = 104  ///< 0 attention, 1 weighted_attention, 2 fourier, 3 cosine, 4 convolution_5, 5 convolution_9
 };
@@ -132,13 +136,17 @@ LTS_API lts_status lts_architecture_create(lts_architecture** out) LTS_NOEXCEPT;
 /// Destroys an architecture. LTS_OK for NULL; LTS_BUSY while another call uses it, which leaves it alive.
 LTS_API lts_status lts_architecture_destroy(lts_architecture* architecture) LTS_NOEXCEPT;
 
-/// An architecture from its JSON, checked.
+/// An architecture from its JSON, checked. The JSON also has what no dimension is: `rotary_theta`, `norm_epsilon` and
+/// `rotary_scaling`, where they are not the family's.
 LTS_API lts_status lts_architecture_from_json(const char* json, lts_architecture** out) LTS_NOEXCEPT;
 /// One line of JSON; equal architectures give equal texts.
 LTS_API lts_status lts_architecture_to_json(const lts_architecture* architecture, char** out) LTS_NOEXCEPT;
 
 /// Makes `to` the same as `from`, which may be empty.
 LTS_API lts_status lts_architecture_copy(lts_architecture* to, const lts_architecture* from) LTS_NOEXCEPT;
+/// Makes `to` the same as `from` without the layers that have neither attention nor feed-forward network.
+LTS_API lts_status lts_architecture_without_empty_layers(lts_architecture* to,
+                                                         const lts_architecture* from) LTS_NOEXCEPT;
 /// 1 when both are the same, else 0. Empty ones are equal.
 LTS_API lts_status lts_architecture_equal(const lts_architecture* a, const lts_architecture* b,
                                           int* equal) LTS_NOEXCEPT;

@@ -17,6 +17,7 @@
 #include "lts/dominance.hpp"
 #include "lts/encoding.hpp"
 #include "lts/error.hpp"
+#include "lts/family.hpp"
 #include "lts/hypervolume.hpp"
 #include "lts/importance.hpp"
 #include "lts/json.hpp"

@@ -126,15 +126,12 @@ constexpr void visit_layer_weights(const Architecture& a, const Layer& layer, st
     if (f.norm == Norm::layer_norm) emit(role, WeightKind::bias, 1, d);
   };
 
+  if (layer.n_head > 0) norm(Role::attention_norm);
   if (f.mixed) {
-    norm(Role::attention_norm);
     visit_mixer_weights(a, layer, emit);
   } else if (layer.n_head > 0) {
-    norm(Role::attention_norm);
-    const bool bias = a.qkv_bias();
-    linear(Role::query, d, q, bias);
-    linear(Role::key, d, kv, bias);
-    linear(Role::value, d, kv, bias);
+    linear(Role::query, d, q, a.qkv_bias());
+    for (const Role role : {Role::key, Role::value}) linear(role, d, kv, a.qkv_bias());
     if (f.position == Position::relative) {
       linear(Role::relative_position, d, q, false);
       emit(Role::content_bias, WeightKind::bias, 1, q);
@@ -149,9 +146,8 @@ constexpr void visit_layer_weights(const Architecture& a, const Layer& layer, st
   linear(Role::up, d, layer.d_ff, bias);
   for (std::int32_t i = 0; i + 1 < layer.n_ff; ++i) {
     visit(Weight{.role = Role::middle, .layer = index, .index = i, .rows = layer.d_ff, .cols = layer.d_ff});
-    if (bias) {
+    if (bias)
       visit(Weight{.role = Role::middle, .kind = WeightKind::bias, .layer = index, .index = i, .cols = layer.d_ff});
-    }
   }
   linear(Role::down, layer.d_ff, d, bias);
 }

@@ -173,6 +173,10 @@ TEST_F(Allocator, AnArchitectureIsWholeOrEmpty) {
                         static_cast<void>(objects);
                         return lts_architecture_copy(target, source);
                       },
+                      +[](const Objects& objects, lts_architecture* source, lts_architecture* target) {
+                        static_cast<void>(objects);
+                        return lts_architecture_without_empty_layers(target, source);
+                      },
                       +[](const Objects& objects, lts_architecture*, lts_architecture* target) {
                         lts_random random{{1, 2, 3, 4}};
                         return lts_space_sample(objects.space, &random, target);

@@ -147,10 +147,18 @@ TEST(CApi, CountsAndProxiesOfEveryFamily) {
     ASSERT_EQ(lts_architecture_family(handle, &family_name), LTS_OK);
     EXPECT_EQ(family_name, a.family->name);
     const std::pair<lts_dimension, std::int64_t> whole[] = {
-        {LTS_VOCAB_SIZE, a.vocab_size}, {LTS_N_POSITIONS, a.n_positions},
-        {LTS_N_LAYER, a.n_layer()},     {LTS_D_MODEL, a.d_model},
-        {LTS_HEAD_DIM, a.head_dim},     {LTS_D_EMBED, a.d_embed},
-        {LTS_DIV_VAL, a.div_val},       {LTS_TIE_EMBEDDING, a.tie_embedding ? 1 : 0}};
+        {LTS_VOCAB_SIZE, a.vocab_size},
+        {LTS_N_POSITIONS, a.n_positions},
+        {LTS_N_LAYER, a.n_layer()},
+        {LTS_D_MODEL, a.d_model},
+        {LTS_HEAD_DIM, a.head_dim},
+        {LTS_D_EMBED, a.d_embed},
+        {LTS_DIV_VAL, a.div_val},
+        {LTS_TIE_EMBEDDING, a.tie_embedding ? 1 : 0},
+        {LTS_ROTARY_DIM, a.details.rotary_dim},
+        {LTS_QKV_BIAS, a.qkv_bias() ? 1 : 0},
+        {LTS_ATTENTION_OUTPUT_BIAS, a.attention_output_bias() ? 1 : 0},
+        {LTS_FEED_FORWARD_BIAS, a.feed_forward_bias() ? 1 : 0}};
     std::int64_t number = 0;
     for (const auto& [dimension, expected_value] : whole) {
       ASSERT_EQ(lts_architecture_get(handle, dimension, 0, &number), LTS_OK);
@@ -184,6 +192,27 @@ TEST(CApi, CopiesAreEqual) {
   ASSERT_EQ(lts_architecture_copy(o.scratch, o.scratch), LTS_OK);
   ASSERT_EQ(lts_architecture_equal(o.architecture, o.scratch, &equal), LTS_OK);
   EXPECT_EQ(equal, 1);
+}
+
+TEST(CApi, LayersThatAreEmptyGo) {
+  const Objects o;
+  lts_architecture* with = nullptr;
+  ASSERT_EQ(
+      lts_architecture_from_json(R"({"family":"llama","vocab_size":9,"n_positions":8,"d_model":8,"n_head":[2,0,0],)"
+                                 R"("d_ff":[0,0,4],"rotary_dim":2,"qkv_bias":true,"rotary_theta":500000})",
+                                 &with),
+      LTS_OK)
+      << lts_last_error();
+  ASSERT_EQ(lts_architecture_without_empty_layers(o.scratch, with), LTS_OK);
+  char* text = nullptr;
+  ASSERT_EQ(lts_architecture_to_json(o.scratch, &text), LTS_OK);
+  EXPECT_NE(std::string_view(text).find(R"("n_head":[2,0],"n_kv_head":[2,0],"d_ff":[0,4])"), std::string_view::npos)
+      << text;
+  EXPECT_NE(std::string_view(text).find(R"("rotary_theta":500000.0,"rotary_dim":2,"qkv_bias":true})"),
+            std::string_view::npos)
+      << text;
+  lts_free_text(text);
+  EXPECT_EQ(lts_architecture_destroy(with), LTS_OK);
 }
 
 TEST(CApi, SpacesGoByIndex) {

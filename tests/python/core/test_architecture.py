@@ -49,7 +49,96 @@ def architectures(draw: st.DrawFn) -> Architecture:
             "cutoffs": draw(st.sampled_from([(), (200, 500, 999_999, 4)])),
             "tie_projs": draw(st.sampled_from([(), (True, False, True, True)])),
         }
-    return Architecture(**arguments)
+    return Architecture(**arguments, **draw(details(family)))
+
+
+@st.composite
+def details(draw: st.DrawFn, family: str) -> dict[str, Any]:
+    """What an architecture may have other than its family; the fields that its family has."""
+    traits = lts.family(family)
+    given: dict[str, Any] = {"norm_epsilon": draw(st.none() | st.floats(1e-12, 1.0))}
+    if traits.position == "rotary":
+        given["rotary_theta"] = draw(st.none() | st.floats(1.0, 1e9))
+        given["rotary_dim"] = draw(st.sampled_from([0, 2]))
+        factors = {"factor": draw(st.floats(1, 64)), "low_freq_factor": 1.5, "high_freq_factor": 4}
+        given["rotary_scaling"] = draw(st.sampled_from([None, {**factors, "original_positions": 8192}]))
+    if traits.position != "relative":
+        for name in ("qkv_bias", "attention_output_bias", "feed_forward_bias"):
+            given[name] = draw(st.sampled_from([None, False, True]))
+    return given
+
+
+SCALING = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_positions": 8192}
+
+
+class TestDetails:
+    """What pretrained models have other than their family."""
+
+    def test_given_and_of_the_family(self) -> None:
+        plain = small(family="llama")
+        assert (plain.rotary_theta, plain.norm_epsilon, plain.rotary_dim, plain.rotary_scaling) == (1e4, 1e-5, 0, None)
+        assert not plain.qkv_bias
+        assert not plain.attention_output_bias
+        assert not plain.feed_forward_bias
+        a = small(family="llama", rotary_theta=5e5, norm_epsilon=1e-6, rotary_dim=2, rotary_scaling=SCALING)
+        assert (a.rotary_theta, a.norm_epsilon, a.rotary_dim, a.rotary_scaling) == (5e5, 1e-6, 2, SCALING)
+        for name in ("qkv_bias", "attention_output_bias", "feed_forward_bias"):
+            assert getattr(small(family="llama", **{name: True}), name)
+            assert not getattr(small(family="gpt_neox", **{name: False}), name)
+            assert getattr(small(family="gpt_neox"), name)
+
+    def test_what_the_family_has_says_nothing(self) -> None:
+        plain = small(family="llama")
+        same = small(family="llama", rotary_theta=10_000, norm_epsilon=1e-5, rotary_dim=0, qkv_bias=False)
+        assert same == plain
+        assert hash(same) == hash(plain)
+        assert same.to_json() == plain.to_json()
+        assert repr(same) == repr(plain)
+        assert not {"rotary_theta", "norm_epsilon", "qkv_bias"} & set(plain.to_dict())
+
+    def test_numpy_scalars(self) -> None:
+        a = small(family="llama", rotary_theta=np.float32(5e5), rotary_dim=np.int64(2), norm_epsilon=np.float64(1e-6))
+        assert (a.rotary_theta, a.rotary_dim, a.norm_epsilon) == (5e5, 2, 1e-6)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"rotary_theta": 0}, "rotary_theta is 0; it must be from 1 to 1e12"),
+            ({"rotary_theta": float("nan")}, "rotary_theta is nan; it must be from 1 to 1e12"),
+            ({"norm_epsilon": 2}, "norm_epsilon is 2; it must be above 0 and at most 1"),
+            ({"rotary_dim": 3}, "rotary_dim is 3; it must be even"),
+            ({"rotary_dim": 6}, "rotary_dim is 6; it must be at most the width of heads, 4 in layer 0"),
+            ({"rotary_scaling": {"factor": 8}}, "rotary_scaling must be a mapping with factor, low_freq_factor"),
+            ({"rotary_scaling": {**SCALING, "factor": 0}}, "factor of rotary_scaling is 0; it must be from 1"),
+            ({"family": "gpt2", "rotary_theta": 5e5}, "rotary_theta: gpt2 has no rotary positions; leave it out"),
+            ({"family": "transformer_xl", "qkv_bias": True}, "the biases of transformer_xl cannot be chosen"),
+        ],
+    )
+    def test_refused(self, given: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            small(**{"family": "llama", **given})
+
+    @pytest.mark.parametrize(
+        "given",
+        [{"rotary_theta": "1e5"}, {"norm_epsilon": True}, {"rotary_dim": 2.0}, {"rotary_scaling": 8}, {"qkv_bias": 1}],
+    )
+    def test_types(self, given: dict[str, Any]) -> None:
+        with pytest.raises(TypeError):
+            small(family="llama", **given)
+
+    def test_layers_without_parts(self) -> None:
+        a = small(n_layer=None, n_head=[2, 0, 0], d_ff=[0, 0, 16])
+        assert a.n_kv_head == [2, 0, 0]
+        assert a.head_dims == [4, 0, 0]
+        assert {(w.layer, w.sublayer) for w in lts.weights(a) if w.sublayer} == {(0, "attention"), (2, "feed_forward")}
+        rest = lts.without_empty_layers(a)
+        assert (rest.n_head, rest.d_ff) == ([2, 0], [0, 16])
+        assert lts.total_params(rest) == lts.total_params(a)
+        for family in ("transformer_xl", "flexibert"):
+            with pytest.raises(ValueError, match="d_ff of layer 0 is 0; it must be from 1"):
+                small(family=family, d_ff=0)
+        with pytest.raises(ValueError, match="n_head and d_ff are 0 in every layer"):
+            small(n_head=0, d_ff=0)
 
 
 class TestConstruction:

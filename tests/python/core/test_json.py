@@ -11,7 +11,7 @@ from lts import Architecture, SearchSpace
 TINY = '{"family":"gpt2","vocab_size":100,"n_positions":16,"d_model":8,"n_layer":2,"n_head":2,"d_ff":[16,32]}'
 
 
-@pytest.mark.parametrize("name", ["gpt2", "transformer_xl", "llama", "hw_gpt", "flexibert"])
+@pytest.mark.parametrize("name", ["gpt2", "transformer_xl", "llama", "hw_gpt", "flexibert", "gpt_neox"])
 def test_golden_architectures(golden: Path, name: str) -> None:
     text = (golden / f"architecture_{name}.json").read_text().rstrip("\n")
     a = Architecture.from_json(text)

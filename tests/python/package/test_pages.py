@@ -37,7 +37,7 @@ def test_the_files_it_names_exist() -> None:
     for sentence, file in (
         ("`_NAMES`", "python/lts/export/gguf_tensors.py"),
         ("`_add_metadata`", "python/lts/export/gguf.py"),
-        ("`kFamilies`", "cpp/src/architecture.cpp"),
+        ("`kFamilies`", "cpp/src/family.cpp"),
         ("`FORMS`", "python/lts/export/forms.py"),
     ):
         assert sentence in text
@@ -70,7 +70,7 @@ def test_tests_that_ask_for_a_family_have_all_of_them(name: str) -> None:
 
 def test_every_trait_of_the_row_in_the_page_exists() -> None:
     (block,) = re.findall(r"^```cpp\n(.*?)^```$", FAMILY.read_text(encoding="utf-8"), flags=re.M | re.S)
-    header = (ROOT / "cpp/include/lts/architecture.hpp").read_text(encoding="utf-8")
+    header = (ROOT / "cpp/include/lts/family.hpp").read_text(encoding="utf-8")
     family = header[header.index("struct Family {") :].partition("};")[0]
     members = re.findall(r"^  [\w:]+ (\w+)(?: =|;)", family, flags=re.M)
     given = re.findall(r"\.(\w+) = ", block)

@@ -25,7 +25,9 @@ def test_every_algorithm_searches_every_family(native: bytes) -> None:
     lines = native.decode().splitlines()
     searches = {tuple(line.split(" of ")[0].removeprefix("algorithm ").split(", space ")) for line in lines[::2]}
     algorithms = {"lts", "nsga2", "local", "random", "exhaustive"}
-    assert searches == {(a, s) for a in algorithms for s in ("gpt2", "gpt2-bounded", "transformer_xl", "llama")}
+    assert searches == {
+        (a, s) for a in algorithms for s in ("gpt2", "gpt2-bounded", "transformer_xl", "llama", "pruned")
+    }
     assert all(state.startswith("{") for state in lines[1::2])
 
 

@@ -314,7 +314,7 @@ def replaced(old: str, new: str) -> str:
         # keys
         ("n_layers = 3\n" + GOOD, r"mine\.toml: unknown key 'n_layers'; allowed: schema, name, .*choices, rules"),
         (replaced("vocab_size", "vocab"), r"\[fixed\]: unknown key 'vocab'; allowed: vocab_size, n_positions, "),
-        (replaced("n_head", "heads"), r"\[choices\]: unknown key 'heads'; allowed: n_layer, d_model, n_head, "),
+        (replaced("n_head", "n_heads"), r"\[choices\]: unknown key 'n_heads'; allowed: n_layer, d_model, n_head, "),
         (GOOD + "[rules]\nmax_params = 3\n", r"\[rules\]: unknown key 'max_params'; allowed: shared, min_ff_ratio, "),
         (replaced("step = 32", "by = 32"), r"'d_ff': unknown key 'by'; allowed: min, max, step"),
         (GOOD + "[rules]\ntotal_params = {most = 3}\n", r"'total_params': unknown key 'most'; allowed: min, max"),
@@ -345,6 +345,13 @@ def replaced(old: str, new: str) -> str:
         (replaced("n_positions = 64", "cutoffs = [300, 100, 200]"), r"cutoffs: 100 follows 300"),
         (replaced("n_positions = 64", "tie_projs = [1]"), r"'tie_projs': expected true or false, got 1"),
         (replaced("n_positions = 64", "tie_projs = true"), r"'tie_projs': expected a list, got True"),
+        (replaced("n_positions = 64", "qkv_bias = 1"), r"'qkv_bias': expected true or false, got 1"),
+        (replaced("n_positions = 64", 'norm_epsilon = "a"'), r"'norm_epsilon': expected a number, got 'a'"),
+        (replaced("n_positions = 64", "norm_epsilon = 0.0"), r"norm_epsilon is 0; it must be above 0"),
+        (
+            replaced("n_positions = 64", "rotary_scaling = {factor = 8}"),
+            r"'rotary_scaling': expected a table with factor",
+        ),
         (replaced("n_positions = 64", 'tie_embedding = "yes"'), r"'tie_embedding': expected true or false, got 'yes'"),
         # choices: empty, contradictory, out of range
         (replaced("[32, 64]", "[]"), r"'d_model': no choices; give at least one"),
@@ -400,6 +407,45 @@ def test_describing_a_file_that_describes_nothing(tmp_path: Path) -> None:
     assert describe_space(tmp_path / "mine.toml") == ""
 
 
+DETAILS = """
+family = "llama"
+[fixed]
+vocab_size = 512
+n_positions = 64
+rotary_theta = 500_000
+norm_epsilon = 1e-6
+rotary_dim = 8
+rotary_scaling = {factor = 8, low_freq_factor = 1.0, high_freq_factor = 4.5, original_positions = 8192}
+qkv_bias = true
+attention_output_bias = true
+feed_forward_bias = true
+[choices]
+n_layer = 1
+d_model = 32
+n_head = [2, 4]
+d_ff = 64
+"""
+
+
+def test_what_pretrained_models_have_is_read(tmp_path: Path) -> None:
+    space = load(tmp_path, DETAILS)
+    for a in space:
+        assert (a.rotary_theta, a.norm_epsilon, a.rotary_dim) == (500_000.0, 1e-6, 8)
+        assert a.rotary_scaling is not None
+        assert list(a.rotary_scaling.values()) == [8.0, 1.0, 4.5, 8192]
+        assert a.qkv_bias
+        assert a.attention_output_bias
+        assert a.feed_forward_bias
+        assert a in space
+        assert space.why_not(lts.Architecture.from_dict({**a.to_dict(), "rotary_theta": 10_000.0})) == (
+            "details, such as biases, differ from those of the space"
+        )
+    given = load(tmp_path, DETAILS.replace("rotary_theta = 500_000", "rotary_theta = 10_000"), "given.toml")
+    silent = load(tmp_path, DETAILS.replace("rotary_theta = 500_000", ""), "given.toml")
+    assert given == silent
+    assert "rotary_theta" not in given.options
+
+
 ALL = """
 family = "transformer_xl"
 [fixed]
@@ -426,7 +472,7 @@ total_params = {min = 10_000, max = 2_000_000}
 
 def test_what_is_written_is_a_file_of_the_space(tmp_path: Path) -> None:
     spaces = [load_space(name) for name in space_names()]
-    spaces += [load(tmp_path, GOOD), load(tmp_path, ALL, "all.toml")]
+    spaces += [load(tmp_path, GOOD), load(tmp_path, ALL, "all.toml"), load(tmp_path, DETAILS, "details.toml")]
     for space in spaces:
         text = "".join(f"{key} = {value}\n" for key, value in written(space).items())
         again = load(tmp_path, text, "again.toml")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lts
@@ -74,6 +75,28 @@ class TestEvolved(SamplerSuite):
             models = evaluator.cost_models(problem.space, problem.measured)
             assert models is not None
             return EvolvedSampler(problem, models, "nsga2")
+
+
+def test_evolves_on_a_loss_table() -> None:
+    heads, d_ff = [(4, 2), (2, 1)], [64, 128, 192]
+    space = lts.SearchSpace(
+        family="llama", vocab_size=100, head_dim=16, n_layer=[6], d_model=[64], heads=heads, d_ff=d_ff
+    )
+    table = lts.LossTable(
+        {(layer, *pair): (layer + 1) / pair[0] for layer in range(6) for pair in heads},
+        {(layer, f): 64 * (7 - layer) / f for layer in range(6) for f in d_ff},
+    )
+    goals = [lts.parse_objective("predicted_loss:min"), lts.parse_objective("decoder_params:min")]
+    problem = Problem(space, goals, (), [goal.name for goal in goals], ["predicted_loss"])
+    sampler = EvolvedSampler(problem, {"predicted_loss": table}, "lts")
+    sampler.start(3000, None)
+    proposed = []
+    while isinstance(answer := sampler.ask([], (), None), Proposal):
+        proposed.append(answer.architecture)
+    points = np.array([table.predict(proposed), [lts.decoder_params(a) for a in proposed]]).T
+    assert len(lts.nondominated(points)) == len(proposed) > 10
+    exact = lts.knapsack_front(space, table)
+    assert all(exact.losses[exact.best(params)] <= loss + 1e-12 for loss, params in points)
 
 
 class Shuffled(Sampler):

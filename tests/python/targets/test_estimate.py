@@ -150,6 +150,15 @@ def test_operations_are_those_that_the_core_counts(space: str) -> None:
         assert last == pytest.approx(lts.flops_prefill(a, n_prompt=37, batch=3, logits="last"), rel=1e-12)
 
 
+def test_what_layers_lack_costs_nothing() -> None:
+    target = load_target("arm64")
+    some = {"vocab_size": 100, "n_positions": 64, "d_model": 64, "head_dim": 16}
+    a = lts.Architecture("llama", **some, n_head=[4, 0, 0], n_kv_head=[2, 0, 0], d_ff=[0, 0, 128])
+    whole = lts.Architecture("llama", **some, n_head=[4], n_kv_head=[2], d_ff=[128])
+    assert estimate(a, target) == estimate(whole, target)
+    assert [piece.latency_ms > 0 for piece in parts(a, target)] == [True, *[False] * 4, True, True]
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_parts_add_up(space: str) -> None:
     target = load_target("arm64")
@@ -227,7 +236,9 @@ def pairs(draw: st.DrawFn) -> tuple[Architecture, int, Architecture, int]:
     n_layer, d = draw(st.integers(1, 4)), 16 * draw(st.integers(1, 20))
     n_head = draw(st.lists(heads, min_size=n_layer, max_size=n_layer))
     d_ff = draw(st.lists(st.integers(1, 600), min_size=n_layer, max_size=n_layer))
-    vocab, n_prompt = draw(st.integers(10, 3000)), draw(st.integers(1, 200))
+    # A cutoff that is the vocabulary would make a cluster without tokens.
+    sizes = st.integers(10, 3500).filter(lambda size: size not in (100, 400))
+    vocab, n_prompt = draw(sizes), draw(st.integers(1, 200))
     more = draw(st.sampled_from(["layer", "d_model", "head", "d_ff", "vocab", "prompt"]))
     layer = draw(st.integers(0, n_layer - 1))
     adaptive: dict[str, Any] = {}
@@ -248,7 +259,7 @@ def pairs(draw: st.DrawFn) -> tuple[Architecture, int, Architecture, int]:
         heads2[layer] = min(8, 2 * heads2[layer])
     elif more == "d_ff":
         ff2[layer] += draw(st.integers(1, 300))
-    vocab2 = vocab + (draw(st.integers(1, 500)) if more == "vocab" else 0)
+    vocab2 = max(vocab, draw(sizes)) if more == "vocab" else vocab
     second = Architecture(family, vocab2, 1024, d2, n_head=heads2, d_ff=ff2, **adaptive)
     return first, n_prompt, second, n_prompt + (draw(st.integers(1, 100)) if more == "prompt" else 0)
 

@@ -117,7 +117,7 @@ def command(
         ),
     ] = None,
     keep_heads: Annotated[bool, typer.Option("--keep-heads", help="Keep all heads of attention.")] = False,
-    tokens: Annotated[int, typer.Option(help="Tokens of the texts that decide what stays.", min=1)] = 12_288,
+    tokens: Annotated[int, typer.Option(help="Tokens of the texts that decide what stays.", min=1)] = 49_152,
     context: Annotated[
         int | None, typer.Option(help="Tokens of a window of text.", min=2, show_default="512, or all positions")
     ] = None,

@@ -16,7 +16,9 @@ def command(
     architecture: Annotated[
         str,
         typer.Argument(
-            help="ARCHITECTURE.json, MODEL_DIR, or STUDY#ID.", show_default=False, autocompletion=complete.trials
+            help="ARCHITECTURE.json, MODEL_DIR, MODEL.gguf, or STUDY#ID.",
+            show_default=False,
+            autocompletion=complete.trials,
         ),
     ],
     n_prompt: Annotated[int, typer.Option(help="Tokens of the prompt pass; context of a decode step.", min=1)] = 128,

@@ -47,7 +47,7 @@ def command(
         typer.Argument(
             metavar="STUDY|STUDY#ID|MODEL",
             help="Directory or store (.db file) of a search; one trial of it; the folder of a trained model, with its "
-            "config.json and safetensors files; or an architecture's file or folder.",
+            "config.json and safetensors files; a GGUF file; or an architecture's file or folder.",
             show_default=False,
         ),
     ],
@@ -171,7 +171,7 @@ def command(
     if "gguf" in chosen:
         say_not_quantized([member.architecture for member in members], workload.precision)
         if form["tokenizer"] is None and first.tokenizer is not None:
-            say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer.parent} puts the model's own into it")
+            say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer_place} puts the model's own into it")
     if "tvm" in chosen:
         goal = replace(_target(target, first.configuration), precision=workload.precision)
         records += compiled(members, places, goal, plain, workload, seconds, seed or 0)

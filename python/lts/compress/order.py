@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RIDGE = 0.01  # of the mean of the diagonal
+_FLOOR = 1e-3  # of the mean of the diagonal: also what never varies can be divided by
+RIDGE = 0.1  # of every element of the diagonal
 
 Matrix = NDArray[np.floating]
 Doubles = NDArray[np.float64]
@@ -27,10 +28,13 @@ Heads = tuple[int, int]
 
 
 def with_ridge(gram: Matrix, ridge: float = RIDGE) -> Doubles:
-    """A Gram matrix in float64 that can be inverted: with a share of the mean of its diagonal added to the diagonal."""
-    n = len(gram)
+    """A Gram matrix in float64 that can be inverted: a share of each element of the diagonal is added to it.
+
+    That is the same for numbers of every scale, where a share of the mean would be that of the few that are largest.
+    """
     found: Doubles = np.array(gram, np.float64)
-    found[np.diag_indices(n)] += ridge * max(float(np.trace(found)) / n, 1e-30)
+    diagonal = found.diagonal().copy()
+    found[np.diag_indices(len(found))] += ridge * (diagonal + max(_FLOOR * float(diagonal.mean()), 1e-30))
     return found
 
 

@@ -43,7 +43,7 @@ class Teaching:
     Parameters
     ----------
     seconds
-        How long: of processor time per thread, or on a GPU of time.
+        How long, the original's answers included: of processor time per thread, or on a GPU of time.
     lr
         Peak learning rate.
     clip
@@ -57,7 +57,7 @@ class Teaching:
     """
 
     seconds: float
-    lr: float = 2e-4
+    lr: float = 3e-4
     clip: float = 1.0
     lora_rank: int | None = None
     device: str = "cpu"
@@ -145,6 +145,7 @@ class _Run:
         self.n_held = min(_MOST_HELD_OUT, max(1, int(_HELD_OUT * len(windows))))
         digest = hashlib.sha256(f"{architecture.to_json()} {teaching} {dtype}".encode() + self.ids.numpy().tobytes())
         self.file = folder / f"recovery-{digest.hexdigest()[:16]}.pt"
+        begun = self._clock()
         self.states = self._teacher(original, folder)
         self.ends = Ends(original.architecture, original.weights, dtype).to(self.device)
         self.student = Student(architecture, weights, teaching.lora_rank).to(self.device)
@@ -152,7 +153,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.learned, lr=teaching.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
-        self.step, self.used = 0, 0.0
+        self.step, self.used = 0, self._clock() - begun  # the teacher's work counts
         self.curve: list[tuple[int, float]] = []
         self.best: dict[str, Tensor] = {}
         self._load()

@@ -61,11 +61,12 @@ def least_squares(weight: Matrix, gram: Matrix, kept: Indices, ridge: float = RI
     kept
         Which x are read, m of them.
     ridge
-        Added to the diagonal, as a share of its mean: holds the new rows near the old ones.
+        Added to the diagonal, as a share of it: holds the new rows near the old ones.
 
     Returns
     -------
-    V, (m, d), that minimizes the mean of |x W - x_kept V|^2 plus the ridge times |W - V|^2, with 0 where V has no row.
+    V, (m, d), that minimizes the mean of |x W - x_kept V|^2 plus the ridge times the squared changes of rows, with 0
+    where V has no row, each times the mean square of its x.
     """
     whole = with_ridge(gram, ridge)
     wanted = whole[kept] @ np.asarray(weight, np.float64)

@@ -1,9 +1,13 @@
 """What a pretrained decoder does on calibration text, layer by layer, kept in files: a second call continues.
 
-Forward, the input of every layer is kept. Backward, from the last layer to the first, every layer is computed again,
-and per part come out the moments of what its last projection reads, x, and of the gradient there, g:
+Forward, per part come out the moments of what its last projection reads, x:
 
-* `Moments.gram`, the mean of x x^T;
+* `Moments.gram`, the mean of x x^T. It decides which rows can make up for others, and needs many tokens: as many more
+  than x has numbers as there are, or what stays makes up for the noise of the text at hand.
+
+Backward over some of the windows, from the last layer to the first, every layer is computed again, and out come those
+of the gradient at the output of the projection, g:
+
 * `Moments.fisher`, the mean of g g^T. With labels drawn from the model itself, and g of the sum of their losses, half
   of tr(fisher D gram D^T) approximates the Kullback-Leibler divergence per token that a change D of the projection
   causes (Martens and Grosse 2015, section 3).
@@ -12,16 +16,15 @@ and per part come out the moments of what its last projection reads, x, and of t
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lts.compress.blocks import PARTS, Block, Ends, Part, batches, computing
-from lts.system.files import replace_file
+from lts.compress.blocks import Block, Ends, Part, batches, computing
+from lts.system.files import make_directory, replace_file
 from lts.system.progress import Observer, Work, unobserved
 
 import torch  # isort: skip  # after lts.networks, which says what to install where it is absent
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 Matrix = NDArray[np.float32]
 _ROWS = 512  # of which there are logits at the same time
+_GRADIENTS = 12  # windows with gradients, which cost twice as much: what matters shows with few of them
 
 
 @dataclass(frozen=True)
@@ -78,49 +82,68 @@ class Statistics:
         self.original, self.folder, self.dtype, self.threads = original, folder, dtype, threads
         self.windows = torch.from_numpy(np.ascontiguousarray(windows, np.int64))
         self.n_layer = original.architecture.n_layer
+        chosen = np.linspace(0, len(windows) - 1, min(len(windows), _GRADIENTS)).round().astype(int)
+        self.chosen = torch.from_numpy(np.unique(chosen))
 
     def moments(self, layer: int, part: Part) -> Moments:
         """What was found about a part; `collect` first."""
-        with np.load(self._moments_file(layer)) as file:
-            return Moments(**{field.name: file[f"{part}.{field.name}"] for field in fields(Moments)})
+        found: dict[str, Matrix] = {}
+        for file in (self._read_file(layer), self._given_file(layer)):
+            with np.load(file) as arrays:
+                found |= {name.rpartition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{part}.")}
+        return Moments(**found)
 
     def collect(self, observe: Observer = unobserved) -> None:
         """Compute what is not there yet; files of a layer appear whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [layer for layer in range(self.n_layer) if not self._moments_file(layer).is_file()]
+        make_directory(self.folder)
+        missing = [layer for layer in range(self.n_layer) if not self._given_file(layer).is_file()]
         if not missing:
             return
         with computing(self.dtype, self.threads):
-            if not self._states_file(self.n_layer).is_file():
-                self._forward(observe)
-            if max(missing) == self.n_layer - 1:
+            self._forward(observe)
+            if max(missing) == self.n_layer - 1 and not self._gradients_file(self.n_layer).is_file():
                 self._save(self._gradients_file(self.n_layer), self._last_gradients())
-            for done, layer in enumerate(reversed(range(self.n_layer))):
-                if layer in missing:
-                    observe(Work("gradients of the layers", done, self.n_layer, f"layer {layer}"))
-                    self._backward(layer)
-        for name in ("states", "gradients"):
-            for file in self.folder.glob(f"{name}-*.npy"):
+            for layer in reversed(missing):
+                observe(Work("gradients of the layers", self.n_layer - 1 - layer, self.n_layer, f"layer {layer}"))
+                self._backward(layer)
+        for pattern in ("states-*.npy", "gradients-*.npy", "all-*.npy"):
+            for file in self.folder.glob(pattern):
                 file.unlink()
 
     def _forward(self, observe: Observer) -> None:
-        begin = max((layer for layer in range(self.n_layer) if self._states_file(layer).is_file()), default=None)
-        if begin is None:
+        """Moments of what is read, and the inputs of all layers in the windows with gradients."""
+        begin = next((layer for layer in range(self.n_layer) if not self._read_file(layer).is_file()), self.n_layer)
+        if begin == 0:
             with torch.no_grad():
-                self._save(
-                    self._states_file(0), Ends(self.original.architecture, self.original.weights).embed(self.windows)
-                )
-            begin = 0
-        states = self._load(self._states_file(begin))
+                states = Ends(self.original.architecture, self.original.weights).embed(self.windows)
+        elif begin < self.n_layer:
+            states = self._load(self._all_file(begin))
         for layer in range(begin, self.n_layer):
             observe(Work("activations of the layers", layer, self.n_layer, f"layer {layer}"))
-            states = self._through(layer, states)
-            self._save(self._states_file(layer + 1), states)
+            self._save(self._states_file(layer), states[self.chosen])
+            states, sums = self._through(layer, states)
+            self._save(self._all_file(layer + 1), states)
+            if layer + 1 == self.n_layer:
+                self._save(self._states_file(self.n_layer), states[self.chosen])
+            _save_arrays(self._read_file(layer), sums)
+            self._all_file(layer).unlink(missing_ok=True)
 
     @torch.no_grad()
-    def _through(self, layer: int, states: Tensor) -> Tensor:
+    def _through(self, layer: int, states: Tensor) -> tuple[Tensor, dict[str, Matrix]]:
+        """What a layer gives, and moments of what its parts read."""
         block = Block(self.original.architecture, layer, self.original.weights, self.dtype)
-        return torch.cat([block(x) for x in batches(states)])
+        n, given, cosine = self.windows.numel(), [], 0.0
+        sums: dict[str, Any] = {}
+        for x in batches(states):
+            given.append(block(x))
+            cosine += float(torch.nn.functional.cosine_similarity(x, given[-1], dim=-1).sum())
+            for part in block.inputs:
+                read = _rows(block.inputs[part])
+                # NumPy computes one half of a product with itself.
+                for name, each in (("gram", read.T @ read), ("mean", read.sum(0))):
+                    sums[f"{part}.{name}"] = sums.get(f"{part}.{name}", 0.0) + each
+        found = {name: np.asarray(each / n, np.float32) for name, each in sums.items()}
+        return torch.cat(given), found | {f"{part}.cosine": np.array(cosine / n, np.float32) for part in block.inputs}
 
     def _last_gradients(self) -> Tensor:
         """Gradients at the last layer's output of the summed loss on labels that the model draws."""
@@ -140,8 +163,8 @@ class Statistics:
     def _backward(self, layer: int) -> None:
         block = Block(self.original.architecture, layer, self.original.weights, self.dtype)
         states, after = self._load(self._states_file(layer)), self._load(self._gradients_file(layer + 1))
-        sums = {part: _Sums() for part in PARTS}
-        gradients, cosine = [], 0.0
+        sums: dict[str, Any] = {}
+        before = []
         for x, gradient in zip(batches(states), batches(after), strict=True):
             x.requires_grad_()
             y = block(x)
@@ -149,32 +172,35 @@ class Statistics:
                 output.retain_grad()
             y.backward(gradient)
             assert x.grad is not None
-            gradients.append(x.grad)
-            with torch.no_grad(), torch.autocast("cpu", enabled=False):
-                cosine += float(torch.nn.functional.cosine_similarity(x, y, dim=-1).sum())
-                for part, read in block.inputs.items():
-                    given = block.outputs[part].grad
-                    assert given is not None
-                    sums[part].add(_rows(read), _rows(given))
-        self._save(self._gradients_file(layer), torch.cat(gradients))
-        mean_cosine = np.array(cosine / self.windows.numel(), np.float32)
-        arrays = {f"{part}.{name}": each for part in block.inputs for name, each in sums[part].means()}
-        arrays |= {f"{part}.cosine": mean_cosine for part in block.inputs}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        replace_file(self._moments_file(layer), buffer.getbuffer())
+            before.append(x.grad)
+            for part, output in block.outputs.items():
+                assert output.grad is not None
+                rows = _rows(output.grad)
+                sums[part] = sums.get(part, 0.0) + rows.T @ rows
+        self._save(self._gradients_file(layer), torch.cat(before))
+        n = states.shape[0] * states.shape[1]
+        _save_arrays(self._given_file(layer), {f"{part}.fisher": each / n for part, each in sums.items()})
         self._gradients_file(layer + 1).unlink(missing_ok=True)
 
     def _states_file(self, layer: int) -> Path:
-        """The input of a layer; of one more than there are, the output of the last."""
+        """The input of a layer in the windows with gradients; of one more than there are, the output of the last."""
         return self.folder / f"states-{layer:04}.npy"
 
     def _gradients_file(self, layer: int) -> Path:
         """The gradients there."""
         return self.folder / f"gradients-{layer:04}.npy"
 
-    def _moments_file(self, layer: int) -> Path:
-        return self.folder / f"moments-{layer:04}.npz"
+    def _all_file(self, layer: int) -> Path:
+        """The input of a layer in all windows."""
+        return self.folder / f"all-{layer:04}.npy"
+
+    def _read_file(self, layer: int) -> Path:
+        """Moments of what the parts of a layer read."""
+        return self.folder / f"read-{layer:04}.npz"
+
+    def _given_file(self, layer: int) -> Path:
+        """Moments of the gradients of what they give."""
+        return self.folder / f"given-{layer:04}.npz"
 
     def _load(self, path: Path) -> Tensor:
         return torch.from_numpy(np.load(path))
@@ -191,22 +217,7 @@ def _rows(values: Tensor) -> Matrix:
     return found
 
 
-class _Sums:
-    """Sums of a part over tokens."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.gram: Any = 0.0
-        self.mean: Any = 0.0
-        self.fisher: Any = 0.0
-
-    def add(self, x: Matrix, gradient: Matrix) -> None:
-        """Add tokens: what is read (T, n), the gradients of what is given (T, d_model)."""
-        self.n += len(x)
-        self.gram = self.gram + x.T @ x  # NumPy computes one half of such products
-        self.mean = self.mean + x.sum(0)
-        self.fisher = self.fisher + gradient.T @ gradient
-
-    def means(self) -> Iterator[tuple[str, Matrix]]:
-        for name in ("gram", "mean", "fisher"):
-            yield name, np.asarray(getattr(self, name) / self.n, np.float32)
+def _save_arrays(path: Path, arrays: dict[str, Matrix]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    replace_file(path, buffer.getbuffer())

@@ -18,13 +18,14 @@ from lts.system.files import replace_file
 from lts.system.outside import parse_json, read_bytes
 from lts.system.text import grouped, plural
 
-TOKENS, CONTEXT = 12_288, 512
+TOKENS, CONTEXT = 49_152, 512
 """Tokens to calibrate on, and tokens of a window, unless the user says otherwise."""
 
 # Of every file the first part calibrates, and the last is held out: windows of one page must not be on both sides.
 _CALIBRATION_SHARE = 0.75
-# Held-out windows for each one to calibrate on; with fewer windows than these, nothing is known.
-_HELD_OUT = 1 / 3
+# Held-out windows for each one to calibrate on, up to the most: every member is measured on all of them. With fewer
+# windows than the least, nothing is known.
+_HELD_OUT, _MOST_HELD_OUT = 1 / 3, 16
 _LEAST_CALIBRATION, _LEAST_HELD_OUT = 4, 2
 # A text with fewer different tokens than this is no text.
 _LEAST_DISTINCT = 16
@@ -87,7 +88,7 @@ def read_windows(
     texts, second
         Files of text or token ids, see `lts.measure.tokens.read_tokens`.
     tokens
-        How many are calibrated on, at most; a third as many are held out.
+        How many are calibrated on, at most; a third as many are held out, up to 16 windows.
     context
         Tokens of a window; by default 512, or as many as the model has positions.
 
@@ -105,7 +106,7 @@ def read_windows(
     if not texts:
         raise UsageError("no text to compress for; name one or several files (--text FILE)")
     wanted = max(_LEAST_CALIBRATION, tokens // length)
-    n_held = max(_LEAST_HELD_OUT, round(_HELD_OUT * wanted))
+    n_held = min(_MOST_HELD_OUT, max(_LEAST_HELD_OUT, round(_HELD_OUT * wanted)))
     notes = _check_tokenizer(original)
     share = -(-(wanted + n_held) // len(texts)) * length
     files = [_ids(file, original, share * _LOOKED_AT) for file in texts]

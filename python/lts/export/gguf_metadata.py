@@ -46,7 +46,7 @@ _OFF: dict[str, tuple[Any, ...]] = {
     "attention.max_alibi_bias": (0.0,),
     "expert_count": (0,),
     "expert_used_count": (0,),
-    "rope.scaling.type": ("none",),
+    "rope.scaling.type": ("none", "linear"),  # the factor says by how much
     "rope.scaling.factor": (0.0, 1.0),
     "rope.scale_linear": (0.0, 1.0),
     "rope.scaling.attn_factor": (1.0,),

@@ -13,6 +13,6 @@ def package() -> Any:
         import gguf
     except ImportError:
         raise UsageError(
-            "GGUF files are written by the package gguf, which is not installed: pip install 'lts-engine[gguf]'"
+            "GGUF files need the package gguf, which is not installed: pip install 'lts-engine[gguf]'"
         ) from None
     return gguf

@@ -103,7 +103,7 @@ def gguf_tensors(architecture: Architecture, precision: str, form: GgufForm | No
     result = []
     if architecture.rotary_scaling and form.name in SCALED:
         factors = rotary_factors(architecture.rotary_scaling, architecture.rotary_theta, form.head_dim)
-        result.append(GgufTensor(Tensor(ROTARY_FACTORS, ()), "F32", constant=factors))
+        result.append(GgufTensor(Tensor(ROTARY_FACTORS, ()), "F32", constant=factors.astype(np.float32)))
     for name, layer, parts in _of_layers(_NAMES[form.name], form):
         matrix = name.endswith(".weight") and "_norm" not in name and name not in _AS_THEY_ARE
         pieces = tuple(Piece(inventory[part], transposed=matrix) for part in parts.split() if part in inventory)

@@ -67,6 +67,15 @@ class StoredTokenizer:
             if key.startswith("tokenizer."):
                 writer.add_key_value(key, *self._file.typed(key))
 
+    def content(self) -> tuple[str, dict[str, Any]]:
+        """The content of ``tokenizer.json``, and that of ``tokenizer_config.json``. Raises `UsageError` as `write`."""
+        try:
+            return _hugging_face(self._file)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{self._file.path}: its tokenizer {error}") from None
+
     def write(self, folder: Path) -> Path:
         """Write it as ``tokenizer.json``, with ``tokenizer_config.json`` beside it, and return the path of the first.
 
@@ -77,10 +86,7 @@ class StoredTokenizer:
         OSError
             When it cannot be written.
         """
-        try:
-            content, config = _hugging_face(self._file)
-        except UsageError as error:
-            raise UsageError(f"{self._file.path}: its tokenizer {error}") from None
+        content, config = self.content()
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
         replace_file(folder / TOKENIZER, content)
@@ -92,7 +98,8 @@ def read_tokenizer(file: GgufFile) -> StoredTokenizer | None:
     tokens = file.value(_TOKENS)
     if tokens is None:
         return None
-    _check_texts(tokens, f"{file.path}: its {_TOKENS} are no texts")
+    if not _are_texts(tokens):
+        raise UsageError(f"{file.path}: its {_TOKENS} are no texts")
     return StoredTokenizer(file, len(tokens))
 
 
@@ -115,14 +122,13 @@ def copied_tokenizer(path: Path, vocab_size: int) -> StoredTokenizer:
 
 
 def _hugging_face(file: GgufFile) -> tuple[str, dict[str, Any]]:
-    """The content of ``tokenizer.json``, and that of ``tokenizer_config.json``."""
     kind = file.text("tokenizer.ggml.model")
     tokens, types = _tokens_and_types(file)
     config = _config(file, tokens)
     if kind == "gpt2":
         pre = file.text("tokenizer.ggml.pre", "default")
         if (cut := _CUTS.get(pre)) is None:
-            raise UsageError(f"cuts texts as '{sentence(pre, 40)}'; expected one of {', '.join(_CUTS)}")
+            raise ValueError(f"cuts texts as '{sentence(pre, 40)}'; expected one of {', '.join(_CUTS)}")
         model = merging_bytes(tokens, types, _merges(file), cut)
         begins = cut == IGNORES_MERGES
     elif kind == "llama":
@@ -131,7 +137,7 @@ def _hugging_face(file: GgufFile) -> tuple[str, dict[str, Any]]:
         begins = True
     else:
         known = "'gpt2', which merges bytes, or 'llama', which merges characters"
-        raise UsageError(f"is of the kind '{sentence(kind, 40)}'; expected {known}")
+        raise ValueError(f"is of the kind '{sentence(kind, 40)}'; expected {known}")
     # Where the file does not say, it depends on the kind whether llama.cpp begins every text with a token.
     if file.flag("tokenizer.ggml.add_bos_token", begins) and "bos_token" in config:
         config["add_bos_token"] = True
@@ -143,19 +149,20 @@ def _tokens_and_types(file: GgufFile) -> tuple[list[str], list[int]]:
     tokens = file.value(_TOKENS)
     types = file.value("tokenizer.ggml.token_type") or [NORMAL] * len(tokens)
     if not isinstance(types, list) or len(types) != len(tokens):
-        raise UsageError(f"has {len(tokens)} tokens and not as many types of them; it is damaged")
+        raise ValueError(f"has {len(tokens)} tokens and not as many types of them; it is damaged")
     return tokens, types
 
 
 def _merges(file: GgufFile) -> list[tuple[str, str]]:
     """Pairs of tokens; the space between them is not the first character."""
     merges = file.value("tokenizer.ggml.merges") or []
-    _check_texts(merges, "has merges that are no texts")
+    if not _are_texts(merges):
+        raise ValueError("has merges that are no texts")
     pairs = []
     for merge in merges:
         between = merge.find(" ", 1)
         if between < 0:
-            raise UsageError(f"has the merge '{sentence(merge, 40)}', which is no pair of tokens")
+            raise ValueError(f"has the merge '{sentence(merge, 40)}', which is no pair of tokens")
         pairs.append((merge[:between], merge[between + 1 :]))
     return pairs
 
@@ -163,7 +170,7 @@ def _merges(file: GgufFile) -> list[tuple[str, str]]:
 def _scores(file: GgufFile, n: int) -> list[float]:
     scores = file.value("tokenizer.ggml.scores")
     if not isinstance(scores, list) or len(scores) != n or not all(type(score) is float for score in scores):
-        raise UsageError(f"has {n} tokens and not as many scores of them; it is damaged")
+        raise ValueError(f"has {n} tokens and not as many scores of them; it is damaged")
     return scores
 
 
@@ -174,7 +181,7 @@ def _config(file: GgufFile, tokens: Sequence[str]) -> dict[str, Any]:
         if file.value(key) is None:
             continue
         if (id_ := file.whole(key)) >= len(tokens):
-            raise UsageError(f"has {len(tokens)} tokens, and its {key} is {id_}; it is damaged")
+            raise ValueError(f"has {len(tokens)} tokens, and its {key} is {id_}; it is damaged")
         config[ours] = tokens[id_]
     for name in ("bos", "eos"):
         if file.value(key := f"tokenizer.ggml.add_{name}_token") is not None:
@@ -184,6 +191,5 @@ def _config(file: GgufFile, tokens: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def _check_texts(values: Any, otherwise: str) -> None:
-    if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
-        raise UsageError(otherwise)
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

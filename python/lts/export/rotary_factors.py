@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lts.export.encodings import Array
-
 # What Llama 3.1 and 3.2 were trained with; their factors are 8 and 32 (Grattafiori et al. 2024).
 _LLAMA_3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_positions": 8192}
 _CLOSE = 1e-5  # relative; factors are float32
 
 
-def rotary_factors(scaling: Mapping[str, Any], theta: float, width: int) -> Array:
-    """By what each wavelength is longer, float32 (width / 2,): those of short ones are 1, of long ones ``factor``.
+def rotary_factors(scaling: Mapping[str, Any], theta: float, width: int) -> npt.NDArray[np.float64]:
+    """By what each wavelength is longer, (width / 2,).
+
+    Llama 3 (Grattafiori et al. 2024) has `factor` for those of which fewer than `low_freq_factor` fit into the
+    `original_positions`, 1 where more than `high_freq_factor` do, and goes linearly in the frequency in between.
 
     Parameters
     ----------
@@ -29,11 +30,11 @@ def rotary_factors(scaling: Mapping[str, Any], theta: float, width: int) -> Arra
     periods = scaling["original_positions"] / _wavelengths(theta, width)
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     kept = np.clip((periods - low) / (high - low), 0, 1)
-    factors: Array = (1 / ((1 - kept) / scaling["factor"] + kept)).astype(np.float32)
+    factors: npt.NDArray[np.float64] = 1 / ((1 - kept) / scaling["factor"] + kept)
     return factors
 
 
-def scaling_of(factors: Array, theta: float, original_positions: int | None = None) -> dict[str, Any] | None:
+def scaling_of(factors: npt.NDArray[Any], theta: float, original_positions: int | None = None) -> dict[str, Any] | None:
     """The `rotary_scaling` that gives these factors, float32 (width / 2,); None when Llama 3's rule gives no such.
 
     Parameters

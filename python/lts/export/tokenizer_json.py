@@ -27,8 +27,10 @@ def merging_bytes(tokens: Sequence[str], types: Sequence[int], merges: Sequence[
 
     Raises
     ------
+    ValueError
+        When they do not fit one another, saying of the tokenizer what is wrong.
     UsageError
-        When they do not fit one another, or the package tokenizers is not installed.
+        When the package tokenizers is not installed.
     """
     package = _package()
     from tokenizers import decoders, models, pre_tokenizers, processors
@@ -61,7 +63,7 @@ def merging_characters(
 
     Raises
     ------
-    UsageError
+    ValueError, UsageError
         As `merging_bytes`.
     """
     _package()
@@ -106,11 +108,11 @@ def _merging(
     end = next((i + 1 for i in reversed(range(len(tokens))) if types[i] != UNUSED), 0)
     vocab = {token: id_ for id_, token in enumerate(tokens[:end])}
     if len(vocab) < end:
-        raise UsageError("has the same token twice")
+        raise ValueError("has the same token twice")
     try:
         tokenizer = package.Tokenizer(models.BPE(vocab=vocab, merges=list(merges), **options))
     except Exception as error:  # it raises plain Exception
-        raise UsageError(f"is damaged: {sentence(error)}") from None
+        raise ValueError(f"is damaged: {sentence(error)}") from None
     for kinds, add in (((UNKNOWN, CONTROL), tokenizer.add_special_tokens), ((USER_DEFINED,), tokenizer.add_tokens)):
         found = [token for token, kind in zip(tokens, types, strict=True) if kind in kinds]
         add([package.AddedToken(token, special=CONTROL in kinds, normalized=False) for token in found])
@@ -122,6 +124,6 @@ def _package() -> Any:
         import tokenizers
     except ImportError:
         raise UsageError(
-            "is written by the package tokenizers, which is not installed: pip install 'lts-engine[text]'"
+            "tokenizers are written by the package tokenizers, which is not installed: pip install 'lts-engine[text]'"
         ) from None
     return tokenizers

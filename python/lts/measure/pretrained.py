@@ -17,8 +17,7 @@ from lts.system.outside import parse_json, read_bytes
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 _MOST = 16 << 20
-# What has to agree for the same weights to be the same model, of which the shapes of tensors do not show all.
-_SHAPE = (
+_COMPUTED = (
     *("family", "vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "clean_cutoffs"),
     *("norm_epsilon", "rotary_theta", "rotary_scaling"),
     *("qkv_bias", "attention_output_bias", "feed_forward_bias"),
@@ -80,20 +79,24 @@ def read_weights(architecture: Architecture, path: Path) -> Mapping[str, Array]:
     """
     if path.is_dir() and (path / CONFIG).is_file():
         found = _architecture_in(path)
-        pairs = [(name, getattr(found, name), getattr(architecture, name)) for name in _SHAPE]
-        pairs.append(("head_dims", _head_dims(found), _head_dims(architecture)))
-        pairs.append(("rotary_dim", _head_dims(found, rotated=True), _head_dims(architecture, rotated=True)))
+        ours = computed(architecture)
+        pairs = [(name, theirs, ours[name]) for name, theirs in computed(found).items()]
         if different := [
-            f"{name} {_short(theirs)}, not {_short(ours)}" for name, theirs, ours in pairs if theirs != ours
+            f"{name} {_short(theirs)}, not {_short(value)}" for name, theirs, value in pairs if theirs != value
         ]:
             raise UsageError(f"{path} is a model of another architecture: {'; '.join(different[:3])}")
     return read_checkpoint(architecture, path)
 
 
-def _head_dims(architecture: Architecture, *, rotated: bool = False) -> list[int]:
-    """The widths of heads, or of what is rotated of them, in layers that have any."""
+def computed(architecture: Architecture) -> dict[str, Any]:
+    """What of an architecture has to agree for the same weights to compute the same, of which shapes do not show all.
+
+    A width of heads may be said or follow, and what has no attention has none.
+    """
     heads = zip(architecture.head_dims, architecture.n_head, strict=True)
-    return [(rotated and architecture.rotary_dim) or width for width, n_head in heads if n_head]
+    widths = [width for width, n_head in heads if n_head]
+    rotated = [architecture.rotary_dim or width for width in widths]
+    return {name: getattr(architecture, name) for name in _COMPUTED} | {"head_dims": widths, "rotary_dim": rotated}
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lts.errors import UsageError
+from lts.export.gguf import GGUF_FILE
+from lts.export.gguf_file import GgufFile
+from lts.export.gguf_tokenizer import read_tokenizer
 from lts.system.outside import sentence
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -31,7 +34,8 @@ def read_tokens(file: Path, vocab_size: int, most: int, tokenizer: Path | None =
     most
         How many tokens.
     tokenizer
-        A ``tokenizer.json`` of Hugging Face. Without one, a text is its bytes, for a vocabulary of 256.
+        A ``tokenizer.json`` of Hugging Face, or a GGUF file that has a tokenizer. Without one, a text is its bytes, for
+        a vocabulary of 256.
 
     Raises
     ------
@@ -94,10 +98,19 @@ def _tokenized(text: str, tokenizer: Path) -> NDArray[Any]:
             f"{tokenizer} needs the package tokenizers: pip install 'lts-engine[text]'; or give token ids as a .npy "
             "file"
         ) from None
+    packed = _packed(tokenizer) if tokenizer.suffix == Path(GGUF_FILE).suffix else None
     try:
-        loaded = Tokenizer.from_file(str(tokenizer))
+        loaded = Tokenizer.from_file(str(tokenizer)) if packed is None else Tokenizer.from_str(packed)
         loaded.no_truncation()
         loaded.no_padding()
         return np.array(loaded.encode(text, add_special_tokens=False).ids, dtype=np.int64)
     except Exception as error:  # it raises plain Exception
         raise UsageError(f"{tokenizer} is no tokenizer that can be read: {sentence(error)}") from None
+
+
+def _packed(path: Path) -> str:
+    """The tokenizer in a GGUF file, as a ``tokenizer.json`` has it."""
+    found = read_tokenizer(GgufFile(path))
+    if found is None:
+        raise UsageError(f"{path} has no tokenizer; give token ids as a .npy file")
+    return found.content()[0]

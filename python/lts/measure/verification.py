@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from lts._core import Architecture, total_params
 from lts.errors import LtsError, MeasurementError, UsageError
 from lts.export import RandomWeights, export
-from lts.export.builder import attending
 from lts.export.files import MODEL_FILE
 from lts.export.gguf import GGUF_FILE
 from lts.export.gguf_weights import read_gguf_weights
@@ -24,7 +23,7 @@ from lts.measure.deployer import Deployer
 from lts.measure.logits import OnnxLogits
 from lts.measure.models.compiled import read_compiled
 from lts.measure.models.exported import is_exported, read_exported
-from lts.measure.pretrained import read_pretrained
+from lts.measure.pretrained import computed, read_pretrained
 from lts.system.progress import Observer, Work, unobserved
 from lts.system.text import number
 from lts.system.workdir import WorkDirectory
@@ -277,12 +276,9 @@ def _gguf(look: _Look, form: Mapping[str, Any]) -> _Format:
 
 def same_model(one: Architecture, other: Architecture) -> bool:
     """Whether two architectures compute the same, however they are written: a head width may be said or follow."""
-    names = ("family", "vocab_size", "n_positions", "d_model", "n_head", "n_kv_head", "d_ff")
-    more = ("clean_cutoffs", "embedding_width", "div_val", "tie_embedding")
-    computed = ("norm_epsilon", "rotary_theta", "rotary_dim", "rotary_scaling")
-    biases = ("qkv_bias", "attention_output_bias", "feed_forward_bias")
-    same = all(getattr(one, name) == getattr(other, name) for name in (*names, *more, *computed, *biases))
-    return same and all(one.head_dims[layer] == other.head_dims[layer] for layer in attending(one))
+    embedding = ("n_positions", "embedding_width", "div_val", "tie_embedding")
+    same = all(getattr(one, name) == getattr(other, name) for name in embedding)
+    return same and computed(one) == computed(other)
 
 
 _LOOKS: dict[str, Callable[[_Look, Mapping[str, Any]], _Format]] = {

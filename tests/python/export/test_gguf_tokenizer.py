@@ -185,7 +185,7 @@ def test_what_cannot_be_read(fields: Mapping[str, Any], message: str, tmp_path: 
     assert model.tokenizer is not None
     with pytest.raises(UsageError, match=message) as caught:
         model.tokenizer.write(tmp_path / "read")
-    assert str(path) in str(caught.value)
+    assert str(caught.value).count(str(path)) == 1
     assert not (tmp_path / "read").exists()
 
 

@@ -38,7 +38,7 @@ def test_the_files_it_names_exist() -> None:
         ("`_NAMES`", "python/lts/export/gguf_tensors.py"),
         ("`_add_metadata`", "python/lts/export/gguf.py"),
         ("`kFamilies`", "cpp/src/architecture.cpp"),
-        ("`_FORMS`", "python/lts/export/huggingface.py"),
+        ("`FORMS`", "python/lts/export/forms.py"),
     ):
         assert sentence in text
         assert re.search(rf"\b{sentence.strip('`')}\b", (ROOT / file).read_text(encoding="utf-8"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lts import total_params
+from lts import Architecture, total_params
 from lts.errors import UsageError
+from lts.export.huggingface import config
 from lts.spaces.huggingface import architecture_of
 
 
@@ -335,3 +339,32 @@ def test_fields_that_are_missing_are_what_transformers_has() -> None:
         )
         short = {name: value for name, value in written.items() if name in needed}
         assert architecture_of(short) == architecture_of(written), kind
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PER_LAYER = config(Architecture("gpt_neox", 97, 64, 24, n_head=[2, 0], d_ff=[0, 30], rotary_dim=4))
+ANY = [LLAMA31, QWEN2, MISTRAL, gpt2(), pythia(512, 6, 8), PER_LAYER]
+
+
+@given(data=st.data())
+def test_whatever_stands_in_a_field_is_read_or_told(data: st.DataObject) -> None:
+    """One sentence, without what a terminal would obey."""
+    known = data.draw(st.sampled_from(ANY))
+    name = data.draw(st.sampled_from([*known, "rope_parameters", "layer_types", "auto_map"]))
+    changed = {**known, name: data.draw(VALUES)}
+    if isinstance(known.get(name), dict | list) and known[name] and data.draw(st.booleans()):
+        changed = json.loads(json.dumps(known))
+        inner = changed[name] if isinstance(changed[name], dict) else changed[name][0]
+        if isinstance(inner, dict):
+            inner[data.draw(st.sampled_from([*inner, "other"]))] = data.draw(VALUES)
+    said = ""
+    try:
+        architecture_of(changed)
+    except UsageError as error:
+        said = str(error)
+    assert said.isprintable()
+    assert len(said) < 400

@@ -41,6 +41,18 @@ def test_files_folders_and_trials(architecture: Architecture, tmp_path: Path) ->
         load_architecture(str(tmp_path))
 
 
+def test_a_gguf_file(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    architecture = Architecture("llama", 64, 32, 32, n_head=[2, 0], n_kv_head=[1, 0], d_ff=[32, 48], head_dim=16)
+    export(architecture, tmp_path, ["gguf"])
+    assert load_architecture(str(tmp_path / "model.gguf")) == architecture
+    (tmp_path / "cut.gguf").write_bytes((tmp_path / "model.gguf").read_bytes()[:100])
+    with pytest.raises(UsageError, match=r"cut.gguf is no GGUF file that can be read"):
+        load_architecture(str(tmp_path / "cut.gguf"))
+    with pytest.raises(UsageError, match=r"cannot read .*no.gguf: No such file"):
+        load_architecture(str(tmp_path / "no.gguf"))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -181,25 +181,26 @@ def reference(model: str, phase: str, dims: Mapping[str, int], vocab_size: int, 
     """
     import numpy as np
 
-    session = _unrounded_session(model)
+    session = unrounded_session(model, threads=1)
     (first, *_) = session.run([session.get_outputs()[0].name], make_feed(session, dims, vocab_size))
     np.ascontiguousarray(first, np.float32).tofile(file)
     return int(first.size)
 
 
-def _unrounded_session(model: str) -> Any:
+def unrounded_session(model: str, threads: int) -> Any:
+    """A session of a model that takes activations as they are, though it rounds them; of others the usual one."""
     import onnx
 
     from lts.backends.stored import without_rounding
 
     proto = onnx.load_model(model, load_external_data=False)
     if not without_rounding(proto.graph):
-        return open_session(model, threads=1)
+        return open_session(model, threads)
     # Beside the model, where its weights are found.
     with tempfile.NamedTemporaryFile(dir=Path(model).parent, suffix=".onnx") as file:
         file.write(proto.SerializeToString())
         file.flush()
-        return open_session(file.name, threads=1)
+        return open_session(file.name, threads)
 
 
 def bound(session: Any, feed: Mapping[str, Any]) -> Callable[[], list[Any]]:

@@ -78,19 +78,42 @@ def find_stored(graph: Any) -> dict[str, Stored]:
 def column_products(graph: Any) -> Iterator[tuple[str, str, Stored]]:
     """Products of float32 rows, rounded to integers as they come, with an int8 matrix.
 
+    Where the rows are divided by their largest magnitudes before, and multiplied with these behind, that belongs to it.
+
     Yields
     ------
     tuple
-        The output of the last node, a `Mul` of the integers' sums and both scales; the rows; and the matrix.
+        The output of the last node, a `Mul` of the integers' sums and both scales, or of that and the largest
+        magnitudes; the rows; and the matrix.
     """
     from onnx import TensorProto, numpy_helper
 
     initializers: dict[str, Any] = {tensor.name: tensor for tensor in graph.initializer}
     producers: dict[str, Any] = {name: node for node in graph.node for name in node.output}
 
+    users: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+
     def made_by(kind: str, name: str) -> Any:
         node = producers.get(name)
         return node if node is not None and node.op_type == kind else None
+
+    def with_largest(output: str, rows: str) -> tuple[str, str]:
+        """Output and rows of all that belongs to a product."""
+        divided, after = made_by("Div", rows), users.get(output, [])
+        if divided is None or len(after) != 1 or after[0].op_type != "Mul" or divided.input[1] not in after[0].input:
+            return output, rows
+        # Only what is one number for all of a row is the same before and behind a product.
+        bounded = made_by("Max", divided.input[1])
+        largest = bounded and made_by("ReduceMax", bounded.input[0])
+        attributes = {entry.name: entry for entry in largest.attribute} if largest else {}
+        of_row = "axes" in attributes and list(attributes["axes"].ints) == [-1]
+        of_row = of_row and ("keepdims" not in attributes or attributes["keepdims"].i == 1)
+        least = [initializers.get(name) for name in bounded.input[1:]] if bounded else []
+        of_row = of_row and all(bound is not None and prod(bound.dims) == 1 for bound in least)
+        return (after[0].output[0], divided.input[0]) if of_row else (output, rows)
 
     for node in graph.node:
         if node.op_type != "Mul":
@@ -113,7 +136,8 @@ def column_products(graph: Any) -> Iterator[tuple[str, str, Stored]]:
                 and (zero is None or not numpy_helper.to_array(zero).any())
             )
             if fits:
-                yield node.output[0], rows.input[0], Stored("int8", values.name, own[0].name, tuple(values.dims))
+                whole, x = with_largest(node.output[0], rows.input[0])
+                yield whole, x, Stored("int8", values.name, own[0].name, tuple(values.dims))
 
 
 def _blocks_of(node: Any, graph: Any) -> Stored:

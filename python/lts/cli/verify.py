@@ -30,7 +30,8 @@ def command(
     Exit code 1 when something is wrong. No Python in the folder is run, but compiled models are.
     """
     from lts.cli.output import Results, emit
-    from lts.measure.verification import exported_folders, verify
+    from lts.export.manifest import exported_folders
+    from lts.measure.verification import verify
 
     found = []
     with Waiting("verifying") as waiting:

@@ -60,7 +60,7 @@ class Builder:
         """A weight of the inventory, which is no matrix, as an initializer of its own."""
         return self.matrices.vector(self.tensor(name))
 
-    def linear(self, x: str, *names: str) -> str:
+    def linear(self, x: str, *names: str, uneven: bool = False) -> str:
         """``x W + b``, of several projections side by side.
 
         Parameters
@@ -69,6 +69,8 @@ class Builder:
             [tokens, inputs].
         names
             Weights without their ending, such as ``layers.0.query``; they make one product.
+        uneven
+            Whether some rows may be thousands of times as large as others.
 
         Returns
         -------
@@ -78,10 +80,11 @@ class Builder:
         joined = ".".join([*names[0].split(".")[:-1], "_".join(name.rpartition(".")[2] for name in names)])
         weights = tuple(Piece(self.inventory[f"{name}.weight"]) for name in names)
         matrix = Tensor(f"{joined}.weight", weights, axis=1)
+        product = self.matrices.product_of_uneven if uneven else self.matrices.product
         if f"{names[0]}.bias" not in self.inventory:
-            return self.matrices.product(x, matrix)
+            return product(x, matrix)
         biases = tuple(Piece(self.inventory[f"{name}.bias"]) for name in names)
-        return self.matrices.product(x, matrix, Tensor(f"{joined}.bias", biases))
+        return product(x, matrix, Tensor(f"{joined}.bias", biases))
 
     def norm(self, x: str, name: str) -> str:
         """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) of the rows of `x`, [tokens, d_model]."""

@@ -54,6 +54,10 @@ _HIDDEN: dict[str, Callable[[Builder, str, str], str]] = {
 
 
 def feed_forward(builder: Builder, layer: int, x: str) -> str:
-    """The feed-forward network of a layer; `x` and the result are [tokens, d_model]."""
+    """The feed-forward network of a layer; `x` and the result are [tokens, d_model].
+
+    What goes into its second product is uneven: trained networks have massive activations there, of a few tokens such
+    as the first (Sun et al. 2024, arXiv 2402.17762).
+    """
     prefix = f"layers.{layer}"
-    return builder.linear(_HIDDEN[builder.traits.feed_forward](builder, prefix, x), f"{prefix}.down")
+    return builder.linear(_HIDDEN[builder.traits.feed_forward](builder, prefix, x), f"{prefix}.down", uneven=True)

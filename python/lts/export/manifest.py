@@ -148,6 +148,21 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise UsageError(f"{path} is not the manifest of an export; export the folder again") from None
 
 
+def exported_folders(folder: Path) -> list[Path]:
+    """The folder, or those in it that were exported where it was not.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    if (folder / MANIFEST_FILE).is_file():
+        return [folder]
+    if found := sorted(path.parent for path in folder.glob(f"*/{MANIFEST_FILE}")):
+        return found
+    raise UsageError(f"{folder} has no {MANIFEST_FILE}; expected a folder that lts-engine export has written")
+
+
 def update_manifest(
     folder: Path, forms: Mapping[str, Mapping[str, Any]], files: Mapping[Path, str], gone: Iterable[Path] = ()
 ) -> None:

@@ -3,7 +3,7 @@
 * ``float32``.
 * ``float16``: weights and activations, inputs and outputs.
 * ``int8``: a scale for each output of a matrix and each row of a table. The rows of activations are quantized while the
-  model runs, with one scale for all. Operations of the standard only.
+  model runs, with one scale for all, but with one for each row where they are uneven. Operations of the standard only.
 * ``int4``: a scale for each `BLOCK` numbers. The product is an operation that ONNX Runtime adds to the standard.
 
 With ``int8`` and ``int4``, what is no matrix (norms, biases, position embeddings) and the activations in between stay
@@ -31,6 +31,7 @@ from lts.export.encodings import (
 from lts.export.graph import Graph
 from lts.export.weights import Tensor
 
+LEAST = 1e-30  # largest magnitude of a row below which it counts as zeros
 _UNITS = [[(pair & 15) - 8, (pair >> 4) - 8] for pair in range(256)]  # what the two halves of a byte stand for in int4
 
 
@@ -58,6 +59,10 @@ class Matrices(ABC):
     @abstractmethod
     def product(self, x: str, matrix: Tensor, bias: Tensor | None = None) -> str:
         """``x matrix + bias``, [rows of x, outputs], with a matrix [inputs, outputs]."""
+
+    def product_of_uneven(self, x: str, matrix: Tensor, bias: Tensor | None = None) -> str:
+        """`product`, for rows of which some may be thousands of times as large as others: they share no scale."""
+        return self.product(x, matrix, bias)
 
     @abstractmethod
     def product_by_rows(self, x: str, table: Tensor, bias: Tensor | None = None) -> str:
@@ -108,6 +113,14 @@ class Int8(Matrices):
         sums = graph.op("MatMulInteger", integers, self._stored(matrix, INT8), zero)
         scales = graph.op("Mul", scale, self._stored(matrix, INT8_SCALES))
         result = graph.op("Mul", graph.cast(sums, np.float32), scales)
+        return result if bias is None else graph.op("Add", result, self.vector(bias))
+
+    def product_of_uneven(self, x: str, matrix: Tensor, bias: Tensor | None = None) -> str:
+        # Rows whose largest magnitudes are 1 share a scale without loss, and the fused product stays one node.
+        graph = self.graph
+        largest = graph.op("ReduceMax", graph.op("Abs", x), axes=(-1,), keepdims=1)
+        largest = graph.op("Max", largest, graph.number(LEAST))
+        result = graph.op("Mul", self.product(graph.op("Div", x, largest), matrix), largest)
         return result if bias is None else graph.op("Add", result, self.vector(bias))
 
     def product_by_rows(self, x: str, table: Tensor, bias: Tensor | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lts.backends.onnxruntime import open_session
+from lts.backends.onnxruntime import open_session, unrounded_session
 from lts.errors import MeasurementError
 from lts.system.outside import sentence
 
@@ -20,15 +20,22 @@ _TOKENS = ("input_ids", "attention_mask")
 class OnnxLogits:
     """A model of open sizes, or one of the prompt pass, whose logits are asked for.
 
+    Parameters
+    ----------
+    model
+        An ONNX file.
+    rounds
+        Whether activations are rounded where the model does so; otherwise its weights alone are.
+
     Raises
     ------
     MeasurementError
         When ONNX Runtime does not load it.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, *, rounds: bool = True) -> None:
         try:
-            self._session = open_session(str(model), len(os.sched_getaffinity(0)))
+            self._session = (open_session if rounds else unrounded_session)(str(model), len(os.sched_getaffinity(0)))
         except Exception as error:  # it has its own kinds
             raise MeasurementError(f"ONNX Runtime does not load the model: {sentence(error)}") from None
         names = {value.name: value for value in self._session.get_inputs() if value.name not in _TOKENS}

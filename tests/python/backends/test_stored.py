@@ -61,7 +61,8 @@ def test_all_matrices_are_found(precision: str) -> None:
     stored = find_stored(graph)
     assert {matrix.kind for matrix in stored.values()} == {precision}
     assert precision == "float16" or len(stored) == n
-    assert not {node.op_type for node in graph.node} & {"MatMulInteger", "MatMulNBits", "DynamicQuantizeLinear"}
+    gone = {"MatMulInteger", "MatMulNBits", "DynamicQuantizeLinear", "ReduceMax", "Abs"}
+    assert not {node.op_type for node in graph.node} & gone
     used = {name for node in graph.node for name in node.input}
     assert set(stored) <= used
 
@@ -105,6 +106,38 @@ def test_products_in_another_form_stay_as_they_are(changes: dict[str, Any]) -> N
     assert not list(column_products(graph))
     assert not find_stored(graph)
     assert [node.op_type for node in graph.node][1] == "MatMulInteger"
+
+
+def uneven_product(**changes: Any) -> Any:
+    """The same, with rows divided by their largest magnitudes before, and multiplied with these behind."""
+    graph = int8_product()
+    kept = changes.get("keepdims", 1)
+    before = [
+        helper.make_node("Abs", ["given"], ["magnitudes"]),
+        helper.make_node("ReduceMax", ["magnitudes"], ["most"], axes=[changes.get("axis", -1)], keepdims=kept),
+        helper.make_node("Max", ["most", "least"], ["largest"]),
+        helper.make_node("Div", ["given", "largest"], ["x"]),
+    ]
+    after = helper.make_node("Mul", ["y", "largest"], ["whole"])
+    nodes = [*before, *graph.node, after]
+    least = numpy_helper.from_array(np.full(changes.get("least", 1), 1e-30, np.float32), "least")
+    inputs = [helper.make_tensor_value_info("given", TensorProto.FLOAT, [3, 64])]
+    outputs = [helper.make_tensor_value_info("whole", TensorProto.FLOAT, [3, 8])]
+    return helper.make_graph(nodes, "g", inputs, outputs, [*graph.initializer, least])
+
+
+def test_largest_magnitudes_of_rows_belong_to_a_product() -> None:
+    graph = uneven_product()
+    ((output, rows, _),) = column_products(graph)
+    assert (output, rows) == ("whole", "given")
+    find_stored(graph)
+    assert [node.op_type for node in graph.node] == ["MatMul"]
+
+
+@pytest.mark.parametrize("changes", [{"axis": 0}, {"keepdims": 0}, {"least": 64}])
+def test_what_differs_within_a_row_does_not(changes: dict[str, int]) -> None:
+    ((output, rows, _),) = column_products(uneven_product(**changes))
+    assert (output, rows) == ("y", "x")
 
 
 def block_product(**changes: Any) -> Any:

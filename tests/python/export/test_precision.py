@@ -87,6 +87,22 @@ def test_errors_of_given_weights(name: str) -> None:
                 assert error(one, other) < bound, precision
 
 
+def test_massive_activations_of_a_token_do_not_round_those_of_others_away() -> None:
+    """The hidden channel 0 of the first position is some thousands, and 0 elsewhere, as trained networks have it."""
+    architecture = lts.Architecture("gpt2", 131, 40, 32, n_head=4, d_ff=64, n_layer=1)
+    weights = arrays(architecture)
+    weights["position_embedding.weight"][0] = 0
+    weights["position_embedding.weight"][0, 0] = 100
+    weights["layers.0.feed_forward_norm.scale"][0] = 1
+    weights["layers.0.up.weight"][:, 0] = 0
+    weights["layers.0.up.weight"][0, 0] = 2000
+    weights["layers.0.up.bias"][0] = -9000  # that channel of a norm over 32 is 5.5 at the first position
+    weights["layers.0.down.weight"][0] = 0  # so that the others' logits are all that is looked at
+    expected = logits(architecture, "float32", rounded(architecture, "int8", weights))
+    got = logits(architecture, "int8", weights)
+    assert error(got[0][:, 1:], expected[0][:, 1:]) < 0.05
+
+
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *(f"{name}-middle" for name in MIDDLE)])
 def test_errors_of_random_weights(name: str) -> None:
     """As a search has them; measured: up to 0.015 and 0.17, of the deeper ones 0.028 and 0.28."""
@@ -103,7 +119,7 @@ def test_errors_of_random_weights(name: str) -> None:
 @pytest.mark.parametrize("precision", QUANTIZED)
 @pytest.mark.slow
 def test_errors_of_100_random_architectures(precision: str) -> None:
-    """Of random weights; measured: up to 0.035 and 0.34, medians 0.024 and 0.19."""
+    """Of random weights; measured: up to 0.032 and 0.29, medians 0.022 and 0.19."""
     needs(precision)
     source = random.Random(11)
     families = [family.name for family in lts.families() if not family.encoder]

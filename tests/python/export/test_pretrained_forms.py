@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_models
 from export_runner import arrays, nothing, relative_error, rounded, run, session, tokens
 from test_one_model import in_pieces
 from transformers_classes import KINDS, draw, logits, masked, model, whole
@@ -38,6 +39,31 @@ def test_logits_are_those_of_transformers(kind: str, number: int) -> None:
     padded, mask = np.pad(ids, ((0, 0), (3, 0)), constant_values=5), np.ones((2, 27), np.int64)
     mask[:, :3] = 0
     assert relative_error(in_pieces(exported, padded, [20, 7], mask)[:, 3:], expected) < CLOSE, architecture
+
+
+def layered(architecture: lts.Architecture, source: random.Random) -> lts.Architecture:
+    """The same fields with other widths in every layer."""
+    described = architecture.to_dict()
+    for layer in range(architecture.n_layer):
+        if architecture.n_head[layer]:
+            n_kv_head = source.choice([1, 2, 3])
+            group = 1 if architecture.traits.attention == "multi_head" else source.choice([1, 2, 5])
+            described["n_head"][layer], described["n_kv_head"][layer] = group * n_kv_head, n_kv_head
+        if architecture.d_ff[layer]:
+            described["d_ff"][layer] = source.randint(1, 48)
+    return lts.Architecture.from_dict(described)
+
+
+@pytest.mark.parametrize("number", range(N))
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_of_layers_that_differ_are_those_of_the_reference(kind: str, number: int) -> None:
+    source = random.Random(f"{kind} layered {number}")
+    architecture = layered(draw(kind, source), source)
+    weights, ids = arrays(architecture), tokens(architecture, 2, 24)
+    expected = reference_models.logits(architecture, weights, ids)
+    exported = session(onnx_model(architecture, weights=weights))
+    for sizes in SPLITS:
+        assert relative_error(in_pieces(exported, ids, sizes), expected) < CLOSE, (architecture, sizes)
 
 
 @pytest.mark.parametrize("number", range(6))

@@ -94,14 +94,18 @@ def _magnitude(layer: Layer) -> tuple[HeadOrder, ChannelOrder]:
 
 
 def _flap(layer: Layer) -> tuple[HeadOrder, ChannelOrder]:
-    """Variances of what is read times the norms of the weights, standardized over each part (An et al. 2024)."""
+    """Variances of what is read times the norms of the weights, standardized over each part (An et al. 2024).
+
+    Of attention the squares, as in its authors' program; a head has the mean of its elements. Its threshold for all
+    parts is where losses that rise with the score sum up to the least for a size, whatever they are.
+    """
     scores = {}
     for part, rows in layer.rows.items():
         moments = layer.moments[part]
         variance = np.maximum(moments.gram.diagonal() - moments.mean.astype(np.float64) ** 2, 0.0)
-        scores[part] = variance * np.square(rows).sum(1)
-    scores["attention"] = scores["attention"] ** 2  # as its authors' program has it
-    return _by_scores(layer, scores, _standardized)
+        found = (variance * np.square(rows).sum(1)) ** (2 if part == "attention" else 1)
+        scores[part] = (found - found.mean()) / max(float(found.std()), 1e-30)
+    return _by_scores(layer, scores, lambda each: np.asarray(np.logaddexp(0.0, each)))
 
 
 def _layers(layer: Layer) -> tuple[HeadOrder, ChannelOrder]:
@@ -178,12 +182,6 @@ def _equal_shares(scores: Scores) -> Scores:
     """Losses that grow with the share that is gone, whatever the scores: all parts then lose equal shares."""
     n = len(scores)
     return (np.arange(n) + 1.0) / n
-
-
-def _standardized(scores: Scores) -> Scores:
-    """Losses that order the units of all parts as their standardized scores do; any rising positive function does."""
-    z = (scores - scores.mean()) / max(float(scores.std()), 1e-30)
-    return np.asarray(np.logaddexp(0.0, z))
 
 
 def _to_json(heads: HeadOrder, channels: ChannelOrder) -> dict[str, Any]:

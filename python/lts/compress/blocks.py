@@ -119,7 +119,8 @@ def computing(dtype: torch.dtype, threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        # Without its cache: that keeps the weights as they were when they were first cast, and recovery changes them.
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16, cache_enabled=False):
             yield
     finally:
         torch.set_num_threads(before)

@@ -193,7 +193,8 @@ def table(bench: Bench, methods: Sequence[str]) -> bool:
             print(f"{share:.0%}: logarithm of the ratio {part:.2f} of that of FLAP")
             if part > goal:
                 missed.append(f"{share:.0%} against FLAP: {part:.2f} > {goal}")
-    print("missed: " + "; ".join(missed) if missed else "all goals are met")
+    if missed or "ours" in methods:
+        print("missed: " + "; ".join(missed) if missed else "all goals are met")
     return not missed
 
 

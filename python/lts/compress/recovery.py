@@ -225,8 +225,10 @@ class _Run:
     def _save(self) -> None:
         buffer = io.BytesIO()  # so that a full disk is an OSError
         now = {name: each.detach() for name, each in self.student.learned().items()}
-        state = {"step": self.step, "used": self.used, "curve": self.curve, "now": now, "best": self.best}
-        torch.save(state | {"optimizer": self.optimizer.state_dict()}, buffer)
+        state = {"step": self.step, "used": self.used, "curve": self.curve, "best": self.best}
+        if self.used < self.teaching.seconds:  # at the end, only the best counts
+            state |= {"now": now, "optimizer": self.optimizer.state_dict()}
+        torch.save(state, buffer)
         replace_file(self.file, buffer.getbuffer())
 
     def _load(self) -> None:
@@ -236,7 +238,8 @@ class _Run:
             state = torch.load(self.file, map_location=self.device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError):  # damaged: it begins anew
             return
-        self.student.learn(state["now"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "now" in state:
+            self.student.learn(state["now"])
+            self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.used, self.best = state["step"], state["used"], state["best"]
         self.curve = [(step, found) for step, found in state["curve"]]

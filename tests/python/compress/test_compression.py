@@ -21,7 +21,7 @@ from lts.errors import InfeasibleError, UsageError
 from lts.networks.network import Network
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt2"])
+@pytest.fixture(scope="module", params=["llama", "gpt2", "gpt_neox"])
 def compression(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compression:
     folder = tmp_path_factory.mktemp(request.param)
     found = Compression(trained(request.param), windows(24), folder, step_d_ff=16, dtype=torch.float32)

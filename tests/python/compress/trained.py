@@ -26,8 +26,8 @@ def text() -> bytes:
 @cache
 def trained(family: str = "llama", steps: int = 300) -> Original:
     """A model of bytes with three layers, trained for a few seconds."""
-    kv = {"n_kv_head": 2} if family == "llama" else {}
-    a = Architecture(family, 256, LENGTH, 64, n_head=4, d_ff=96, n_layer=3, head_dim=16, tie_embedding=False, **kv)
+    form = {"llama": {"n_kv_head": 2, "qkv_bias": True}, "gpt_neox": {"rotary_dim": 4}}.get(family, {})  # as in Qwen2
+    a = Architecture(family, 256, LENGTH, 64, n_head=4, d_ff=96, n_layer=3, head_dim=16, tie_embedding=False, **form)
     recipe = Recipe(steps=steps, batch=16, length=LENGTH - 1)
     torch.set_num_threads(1)  # such small products are no faster on more
     trainer = Trainer(a, Corpus.of(text(), LENGTH - 1), recipe)

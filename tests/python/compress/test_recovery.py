@@ -65,6 +65,24 @@ def test_it_says_more_of_what_the_original_says(
     assert np.linalg.matrix_rank(changed) == (min(changed.shape) if rank is None else rank)
 
 
+def test_what_is_learned_in_bfloat16_is_what_was_looked_at(
+    tmp_path: Path, compression: Compression, smaller: Architecture
+) -> None:
+    original = compression.original
+    before = dict(compression.weights(smaller))
+    found = recover(original, smaller, before, windows(24), tmp_path, Teaching(3.0, 1e-3), dtype=torch.bfloat16)
+    held = windows(24)[-3:]
+    reference = (
+        Ends(original.architecture, original.weights),
+        final_states(original.architecture, original.weights, held),
+    )
+    again = evaluate(smaller, found.weights, held, reference).divergences
+    assert again is not None
+    best = min(each for _, each in found.curve)
+    assert best < 0.9 * found.curve[0][1]
+    assert again.mean() == pytest.approx(best, rel=0.1)
+
+
 def test_what_stops_continues(tmp_path: Path, compression: Compression, smaller: Architecture) -> None:
     steps = []
 

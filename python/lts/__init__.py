@@ -59,6 +59,7 @@ from lts._core import (
 
 if TYPE_CHECKING:
     from lts import export, measure, networks, report
+    from lts.compress.study import CompressStudy
     from lts.errors import InfeasibleError, LtsError, MeasurementError, UsageError
     from lts.measure.deployment import deploy
     from lts.measure.evaluator import Evaluator
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 
 # Where a name comes from. `export`, `measure` and `report` are rooms: importing them anywhere sets these attributes.
 _LAZY = {
+    "CompressStudy": "lts.compress.study",
     "Evaluator": "lts.measure.evaluator",
     "Front": "lts.study.front",
     "InfeasibleError": "lts.errors",
@@ -103,6 +105,7 @@ _LAZY = {
 __all__ = [
     "Architecture",
     "Candidate",
+    "CompressStudy",
     "Constraint",
     "Evaluator",
     "Family",

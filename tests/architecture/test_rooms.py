@@ -34,10 +34,11 @@ ALLOWED = {
     "study": MEASURE,
     "proxies": LOWER | {"networks"},
     "testing": MEASURE | {"study"},
-    "report": EVERYTHING,
-    "cli": EVERYTHING | {"report"},
+    "compress": EVERYTHING,
+    "report": EVERYTHING | {"compress"},
+    "cli": EVERYTHING | {"compress", "report"},
     "__main__": {"cli"},
-    "__init__": EVERYTHING | {"report"},
+    "__init__": EVERYTHING | {"compress", "report"},
 }
 # What a device gets a copy of: it has no core, which is compiled.
 ON_DEVICE = ("errors", "system", "targets", "jobs", "devices", "backends")

@@ -10,6 +10,7 @@ from lts.cli import (
     bench,
     columns,
     compare,
+    compress,
     count,
     doctor,
     estimate,
@@ -54,6 +55,7 @@ def _options(
 
 _COMMANDS = {
     "search": search,
+    "compress": compress,
     "front": front,
     "export": export,
     "verify": verify,

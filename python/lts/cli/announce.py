@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lts.cli.log import say
 
 if TYPE_CHECKING:
+    from lts.compress.text import Windows
     from lts.measure.evaluator import TargetEvaluator
     from lts.study.plan import Split
     from lts.study.study import Study
@@ -49,3 +50,18 @@ def announce(study: Study, evaluator: TargetEvaluator, path: Path, split: Split)
         )
     for warning in fitness_warnings() if evaluator.device_name == "local" else ():
         say(f"warning: {warning}")
+
+
+def say_text(windows: Windows) -> None:
+    """What sub-networks are chosen and judged on."""
+    from lts.system.text import grouped
+
+    parts = [
+        f"{len(windows.calibration)} windows of {grouped(windows.length)} tokens decide what stays",
+        f"perplexity is measured on {len(windows.held_out)} others",
+    ]
+    if windows.second is not None:
+        parts.append(f"and on {len(windows.second)} of the second text")
+    say(f"text: {', '.join(parts)}")
+    for note in windows.notes:
+        say(f"note: {note}")

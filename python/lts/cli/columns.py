@@ -7,7 +7,12 @@ from dataclasses import asdict
 from lts.cli.arguments import Format, FormatOption
 from lts.cli.errors import exits
 
-_WORDS = {"search": "objective, constraint", "metric": "metric", "shown": "shown beside others"}
+_WORDS = {
+    "search": "objective, constraint",
+    "compress": "objective, constraint of compress",
+    "metric": "metric",
+    "shown": "shown beside others",
+}
 
 
 @exits

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
     from lts.study.study import Study
     from lts.targets.target import Target
     from lts.targets.workload import Workload
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The members of a front that are written at the end.
+
+    Parameters
+    ----------
+    members
+        Those that are shown, which may stand for more.
+    trials
+        What is chosen among them, and what a member of it is called.
+    end
+        Time by the monotonic clock at which it must be done.
+    """
+
+    members: Front
+    trials: Sequence[Trial]
+    label: str
+    end: float
 
 
 def chosen_of(whole: Front, shown: Front, pick: str | None) -> list[Trial]:
@@ -97,13 +118,11 @@ def check_compiles(target: Target) -> None:
 def write_models(
     study: Study,
     evaluator: TargetEvaluator,
-    front: Front,
-    chosen: Sequence[Trial],
+    chosen: Chosen,
     export: Export,
-    label: str,
     store: Path,
     place: Path,
-    end: float,
+    *,
     compiles: bool,
 ) -> None:
     """Export the chosen members of a front below the directory, and compile all of it where the search does.
@@ -115,14 +134,12 @@ def write_models(
     """
     from lts.study.plan import compile_order
 
-    if export is Export.none or not chosen:
-        return
     ours = "gguf" if evaluator.backend_name == "llamacpp" else "onnx"  # the form that was measured
-    members = front.trials if export is Export.all else chosen
-    export_members(members, place, evaluator.workload, label, (ours, "hf", "json"))
+    members = chosen.members.trials if export is Export.all else chosen.trials
+    export_members(members, place, evaluator.workload, chosen.label, (ours, "hf", "json"))
     if compiles:
-        members = compile_order(front, chosen)
-        compile_members(study, evaluator, members, place, end)
+        members = compile_order(chosen.members, chosen.trials)
+        compile_members(study, evaluator, members, place, chosen.end)
         say_what_lacks_weights(members, store, place)
 
 

@@ -18,6 +18,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "lts-engine search gpt2-tiny --timeout 1m --constraint 'request_ms<=300' -O below-300",
         "lts-engine search --target arm64 --device ssh://pi@raspberrypi --constraint 'request_ms<=300'",
     ),
+    "compress": (
+        "lts-engine compress SmolLM2-135M --text handbook.txt --precision int8 --timeout 30m",
+        "lts-engine compress SmolLM2-135M --text handbook.txt --eval-text faq.txt --constraint 'decoder_params<=80e6'",
+    ),
     "front": (
         "lts-engine front gpt2-tiny-host --where 'request_ms<=300' --sort request_ms",
         "lts-engine front gpt2-tiny-host --again --pick best --processes 2",
@@ -77,6 +81,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 PAGES: Mapping[str, str] = {
     "": "README.md, docs/measuring.md, docs/devices.md",
     "search": "docs/measuring.md, docs/devices.md, docs/surrogate.md; every column: lts-engine columns",
+    "compress": "docs/compress.md; every column: lts-engine columns",
     "front": "docs/measuring.md",
     "export": "docs/formats.md",
     "verify": "docs/formats.md",

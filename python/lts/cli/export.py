@@ -125,6 +125,7 @@ def command(
     """Write members of a front, or a trained model, as files that run."""
     from lts.cli.output import Results, emit
     from lts.cli.rounding import read_windows, say_errors, say_not_quantized, say_perplexity
+    from lts.compress.writing import copy_tokenizer, with_weights
     from lts.errors import UsageError
     from lts.export import export
     from lts.study.exportable import origin_of, read_exportables
@@ -139,6 +140,8 @@ def command(
         raise UsageError("the format tvm counts positions; export it without --position-ids")
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     members = read_exportables(source, pick, weights)
+    if weights is None:
+        members = with_weights(members, source)
     first = members[0]
     if text is not None and first.weights is None:
         raise UsageError(f"--text needs weights that were trained, and those of {source} are random; give --weights")
@@ -156,17 +159,22 @@ def command(
         for done, (member, place) in enumerate(zip(members, places, strict=True)):
             waiting(Work("exporting", done, len(members), place.name))
             origin = origin_of(member.trial, workload)
+            own = None if member.trial is None else member.tokenizer  # of a sub-network, that of the whole model
+            if own is not None and tokenizer is None and "gguf" in plain:
+                form["tokenizer"] = own.parent
             files = export(
                 member.architecture, place, plain, weights=member.weights, seed=seed or 0, origin=origin, **form
             )
+            if {"hf", "onnx"} & {*plain}:
+                copy_tokenizer(own, place)
             records += [{**_trial(member), "file": str(file)} for file in files]
     if "gguf" in chosen:
         say_not_quantized([member.architecture for member in members], workload.precision)
-        if tokenizer is None and first.tokenizer is not None:
+        if form["tokenizer"] is None and first.tokenizer is not None:
             say(f"note: model.gguf has no tokenizer; --tokenizer {first.tokenizer_place} puts the model's own into it")
     if "tvm" in chosen:
         goal = replace(_target(target, first.configuration), precision=workload.precision)
-        records += _compiled(members, places, goal, plain, workload, seconds, seed or 0)
+        records += compiled(members, places, goal, plain, workload, seconds, seed or 0)
     columns = ("trial", "file") if first.trial is not None else ("file",)
     emit(Results(records, columns, [tuple(r[name] for name in columns) for r in records]), output)
     if first.weights is None:
@@ -213,7 +221,7 @@ def _target(given: str | None, configuration: Mapping[str, Any]) -> Target:
     return load_target(given or configuration.get("target") or "host")
 
 
-def _compiled(
+def compiled(
     members: Sequence[Exportable],
     places: Sequence[Path],
     target: Target,

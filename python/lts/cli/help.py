@@ -16,8 +16,8 @@ SECTIONS = {
     "Workload": "n-prompt n-gen n-depth batch precision logits cache flash-attention threads input below length",
     "Where": "target device backend torch-device build path",
     "How long": (
-        "trials models timeout candidate-timeout processes min-time cooldown max-temperature tune confirm parallel "
-        "bootstrap rows sample"
+        "trials models timeout candidate-timeout recover processes min-time cooldown max-temperature tune confirm "
+        "parallel bootstrap rows sample"
     ),
     "Output": "output output-dir file format out export front-size layers store save history html report",
     "Help": "help version install-completion show-completion",

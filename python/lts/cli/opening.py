@@ -15,7 +15,12 @@ def opened(
     target: str, device: str | None, space: SearchSpace, *, cache: str | None, **options: Any
 ) -> TargetEvaluator:
     """As `lts.measure.opening.open_evaluator`, for architectures of a space, while people see what is going on."""
+    return opened_for(space.family, target, device, cache=cache, **options)
+
+
+def opened_for(family: str, target: str, device: str | None, *, cache: str | None, **options: Any) -> TargetEvaluator:
+    """The same for architectures of a family."""
     from lts.measure.opening import cache_for, open_evaluator
 
     with Waiting(f"opening {device or target}") as waiting:
-        return open_evaluator(target, device=device, cache=cache_for(space, cache), observe=waiting, **options)
+        return open_evaluator(target, device=device, cache=cache_for(family, cache), observe=waiting, **options)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lts.measure.outcome import Provenance
 
-Use = Literal["search", "metric", "shown"]
+Use = Literal["search", "compress", "metric", "shown"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Column:
     provenance
         Where its values may come from, see `lts.measure.outcome`.
     uses
-        ``search``: objective or constraint of a search. ``metric``: of ``bench``, ``compare`` and ``gate``. ``shown``:
-        beside the others.
+        ``search``: objective or constraint of a search, and of ``compress``, which alone has those for ``compress``.
+        ``metric``: of ``bench``, ``compare`` and ``gate``. ``shown``: beside the others.
     short
         Its shorter name as a metric; empty where it has none.
     """
@@ -43,6 +43,7 @@ class Column:
 
 
 _SEARCH: tuple[Use, ...] = ("search",)
+_COMPRESS: tuple[Use, ...] = ("compress",)
 _METRIC: tuple[Use, ...] = ("metric",)
 _BOTH: tuple[Use, ...] = ("search", "metric")
 _EXACT: tuple[Provenance, ...] = ("exact",)
@@ -53,6 +54,9 @@ _ANY: tuple[Provenance, ...] = ("measured", "predicted", "estimated")
 _NO = ""  # unit
 
 COLUMNS = (
+    Column("perplexity", "min", _NO, "of a sub-network, on held-out windows of the text", _MEASURED, _COMPRESS),
+    Column("eval_perplexity", "min", _NO, "of a sub-network, on a second text", _MEASURED, _COMPRESS),
+    Column("recovered_perplexity", "min", _NO, "perplexity of a sub-network after recovery", _MEASURED, ("shown",)),
     Column("decoder_params", "max", "parameters", "parameters of all layers and the final norm", _EXACT, _SEARCH),
     Column("total_params", "max", "parameters", "all parameters, the embedding among them", _EXACT, _SEARCH),
     Column("attention_params", "max", "parameters", "parameters of the attention's projections", _EXACT, _SEARCH),
@@ -106,3 +110,8 @@ COLUMNS = (
     ),
 )
 """All of them; tables and functions of your own may have others."""
+
+QUALITY = ("perplexity", "eval_perplexity")
+"""Those that are measured on text: they do not differ from process to process."""
+RECOVERED = "recovered_perplexity"
+"""Perplexity after recovery, of members that were recovered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Self
@@ -81,6 +81,11 @@ class Evaluator(ABC, metaclass=_Kinds):
         """Raise `UsageError` for an architecture that these columns cannot be evaluated of, of whatever space."""
         if self.architectures is not None and architecture not in self.architectures:
             raise UsageError("the evaluator has no values of this architecture")
+
+    def first(self, n: int, kept: Callable[[Iterable[Architecture]], list[Architecture]]) -> Sequence[Architecture]:
+        """Architectures that are likely to be on the front, at most `n` of those that `kept` leaves: a study evaluates
+        them first, and searches from there. None where it is to choose a design of its own."""
+        return ()
 
     def environment(self) -> dict[str, Any]:
         """The machine and software that the values come from, as JSON; by default this machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lts._core import SearchSpace, family
+from lts._core import family
 from lts.devices.device import Device
 from lts.devices.local import runs_here
 from lts.errors import UsageError
@@ -22,9 +22,9 @@ TABLE = "table:"
 NO_DEVICE = "none"
 
 
-def cache_for(space: SearchSpace, given: str | None) -> str | None:
-    """The argument `cache` of `open_evaluator` for a space: as given, but copied where there are no keys and values."""
-    return "copied" if given is None and family(space.family).position == "relative" else given
+def cache_for(kind: str, given: str | None) -> str | None:
+    """The argument `cache` of `open_evaluator` for a family: as given, or copied where there are no keys and values."""
+    return "copied" if given is None and family(kind).position == "relative" else given
 
 
 def open_evaluator(

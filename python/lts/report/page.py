@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from statistics import median
 
-from lts.report import agreement_charts, baselines, charts, deployment, explorer, heading, prediction, sections
+from lts.report import (
+    agreement_charts,
+    baselines,
+    charts,
+    deployment,
+    explorer,
+    heading,
+    prediction,
+    sections,
+    subnetworks,
+)
 from lts.report.contents import Contents
 from lts.report.elements import escaped
 from lts.report.frame import Figures, html_page
@@ -21,6 +31,7 @@ def document(contents: Contents, plotly_js: str) -> str:
             deployment.estimates(contents),
             _front(contents),
             baselines.section(contents),
+            subnetworks.section(contents),
             deployment.compiled(contents),
             sections.objectives(contents),
             _hypervolume(contents, figures),

@@ -57,7 +57,7 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
 def options_of(stored: Mapping[str, Any]) -> list[str]:
     """The arguments of `lts-engine search` for a stored study, quoted; none for a study that it cannot run."""
     space, target = stored.get("space"), stored.get("target")
-    if not isinstance(space, Mapping) or not target or stored.get("algorithm_options"):
+    if not isinstance(space, Mapping) or not target or stored.get("algorithm_options") or "compress" in stored:
         return []
     words = [str(space.get("name")), "--target", str(target)]
     stored = {**BEFORE, **stored}

@@ -19,7 +19,7 @@ from lts.measure.request import REQUEST_ENERGY, SPEED
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive, outlier_notes
 from lts.study.loop import Progress
-from lts.study.proposals import noise_of
+from lts.study.spread import noise_of
 from lts.study.study import Study
 from lts.system.progress import Observer, unobserved
 from lts.targets.calibration import CalibratedCost, Calibration

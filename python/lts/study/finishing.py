@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from lts._core import Constraint
 from lts.jobs.cause_of_death import explained
+from lts.measure.columns import QUALITY
 from lts.measure.outcome import finite
 from lts.measure.trial import Trial
 from lts.study.evaluations import Evaluated
@@ -60,7 +61,11 @@ def measured_again(
     if trial.state == "failed":
         again = finished(replace(evaluated, trial=replace(trial, state="running")), columns, constraints, environment)
         return replace(again, warnings=[*again.warnings, _cut(f"an earlier process failed: {trial.error}")])
-    measured = [name for name, kind in outcome.provenance.items() if kind == "measured" and name in trial.values]
+    measured = [
+        name
+        for name, kind in outcome.provenance.items()
+        if kind == "measured" and name in trial.values and name not in QUALITY
+    ]
     if not measured:
         return trial
     rounds = {name: [*trial.rounds.get(name, [trial.values[name]]), _plain(outcome.values[name])] for name in measured}

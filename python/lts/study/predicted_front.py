@@ -12,7 +12,7 @@ from lts.errors import UsageError
 from lts.study.cost_model import Additive, CostModel
 from lts.study.evolution import Evolution
 from lts.study.predictions import Predictions
-from lts.study.proposals import noise_of
+from lts.study.spread import noise_of
 from lts.study.stored import StoredStudy
 from lts.targets.workload import Workload
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class Problem:
         What is known not to fit, and is not run.
     compared_at
         Where the front will be compared with baselines: as bounds of a column, without being constraints.
+    first
+        Architectures that are likely to be on the front, at most so many that may be run; see `Evaluator.first`.
     """
 
     space: SearchSpace
@@ -50,6 +52,7 @@ class Problem:
     architectures: Sequence[Architecture] | None = None
     limits: Limits = field(default_factory=Limits)
     compared_at: Sequence[Constraint] = ()
+    first: Callable[[int], Sequence[Architecture]] = lambda n: ()
 
 
 def problem_of(search: Search, evaluator: Evaluator) -> Problem:
@@ -61,6 +64,7 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         When the evaluator has no architecture of the space.
     """
     workload = Workload.of(evaluator.describe()).counted
+    limits = limits_of(search.constraints, workload, evaluator)
     return Problem(
         space=search.space,
         objectives=tuple(search.objectives),
@@ -70,7 +74,8 @@ def problem_of(search: Search, evaluator: Evaluator) -> Problem:
         seed=search.seed,
         workload=workload,
         architectures=_pool(search.space, evaluator),
-        limits=limits_of(search.constraints, workload, evaluator),
+        limits=limits,
+        first=lambda n: evaluator.first(n, limits.kept),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from lts.study.front import front_of, hypervolume_history, minimized
 from lts.study.limits import Limits
 from lts.study.predictions import Predictions
 from lts.study.sampler import Proposal
+from lts.study.spread import noise_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,12 +40,12 @@ _LEAST_FIT = 3
 _SMALLEST = 1e-100
 # Fronts behind the first one that are looked at; members of the predicted front that are compared.
 _PEELED = 3
+# Members of the front that is known to be likely, from which candidates evolve.
+_LIKELY = 64
 _COMPARED = 300
 # Settled: two batches in a row gave less than this share of the hypervolume, and were predicted as well as expected.
 _SETTLED_GAIN = 0.002
 _SETTLED_ERROR = 2.0
-# Relative standard error of what was disturbed: next to measurements that were not, it has no say.
-_DISTURBED = 1.0
 
 DESIGN, GAIN = "design", "gain"
 """Origins of proposals: the first design, and the largest expected gain."""
@@ -79,6 +80,8 @@ class Proposer:
         What is not run.
     compared_at
         Where the front will be compared with baselines.
+    first
+        Architectures to begin with, at most so many; see `lts.study.problem.Problem`.
     """
 
     space: SearchSpace
@@ -94,6 +97,7 @@ class Proposer:
     n_design: int | None = None
     limits: Limits = field(default_factory=Limits)
     compared_at: Sequence[Constraint] = ()
+    first: Callable[[int], Sequence[Architecture]] = lambda n: ()
     models: dict[str, CostModel] = field(default_factory=dict)
     settled: bool = False
     waiting: bool = False
@@ -194,8 +198,8 @@ class Proposer:
         return Predictions(self.objectives, self.workload, self.models, self.surrogate.name)
 
     def design(self, n: int) -> list[Architecture]:
-        """See `lts.study.design.first_design`."""
-        return first_design(self.space, n, self.seed, self.pool, self.limits)
+        """What is likely to be on the front; where nobody knows, see `lts.study.design.first_design`."""
+        return [*self.first(n)] or first_design(self.space, n, self.seed, self.pool, self.limits)
 
     def _near_bounds(self, trials: Sequence[Trial], n: int) -> list[Architecture]:
         """At most `n` architectures that were not measured, close to the bounds; see `lts.study.bounds`."""
@@ -260,6 +264,10 @@ class Proposer:
             evolution.add(trial.architecture, trial.values if trial.state == "complete" else None)
         for architecture in without:
             evolution.add(architecture, None)
+        if likely := self.first(_LIKELY):
+            found = self.predictions.values(likely, evolution.search.columns)
+            for i, architecture in enumerate(likely):
+                evolution.add(architecture, {name: float(value[i]) for name, value in found.items()})
         evolution.run(self.predictions, n)
         members = evolution.front()
         keep = np.unique(np.linspace(0, len(members) - 1, min(_COMPARED, len(members))).round().astype(int))
@@ -289,12 +297,3 @@ class Proposer:
             return np.empty((0, len(self.objectives)))
         names = [objective.name for objective in self.objectives]
         return self.predictions.points(self.predictions.values(architectures, names))
-
-
-def noise_of(trial: Trial, column: str) -> float:
-    """Relative standard error of a measured median, from its 95 % interval; a large one when the run was disturbed."""
-    least = _DISTURBED if trial.disturbed else 0.0
-    if column not in trial.interval:
-        return least
-    low, high = trial.interval[column]
-    return max(least, (high - low) / (2 * 1.96) / trial.values[column])

@@ -23,6 +23,8 @@ _FAR = 2.0
 # Drift: the slope over the time of the study, in its standard errors, and from this change on.
 _DRIFT, _DRIFT_ERRORS = 0.02, 3.0
 _LEAST_FOR_DRIFT = 6
+# Relative standard error of what was disturbed: next to measurements that were not, it has no say.
+_DISTURBED = 1.0
 
 
 @dataclass(frozen=True)
@@ -130,3 +132,12 @@ def drift_notes(trials: Sequence[Trial], columns: Iterable[str]) -> list[str]:
 
 def _positive(values: Sequence[float]) -> list[float]:
     return [value for value in values if value > 0]
+
+
+def noise_of(trial: Trial, column: str) -> float:
+    """Relative standard error of a measured median, from its 95 % interval; a large one when the run was disturbed."""
+    least = _DISTURBED if trial.disturbed else 0.0
+    if column not in trial.interval:
+        return least
+    low, high = trial.interval[column]
+    return max(least, (high - low) / (2 * 1.96) / trial.values[column])

@@ -61,6 +61,7 @@ class SurrogateSampler(Sampler):
             n_design=design,
             limits=problem.limits,
             compared_at=problem.compared_at,
+            first=problem.first,
         )
 
     def start(self, budget: int | None, timeout: float | None) -> None:

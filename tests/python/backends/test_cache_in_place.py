@@ -145,7 +145,7 @@ def test_it_copies_in_an_older_onnx_runtime() -> None:
 
 
 def test_what_a_search_of_a_space_is_told() -> None:
-    relative, other = load_space("transformer-xl-tiny"), load_space("llama-tiny")
+    relative, other = load_space("transformer-xl-tiny").family, load_space("llama-tiny").family
     assert cache_for(relative, None) == "copied"
     assert cache_for(relative, "in_place") == "in_place"
     assert cache_for(other, None) is None

@@ -123,7 +123,7 @@ def test_a_pick_that_is_not_there_comes_after_the_front(folder: Path) -> None:
     [
         (("--baseline", "nope.json"), "baseline nope.json: cannot read nope.json: No such file or directory"),
         (("--baseline", "one/models/x.json"), "No such file"),
-        (("--baseline", "bert.json"), "unknown model_type 'bert'; expected gpt2, llama, mistral, lts"),
+        (("--baseline", "bert.json"), "unknown model_type 'bert'; expected gpt2, gpt_neox, llama, mistral, qwen2, lts"),
         (("--baseline", "short.json"), "baseline short.json: "),
         (("--baseline", "none#3"), "baseline none#3: no study at none"),
         (("--pick", "bset"), "unknown member 'bset'; expected knee, best, all, an ID, .*; did you mean 'best'"),

@@ -24,6 +24,10 @@ COMMANDS = dict(every_command())
 # Examples that are parsed but not run, and why.
 NOT_RUN = {
     "lts-engine search --target arm64 --device ssh://pi@raspberrypi --constraint 'request_ms<=300'": "needs the board",
+    "lts-engine compress SmolLM2-135M --text handbook.txt --precision int8 --timeout 30m": "needs a trained model",
+    "lts-engine compress SmolLM2-135M --text handbook.txt --eval-text faq.txt --constraint 'decoder_params<=80e6'": (
+        "needs a trained model"
+    ),
     "lts-engine target calibrate arm64 --device ssh://pi@raspberrypi -f my-pi.toml": "needs the board",
     "lts-engine target bundle arm64 -O runner": "needs the network; test_bundle.py makes bundles",
     "lts-engine proxy validate gpt2-tiny --text book.txt --models 4 --timeout 1m": "needs PyTorch and a text",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lts
-from lts.measure.columns import COLUMNS, Column
+from lts.measure.columns import COLUMNS, QUALITY, RECOVERED, Column
 from lts.measure.compare import Metric
 from lts.measure.costs import COSTS, OUTPUT_ERROR
 from lts.measure.counted import counted_provenance
@@ -41,12 +41,16 @@ def test_what_a_search_can_use() -> None:
     assert used_as("search") == {*lts.analytic_names(), *COSTS, *DERIVED, *ESTIMATED_COLUMNS}
 
 
+def test_what_only_sub_networks_have() -> None:
+    assert used_as("compress") == {*QUALITY}
+
+
 def test_what_can_be_compared() -> None:
     assert used_as("metric") == {*COSTS, *DERIVED, SIZE}
 
 
 def test_the_others_are_shown() -> None:
-    assert set(KNOWN) - used_as("search") - used_as("metric") == {OUTPUT_ERROR}
+    assert set(KNOWN) - used_as("search") - used_as("compress") - used_as("metric") == {OUTPUT_ERROR, RECOVERED}
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
@@ -99,8 +103,9 @@ def test_shorter_names_are_those_of_metrics() -> None:
 
 def test_pages_name_all_of_them() -> None:
     said = named_by_a_page("measuring.md") | named_by_a_page("counting.md") | named_by_a_page("estimates.md")
-    # Scores are of docs/proxies.md, and the size of a model of docs/ci-gates.md.
-    others = {"geometric", "zerolm", "depth_weighted", "instructions", SIZE}
+    said |= named_by_a_page("compress.md")
+    # Scores are of docs/proxies.md, and the size of a model of docs/ci-gates.md; names without an underscore.
+    others = {"geometric", "zerolm", "depth_weighted", "instructions", "perplexity", SIZE}
     assert set(KNOWN) - said - others == set()
     assert "size" in (ROOT / "docs/ci-gates.md").read_text(encoding="utf-8")
     scores = (ROOT / "docs/proxies.md").read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ NOT_RUN = {
     "lts-engine gate": "needs its file; see test_gate.py",
     "lts-engine history": "needs one; see test_history.py",
     "lts-engine export MODEL --precision int8 --text FILE -O models": "needs a trained model; see test_perplexity.py",
+    "lts-engine compress MODEL --text FILE --precision int8": "needs a trained model; see test_compress_command.py",
     "lts-engine export DIR#ID --weights CHECKPOINT -O models": "needs trained weights; see test_export_command.py",
     "lts-engine search llama-edge --device ssh://pi@board --backend llamacpp --precision int4": "needs the device",
     "lts-engine target bundle arm64 -O DIR": "needs the network; test_bundle.py makes bundles",

@@ -1,0 +1,173 @@
+"""lts-engine compress, from a folder and files of text to models that run; killed, resumed, and told what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+from conftest import Trained
+
+import lts
+from lts.measure.perplexity import perplexities
+from lts.measure.pretrained import read_pretrained
+from lts.study.stored import read_study
+
+pytestmark = pytest.mark.alone
+
+QUICK = ("--n-prompt", 16, "--n-gen", 4, "--context", 64, "--tokens", 1024, "--steps", "d_ff=32", "--no-confirm")
+
+
+def arguments(model: Trained, *more: object) -> tuple[object, ...]:
+    texts = (option for text in model.texts[:2] for option in ("--text", text))
+    return ("compress", model.folder, *texts, *QUICK, *more)
+
+
+@pytest.fixture(scope="module")
+def done(model: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with a finished study in int8, and what the command said."""
+    place = tmp_path_factory.mktemp("compressed")
+    more = ("--eval-text", model.texts[2], "--trials", 8, "--precision", "int8", "--uniform", 60)
+    return place, run(*arguments(model, *more, "-O", "out", "-o", "jsonl"), cwd=place)
+
+
+def test_a_front_and_files(model: Trained, done: tuple[Path, Any]) -> None:
+    place, told = done
+    assert told.returncode == 0, told.stderr
+    members = [json.loads(line) for line in told.stdout.splitlines()]
+    assert members
+    for member in members:
+        assert member["provenance"]["perplexity"] == member["provenance"]["request_ms"] == "measured"
+        assert member["values"]["eval_perplexity"] > 1
+    assert "baseline original: perplexity" in told.stderr
+    assert "baseline uniform 60 %: perplexity" in told.stderr
+    study = read_study(place / "out" / "study.db")
+    assert {trial.id for trial in study.front} == {member["trial"] for member in members}
+    (knee,) = (place / "out" / "models").iterdir()
+    assert (knee / "model.onnx").is_file()
+    read = read_pretrained(knee)
+    trial = next(each for each in study.trials if each.id == int(knee.name))
+    assert lts.decoder_params(read.architecture) == trial.values["decoder_params"]
+    page = (place / "out" / "report.html").read_text()
+    assert "<h2>What stays</h2>" in page
+    assert "<rect" in page
+
+
+def test_other_commands_know_the_study(done: tuple[Path, Any]) -> None:
+    place, _ = done
+    study = read_study(place / "out" / "study.db")
+    chosen = study.front.trials[-1]
+    front = run("front", "out", "--sort", "perplexity", "-o", "json", cwd=place)
+    assert front.returncode == 0, front.stderr
+    assert [each["trial"] for each in json.loads(front.stdout)] == [
+        trial.id for trial in sorted(study.front, key=lambda trial: trial.values["perplexity"])
+    ]
+    export = ("export", f"out#{chosen.id}", "--format", "hf,onnx,json", "--precision", "int8", "--logits", "all")
+    exported = run(*export, "-O", "chosen", cwd=place)
+    assert exported.returncode == 0, exported.stderr
+    assert "random" not in exported.stderr
+    model = read_pretrained(place / "chosen" / str(chosen.id))
+    from lts.compress.source import stored_source
+
+    windows = stored_source(place / "out" / "study.db", study.configuration).windows
+    again = perplexities(model.architecture, model.weights, windows.held_out, ["int8"])["int8"]
+    assert again.value == pytest.approx(chosen.values["perplexity"], rel=1e-3)
+    verified = run("verify", f"chosen/{chosen.id}", cwd=place)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    compared = run("compare", f"chosen/{chosen.id}", f"out#{chosen.id}", "--n-prompt", 16, "--n-gen", 4, cwd=place)
+    assert compared.returncode in (0, 1), compared.stderr
+    assert run("report", "out", "-f", "again.html", cwd=place).returncode == 0
+    assert "<h2>What stays</h2>" in (place / "again.html").read_text()
+
+
+def test_a_member_is_recovered(model: Trained, done: tuple[Path, Any]) -> None:
+    """The same command goes on: a small one is taught, and exports have what it has learned."""
+    place, _ = done
+    more = ("--eval-text", model.texts[2], "--trials", 8, "--precision", "int8", "--uniform", 60)
+    before = max(read_study(place / "out" / "study.db").front, key=lambda trial: trial.values["perplexity"])
+    chosen = ("--pick", before.id, "--recover", "8s")
+    told = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)
+    assert told.returncode == 0, told.stderr
+    assert f"trial {before.id} recovered: perplexity" in told.stderr
+    trial = read_study(place / "out" / "study.db").trials[before.id]
+    assert trial.values["perplexity"] == before.values["perplexity"]
+    assert trial.values["recovered_perplexity"] < before.values["perplexity"]
+    exported = run("export", f"out#{before.id}", "--format", "hf", "-O", "taught", cwd=place)
+    assert exported.returncode == 0, exported.stderr
+    first, second = (
+        read_pretrained(folder / str(before.id)) for folder in (place / "out" / "models", place / "taught")
+    )
+    assert all(np.array_equal(first.weights[name], second.weights[name]) for name in first.weights)
+    again = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)  # nothing is taught twice
+    assert again.returncode == 0, again.stderr
+    assert read_study(place / "out" / "study.db").trials[before.id].values == trial.values
+
+
+def processes_of(place: Path, *command: object) -> Iterator[subprocess.Popen[bytes]]:
+    """The command again and again, each in a group of its own."""
+    while True:
+        yield subprocess.Popen(
+            [sys.executable, "-m", "lts", *map(str, command)],
+            cwd=place,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on(model: Trained, tmp_path: Path) -> None:
+    """kill -9 after ever more files are there: none that is finished is made again, and the end is the same."""
+    command = arguments(model, "--trials", 5, "-O", "out", "--export", "none")
+    folder = tmp_path / "out"
+    seen: dict[Path, int] = {}
+    for n_more, process in zip((1, 4, 8, 4, 2), processes_of(tmp_path, *command), strict=False):
+        goal = len(seen) + n_more
+        while process.poll() is None and len([*folder.rglob("*.np*"), *folder.rglob("*.json")]) < goal:
+            time.sleep(0.05)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        found = {path: path.stat().st_mtime_ns for path in folder.glob("compress/*/**/*") if path.is_file()}
+        again = [path for path, when in seen.items() if found.get(path) != when and ".tmp" not in path.name]
+        assert not again
+        seen = found
+    last = run(*command, cwd=tmp_path)
+    assert last.returncode == 0, last.stderr
+    trials = read_study(folder / "study.db").trials
+    assert [trial.state for trial in trials] == ["complete"] * len(trials)
+    assert len({trial.architecture for trial in trials}) == len(trials)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--steps", "heads=2"), 2, "--steps is 'heads=2'; expected for example d_ff=64"),
+        (("--method", "best"), 2, "unknown method 'best'; expected one of ours, flap, wanda, magnitude, layers"),
+        (("--uniform", "0"), 2, "--uniform is '0'; expected percent from 1 to 100"),
+        (("--objective", "eval_perplexity:min"), 2, "is measured on a second text; name one (--eval-text FILE)"),
+        (("--text", "absent.txt"), 2, "cannot read absent.txt: No such file or directory"),
+        (("--constraint", "decoder_params<=10"), 1, "no sub-network satisfies decoder_params<=10: the smallest has"),
+    ],
+)
+def test_what_is_wrong(model: Trained, tmp_path: Path, more: tuple[str, ...], code: int, said: str) -> None:
+    told = run(*arguments(model, *more, "-O", "out", "--trials", 2), cwd=tmp_path)
+    assert told.returncode == code, told.stderr
+    assert said in " ".join(told.stderr.split())
+    assert "Traceback" not in told.stderr
+
+
+def test_without_a_text(model: Trained, tmp_path: Path) -> None:
+    told = run("compress", model.folder, *QUICK, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "no text to compress for; name one or several files (--text FILE)" in " ".join(told.stderr.split())
+    assert not [*tmp_path.iterdir()]

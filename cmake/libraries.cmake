@@ -2,7 +2,8 @@
 # interface alone: neither C++ types nor exceptions are part of what it promises. Both are made of the same objects.
 file(GLOB LTS_SOURCES CONFIGURE_DEPENDS cpp/src/*.cpp cpp/src/algorithms/*.cpp)
 set(LTS_ALLOCATOR ${PROJECT_SOURCE_DIR}/cpp/src/c_api_allocator.cpp)
-list(REMOVE_ITEM LTS_SOURCES ${LTS_ALLOCATOR})
+set(LTS_TERMINATE ${PROJECT_SOURCE_DIR}/cpp/src/c_api_terminate.cpp)
+list(REMOVE_ITEM LTS_SOURCES ${LTS_ALLOCATOR} ${LTS_TERMINATE})
 
 function(lts_core_options target)
   target_compile_features(${target} PRIVATE cxx_std_20)
@@ -60,6 +61,7 @@ if(LTS_STATIC_LIBSTDCXX)
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     set(LTS_LIBM -lm)
   endif()
+  target_sources(lts_c PRIVATE ${LTS_TERMINATE})
   target_link_options(lts_c PRIVATE -nodefaultlibs)
   target_link_libraries(lts_c PRIVATE -Wl,-Bstatic -lstdc++ -lgcc -lgcc_eh -Wl,-Bdynamic ${LTS_LIBM} -lc)
 endif()

@@ -16,8 +16,6 @@
 #include "c_api_handle.hpp"
 #include "lts/architecture.hpp"
 #include "lts/archive.hpp"
-#include "lts/cost.hpp"
-#include "lts/importance.hpp"
 #include "lts/lts.h"
 #include "lts/search.hpp"
 #include "lts/search_space.hpp"
@@ -95,9 +93,6 @@ T& checked_size(T* structure, const char* name) {
 /// 0 or 1. @throws Failure
 bool flag(std::int32_t value, const char* name);
 
-/// What a cost is counted for; the defaults for NULL. @throws Failure, std::invalid_argument
-Workload workload_of(const lts_workload* workload);
-
 // --- Handles ---
 
 struct HeldSearch {
@@ -123,8 +118,6 @@ template <>
 struct Held<lts_archive> : HeldAs<ParetoArchive, Kind::archive> {};
 template <>
 struct Held<lts_surrogate> : HeldAs<Surrogate, Kind::surrogate> {};
-template <>
-struct Held<lts_loss_table> : HeldAs<LossTable, Kind::loss_table> {};
 template <>
 struct Held<lts_search> : HeldAs<HeldSearch, Kind::search> {};
 

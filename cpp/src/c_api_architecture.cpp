@@ -90,9 +90,7 @@ void check_alpha(double alpha) {
   }
 }
 
-}  // namespace
-
-lts::Workload lts::c_api::workload_of(const lts_workload* workload) {
+lts::Workload workload_of(const lts_workload* workload) {
   if (workload == nullptr) return {};
   checked_size(workload, "workload");
   const lts::Workload result{
@@ -104,6 +102,8 @@ lts::Workload lts::c_api::workload_of(const lts_workload* workload) {
   validate(result);
   return result;
 }
+
+}  // namespace
 
 lts_status lts_architecture_create(lts_architecture** out) noexcept {
   return guarded_out(__func__, out, [&] { give(out, Architecture()); });

@@ -73,8 +73,6 @@ const char* name_of(Kind kind) noexcept {
       return "a surrogate";
     case Kind::search:
       return "a search";
-    case Kind::loss_table:
-      return "a loss table";
   }
   return "none";
 }

@@ -11,7 +11,7 @@
 // memory that may be gone.
 namespace lts::c_api {
 
-enum class Kind : std::uint8_t { architecture = 1, space, archive, surrogate, search, loss_table };
+enum class Kind : std::uint8_t { architecture = 1, space, archive, surrogate, search };
 
 const char* name_of(Kind kind) noexcept;
 

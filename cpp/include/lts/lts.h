@@ -64,7 +64,6 @@ typedef struct lts_architecture lts_architecture;  ///< a Transformer language m
 typedef struct lts_archive lts_archive;            ///< Pareto archive
 typedef struct lts_surrogate lts_surrogate;        ///< cost model fitted to measurements; never changes
 typedef struct lts_search lts_search;
-typedef struct lts_loss_table lts_loss_table;  ///< what sub-networks of a pretrained model lose; never changes
 
 // --- General ---
 
@@ -327,35 +326,6 @@ LTS_API lts_status lts_surrogate_predict(const lts_surrogate* surrogate, const l
 /// The same with the interval of the level asked for; `low` and `high` may be NULL.
 LTS_API lts_status lts_surrogate_interval(const lts_surrogate* surrogate, const lts_architecture* architecture,
                                           double* value, double* low, double* high) LTS_NOEXCEPT;
-
-// --- Loss tables: what sub-networks of a pretrained model lose ---
-
-/// A loss table from its JSON: a loss and a variance by layer, part and level.
-LTS_API lts_status lts_loss_table_from_json(const char* json, lts_loss_table** out) LTS_NOEXCEPT;
-/// One line of JSON; the table read from it predicts the same.
-LTS_API lts_status lts_loss_table_to_json(const lts_loss_table* table, char** out) LTS_NOEXCEPT;
-/// Destroys a loss table. LTS_OK for NULL; LTS_BUSY while another call uses it.
-LTS_API lts_status lts_loss_table_destroy(lts_loss_table* table) LTS_NOEXCEPT;
-
-/// The same table, fitted to the measured losses of `n` architectures, of which at least 3 lose something by the table:
-/// a scale for each kind of part. `level` is the share of losses within their intervals; 0.5 to 0.99.
-LTS_API lts_status lts_loss_table_refit(const lts_loss_table* table, const lts_architecture* const* architectures,
-                                        const double* losses, size_t n, double level,
-                                        lts_loss_table** out) LTS_NOEXCEPT;
-
-/// Predicts the loss over the original's, with its interval; `low` and `high` may be NULL. O(layers), without
-/// allocating. LTS_INVALID_ARGUMENT when the table lacks a level of the architecture, or has another number of layers.
-LTS_API lts_status lts_loss_table_predict(const lts_loss_table* table, const lts_architecture* architecture,
-                                          double* loss, double* low, double* high) LTS_NOEXCEPT;
-
-/// The architecture of a space that is predicted to lose least for a cost up to `max_cost`, exactly, and that loss,
-/// which may be NULL. `cost` is the name of a count, such as "decoder_params" or "weight_mib", rounded to multiples of
-/// `unit` by part: 1 for what is counted in ones. It must be a sum over the parts of layers; the space has one d_model,
-/// n_layer, d_embed and div_val, no shared dimensions and no bounds. `workload` may be NULL. Memory grows with the
-/// number of units between the cheapest architecture and `max_cost`, over the common divisor of all parts' costs.
-LTS_API lts_status lts_knapsack(const lts_space* space, const lts_loss_table* table, const char* cost,
-                                const lts_workload* workload, double max_cost, double unit,
-                                lts_architecture* architecture, double* loss) LTS_NOEXCEPT;
 
 // --- Search: ask for candidates, tell what they cost ---
 

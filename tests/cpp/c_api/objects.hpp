@@ -16,14 +16,6 @@ inline constexpr const char* kSpace =
     R"({"name":"small","family":"gpt2","n_layer":[2,3,4],"d_model":[64,128],"n_head":[2,4],"d_ff":[128,256,384]})";
 inline constexpr const char* kArchitecture =
     R"({"family":"gpt2","vocab_size":50257,"n_positions":1024,"d_model":64,"n_layer":2,"n_head":2,"d_ff":128})";
-/// Sub-networks of two layers, and what they lose.
-inline constexpr const char* kPruned =
-    R"({"name":"pruned","family":"gpt2","n_layer":[2],"d_model":[64],"heads":[[2,2],[4,4]],"d_ff":[128,256]})";
-inline constexpr const char* kLossTable =
-    R"({"schema":1,"attention":[{"layer":0,"n_head":2,"n_kv_head":2,"loss":0.5,"variance":0.01},)"
-    R"({"layer":0,"n_head":4,"n_kv_head":4,"loss":0},{"layer":1,"n_head":2,"n_kv_head":2,"loss":0.25},)"
-    R"({"layer":1,"n_head":4,"n_kv_head":4,"loss":0}],"feed_forward":[{"layer":0,"d_ff":128,"loss":1},)"
-    R"({"layer":0,"d_ff":256,"loss":0},{"layer":1,"d_ff":128,"loss":2},{"layer":1,"d_ff":256,"loss":0}]})";
 inline constexpr std::array kObjectives{"decoder_params:max", "latency_ms:min"};
 
 inline lts_search_options search_options(const char* algorithm = "lts", std::uint64_t seed = 1) {
@@ -66,8 +58,6 @@ struct Objects {
     EXPECT_EQ(lts_architecture_from_json(kArchitecture, &architecture), LTS_OK) << lts_last_error();
     EXPECT_EQ(lts_architecture_create(&scratch), LTS_OK);
     EXPECT_EQ(lts_archive_create(2, &archive), LTS_OK);
-    EXPECT_EQ(lts_space_from_json(kPruned, &pruned), LTS_OK) << lts_last_error();
-    EXPECT_EQ(lts_loss_table_from_json(kLossTable, &loss_table), LTS_OK) << lts_last_error();
     const lts_search_options options = search_options();
     EXPECT_EQ(lts_search_create(space, &options, &search), LTS_OK) << lts_last_error();
     fit();
@@ -77,8 +67,6 @@ struct Objects {
   ~Objects() {
     lts_search_destroy(search);
     lts_surrogate_destroy(surrogate);
-    lts_loss_table_destroy(loss_table);
-    lts_space_destroy(pruned);
     lts_archive_destroy(archive);
     lts_architecture_destroy(scratch);
     lts_architecture_destroy(architecture);
@@ -112,8 +100,6 @@ struct Objects {
   lts_architecture* scratch = nullptr;  ///< empty
   lts_archive* archive = nullptr;
   lts_surrogate* surrogate = nullptr;
-  lts_space* pruned = nullptr;
-  lts_loss_table* loss_table = nullptr;
   lts_search* search = nullptr;
 };
 

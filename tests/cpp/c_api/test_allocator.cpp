@@ -94,8 +94,6 @@ lts_status everything() {
   lts_architecture* other = nullptr;
   lts_archive* archive = nullptr;
   lts_surrogate* surrogate = nullptr;
-  lts_space* pruned = nullptr;
-  lts_loss_table* table = nullptr;
   lts_search* search = nullptr;
   lts_search* restored = nullptr;
   Text text;
@@ -125,10 +123,7 @@ lts_status everything() {
       next(lts_nondominated_sort(points, 2, 2, fronts)) && next(lts_crowding_distance(points, 2, 2, numbers)) &&
       next(lts_hypervolume(points, 2, points, 2, numbers)) && next(fit()) &&
       next(lts_surrogate_to_json(surrogate, text.out())) &&
-      next(lts_surrogate_predict(surrogate, architecture, numbers)) && next(lts_space_from_json(kPruned, &pruned)) &&
-      next(lts_loss_table_from_json(kLossTable, &table)) && next(lts_loss_table_to_json(table, text.out())) &&
-      next(lts_knapsack(pruned, table, "decoder_params", nullptr, 1e9, 1, architecture, nullptr)) &&
-      next(lts_loss_table_predict(table, architecture, numbers, nullptr, nullptr)) &&
+      next(lts_surrogate_predict(surrogate, architecture, numbers)) &&
       next(lts_search_create(space, &options, &search)) && next(lts_search_add(search, other, &id)) &&
       next(lts_search_run(search, 60, measure, nullptr, nullptr)) && next(lts_search_ask(search, other, &id)) &&
       next(lts_search_front(search, 0, other, nullptr, nullptr, 0)) && next(lts_search_save(search, text.out())) &&
@@ -140,8 +135,6 @@ lts_status everything() {
   }
   lts_search_destroy(restored);
   lts_search_destroy(search);
-  lts_loss_table_destroy(table);
-  lts_space_destroy(pruned);
   lts_surrogate_destroy(surrogate);
   lts_archive_destroy(archive);
   lts_architecture_destroy(other);

@@ -13,9 +13,7 @@
 namespace lts::test {
 namespace {
 
-enum class Type { architecture, space, archive, surrogate, search, loss_table };
-constexpr Type kTypes[] = {Type::architecture, Type::space,  Type::archive,
-                           Type::surrogate,    Type::search, Type::loss_table};
+enum class Type { architecture, space, archive, surrogate, search };
 
 /// A call with one handle to be replaced, the others being right.
 struct Taking {
@@ -60,7 +58,6 @@ class Misuse : public testing::Test {
   lts_archive* new_archive = nullptr;
   lts_surrogate* new_surrogate = nullptr;
   lts_search* new_search = nullptr;
-  lts_loss_table* new_table = nullptr;
   lts_search_options options = search_options();
   lts_search_progress progress = LTS_SEARCH_PROGRESS_INIT;
   lts_surrogate_quality quality = LTS_SURROGATE_QUALITY_INIT;
@@ -130,35 +127,6 @@ class Misuse : public testing::Test {
         {"lts_archive_members", Type::archive,
          [&](void* h) { return lts_archive_members(as<lts_archive>(h), nullptr, nullptr, 0); }},
         {"lts_archive_clear", Type::archive, [](void* h) { return lts_archive_clear(as<lts_archive>(h)); }},
-        {"lts_loss_table_destroy", Type::loss_table,
-         [](void* h) { return lts_loss_table_destroy(as<lts_loss_table>(h)); }, true},
-        {"lts_loss_table_to_json", Type::loss_table,
-         [&](void* h) { return lts_loss_table_to_json(as<lts_loss_table>(h), text.out()); }},
-        {"lts_loss_table_refit", Type::loss_table,
-         [&](void* h) { return lts_loss_table_refit(as<lts_loss_table>(h), nullptr, nullptr, 0, 0.9, &new_table); }},
-        {"lts_loss_table_refit", Type::architecture,
-         [&](void* h) {
-           const A* const one[] = {as<A>(h)};
-           return lts_loss_table_refit(o.loss_table, one, kPoint, 1, 0.9, &new_table);
-         }},
-        {"lts_loss_table_predict", Type::loss_table,
-         [&](void* h) {
-           return lts_loss_table_predict(as<lts_loss_table>(h), o.architecture, &number, nullptr, nullptr);
-         }},
-        {"lts_loss_table_predict", Type::architecture,
-         [&](void* h) { return lts_loss_table_predict(o.loss_table, as<A>(h), &number, nullptr, nullptr); }},
-        {"lts_knapsack", Type::space,
-         [&](void* h) {
-           return lts_knapsack(as<lts_space>(h), o.loss_table, "decoder_params", nullptr, 1e6, 1, o.scratch, &number);
-         }},
-        {"lts_knapsack", Type::loss_table,
-         [&](void* h) {
-           return lts_knapsack(o.pruned, as<lts_loss_table>(h), "decoder_params", nullptr, 1e6, 1, o.scratch, &number);
-         }},
-        {"lts_knapsack", Type::architecture,
-         [&](void* h) {
-           return lts_knapsack(o.pruned, o.loss_table, "decoder_params", nullptr, 1e6, 1, as<A>(h), &number);
-         }},
         {"lts_surrogate_fit", Type::architecture,
          [&, none](void* h) {
            const A* const three[] = {o.architecture, as<A>(h), o.architecture};
@@ -343,42 +311,6 @@ class Misuse : public testing::Test {
         {"lts_nondominated_sort", "overflow", [&] { return lts_nondominated_sort(kPoint, kHuge / 8, 16, fronts); }},
         {"lts_crowding_distance", "points", [&] { return lts_crowding_distance(nullptr, 1, 2, numbers); }},
         {"lts_crowding_distance", "distances", [] { return lts_crowding_distance(kPoint, 1, 2, nullptr); }},
-        {"lts_loss_table_from_json", "json", [&] { return lts_loss_table_from_json(nullptr, &new_table); }},
-        {"lts_loss_table_from_json", "invalid", [&] { return lts_loss_table_from_json("{}", &new_table); }},
-        {"lts_loss_table_from_json", "out", [] { return lts_loss_table_from_json(kLossTable, nullptr); }},
-        {"lts_loss_table_to_json", "out", [&] { return lts_loss_table_to_json(o.loss_table, nullptr); }},
-        {"lts_loss_table_refit", "architectures",
-         [&] { return lts_loss_table_refit(o.loss_table, nullptr, kPoint, 2, 0.9, &new_table); }},
-        {"lts_loss_table_refit", "losses",
-         [&] {
-           const lts_architecture* a[] = {o.architecture};
-           return lts_loss_table_refit(o.loss_table, a, nullptr, 1, 0.9, &new_table);
-         }},
-        {"lts_loss_table_refit", "too few",
-         [&] {
-           const lts_architecture* a[] = {o.architecture, o.architecture};
-           return lts_loss_table_refit(o.loss_table, a, kPoint, 2, 0.9, &new_table);
-         }},
-        {"lts_loss_table_refit", "level",
-         [&] {
-           const lts_architecture* a[] = {o.architecture, o.architecture, o.architecture};
-           const double losses[] = {1, 2, 3};
-           return lts_loss_table_refit(o.loss_table, a, losses, 3, 1.0, &new_table);
-         }},
-        {"lts_loss_table_refit", "out",
-         [&] { return lts_loss_table_refit(o.loss_table, nullptr, nullptr, 0, 0.9, nullptr); }},
-        {"lts_loss_table_predict", "loss",
-         [&] { return lts_loss_table_predict(o.loss_table, o.architecture, nullptr, nullptr, nullptr); }},
-        {"lts_knapsack", "cost",
-         [&] { return lts_knapsack(o.pruned, o.loss_table, nullptr, nullptr, 1e6, 1, o.scratch, &number); }},
-        {"lts_knapsack", "unknown cost",
-         [&] { return lts_knapsack(o.pruned, o.loss_table, "beauty", nullptr, 1e6, 1, o.scratch, &number); }},
-        {"lts_knapsack", "too little",
-         [&] { return lts_knapsack(o.pruned, o.loss_table, "decoder_params", nullptr, 9, 1, o.scratch, &number); }},
-        {"lts_knapsack", "unit",
-         [&] { return lts_knapsack(o.pruned, o.loss_table, "decoder_params", nullptr, 1e6, 0, o.scratch, &number); }},
-        {"lts_knapsack", "another space",
-         [&] { return lts_knapsack(o.space, o.loss_table, "decoder_params", nullptr, 1e6, 1, o.scratch, &number); }},
         {"lts_surrogate_fit", "architectures",
          [&] { return lts_surrogate_fit(nullptr, kPoint, nullptr, 2, nullptr, &new_surrogate); }},
         {"lts_surrogate_fit", "values",
@@ -564,8 +496,6 @@ class Misuse : public testing::Test {
         return o.surrogate;
       case Type::search:
         return o.search;
-      case Type::loss_table:
-        return o.loss_table;
     }
     return nullptr;
   }
@@ -584,8 +514,6 @@ class Misuse : public testing::Test {
         return gone.surrogate;
       case Type::search:
         return gone.search;
-      case Type::loss_table:
-        return gone.loss_table;
     }
     return nullptr;
   }
@@ -613,7 +541,7 @@ TEST_F(Misuse, HandlesThatAreNone) {
           handle ^ 0x40, handle + (std::uintptr_t{1} << 19U), handle ^ 0xFFFF}) {
       expect_refused(t.call(reinterpret_cast<void*>(garbage)), LTS_INVALID_HANDLE, t.function, "garbage");
     }
-    for (const Type other : kTypes) {
+    for (const Type other : {Type::architecture, Type::space, Type::archive, Type::surrogate, Type::search}) {
       if (other == t.type) continue;
       expect_refused(t.call(live(other)), LTS_INVALID_HANDLE, t.function, "of another type");
       EXPECT_NE(std::string(lts_last_error()).find("; expected a"), std::string::npos) << lts_last_error();
@@ -628,7 +556,6 @@ TEST_F(Misuse, WrongArguments) {
   EXPECT_EQ(new_archive, nullptr);
   EXPECT_EQ(new_surrogate, nullptr);
   EXPECT_EQ(new_search, nullptr);
-  EXPECT_EQ(new_table, nullptr);
 }
 
 TEST_F(Misuse, EveryFunctionIsTried) {
@@ -652,7 +579,7 @@ TEST_F(Misuse, WhatTakesNothingWrong) {
 }
 
 TEST_F(Misuse, DestroyedTwice) {
-  for (const Type type : kTypes) {
+  for (const Type type : {Type::architecture, Type::space, Type::archive, Type::surrogate, Type::search}) {
     void* const handle = stale(type);
     for (const Taking& t : taking()) {
       if (t.type == type && t.null_allowed) expect_refused(t.call(handle), LTS_INVALID_HANDLE, t.function, "twice");

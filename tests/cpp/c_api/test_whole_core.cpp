@@ -35,54 +35,6 @@ std::vector<double> values_in_cpp(const Architecture& a) {
   return {params, std::fmod(analytic("flops_decode")(a, {}), 1009.0) + params / 1e6};
 }
 
-TEST(CApi, LossTables) {
-  Objects o;
-  const LossTable expected(loss_table_from_json(kLossTable));
-  Text json;
-  ASSERT_EQ(lts_loss_table_to_json(o.loss_table, json.out()), LTS_OK);
-  EXPECT_EQ(json.str(), to_json(expected.state()));
-  double loss = 0;
-  double low = 0;
-  double high = 0;
-  ASSERT_EQ(lts_loss_table_predict(o.loss_table, o.architecture, &loss, &low, &high), LTS_OK) << lts_last_error();
-  const Prediction prediction = expected.interval(architecture_from_json(kArchitecture));
-  EXPECT_EQ(loss, 3.75);
-  EXPECT_EQ(low, prediction.low);
-  EXPECT_EQ(high, prediction.high);
-
-  const lts_architecture* const samples[] = {o.architecture, o.architecture, o.architecture};
-  const double losses[] = {7.0, 7.5, 8.0};
-  lts_loss_table* fitted = nullptr;
-  ASSERT_EQ(lts_loss_table_refit(o.loss_table, samples, losses, 3, 0.9, &fitted), LTS_OK) << lts_last_error();
-  ASSERT_EQ(lts_loss_table_predict(fitted, o.architecture, &loss, nullptr, nullptr), LTS_OK);
-  EXPECT_NEAR(loss, 7.5, 1e-12);
-  lts_loss_table_destroy(fitted);
-}
-
-TEST(CApi, Knapsack) {
-  Objects o;
-  const SearchSpace space(search_space_from_json(kPruned));
-  const LossTable table(loss_table_from_json(kLossTable));
-  for (std::uint64_t i = 0; BigUint(i) < space.size(); ++i) {
-    // The least loss of all architectures that are no larger, by looking at each.
-    const double bound = static_cast<double>(decoder_params(space.at(BigUint(i))));
-    double expected = 1e9;
-    for (std::uint64_t k = 0; BigUint(k) < space.size(); ++k) {
-      const Architecture a = space.at(BigUint(k));
-      if (static_cast<double>(decoder_params(a)) <= bound) expected = std::min(expected, table.predict(a));
-    }
-    double loss = 0;
-    ASSERT_EQ(lts_knapsack(o.pruned, o.loss_table, "decoder_params", nullptr, bound, 1, o.scratch, &loss), LTS_OK)
-        << lts_last_error();
-    EXPECT_EQ(loss, expected);
-    double params = 0;
-    ASSERT_EQ(lts_count(o.scratch, "decoder_params", nullptr, &params), LTS_OK);
-    EXPECT_LE(params, bound);
-    ASSERT_EQ(lts_loss_table_predict(o.loss_table, o.scratch, &loss, nullptr, nullptr), LTS_OK);
-    EXPECT_EQ(loss, expected);
-  }
-}
-
 TEST(CApi, Version) {
   const std::string version = std::to_string(LTS_VERSION_MAJOR) + "." + std::to_string(LTS_VERSION_MINOR) + "." +
                               std::to_string(LTS_VERSION_PATCH);

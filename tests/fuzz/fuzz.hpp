@@ -39,7 +39,6 @@ class Owned {
 using OwnedArchitecture = Owned<lts_architecture, lts_architecture_destroy>;
 using OwnedSpace = Owned<lts_space, lts_space_destroy>;
 using OwnedSearch = Owned<lts_search, lts_search_destroy>;
-using OwnedLossTable = Owned<lts_loss_table, lts_loss_table_destroy>;
 using OwnedSurrogate = Owned<lts_surrogate, lts_surrogate_destroy>;
 
 /// The text that `get(char** out)` gives; empty when it gives none.

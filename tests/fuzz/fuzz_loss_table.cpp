@@ -1,41 +1,69 @@
 // Loss tables from JSON, what they predict, and the front that they give.
 
 #include <cmath>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "fuzz.hpp"
+#include "lts/cost.hpp"
+#include "lts/importance.hpp"
+#include "lts/json.hpp"
+#include "lts/knapsack.hpp"
+#include "lts/search_space.hpp"
 
 // NOLINTNEXTLINE(google-build-using-namespace): what follows is not in a namespace
 using namespace lts::fuzz;
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  OwnedLossTable table;
-  OwnedLossTable again;
-  if (!read_twice(data, size, lts_loss_table_from_json, lts_loss_table_to_json, table, again)) return 0;
+namespace {
 
-  const lts_architecture* const architecture = sample_architecture();
-  double loss = -1;
-  double low = -1;
-  double high = -1;
-  if (good(lts_loss_table_predict(table, architecture, &loss, &low, &high))) {
-    expect(std::isfinite(high) && 0 <= low && low <= loss && loss <= high, "the prediction lies in its interval");
-    const lts_architecture* const samples[] = {architecture, architecture, architecture};
-    const double losses[] = {1.0, 2.0, 4.0};
-    OwnedLossTable fitted;
-    if (good(lts_loss_table_refit(table, samples, losses, 3, 0.9, fitted.out()))) {
-      must(lts_loss_table_predict(fitted, architecture, &loss, &low, &high), "a fitted table predicts the same");
-      expect(std::isfinite(high) && 0 <= low && low <= loss && loss <= high, "the prediction lies in its interval");
+/// What the call gives; nothing when its argument was wrong, which is all that may go wrong.
+template <class Call>
+auto attempt(const Call& call) -> std::optional<decltype(call())> {
+  try {
+    return call();
+  } catch (const std::invalid_argument& error) {
+    expect(error.what()[0] != '\0', "a call that fails says why");
+    return std::nullopt;
+  }
+}
+
+void check(const lts::Prediction& found) {
+  expect(std::isfinite(found.high) && 0 <= found.low && found.low <= found.value && found.value <= found.high,
+         "the prediction lies in its interval");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view json(reinterpret_cast<const char*>(data), size);
+  const auto table = attempt([&] { return lts::LossTable(lts::loss_table_from_json(json)); });
+  if (!table) return 0;
+  const std::string written = lts::to_json(table->state());
+  const lts::LossTable again(lts::loss_table_from_json(written));
+  expect(lts::to_json(again.state()) == written, "what is read from it is written the same");
+
+  const lts::Architecture architecture = lts::architecture_from_json(
+      R"({"family":"gpt2","vocab_size":50257,"n_positions":1024,"d_model":256,"n_head":[4,8],"d_ff":[512,1024]})");
+  if (const auto found = attempt([&] { return table->interval(architecture); })) {
+    check(*found);
+    const std::vector<lts::Architecture> samples(3, architecture);
+    const std::vector<double> losses{1.0, 2.0, 4.0};
+    if (const auto fitted = attempt([&] { return table->refit(samples, losses); })) {
+      check(fitted->interval(architecture));
     }
   }
 
-  OwnedSpace space;
-  must(lts_space_from_json(R"({"n_layer":[2],"d_model":[64],"heads":[[2,2],[4,4]],"d_ff":[128,256]})", space.out()),
-       "a space can be had");
-  const EmptyArchitecture member;
-  if (good(lts_knapsack(space, table, "decoder_params", nullptr, 1e9, 1, member, &loss))) {
-    expect(is_member(space, member), "what loses least is in the space");
-    double predicted = -1;
-    must(lts_loss_table_predict(table, member, &predicted, nullptr, nullptr), "and in the table");
-    expect(std::abs(predicted - loss) <= 1e-9 * loss, "it loses what was said");
+  const lts::SearchSpace space(
+      lts::search_space_from_json(R"({"n_layer":[2],"d_model":[64],"heads":[[2,2],[4,4]],"d_ff":[128,256]})"));
+  const auto count = [](const lts::Architecture& a) { return static_cast<double>(lts::decoder_params(a)); };
+  if (const auto front = attempt([&] { return lts::KnapsackFront(space, *table, count); })) {
+    const lts::Architecture member = front->at(0);
+    expect(space.contains(member), "what loses least is in the space");
+    const double loss = front->losses()[0];
+    expect(std::abs(table->predict(member) - loss) <= 1e-9 * loss, "it loses what was said");
   }
   return 0;
 }

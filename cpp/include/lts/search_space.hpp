@@ -25,6 +25,7 @@ struct Bounds {
 struct Heads {
   std::int64_t n_head = 0;
   std::int64_t n_kv_head = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 of the comparison for a pointer
   friend auto operator<=>(const Heads&, const Heads&) = default;
 };
 

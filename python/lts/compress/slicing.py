@@ -36,9 +36,7 @@ def everything(architecture: Architecture, layer: int) -> Kept:
     return Kept(np.arange(a.n_head[layer]), np.arange(a.n_kv_head[layer]), np.arange(a.d_ff[layer]))
 
 
-def with_levels(
-    architecture: Architecture, heads: Sequence[Heads], widths: Sequence[int], **changed: bool
-) -> Architecture:
+def with_levels(architecture: Architecture, heads: Sequence[Heads], widths: Sequence[int]) -> Architecture:
     """An architecture with other heads, (n_head, n_kv_head), and other feed-forward widths of every layer."""
     values = architecture.to_dict() | {
         "head_dim": max(architecture.head_dims),

@@ -16,6 +16,7 @@ of the gradient at the output of the projection, g:
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from lts.measure.tokens import Ids
 
 Matrix = NDArray[np.float32]
+SCRATCH = ("states-*.npy", "gradients-*.npy", "all-*.npy")
+"""Files between one layer and the next, which go when all layers are done."""
 _ROWS = 512  # of which there are logits at the same time
 _GRADIENTS = 12  # windows with gradients, which cost twice as much: what matters shows with few of them
 
@@ -97,8 +100,13 @@ class Statistics:
         """Compute what is not there yet; files of a layer appear whole."""
         make_directory(self.folder)
         missing = [layer for layer in range(self.n_layer) if not self._given_file(layer).is_file()]
-        if not missing:
-            return
+        if missing:
+            self._compute(missing, observe)
+        for pattern in SCRATCH:  # also what a kill in this loop has left
+            for file in self.folder.glob(pattern):
+                file.unlink()
+
+    def _compute(self, missing: Sequence[int], observe: Observer) -> None:
         with computing(self.dtype, self.threads):
             self._forward(observe)
             if max(missing) == self.n_layer - 1 and not self._gradients_file(self.n_layer).is_file():
@@ -106,9 +114,6 @@ class Statistics:
             for layer in reversed(missing):
                 observe(Work("gradients of the layers", self.n_layer - 1 - layer, self.n_layer, f"layer {layer}"))
                 self._backward(layer)
-        for pattern in ("states-*.npy", "gradients-*.npy", "all-*.npy"):
-            for file in self.folder.glob(pattern):
-                file.unlink()
 
     def _forward(self, observe: Observer) -> None:
         """Moments of what is read, and the inputs of all layers in the windows with gradients."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lts._core import Architecture, SearchSpace
+from lts.compress.arrays import save_array
 from lts.compress.keeping import keep
 from lts.compress.members import Kept, LikelyMembers
 from lts.compress.source import KEY
@@ -31,7 +31,7 @@ from lts.measure.measured import MeasuredEvaluator
 from lts.measure.outcome import Outcome
 from lts.measure.perplexity import Perplexity, perplexities
 from lts.measure.statistics import student_quantile
-from lts.system.files import make_directory, replace_file
+from lts.system.files import make_directory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -253,9 +253,7 @@ def _kept(file: Path, n: int) -> Losses | None:
 
 
 def _keep(file: Path, losses: Losses) -> None:
-    content = io.BytesIO()
-    np.save(content, losses, allow_pickle=False)
     try:
-        replace_file(file, content.getvalue())
+        save_array(file, losses)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from None

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from lts._core import Architecture
 from lts.compress.blocks import Part
 from lts.compress.order import ChannelOrder, HeadOrder, Heads
@@ -112,9 +110,3 @@ class Orders:
 
 def _nearest(levels: list[Any], whole: int, size: Any) -> Any:
     return min((each for each in levels if size(each) < whole), key=lambda each: abs(size(each) - whole / 2))
-
-
-def monotonic(errors: Mapping[Any, float]) -> dict[Any, float]:
-    """Errors that never fall where more is removed."""
-    values = np.maximum.accumulate([*errors.values()])
-    return dict(zip(errors, values.tolist(), strict=True))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lts._core import Architecture
+from lts.compress.arrays import save_array
 from lts.compress.blocks import Ends, computing, fast_dtype
 from lts.compress.evaluate import divergence, final_states
 from lts.compress.student import Student
@@ -214,9 +215,7 @@ class _Run:
         file = folder / f"teacher-{digest}.npy"
         if not file.is_file():
             found = final_states(original.architecture, original.weights, self.ids.numpy(), self.dtype, self.threads)
-            buffer = io.BytesIO()
-            np.save(buffer, found.numpy())
-            replace_file(file, buffer.getbuffer())
+            save_array(file, found.numpy())
         return torch.from_numpy(np.load(file))
 
     def _clock(self) -> float:

@@ -6,7 +6,6 @@ together. So the weights of one layer are in memory, and what comes before a var
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lts._core import Architecture
+from lts.compress.arrays import save_arrays
 from lts.compress.blocks import Block, Ends, batches, computing
 from lts.compress.evaluate import divergence
 from lts.system.files import replace_file
@@ -108,9 +108,8 @@ class Sensitivities:
             return int(file["layer"]), list(file["names"]), torch.from_numpy(file["states"])
 
     def _save(self, layer: int, names: Sequence[str], states: Tensor) -> None:
-        buffer = io.BytesIO()
-        np.savez(buffer, layer=np.array(layer), names=np.array(names, str), states=states.numpy())
-        replace_file(self.folder / f"variants-{layer:04}.npz", buffer.getbuffer())
+        found = {"layer": np.array(layer), "names": np.array(names, str), "states": states.numpy()}
+        save_arrays(self.folder / f"variants-{layer:04}.npz", found)
         (self.folder / f"variants-{layer - 1:04}.npz").unlink(missing_ok=True)
 
 

@@ -15,7 +15,6 @@ of the gradient at the output of the projection, g:
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lts.compress.arrays import save_array, save_arrays
 from lts.compress.blocks import Block, Ends, Part, batches, computing
-from lts.system.files import make_directory, replace_file
+from lts.system.files import make_directory
 from lts.system.progress import Observer, Work, unobserved
 
 import torch  # isort: skip  # after lts.networks, which says what to install where it is absent
@@ -130,7 +130,7 @@ class Statistics:
             self._save(self._all_file(layer + 1), states)
             if layer + 1 == self.n_layer:
                 self._save(self._states_file(self.n_layer), states[self.chosen])
-            _save_arrays(self._read_file(layer), sums)
+            save_arrays(self._read_file(layer), sums)
             self._all_file(layer).unlink(missing_ok=True)
 
     @torch.no_grad()
@@ -184,7 +184,7 @@ class Statistics:
                 sums[part] = sums.get(part, 0.0) + rows.T @ rows
         self._save(self._gradients_file(layer), torch.cat(before))
         n = states.shape[0] * states.shape[1]
-        _save_arrays(self._given_file(layer), {f"{part}.fisher": each / n for part, each in sums.items()})
+        save_arrays(self._given_file(layer), {f"{part}.fisher": each / n for part, each in sums.items()})
         self._gradients_file(layer + 1).unlink(missing_ok=True)
 
     def _states_file(self, layer: int) -> Path:
@@ -211,18 +211,10 @@ class Statistics:
         return torch.from_numpy(np.load(path))
 
     def _save(self, path: Path, values: Tensor) -> None:
-        buffer = io.BytesIO()
-        np.save(buffer, values.detach().numpy())
-        replace_file(path, buffer.getbuffer())
+        save_array(path, values.detach().numpy())
 
 
 def _rows(values: Tensor) -> Matrix:
     """[batch, T, n] as float32 (batch * T, n)."""
     found: Matrix = values.detach().flatten(0, 1).float().numpy()
     return found
-
-
-def _save_arrays(path: Path, arrays: dict[str, Matrix]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    replace_file(path, buffer.getbuffer())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from lts.compress.arrays import save_arrays
 from lts.compress.original import Original
 from lts.errors import UsageError
 from lts.measure.tokens import Ids, read_tokens
-from lts.system.files import replace_file
 from lts.system.outside import parse_json, read_bytes
 from lts.system.text import grouped, plural
 
@@ -204,12 +203,10 @@ def _named(texts: Sequence[Path]) -> str:
 
 def save_windows(windows: Windows, file: Path) -> None:
     """Keep them, for whoever goes on with the same study; the file appears whole."""
-    content = io.BytesIO()
     parts = {"calibration": windows.calibration, "held_out": windows.held_out}
     if windows.second is not None:
         parts["second"] = windows.second
-    np.savez(content, allow_pickle=False, **parts)
-    replace_file(file, content.getvalue())
+    save_arrays(file, parts)
 
 
 def load_windows(file: Path) -> Windows:

@@ -9,8 +9,8 @@ that the figures are of.
 `speed`: for each share of the decoder that equal layers keep, `request_ms` of that sub-network (int8, ONNX Runtime, one
 thread), and of the one that we choose for the same time: costs are fitted to a few measured sub-networks, and the one
 with the least predicted loss among those that are predicted to be faster is exact, by dynamic programming. Both are
-measured by turns; perplexities are those of the int8 files. Equal layers are chosen by our order with least squares, and
-by FLAP with its biases.
+measured by turns; perplexities are those of the int8 files. Equal layers are chosen by our order with least squares,
+and by FLAP with its biases.
 `coverage`: the table of losses is fitted to the perplexities of some sub-networks, evenly over the front; how many of
 others lie in the predicted 90 % intervals, random ones and members of the front.
 Exits with 1 where a goal is missed.
@@ -140,9 +140,7 @@ def coverage(bench: Bench, n: int, others: int) -> bool:
         inside = (bounds[:, 0] <= true) & (true <= bounds[:, 1])
         error = np.abs(model.predict(each) / true - 1).mean()
         width = np.log(bounds[:, 1] / bounds[:, 0]).mean() / 2
-        print(
-            f"{name}: {inside.sum()} of {len(each)} hold; mean error {100 * error:.1f} %, half width {100 * width:.1f} %"
-        )
+        print(f"{name}: {inside.sum()} of {len(each)} hold; errors {100 * error:.1f} %, half width {100 * width:.1f} %")
         holds.extend(inside.tolist())
     share = float(np.mean(holds))
     print(f"after {len(known)} evaluations the 90 % interval holds {100 * share:.1f} % of {len(holds)}")

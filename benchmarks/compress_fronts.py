@@ -18,6 +18,7 @@ Exits with 1 where a goal is missed.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,6 @@ from interleaved import described, measured, ratios
 from scipy.optimize import nnls
 
 import lts
-from lts._core import LayerCosts
 from lts.compress.compression import Compression
 from lts.compress.members import LikelyMembers, uniform
 from lts.compress.predicting import QualityModel
@@ -41,6 +41,7 @@ LOWER, HOLDS = 0.9, (0.85, 0.95)
 LEARNED = 12  # sub-networks that the cost model is fitted to
 SLOWER = 0.99  # of the time of equal layers, which ours is predicted to take
 PRECISION = "int8"
+TERMS = ("constant", "attention", "feed_forward", "heads")
 
 
 @dataclass(frozen=True)
@@ -56,24 +57,19 @@ class Side:
         return perplexities(self.architecture, weights, bench.test, [PRECISION])[PRECISION]
 
 
-def layer_costs(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> LayerCosts:
-    """Times as sums over layers: a constant, an amount per layer with attention, per head, and per channel."""
-    rows = [
-        [1.0, sum(n > 0 for n in a.n_head), sum(a.n_head), sum(n > 0 for n in a.d_ff), sum(a.d_ff)]
-        for a in architectures
-    ]
-    relative = np.array(rows) / np.array(times)[:, None]
+def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> lts.Surrogate:
+    """Times as a sum over the parts of layers, which a knapsack needs: a constant, and amounts per element and head."""
+    fitted = lts.Surrogate.fit(architectures, times)
+    state = json.loads(fitted.to_json())
+    names = lts.cost_term_names()
+    rows = np.array([lts.cost_terms(a) for a in architectures])[:, [names.index(each) for each in TERMS]]
+    relative = rows / np.array(times)[:, None]
     scale = relative.max(axis=0)
     found = nnls(relative / scale, np.ones(len(rows)))[0] / scale
     error = float(np.abs(relative @ found - 1).mean())
     print(f"cost model of request_ms from {len(rows)} sub-networks: mean error {100 * error:.1f} % on these")
-    constant, layer, head, network, channel = found
-    d = architectures[0].d_model
-    whole = architectures[0]
-    pairs = {(d, n, kv): (n > 0) * layer + n * head for n in range(max(whole.n_head) + 1) for kv in range(n + 1)}
-    return LayerCosts(
-        pairs, {(d, f): (f > 0) * network + f * channel for f in range(max(whole.d_ff) + 1)}, {(d, -1, 1): constant}
-    )
+    state["coefficients"] = dict.fromkeys(names, 0.0) | dict(zip(TERMS, found.tolist(), strict=True))
+    return lts.Surrogate.from_json(json.dumps(state))
 
 
 def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int) -> bool:
@@ -86,7 +82,7 @@ def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rou
     random = [random_of_size(ours, size * bench.size, 1, seed=i)[0] for i, size in enumerate(sizes[1:])]
     learned = [likely.whole, *likely.first(LEARNED - len(random) - 1, list), *random]
     times = [each["request_ms"][0] for each in measured(evaluator, learned, ["request_ms"], 1)]
-    costs = layer_costs(learned, times)
+    costs = cost_model(learned, times)
     front = lts.knapsack_front(ours.space, ours.table, costs, unit=times[0] / 20_000)
     equal_times = [each["request_ms"] for each in measured(evaluator, equal, ["request_ms"], 2)]
     chosen = [front.at(front.best(SLOWER * min(each))) for each in equal_times]

@@ -62,7 +62,7 @@ def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]
     fitted = lts.Surrogate.fit(architectures, times)
     state = json.loads(fitted.to_json())
     names = lts.cost_term_names()
-    rows = np.array([lts.cost_terms(a) for a in architectures])[:, [names.index(each) for each in TERMS]]
+    rows = lts.cost_terms(architectures)[:, [names.index(each) for each in TERMS]]
     relative = rows / np.array(times)[:, None]
     scale = relative.max(axis=0)
     found = nnls(relative / scale, np.ones(len(rows)))[0] / scale

@@ -17,6 +17,7 @@ from lts.compress.compression import Compression
 from lts.compress.evaluate import evaluate
 from lts.compress.methods import METHODS
 from lts.compress.slicing import with_levels
+from lts.compress.zeros import Zeroed
 from lts.errors import InfeasibleError, UsageError
 from lts.networks.network import Network
 
@@ -67,7 +68,9 @@ def test_sliced_is_masked(compression: Compression, seed: int) -> None:
     with torch.no_grad():
         wanted = Network(original.architecture, masked)(ids)
         found = Network(a, dict(sliced))(ids)
+        zeroed = Network(original.architecture, dict(Zeroed(original.architecture, sliced, kept)))(ids)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(zeroed, wanted, rtol=0, atol=1e-5)
 
 
 def test_layer_by_layer_is_the_network(compression: Compression) -> None:

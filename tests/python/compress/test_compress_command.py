@@ -128,11 +128,18 @@ def test_wrong_exports_in_the_shape_of_the_original(done: tuple[Path, Any], more
 
 
 def test_a_member_is_recovered(model: Trained, done: tuple[Path, Any]) -> None:
-    """The same command goes on: a small one is taught, and exports have what it has learned."""
+    """The same command goes on, also after Ctrl-C in recovery: a small one is taught, and exports have what it has
+    learned."""
     place, _ = done
     more = ("--eval-text", model.texts[2], "--trials", 8, "--precision", "int8", "--uniform", 60)
     before = max(read_study(place / "out" / "study.db").front, key=lambda trial: trial.values["perplexity"])
     chosen = ("--pick", before.id, "--recover", "8s")
+    stopped = next(processes_of(place, *arguments(model, *more, *chosen, "-O", "out")))
+    while stopped.poll() is None and not [*place.glob("out/compress/recovered/*/checkpoints/teacher-*.npy")]:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait() == 130
+    assert [*place.glob("out/compress/recovered/*/checkpoints/recovery-*.pt")]
     told = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)
     assert told.returncode == 0, told.stderr
     assert f"trial {before.id} recovered: perplexity" in told.stderr

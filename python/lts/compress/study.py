@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts._core import LossTable, SearchSpace, analytic, analytic_names, parse_constraint, parse_objective
+from lts._core import SearchSpace, analytic, analytic_names, parse_constraint, parse_objective
 from lts.compress.evaluator import EVAL_PERPLEXITY, PERPLEXITY, SubnetworkEvaluator
 from lts.compress.members import WORST, LikelyMembers, uniform
 from lts.compress.original import Original, read_original
@@ -113,7 +113,7 @@ class CompressStudy(Study):
             check_columns(costs, objectives or (), constraints, second=second is not None)
             self.source, self.windows = source, windows
             self.subnetworks = subnetworks = source.open(observe)
-            table = LossTable.from_json(json.dumps(subnetworks.table))
+            table = subnetworks.table
             space = _named(subnetworks.space, original.path.resolve().stem)
             likely = self._likely = LikelyMembers(space, table, original.architecture)
             evaluator = SubnetworkEvaluator(

@@ -87,6 +87,42 @@ def test_other_commands_know_the_study(done: tuple[Path, Any]) -> None:
     assert "<h2>What stays</h2>" in (place / "again.html").read_text()
 
 
+def test_in_the_shape_of_the_original(model: Trained, done: tuple[Path, Any]) -> None:
+    """A class of transformers reads it as it reads the original, and says what the sub-network says."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    place, _ = done
+    trial = min(read_study(place / "out" / "study.db").front, key=lambda trial: lts.decoder_params(trial.architecture))
+    for form, folder in (("hf-zeros", "whole"), ("hf", "part")):
+        told = run("export", f"out#{trial.id}", "--format", form, "-O", folder, cwd=place)
+        assert told.returncode == 0, told.stderr
+        assert ("it takes the original's memory and time" in told.stderr) == (form == "hf-zeros")
+    said = json.loads((place / "whole" / str(trial.id) / "config.json").read_text())
+    known = json.loads((model.folder / "config.json").read_text())
+    sizes = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    assert [said[name] for name in sizes] == [known[name] for name in sizes]
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    whole = load(place / "whole" / str(trial.id))
+    part = load(place / "part" / str(trial.id), trust_remote_code=True)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(whole(ids).logits, part(ids).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--format", "hf-zeros,onnx"), "hf-zeros has the original's shape, and other formats the member's"),
+        (("--format", "hf-zeros", "--weights", "."), "leave --weights out"),
+    ],
+)
+def test_wrong_exports_in_the_shape_of_the_original(done: tuple[Path, Any], more: tuple[str, ...], said: str) -> None:
+    place, _ = done
+    told = run("export", "out", *more, cwd=place)
+    assert (told.returncode, "Traceback" in told.stderr) == (2, False)
+    assert said in " ".join(told.stderr.split())
+
+
 def test_a_member_is_recovered(model: Trained, done: tuple[Path, Any]) -> None:
     """The same command goes on: a small one is taught, and exports have what it has learned."""
     place, _ = done

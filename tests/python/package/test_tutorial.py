@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TEXT = "\n\n".join(pydoc_data.topics.topics.values())
 # What a test need not wait for: the page gives search and training two minutes each, of larger models.
-SHORTER = {"--timeout 2m": "--timeout 20s", "--minutes 2": "--steps 250"}
+SHORTER = {"--timeout 2m": "--timeout 20s", "--minutes 2": "--steps 600"}
 SMALLER = {"n_layer = {min = 2, max = 6}": "n_layer = [2]", "max = 256, step": "max = 96, step"}
 N = 32
 

@@ -24,8 +24,6 @@ from lts.measure.perplexity import perplexities
 from lts.measure.pretrained import read_pretrained
 from lts.study.stored import read_study
 
-pytestmark = pytest.mark.alone
-
 QUICK = ("--n-prompt", 16, "--n-gen", 4, "--context", 64, "--tokens", 1024, "--steps", "d_ff=32", "--no-confirm")
 
 

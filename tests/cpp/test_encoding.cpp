@@ -138,8 +138,8 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
     SCOPED_TRACE(oracle::describe(c.options));
     const SearchSpace space(c.options);
     const Encoding encoding(space);
-    std::set<std::vector<std::int64_t>> outer;  // combinations of d_model, d_embed, div_val and depth that exist
-    for (const Architecture& a : c.members) outer.insert({a.d_model, a.d_embed, a.div_val, a.n_layer()});
+    std::set<std::vector<std::int64_t>> outer;  // combinations of all but layers that exist
+    for (const Architecture& a : c.members) outer.insert({a.d_model, a.head_dim, a.d_embed, a.div_val, a.n_layer()});
     for (int k = 0; k < 50; ++k) {
       const Genotype before = random_genes(encoding, random);
       const Architecture a = encoding.decode(before);
@@ -150,7 +150,7 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
         ASSERT_FALSE(space.contains(a));
         // Without bounds and shared key-value heads it must be d_model and its like that leave no choice.
         if (!space.bounded() && !(space.options().shared_n_kv_head)) {
-          ASSERT_FALSE(outer.contains({a.d_model, a.d_embed, a.div_val, a.n_layer()})) << oracle::describe(a);
+          ASSERT_FALSE(outer.contains({a.d_model, a.head_dim, a.d_embed, a.div_val, a.n_layer()})) << oracle::describe(a);
         }
         continue;
       }
@@ -162,6 +162,8 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
       ASSERT_EQ(b.n_layer(), a.n_layer());
       ASSERT_EQ(b.d_embed, a.d_embed);
       ASSERT_EQ(b.div_val, a.div_val);
+      ASSERT_EQ(b.head_dim, a.head_dim);
+      ASSERT_EQ(b.details, a.details);
       if (space.contains(a)) {
         ASSERT_EQ(a, b);
       }

@@ -101,9 +101,11 @@ TEST(SearchSpace, LayersWithoutPartsAgreeWithBruteForce) {
     options.n_head.clear();
     options.n_kv_head.clear();
     options.heads = {{2, 2}, {0, 0}};
-    options.head_dim = 4;
+    options.head_dim = options.head_dim_choices.empty() ? 4 : 0;
     if (random.below(3) != 0) options.min_ff_ratio = 0;
-    if (!oracle::has(options.d_ff, 0)) options.d_ff.push_back(0);
+    if (!oracle::has(oracle::all_widths(options, 4), 0)) {
+      options.d_ff_ratio.empty() ? options.d_ff.push_back(0) : options.d_ff_ratio.push_back(0);
+    }
     if (oracle::n_combinations(options) > 8000) continue;
     const std::vector<Architecture> expected = oracle::members(options);
     SCOPED_TRACE(oracle::describe(options));
@@ -147,7 +149,7 @@ TEST(SearchSpace, ContainsExactlyTheMembers) {
     for (int k = 0; k < 100; ++k) {
       Architecture a = c.members[random.below(static_cast<std::uint32_t>(c.members.size()))];
       Layer& layer = a.layers[random.below(static_cast<std::uint32_t>(a.layers.size()))];
-      switch (random.below(8)) {
+      switch (random.below(10)) {
         case 0:
           a.d_model = oracle::pick(random, {8, 10, 12, 16, 24});
           break;
@@ -169,6 +171,12 @@ TEST(SearchSpace, ContainsExactlyTheMembers) {
           break;
         case 6:
           a.layers.push_back(a.layers.front());
+          break;
+        case 7:
+          a.head_dim = oracle::pick(random, {0, 2, 3, 4, 6});
+          break;
+        case 8:
+          a.details.feed_forward_bias = random.below(2) == 0;
           break;
         default:
           a.layers.pop_back();
@@ -215,7 +223,7 @@ TEST(SearchSpace, SampleChoicesIsUniformOverDepthsWidthsAndSharedValues) {
     // Members that share all but their layers have equal parts of one share.
     const auto share_of = [&](const Architecture& a) {
       std::vector<std::int64_t> key = oracle::key_of(c.options, a);
-      key.resize(7);
+      key.resize(9);
       return key;
     };
     std::map<std::vector<std::int64_t>, double> shares;

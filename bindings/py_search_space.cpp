@@ -38,7 +38,7 @@ std::vector<double> to_doubles(py::handle given, const std::string& name) {
   if (!is_sequence(given)) throw py::type_error(name + " must be a sequence of numbers");
   std::vector<double> numbers;
   for (const py::handle each : given) {
-    numbers.push_back(to_double(each, "entry " + std::to_string(numbers.size()) + " of " + name));
+    numbers.push_back(to_double(each, name + "[" + std::to_string(numbers.size()) + "]"));
   }
   return numbers;
 }
@@ -49,14 +49,17 @@ std::vector<Biases> to_biases(py::handle given) {
   }
   std::vector<Biases> biases;
   for (const py::handle each : given) {
-    const std::string name = "entry " + std::to_string(biases.size()) + " of bias";
-    const bool one = !is_sequence(each);
-    const std::vector<bool> parts =
-        to_bools(one ? py::make_tuple(each) : py::reinterpret_borrow<py::object>(each), name);
-    if (!one && parts.size() != 3) {
+    const std::string name = "bias[" + std::to_string(biases.size()) + "]";
+    if (PyBool_Check(each.ptr()) != 0) {
+      const bool all = each.cast<bool>();
+      biases.push_back({.qkv = all, .attention_output = all, .feed_forward = all});
+      continue;
+    }
+    const std::vector<bool> parts = to_bools(each, name);
+    if (parts.size() != 3) {
       throw py::value_error(name + " must be one bool, or qkv_bias, attention_output_bias and feed_forward_bias");
     }
-    biases.push_back({.qkv = parts.front(), .attention_output = parts[one ? 0 : 1], .feed_forward = parts.back()});
+    biases.push_back({.qkv = parts[0], .attention_output = parts[1], .feed_forward = parts[2]});
   }
   return biases;
 }

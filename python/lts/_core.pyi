@@ -474,7 +474,7 @@ class SearchSpace:
     A set of architectures: all combinations of the choices that the rules allow.
 
     Immutable, hashable, picklable and safe to share between threads. Iterating enumerates it in index order; ``a in space``
-    tests membership. Indices follow d_model, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
+    tests membership. Indices follow d_model, head_dim, bias, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
 
     Parameters
     ----------
@@ -483,13 +483,19 @@ class SearchSpace:
     family
         ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
-        Fixed values; see `Architecture`.
+        Fixed values; see `Architecture`. A sequence of head_dim are choices, one for all heads of an architecture.
     n_layer, d_model, n_head, d_ff
         Choices: distinct integers in any order.
     n_kv_head
         Choices in a family with grouped-query attention; by default n_kv_head is n_head.
     heads
         Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
+    d_ff_ratio
+        Choices in place of d_ff: multiples of d_model, which must make integers of every d_model; ``shared_d_ff`` is then
+        about the multiple.
+    bias
+        Choices of the biases of an architecture, in place of ``qkv_bias``, ``attention_output_bias`` and
+        ``feed_forward_bias``: all three of them, in this order, or one bool for all.
     d_embed, div_val
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
@@ -552,7 +558,7 @@ class SearchSpace:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex] = (), n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), heads: collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
+    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex] = (), n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), heads: collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex] = (), d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None, d_ff_ratio: collections.abc.Sequence[typing.SupportsFloat] = (), bias: collections.abc.Sequence[bool | tuple[bool, bool, bool]] = ()) -> None:
         ...
     def __iter__(self) -> SearchSpaceIterator:
         ...
@@ -574,6 +580,10 @@ class SearchSpace:
     def contains(self, architecture: Architecture) -> bool:
         """
         Whether the architecture is in the space.
+        """
+    def d_ff_choices(self, d_model: typing.SupportsIndex) -> list[int]:
+        """
+        The feed-forward widths that go with a d_model, ascending, whatever the rules say.
         """
     def index(self, architecture: Architecture) -> int:
         """

@@ -28,6 +28,7 @@
 #include "lts/random.hpp"
 #include "lts/search.hpp"
 #include "lts/search_space.hpp"
+#include "lts/search_space_options.hpp"
 #include "lts/sort.hpp"
 #include "lts/surrogate.hpp"
 #include "lts/variation.hpp"

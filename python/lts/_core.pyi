@@ -1238,9 +1238,16 @@ class Search:
         ...
     def __repr__(self) -> str:
         ...
-    def add(self, architecture: Architecture) -> int | None:
+    def add(self, architecture: Architecture, *, initial: bool = False) -> int | None:
         """
         An architecture of your own choice as a candidate, to be told like any other.
+
+        Parameters
+        ----------
+        architecture
+            A member of the space.
+        initial
+            Whether it takes the place of a random one in the first population of the algorithm, where that has one.
 
         Returns
         -------

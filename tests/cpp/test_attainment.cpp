@@ -78,7 +78,7 @@ TEST(Attainment, RefusesWhatDoesNotFit) {
               attainment_surfaces(Points{1, 2}, Numbers{1}, 1, Numbers{1});
             }),
             "sets: 1 is no set; there are 1, from 0");
-  for (const std::uint64_t level : {0, 2}) {
+  for (const std::uint64_t level : Numbers{0, 2}) {
     EXPECT_EQ(message_of([&] {
                 attainment_surfaces(Points{1, 2}, Numbers{0}, 1, Numbers{level});
               }),

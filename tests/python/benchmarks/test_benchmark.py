@@ -88,14 +88,20 @@ def test_a_budget_ends_a_run(tmp_path: Path) -> None:
 # --- Algorithms ---
 
 
-@pytest.mark.parametrize("name", [each.name for each in OPTIMIZERS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each.name, marks=[pytest.mark.slow] if each.name.startswith("botorch") else [])
+        for each in OPTIMIZERS
+    ],
+)
 def test_every_algorithm_runs_and_repeats(tmp_path: Path, name: str) -> None:
     try:
         (optimizer,) = optimizers_of([name])
     except UsageError as error:
         pytest.skip(str(error))
     problem = open_problem(str(write_table(tmp_path / "some.csv", list(SPACE)[::2])), OBJECTIVES, pool=True)
-    budget = 24 if name.startswith("botorch") else 32
+    budget = 22 if name.startswith("botorch") else 32
     first, again, other = (optimizer.run(problem, budget, seed) for seed in (3, 3, 4))
     assert first.shape == (budget, 2)
     assert first.tolist() == again.tolist()

@@ -57,8 +57,9 @@ def seeded(evaluations: Evaluations, seed: int) -> None:
     costs = [o for o in problem.objectives if not is_quality(o.name) and o.name not in analytic_names()]
     design = first_design(problem.domain.space, min(DESIGN, population // 2), seed) if costs else []
     models = _models(evaluations, search, design)
-    front = seed_front(problem.domain.space, problem.objectives, (), population - len(design), models=models, seed=seed)
-    for architecture in front:
+    n = population - len(design)
+    space = problem.domain.space
+    for architecture in seed_front(space, problem.objectives, (), n, models=models, seed=seed, without=design):
         _evaluate(evaluations, search, architecture)
     _ask(evaluations, search)
 

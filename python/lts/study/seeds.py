@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import Architecture, Constraint, Objective, SearchSpace
+from lts._core import Architecture, Constraint, Objective, SearchSpace, nondominated
 from lts.measure.evaluator import CoreModel
 from lts.study.evolution import EVOLVED, Evolution
-from lts.study.predictions import minimized_values
+from lts.study.predictions import Predictions, minimized_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +55,7 @@ def seed_front(
     workload: Mapping[str, Any] | None = None,
     seed: int = 0,
     evolved: int = EVOLVED,
+    without: Sequence[Architecture] = (),
 ) -> list[Architecture]:
     """Up to `n` members of the front of a proxy and of the costs that candidates evolve to in the core.
 
@@ -77,6 +78,8 @@ def seed_front(
         What counted columns are for: the keywords of `lts.analytic`.
     seed, evolved
         Of the evolution, and its number of candidates.
+    without
+        Architectures that are not wanted again.
 
     Raises
     ------
@@ -97,7 +100,32 @@ def seed_front(
     members = evolution.members()
     if not members or n < 1:
         return []
-    return [members[i].architecture for i in farthest_first(minimized_values(members, wanted), n)]
+    order = farthest_first(minimized_values(members, wanted), n + len(without))
+    return [members[i].architecture for i in order if members[i].architecture not in without][:n]
+
+
+def pool_front(
+    pool: Sequence[Architecture],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    n: int,
+    *,
+    proxy: str,
+    predictions: Predictions,
+    without: Sequence[Architecture] = (),
+) -> list[Architecture]:
+    """The same of the only architectures that there are, with their predicted costs."""
+    costs = [objective for objective in objectives if not is_quality(objective.name)]
+    names = [proxy, *(objective.name for objective in costs)]
+    found = predictions.values(pool, [*names, *(constraint.name for constraint in constraints)])
+    feasible = [i for i in range(len(pool)) if all(each.holds(float(found[each.name][i])) for each in constraints)]
+    if not feasible or n < 1:
+        return []
+    signs = [-1.0, *(-1.0 if objective.direction == "max" else 1.0 for objective in costs)]
+    points = np.column_stack([sign * found[name][feasible] for sign, name in zip(signs, names, strict=True)])
+    front = nondominated(points)
+    order = (pool[feasible[front[i]]] for i in farthest_first(points[front], n + len(without)))
+    return [architecture for architecture in order if architecture not in without][:n]
 
 
 def farthest_first(points: Array, n: int) -> list[int]:

@@ -64,8 +64,8 @@ def _heading(summary: Summary) -> str:
 
 
 def _anytime(summary: Summary, figures: Figures) -> str:
-    label = "Share of the hypervolume over the number of evaluations, by algorithm; the table below has the values"
-    chart = figures.place("anytime", anytime_chart(summary), label, table="")
+    label = "Share of the hypervolume over the number of evaluations, by algorithm"
+    chart = figures.place("anytime", anytime_chart(summary), label)
     head = ["algorithm", *(f"{escaped(grouped(n))}<small>hypervolume, IGD+</small>" for n in summary.checkpoints)]
     known = {(each.algorithm, each.evaluations): each for each in summary.standings}
     order = [each.algorithm for each in summary.standings if each.evaluations == summary.budget]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run
 
 import lts
 from lts import Evaluator, Sampler
@@ -199,3 +200,11 @@ def test_default_is_none_where_it_does_not_apply() -> None:
         search = Search(SPACE, OBJECTIVES, (), "lts", 0)
         assert proxy_for("none", search, problem, analytic_names()) is None
         assert proxy_for(None, search, problem, analytic_names()) == "decoder_params"
+
+
+def test_command_says_what_is_wrong(tmp_path: Path) -> None:
+    words = ["search", "gpt2-tiny", "--device", "none", "--target", "arm64", "--seed-front"]
+    for proxy, message in (("decoder_params", "no objective is a quality"), ("beauty", "unknown proxy 'beauty'")):
+        done = run(*words, proxy, cwd=tmp_path)
+        assert done.returncode == 2
+        assert message in done.stderr

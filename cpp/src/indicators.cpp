@@ -31,6 +31,7 @@ double better(double a, double b) noexcept { return worse(b, a); }
 template <auto difference>
 double mean_distance(Points from, Points to, std::size_t m) {
   double sum = 0.0;
+  const std::size_t n = from.size() / m;
   for (std::size_t i = 0; i < from.size(); i += m) {
     double nearest = std::numeric_limits<double>::infinity();
     for (std::size_t j = 0; j < to.size(); j += m) {
@@ -43,7 +44,7 @@ double mean_distance(Points from, Points to, std::size_t m) {
     }
     sum += std::sqrt(nearest);
   }
-  return sum / static_cast<double>(from.size() / m);
+  return sum / static_cast<double>(n);
 }
 
 }  // namespace

@@ -48,6 +48,8 @@ ALLOWED = {
     "sort": _DOMINANCE,
     "hypervolume": _DOMINANCE | {"sort"},
     "archive": _DOMINANCE | {"sort", "hypervolume"},
+    "indicators": _DOMINANCE,
+    "attainment": _DOMINANCE,
     "surrogate": _EVERYTHING,
     "layer_costs": _EVERYTHING,
     "importance": _EVERYTHING,

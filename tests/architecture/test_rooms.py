@@ -33,10 +33,11 @@ ALLOWED = {
     "measure": LOWER | DEVICES | {"backends"},
     "study": MEASURE,
     "proxies": LOWER | {"networks"},
+    "benchmarks": MEASURE | {"study"},
     "testing": MEASURE | {"study"},
     "compress": EVERYTHING,
-    "report": EVERYTHING | {"compress"},
-    "cli": EVERYTHING | {"compress", "report"},
+    "report": EVERYTHING | {"compress", "benchmarks"},
+    "cli": EVERYTHING | {"compress", "benchmarks", "report"},
     "__main__": {"cli"},
     "__init__": EVERYTHING | {"compress", "report"},
 }

@@ -82,6 +82,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    seed_front: Annotated[
+        str | None,
+        typer.Option(
+            help="First population of the algorithm: the front of this counted column, in place of quality, and of "
+            "predicted costs. none: random.",
+            metavar="COLUMN|none",
+            show_default="decoder_params where quality is evaluated and --surrogate is none",
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -192,6 +201,7 @@ def command(
                 store=path,
                 surrogate="none" if evaluator.provenance == "estimated" else surrogate,
                 sampler=sampler,
+                seed_front=seed_front,
                 baselines=baselines,
             )
         )

@@ -45,7 +45,7 @@ ON_DEVICE = ("errors", "system", "targets", "jobs", "devices", "backends")
 
 # Lines of the files beyond the size that HACKING.md is uneasy above. Lift a concept out, then lower or remove the row.
 LONGER = {
-    "cpp/include/lts/lts.h": 423,  # the whole C interface: as long as that has functions
+    "cpp/include/lts/lts.h": 440,  # the whole C interface: as long as that has functions
     "cpp/include/lts/weights.hpp": 231,
     "python/lts/export/remote/modeling_lts.py": 429,  # one file for all families, that stands beside a model
     "python/lts/networks/training.py": 321,

@@ -35,10 +35,11 @@ ALLOWED = {
     "proxies": LOWER | {"networks"},
     "testing": MEASURE | {"study"},
     "compress": EVERYTHING,
-    "report": EVERYTHING | {"compress"},
-    "cli": EVERYTHING | {"compress", "report"},
+    "fleet": MEASURE | {"study"},
+    "report": EVERYTHING | {"compress", "fleet"},
+    "cli": EVERYTHING | {"compress", "fleet", "report"},
     "__main__": {"cli"},
-    "__init__": EVERYTHING | {"compress", "report"},
+    "__init__": EVERYTHING | {"compress", "fleet", "report"},
 }
 # What a device gets a copy of: it has no core, which is compiled.
 ON_DEVICE = ("errors", "system", "targets", "jobs", "devices", "backends")

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from command_line import run
 from fleet_devices import write_tables
+from typer.testing import CliRunner, Result
+
+from lts.cli import app
 
 FLEET = """
 [[device]]
@@ -49,10 +52,15 @@ def records(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def here(*arguments: object, code: int = 0) -> Result:
+    """lts-engine in this process."""
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
 def shown(folder: Path, *options: object) -> list[dict[str, Any]]:
-    done = run("front", "gpt2-small-fleet", *options, "-o", "jsonl", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return records(done.stdout)
+    return records(here("front", folder / "gpt2-small-fleet", *options, "-o", "jsonl").stdout)
 
 
 def test_a_search_says_what_was_measured_and_what_is_predicted(folder: Path) -> None:
@@ -69,11 +77,10 @@ def test_a_search_says_what_was_measured_and_what_is_predicted(folder: Path) -> 
 
 
 def test_a_front_with_columns_of_their_own(folder: Path) -> None:
-    done = run("front", "gpt2-small-fleet", "--device", "pi", "-o", "csv", cwd=folder)
-    head = done.stdout.splitlines()[0].split(",")
+    front = ("front", folder / "gpt2-small-fleet", "--device", "pi", "-o")
+    head = here(*front, "csv").stdout.splitlines()[0].split(",")
     assert {"measured.latency_ms", "predicted.latency_ms", "exact.decoder_params"} <= set(head)
-    table = run("front", "gpt2-small-fleet", "--device", "pi", "-o", "md", cwd=folder).stdout
-    assert "latency_ms (measured) | latency_ms (predicted)" in table
+    assert "latency_ms (measured) | latency_ms (predicted)" in here(*front, "md").stdout
 
 
 def test_a_preference(folder: Path) -> None:
@@ -88,7 +95,8 @@ def test_a_preference(folder: Path) -> None:
     far = [max(2 * (most - p) / (most - fewest), (t - least) / (longest - least)) for p, t in points]
     assert front.index(row) == far.index(min(far))
     # The study of the device alone says the same.
-    done = run("front", "gpt2-small-fleet/pi", "--prefer", "decoder_params=2,latency_ms=1", "-o", "json", cwd=folder)
+    study = folder / "gpt2-small-fleet" / "pi"
+    done = here("front", study, "--prefer", "decoder_params=2,latency_ms=1", "-o", "json")
     assert json.loads(done.stdout)[0]["architecture"] == row["architecture"]
 
 
@@ -100,8 +108,7 @@ def test_common_models(folder: Path) -> None:
 
 
 def test_the_report_is_written_again(folder: Path) -> None:
-    done = run("report", "gpt2-small-fleet", "-f", "again.html", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    here("report", folder / "gpt2-small-fleet", "-f", folder / "again.html")
     assert "gpt2-small on 4 devices" in (folder / "again.html").read_text(encoding="utf-8")
 
 
@@ -116,9 +123,7 @@ def test_the_report_is_written_again(folder: Path) -> None:
     ],
 )
 def test_fronts_that_there_are_not(folder: Path, arguments: list[str], sentence: str) -> None:
-    done = run("front", "gpt2-small-fleet", *arguments, cwd=folder)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {sentence}")
+    assert here("front", folder / "gpt2-small-fleet", *arguments, code=2).stderr.startswith(f"error: {sentence}")
 
 
 @pytest.mark.parametrize(
@@ -146,10 +151,10 @@ def test_fronts_that_there_are_not(folder: Path, arguments: list[str], sentence:
         ("device = 3\n", "fleet.toml: 'device' must be tables, [[device]]"),
     ],
 )
-def test_files_that_are_wrong(tmp_path: Path, text: str, sentence: str) -> None:
+def test_files_that_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str) -> None:
     (tmp_path / "fleet.toml").write_text(text, encoding="utf-8")
-    done = run("search", "gpt2-small", "--fleet", "fleet.toml", cwd=tmp_path)
-    assert done.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    done = here("search", "gpt2-small", "--fleet", "fleet.toml", code=2)
     assert done.stderr.startswith(f"error: {sentence}"), done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -162,10 +167,10 @@ def test_no_device_can_be_reached(tmp_path: Path) -> None:
     assert "error: no device of the fleet can be reached: a: " in done.stderr
 
 
-def test_options_that_each_device_has(tmp_path: Path) -> None:
+def test_options_that_each_device_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "fleet.toml").write_text(FLEET, encoding="utf-8")
-    done = run("search", "gpt2-small", "--fleet", "fleet.toml", "--device", "local", cwd=tmp_path)
-    assert done.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    done = here("search", "gpt2-small", "--fleet", "fleet.toml", "--device", "local", code=2)
     assert done.stderr.startswith("error: --device does not go with --fleet: each device of fleet.toml has its own")
 
 

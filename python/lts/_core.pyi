@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'attainment_surfaces', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'gd', 'gd_plus', 'geometric', 'hypervolume', 'igd', 'igd_plus', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Pooled', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'attainment_surfaces', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'gd', 'gd_plus', 'geometric', 'hypervolume', 'igd', 'igd_plus', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -875,6 +875,10 @@ class Surrogate:
         """
         Costs in the unit of the samples: float64, (n,).
         """
+    def scaled(self, factor: typing.SupportsFloat | typing.SupportsIndex) -> Surrogate:
+        """
+        The same costs in another unit, `factor` times, from 1e-150 to 1e150. Raises ValueError for another one.
+        """
     def to_json(self) -> str:
         """
         One line of JSON.
@@ -913,6 +917,61 @@ class Surrogate:
     def pairwise(self) -> bool:
         """
         Whether it has products of terms.
+        """
+class Pooled:
+    """
+    What the costs of several devices have in common.
+
+    Costs of one kind on different devices are nearly proportional. Relative ones have the mean 1 over the architectures of
+    all samples; what devices share is the mean of their relative coefficients. Lists are in the order of the devices.
+    """
+    @staticmethod
+    def fit(architectures: collections.abc.Sequence[collections.abc.Sequence[Architecture]], values: collections.abc.Sequence[numpy.typing.ArrayLike], *, noise: collections.abc.Sequence[numpy.typing.ArrayLike | None] | None = None, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> Pooled:
+        """
+        Fit all devices at once.
+
+        Parameters
+        ----------
+        architectures
+            The measured architectures of each device, which may differ; of at least one device 3 or more.
+        values
+            Their costs, above 0, in any unit, which may differ by device.
+        noise
+            Standard errors relative to the values, for each device an array or None; none by default.
+        level
+            Share of architectures whose cost lies in the predicted interval.
+
+        Raises
+        ------
+        ValueError
+            For too few samples, or a number out of range.
+        """
+    def __repr__(self) -> str:
+        ...
+    @property
+    def errors_from_others(self) -> list[float]:
+        """
+        Mean relative errors of these predictions.
+        """
+    @property
+    def from_others(self) -> list[list[float]]:
+        """
+        The samples of each device as the others predict them, in its unit; empty without others.
+        """
+    @property
+    def priors(self) -> list[dict[str, float] | None]:
+        """
+        For each device the relative coefficients that the others share, for `Surrogate.fit`; None without others.
+        """
+    @property
+    def surrogates(self) -> list[Surrogate]:
+        """
+        Costs of each device, from its samples and from what the others share.
+        """
+    @property
+    def unmeasured(self) -> Surrogate:
+        """
+        Relative costs of a device without samples; its coefficients are what the devices share.
         """
 class LayerCosts:
     """

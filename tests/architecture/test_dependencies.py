@@ -52,12 +52,13 @@ ALLOWED = {
     "attainment": _DOMINANCE,
     "surrogate": _EVERYTHING,
     "layer_costs": _EVERYTHING,
+    "pooled": _EVERYTHING,
     "importance": _EVERYTHING,
     "knapsack": _EVERYTHING | {"importance"},
     "algorithms": _EVERYTHING,
     "search": _ALGORITHMS,
     "json": _ALGORITHMS | {"search", "importance"},
-    "c_api": _ALGORITHMS | {"search", "json", "importance", "knapsack"},
+    "c_api": _ALGORITHMS | {"search", "json", "importance", "knapsack", "pooled"},
 }
 
 HEAVY = ["onnx", "onnxruntime", "plotly", "rich", "torch", "tvm", "typer"]

@@ -26,6 +26,7 @@
 #include "lts/knapsack.hpp"
 #include "lts/layer_costs.hpp"
 #include "lts/objective.hpp"
+#include "lts/pooled.hpp"
 #include "lts/proxy.hpp"
 #include "lts/random.hpp"
 #include "lts/search.hpp"

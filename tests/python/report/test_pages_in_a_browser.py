@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from browser import SCHEMES, WIDTHS, Chromium, Window, contrast, contrast_faults, layout_faults
+from fleet_devices import SPACE, UNITS, function
 from report_page import GOAL_BYTES, many_trials
 from results import result
 from studies import HOSTILE, bounded, hostile_store, store_of, trial_of
@@ -19,10 +20,13 @@ from test_benchmark_page import summary_of
 from test_history_page import entries
 from test_ranking_report import comparison_of
 
+from lts.fleet.device import FleetDevice
+from lts.fleet.fleet import Fleet
 from lts.measure.history import History, union
 from lts.measure.series import series_of
 from lts.report import write_report
 from lts.report.benchmark import write_benchmark
+from lts.report.fleet import write_fleet_report
 from lts.report.history import write_history
 from lts.report.ranking import write_ranking
 from lts.spaces.space import load_space
@@ -36,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MARKS = 3.0  # least contrast of what is drawn
 
 
-PAGES = ["study", "ranking", "history", "benchmark"]
+PAGES = ["study", "ranking", "history", "benchmark", "fleet"]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_ranking(comparison_of(60, left_out=3), found["ranking"])
     write_history(series_of(union([History(tuple(entries()))])), Path("lts-history.jsonl"), found["history"])
     write_benchmark(summary_of(folder), found["benchmark"])
+    devices = [FleetDevice(name, evaluator=function(name)) for name in UNITS]
+    devices.append(FleetDevice("next-year", constraints=["latency_ms<=3"], prefer={"latency_ms": 2.5}))
+    write_fleet_report(Fleet(SPACE, devices, folder / "fleet").run(8), found["fleet"])
     hostile = [
         result({"request_ms": [1.0 if day < 9 else 2.0]}, day=day, name=text, model=text, device=text, warnings=[text])
         for text in HOSTILE

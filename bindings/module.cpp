@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   register_pareto(m);
   register_proxy(m);
   register_surrogate(m);
+  register_pooled(m);
   register_layer_costs(m);
   register_importance(m);
   register_knapsack(m);

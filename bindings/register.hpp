@@ -13,6 +13,7 @@ void register_search_space(pybind11::module_& m);
 void register_pareto(pybind11::module_& m);
 void register_proxy(pybind11::module_& m);
 void register_surrogate(pybind11::module_& m);
+void register_pooled(pybind11::module_& m);
 void register_layer_costs(pybind11::module_& m);
 void register_importance(pybind11::module_& m);
 void register_knapsack(pybind11::module_& m);

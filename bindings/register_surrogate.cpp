@@ -1,11 +1,13 @@
 #include <pybind11/stl.h>
 
 #include <lts/json.hpp>
+#include <lts/pooled.hpp>
 #include <lts/surrogate.hpp>
 #include <string>
 #include <vector>
 
 #include "arrays.hpp"
+#include "py_surrogate.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -14,15 +16,6 @@ using lts::Architecture;
 using lts::Surrogate;
 
 namespace {
-
-/// A surrogate and, if it was fitted here, the quality of the fit.
-struct PySurrogate {
-  Surrogate surrogate;
-  lts::SurrogateFit quality;
-};
-
-using Architectures = std::vector<Architecture>;
-using Named = py::typing::Dict<py::str, py::float_>;
 
 std::vector<double> prior_of(const py::object& prior) {
   if (prior.is_none()) return {};
@@ -37,13 +30,7 @@ std::vector<double> prior_of(const py::object& prior) {
 
 PySurrogate fit(const Architectures& architectures, const ArrayLike& values, const OptionalArrayLike& noise,
                 const py::object& prior, bool pairwise, double level) {
-  const std::size_t n = architectures.size();
-  const Doubles costs = to_point(values, "values", n);
-  const Doubles errors = noise.is_none() ? Doubles() : to_point(noise, "noise", n);
-  std::vector<lts::CostSample> samples;
-  for (std::size_t i = 0; i < n; ++i) {
-    samples.push_back({architectures[i], costs.data()[i], noise.is_none() ? 0.0 : errors.data()[i]});
-  }
+  const std::vector<lts::CostSample> samples = to_samples(architectures, values, noise);
   const lts::SurrogateOptions options{.pairwise = pairwise, .level = level, .prior = prior_of(prior)};
   const py::gil_scoped_release release;
   lts::SurrogateFit quality;
@@ -83,13 +70,28 @@ py::array_t<double> terms(const Architectures& architectures) {
 }
 
 Named coefficients(const PySurrogate& self) {
-  Named named;
-  const std::vector<std::string> names = lts::surrogate_feature_names(self.surrogate.state().pairwise);
-  for (std::size_t i = 0; i < names.size(); ++i) named[py::str(names[i])] = self.surrogate.state().coefficients[i];
-  return named;
+  return named_terms(self.surrogate.state().coefficients, self.surrogate.state().pairwise);
 }
 
 }  // namespace
+
+std::vector<lts::CostSample> to_samples(const Architectures& architectures, py::handle values, py::handle noise) {
+  const std::size_t n = architectures.size();
+  const Doubles costs = to_point(values, "values", n);
+  const Doubles errors = noise.is_none() ? Doubles() : to_point(noise, "noise", n);
+  std::vector<lts::CostSample> samples;
+  for (std::size_t i = 0; i < n; ++i) {
+    samples.push_back({architectures[i], costs.data()[i], noise.is_none() ? 0.0 : errors.data()[i]});
+  }
+  return samples;
+}
+
+Named named_terms(std::span<const double> coefficients, bool pairwise) {
+  Named named;
+  const std::vector<std::string> names = lts::surrogate_feature_names(pairwise);
+  for (std::size_t i = 0; i < names.size(); ++i) named[py::str(names[i])] = coefficients[i];
+  return named;
+}
 
 const lts::Surrogate& to_surrogate(py::handle value) {
   if (!py::isinstance<PySurrogate>(value))
@@ -158,6 +160,13 @@ ValueError
       .def_property_readonly(
           "outlier", [](const PySurrogate& s) { return s.quality.outlier; },
           "Samples so far off that the fit leaves them out; empty for one that was loaded.")
+      .def(
+          "scaled",
+          [](const PySurrogate& s, double factor) {
+            return PySurrogate{lts::scaled(s.surrogate, factor), {}};
+          },
+          py::arg("factor"),
+          "The same costs in another unit, `factor` times, from 1e-150 to 1e150. Raises ValueError for another one.")
       .def(
           "to_json", [](const PySurrogate& s) { return lts::to_json(s.surrogate.state()); }, "One line of JSON.")
       .def_static(

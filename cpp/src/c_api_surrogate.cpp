@@ -3,6 +3,7 @@
 
 #include "c_api.hpp"
 #include "lts/json.hpp"
+#include "lts/pooled.hpp"
 
 using namespace lts::c_api;  // NOLINT(google-build-using-namespace): what follows is not in a namespace
 
@@ -16,6 +17,40 @@ lts::SurrogateOptions options_of(const lts_surrogate_options* options) {
           .level = options->level,
           .prior = std::vector<double>(prior, prior + options->n_prior)};
 }
+
+/// Samples `first` to `first + n` of the arrays.
+std::vector<lts::CostSample> samples_of(const lts_architecture* const* architectures, const double* values,
+                                        const double* noise, size_t first, size_t n) {
+  std::vector<lts::CostSample> samples;
+  for (size_t i = first; i < first + n; ++i) {
+    const Filled filled(architectures[i], ("architecture " + std::to_string(i)).c_str());
+    samples.push_back({*filled, values[i], noise != nullptr ? noise[i] : 0.0});
+  }
+  return samples;
+}
+
+/// Results that are destroyed again unless all of them could be given.
+class Given {
+ public:
+  void give(lts_surrogate** out, lts::Surrogate&& surrogate) {
+    handles_.reserve(handles_.size() + 1);
+    lts::c_api::give(out, std::move(surrogate));
+    handles_.push_back(out);
+  }
+  void keep() noexcept { handles_.clear(); }
+  Given() = default;
+  Given(const Given&) = delete;
+  Given& operator=(const Given&) = delete;
+  ~Given() {
+    for (lts_surrogate** out : handles_) {
+      static_cast<void>(lts_surrogate_destroy(*out));
+      *out = nullptr;
+    }
+  }
+
+ private:
+  std::vector<lts_surrogate**> handles_;
+};
 
 }  // namespace
 
@@ -79,5 +114,40 @@ lts_status lts_surrogate_interval(const lts_surrogate* surrogate, const lts_arch
     *value = prediction.value;
     if (low != nullptr) *low = prediction.low;
     if (high != nullptr) *high = prediction.high;
+  });
+}
+
+lts_status lts_surrogate_scaled(const lts_surrogate* surrogate, double factor, lts_surrogate** out) noexcept {
+  return guarded_out(__func__, out, [&] {
+    const Borrowed<const lts_surrogate> borrowed(surrogate, "surrogate");
+    give(out, lts::scaled(*borrowed, factor));
+  });
+}
+
+lts_status lts_surrogate_fit_pooled(const lts_architecture* const* architectures, const double* values,
+                                    const double* noise, const size_t* n, size_t n_devices, double level,
+                                    lts_surrogate** out, lts_surrogate** unmeasured, double* errors) noexcept {
+  return guarded(__func__, [&] {
+    if (unmeasured != nullptr) *unmeasured = nullptr;
+    required_array(out, n_devices, "out");
+    for (size_t d = 0; d < n_devices; ++d) out[d] = nullptr;
+    required_array(n, n_devices, "n");
+    std::vector<std::vector<lts::CostSample>> devices;
+    size_t first = 0;
+    for (size_t d = 0; d < n_devices; ++d) {
+      if (n[d] > SIZE_MAX - first) fail(LTS_INVALID_ARGUMENT, {"the sum of n is beyond all memory"});
+      required_array(architectures, first + n[d], "architectures");
+      required_array(values, first + n[d], "values");
+      devices.push_back(samples_of(architectures, values, noise, first, n[d]));
+      first += n[d];
+    }
+    lts::Pooled pooled = lts::fit_pooled(devices, level);
+    Given given;
+    for (size_t d = 0; d < n_devices; ++d) {
+      if (errors != nullptr) errors[d] = pooled.devices[d].error_from_others;
+      given.give(&out[d], std::move(pooled.devices[d].surrogate));
+    }
+    if (unmeasured != nullptr) given.give(unmeasured, std::move(pooled.unmeasured));
+    given.keep();
   });
 }

@@ -9,7 +9,7 @@
 #include "lts/surrogate.hpp"
 #include "surrogate_nnls.hpp"
 
-// Private to surrogate.cpp.
+// Private to surrogate*.cpp and pooled.cpp.
 namespace lts::detail {
 
 constexpr std::array kPaired{CostTerm::layers, CostTerm::attention, CostTerm::feed_forward, CostTerm::output};
@@ -39,6 +39,17 @@ inline double dot(std::span<const double> coefficients, const Features& amounts)
   double sum = 0;
   for (std::size_t i = 0; i < coefficients.size(); ++i) sum += coefficients[i] * amounts[i];
   return sum;
+}
+
+/// The variance of a prediction that comes from the coefficients, over the variance of the errors.
+inline double leverage(std::span<const double> covariance, std::size_t n, const Features& amounts, double predicted) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    double inner = 0;
+    for (std::size_t j = 0; j < n; ++j) inner += covariance[i * n + j] * amounts[j];
+    sum += amounts[i] * inner;
+  }
+  return std::max(0.0, sum / (predicted * predicted));
 }
 
 double median(std::vector<double> values);

@@ -33,19 +33,21 @@ ALLOWED = {
     "measure": LOWER | DEVICES | {"backends"},
     "study": MEASURE,
     "proxies": LOWER | {"networks"},
+    "benchmarks": MEASURE | {"study"},
     "testing": MEASURE | {"study"},
     "compress": EVERYTHING,
-    "report": EVERYTHING | {"compress"},
-    "cli": EVERYTHING | {"compress", "report"},
+    "fleet": MEASURE | {"study"},
+    "report": EVERYTHING | {"compress", "benchmarks", "fleet"},
+    "cli": EVERYTHING | {"compress", "benchmarks", "fleet", "report"},
     "__main__": {"cli"},
-    "__init__": EVERYTHING | {"compress", "report"},
+    "__init__": EVERYTHING | {"compress", "fleet", "report"},
 }
 # What a device gets a copy of: it has no core, which is compiled.
 ON_DEVICE = ("errors", "system", "targets", "jobs", "devices", "backends")
 
 # Lines of the files beyond the size that HACKING.md is uneasy above. Lift a concept out, then lower or remove the row.
 LONGER = {
-    "cpp/include/lts/lts.h": 423,  # the whole C interface: as long as that has functions
+    "cpp/include/lts/lts.h": 440,  # the whole C interface: as long as that has functions
     "cpp/include/lts/weights.hpp": 231,
     "python/lts/export/remote/modeling_lts.py": 429,  # one file for all families, that stands beside a model
     "python/lts/networks/training.py": 321,

@@ -327,6 +327,23 @@ LTS_API lts_status lts_surrogate_predict(const lts_surrogate* surrogate, const l
 LTS_API lts_status lts_surrogate_interval(const lts_surrogate* surrogate, const lts_architecture* architecture,
                                           double* value, double* low, double* high) LTS_NOEXCEPT;
 
+/// A surrogate of the same costs in another unit, `factor` times, from 1e-150 to 1e150.
+LTS_API lts_status lts_surrogate_scaled(const lts_surrogate* surrogate, double factor,
+                                        lts_surrogate** out) LTS_NOEXCEPT;
+
+/// Fits the costs of several devices at once, each to its own measurements and to what the others share.
+///
+/// Measurements stand device by device in `architectures`, `values` and, unless it is NULL, `noise`; `n` says how many
+/// each device has, one of them at least 3. Units and architectures may differ. `out` receives a surrogate for each
+/// device, relative for one without measurements; `unmeasured`, unless it is NULL, one for any further device: relative
+/// costs, of which the mean over the architectures of all measurements is 1, for lts_surrogate_scaled where the unit is
+/// known. `errors`, unless it is NULL, receives for each device the mean relative error of predicting its measurements
+/// from the other devices, 0 where there are none. When it fails, all surrogates are NULL.
+LTS_API lts_status lts_surrogate_fit_pooled(const lts_architecture* const* architectures, const double* values,
+                                            const double* noise, const size_t* n, size_t n_devices, double level,
+                                            lts_surrogate** out, lts_surrogate** unmeasured,
+                                            double* errors) LTS_NOEXCEPT;
+
 // --- Search: ask for candidates, tell what they cost ---
 
 typedef struct lts_search_options {

@@ -8,6 +8,7 @@ import typer
 
 from lts.cli import (
     bench,
+    benchmark,
     columns,
     compare,
     compress,
@@ -66,6 +67,7 @@ _COMMANDS = {
     "bench": bench,
     "compare": compare,
     "gate": gate,
+    "benchmark": benchmark,
     "columns": columns,
     "doctor": doctor,
 }

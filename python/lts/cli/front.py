@@ -39,6 +39,19 @@ def command(
             autocompletion=complete.picks,
         ),
     ] = None,
+    prefer: Annotated[
+        str | None,
+        typer.Option(
+            help="The member that weights of the objectives choose: least is the largest weighted part of the range of "
+            "the front by which it is worse than the best.",
+            metavar="NAME=NUMBER,...",
+            show_default=False,
+        ),
+    ] = None,
+    common: Annotated[
+        int | None,
+        typer.Option(help="The models, so many, that together serve all devices of a fleet best.", metavar="K"),
+    ] = None,
     again: Annotated[
         bool,
         typer.Option("--again", help="Measure the members anew, and show both; the study stays as it is."),
@@ -46,7 +59,7 @@ def command(
     device: Annotated[
         str | None,
         typer.Option(
-            help=f"Where --again measures: {DEVICES}.",
+            help=f"Where --again measures: {DEVICES}. Of a fleet, the device by its name.",
             show_default="that of the search",
             autocompletion=complete.devices,
         ),
@@ -70,9 +83,19 @@ def command(
     """Show the Pareto front of a study, or measure its members again."""
     from lts.cli.output import emit, front_columns, trial_results
     from lts.errors import InfeasibleError, UsageError
+    from lts.fleet.preference import preferred
+    from lts.fleet.stored import is_fleet
     from lts.study.front import filtered
     from lts.study.stored import read_study
 
+    if is_fleet(study):
+        from lts.cli.fleet import show_fleet
+
+        refused = {"where": where, "sort": sort, "pick": pick, "again": again, "target": target, "processes": processes}
+        show_fleet(study, device=device, prefer=prefer, k=common, refused=refused, output=output)
+        return
+    if common is not None:
+        raise UsageError(f"--common is for the folder of a fleet; {study} is one study")
     for name, value in (
         ("device", device),
         ("target", target),
@@ -81,12 +104,16 @@ def command(
     ):
         if value is not None and not again:
             raise UsageError(f"--{name} is for --again, which measures the members anew")
+    if pick is not None and prefer is not None:
+        raise UsageError("--pick and --prefer both choose a member: leave one of them out")
     seconds = duration(candidate_timeout) if candidate_timeout else None
     stored = read_study(store_path(study))
     for note in stored.notes:
         say(f"note: {note}")
     front = stored.front
     trials = front.pick(pick) if pick else front.trials
+    if prefer is not None:
+        trials = [preferred(front, prefer)]
     trials = filtered(trials, where or ())
     if sort:
         name = sort.removeprefix("-")
@@ -98,7 +125,7 @@ def command(
         return
     names = list(dict.fromkeys([*front_columns(front), *([sort.removeprefix("-")] if sort else [])]))
     emit(trial_results(trials, names), output)
-    if not (pick or where):
+    if not (pick or where or prefer):
         show_baselines(front, stored.baselines, output)
     if not trials:
         raise InfeasibleError("no member of the front satisfies this" if front.trials else "the front is empty")

@@ -82,6 +82,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    seed_front: Annotated[
+        str | None,
+        typer.Option(
+            help="First population of the algorithm: the front of this counted column, in place of quality, and of "
+            "predicted costs. none: random.",
+            metavar="COLUMN|none",
+            show_default="decoder_params where quality is evaluated and --surrogate is none",
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -107,6 +116,14 @@ def command(
             help="What measures candidates in place of this process, each worker on the device as it sees it: "
             "processes:N, or an engine that is running, tcp://HOST:PORT or tls:// of Dask, slurm:PARTITION, ray://.",
             metavar="URI",
+            show_default=False,
+        ),
+    ] = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Search for all devices of a TOML file at the same time: see docs/fleet.md.",
+            metavar="FILE",
             show_default=False,
         ),
     ] = None,
@@ -155,6 +172,43 @@ def command(
     baselines = baselines_of(baseline or ())
     end_like_ctrl_c()
     search_space = load_space(space)
+    if fleet is not None:
+        from lts.cli.fleet import search_fleet
+
+        search_fleet(
+            search_space,
+            fleet,
+            output_dir or Path(f"{search_space.name}-{fleet.stem}"),
+            refused={
+                "target": target if target != "host" else None,
+                "device": device,
+                "backend": backend,
+                "precision": precision,
+                "threads": threads,
+                "algorithm": algorithm,
+                "surrogate": surrogate,
+                "sampler": sampler,
+                "workers": workers,
+                "store": store,
+                "baseline": baseline,
+                "pick": pick,
+                "tune": tune,
+            },
+            trials=trials,
+            timeout=seconds,
+            confirm=confirm,
+            output=output,
+            objectives=tuple(objective or ("decoder_params:max", "latency_ms:min")),
+            constraints=tuple(constraint or ()),
+            seed=seed,
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            batch=batch,
+            logits=logits,
+            cache=cache,
+            timeout_of_candidate=duration(candidate_timeout) if candidate_timeout else None,
+        )
+        return
     with ExitStack() as stack:
         evaluator = stack.enter_context(
             opened(
@@ -192,6 +246,7 @@ def command(
                 store=path,
                 surrogate="none" if evaluator.provenance == "estimated" else surrogate,
                 sampler=sampler,
+                seed_front=seed_front,
                 baselines=baselines,
             )
         )

@@ -112,6 +112,14 @@ lts_status everything() {
     const double values[] = {1, 2, 1.1, 2.1};
     return lts_surrogate_fit(all, values, nullptr, 4, nullptr, &surrogate);
   };
+  lts_surrogate* pooled[2] = {};
+  lts_surrogate* unmeasured = nullptr;
+  const auto fit_pooled = [&] {
+    const lts_architecture* const all[] = {architecture, other, architecture, other};
+    const double values[] = {1, 2, 1.1, 2.1};
+    const std::size_t n[] = {3, 1};
+    return lts_surrogate_fit_pooled(all, values, nullptr, n, 2, 0.9, pooled, &unmeasured, nullptr);
+  };
   static_cast<void>(
       next(lts_space_from_json(kSpace, &space)) && next(lts_space_size(space, text.out())) &&
       next(lts_space_to_json(space, text.out())) && next(lts_architecture_from_json(kArchitecture, &architecture)) &&
@@ -121,7 +129,7 @@ lts_status everything() {
       next(lts_archive_create(2, &archive)) && next(lts_archive_insert(archive, points, 2, 1, nullptr)) &&
       next(lts_archive_insert(archive, points + 2, 2, 2, nullptr)) &&
       next(lts_nondominated_sort(points, 2, 2, fronts)) && next(lts_crowding_distance(points, 2, 2, numbers)) &&
-      next(lts_hypervolume(points, 2, points, 2, numbers)) && next(fit()) &&
+      next(lts_hypervolume(points, 2, points, 2, numbers)) && next(fit()) && next(fit_pooled()) &&
       next(lts_surrogate_to_json(surrogate, text.out())) &&
       next(lts_surrogate_predict(surrogate, architecture, numbers)) &&
       next(lts_search_create(space, &options, &search)) && next(lts_search_add(search, other, &id)) &&
@@ -135,7 +143,9 @@ lts_status everything() {
   }
   lts_search_destroy(restored);
   lts_search_destroy(search);
-  lts_surrogate_destroy(surrogate);
+  EXPECT_EQ(pooled[0] == nullptr, pooled[1] == nullptr);
+  EXPECT_EQ(pooled[0] == nullptr, unmeasured == nullptr);
+  for (lts_surrogate* each : {surrogate, pooled[0], pooled[1], unmeasured}) lts_surrogate_destroy(each);
   lts_archive_destroy(archive);
   lts_architecture_destroy(other);
   lts_architecture_destroy(architecture);

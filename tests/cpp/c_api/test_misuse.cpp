@@ -149,6 +149,15 @@ class Misuse : public testing::Test {
          }},
         {"lts_surrogate_interval", Type::architecture,
          [&](void* h) { return lts_surrogate_interval(o.surrogate, as<A>(h), &number, nullptr, nullptr); }},
+        {"lts_surrogate_scaled", Type::surrogate,
+         [&](void* h) { return lts_surrogate_scaled(as<lts_surrogate>(h), 2.0, &new_surrogate); }},
+        {"lts_surrogate_fit_pooled", Type::architecture,
+         [&](void* h) {
+           const A* const three[] = {o.architecture, as<A>(h), o.architecture};
+           const double values[] = {1, 2, 3};
+           const std::size_t n[] = {3};
+           return lts_surrogate_fit_pooled(three, values, nullptr, n, 1, 0.9, &new_surrogate, nullptr, nullptr);
+         }},
         {"lts_search_create", Type::space,
          [&](void* h) { return lts_search_create(as<lts_space>(h), &options, &new_search); }},
         {"lts_search_destroy", Type::search, [](void* h) { return lts_search_destroy(as<lts_search>(h)); }, true},
@@ -342,6 +351,46 @@ class Misuse : public testing::Test {
            lts_surrogate_options s = LTS_SURROGATE_OPTIONS_INIT;
            s.n_prior = 3;
            return lts_surrogate_fit(nullptr, nullptr, nullptr, 0, &s, &new_surrogate);
+         }},
+        {"lts_surrogate_scaled", "factor", [&] { return lts_surrogate_scaled(o.surrogate, 0.0, &new_surrogate); }},
+        {"lts_surrogate_scaled", "out", [&] { return lts_surrogate_scaled(o.surrogate, 1.0, nullptr); }},
+        {"lts_surrogate_fit_pooled", "no devices",
+         [] {
+           return lts_surrogate_fit_pooled(nullptr, nullptr, nullptr, nullptr, 0, 0.9, nullptr, nullptr, nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "out",
+         [] {
+           const std::size_t n[] = {0};
+           return lts_surrogate_fit_pooled(nullptr, nullptr, nullptr, n, 1, 0.9, nullptr, nullptr, nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "n",
+         [&] {
+           return lts_surrogate_fit_pooled(nullptr, nullptr, nullptr, nullptr, 1, 0.9, &new_surrogate, nullptr,
+                                           nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "architectures",
+         [&] {
+           const std::size_t n[] = {2};
+           return lts_surrogate_fit_pooled(nullptr, kPoint, nullptr, n, 1, 0.9, &new_surrogate, nullptr, nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "values",
+         [&] {
+           const lts_architecture* a[] = {o.architecture};
+           const std::size_t n[] = {1};
+           return lts_surrogate_fit_pooled(a, nullptr, nullptr, n, 1, 0.9, &new_surrogate, nullptr, nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "too few",
+         [&] {
+           const lts_architecture* a[] = {o.architecture, o.architecture};
+           const std::size_t n[] = {2};
+           return lts_surrogate_fit_pooled(a, kPoint, nullptr, n, 1, 0.9, &new_surrogate, nullptr, nullptr);
+         }},
+        {"lts_surrogate_fit_pooled", "sizes beyond memory",
+         [&] {
+           const lts_architecture* a[] = {o.architecture, o.architecture};
+           const std::size_t n[] = {2, SIZE_MAX - 1};
+           lts_surrogate* two[] = {nullptr, nullptr};
+           return lts_surrogate_fit_pooled(a, kPoint, nullptr, n, 2, 0.9, two, nullptr, nullptr);
          }},
         {"lts_surrogate_from_json", "json", [&] { return lts_surrogate_from_json(nullptr, &new_surrogate); }},
         {"lts_surrogate_from_json", "invalid", [&] { return lts_surrogate_from_json("null", &new_surrogate); }},

@@ -305,6 +305,46 @@ TEST(CApi, FitsWithNoiseAndPrior) {
   lts_architecture_destroy(other);
 }
 
+TEST(CApi, FitsSeveralDevices) {
+  const Objects o;
+  const SearchSpace space(search_space_from_json(kSpace));
+  std::vector<lts_architecture*> owned;
+  std::vector<double> values;
+  std::vector<std::vector<CostSample>> devices(3);
+  const std::size_t n[] = {8, 0, 5};
+  for (std::size_t d = 0; d < 3; ++d) {
+    for (std::uint64_t i = 0; i < n[d]; ++i) {
+      owned.push_back(nullptr);
+      ASSERT_EQ(lts_architecture_create(&owned.back()), LTS_OK);
+      ASSERT_EQ(lts_space_at(o.space, std::to_string(5 * i + d).c_str(), owned.back()), LTS_OK);
+      const Architecture a = space.at(5 * i + d);
+      values.push_back(static_cast<double>(count_parameters(a).decoder) * static_cast<double>(d + 1) + 1e5);
+      devices[d].push_back({a, values.back(), 0.0});
+    }
+  }
+  const Pooled pooled = fit_pooled(devices, 0.8);
+  lts_surrogate* fitted[3] = {};
+  lts_surrogate* unmeasured = nullptr;
+  double errors[3] = {-1, -1, -1};
+  ASSERT_EQ(lts_surrogate_fit_pooled(owned.data(), values.data(), nullptr, n, 3, 0.8, fitted, &unmeasured, errors),
+            LTS_OK)
+      << lts_last_error();
+  double value = 0;
+  for (std::size_t d = 0; d < 3; ++d) {
+    ASSERT_EQ(lts_surrogate_predict(fitted[d], o.architecture, &value), LTS_OK);
+    EXPECT_EQ(value, pooled.devices[d].surrogate.predict(architecture_from_json(kArchitecture)));
+    EXPECT_EQ(errors[d], pooled.devices[d].error_from_others);
+    lts_surrogate_destroy(fitted[d]);
+  }
+  lts_surrogate* in_unit = nullptr;
+  ASSERT_EQ(lts_surrogate_scaled(unmeasured, 3.5, &in_unit), LTS_OK);
+  ASSERT_EQ(lts_surrogate_predict(in_unit, o.architecture, &value), LTS_OK);
+  EXPECT_EQ(value, scaled(pooled.unmeasured, 3.5).predict(architecture_from_json(kArchitecture)));
+  lts_surrogate_destroy(in_unit);
+  lts_surrogate_destroy(unmeasured);
+  for (lts_architecture* a : owned) lts_architecture_destroy(a);
+}
+
 class CApiSearch : public testing::TestWithParam<const char*> {};
 
 TEST_P(CApiSearch, GivesTheCandidatesOfTheCppSearch) {

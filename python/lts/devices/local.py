@@ -91,6 +91,10 @@ class LocalDevice(Workers, Device):
             job = job.as_job(timeout)
         return super().run(job, timeout)
 
+    def beside_others(self) -> None:
+        """See `Device.beside_others`: it uses cores of its own."""
+        self._claim = CoreClaim(Holder())
+
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of this machine."""
         return fingerprint(threads)

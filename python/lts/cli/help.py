@@ -14,7 +14,7 @@ from lts.cli.examples import EXAMPLES, PAGES
 WHAT = "What"
 SECTIONS = {
     "Workload": "n-prompt n-gen n-depth batch precision logits cache flash-attention threads input below length",
-    "Where": "target device backend torch-device build path",
+    "Where": "target device backend workers torch-device build path",
     "How long": (
         "trials models timeout candidate-timeout recover processes min-time cooldown max-temperature tune confirm "
         "parallel bootstrap rows sample"

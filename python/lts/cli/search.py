@@ -102,6 +102,15 @@ def command(
     flash_attention: FlashAttentionOption = None,
     tune: Annotated[int, typer.Option(help="Trials of TVM's MetaSchedule per candidate.", min=0)] = 0,
     candidate_timeout: CandidateTimeoutOption = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            help="What measures candidates in place of this process, each worker on the device as it sees it: "
+            "processes:N, or an engine that is running, tcp://HOST:PORT or tls:// of Dask, slurm:PARTITION, ray://.",
+            metavar="URI",
+            show_default=False,
+        ),
+    ] = None,
     store: StoreOption = None,
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", "-O", help="Where results go.", show_default="SPACE-TARGET")
@@ -164,6 +173,7 @@ def command(
                 threads=threads,
                 tune=tune,
                 flash_attention=flash_attention,
+                workers=workers,
             )
         )
         if compiles := export is not Export.none and evaluator.compiles:

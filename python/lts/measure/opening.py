@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lts._core import family
 from lts.devices.device import Device
@@ -46,6 +49,8 @@ def open_evaluator(
     tune: int = 0,
     flash_attention: str | None = None,
     workdir: Path | None = None,
+    workers: str | Executor | None = None,
+    parallel: int = 1,
     observe: Observer = unobserved,
 ) -> TargetEvaluator:
     """Open an evaluator that counts in the core, and measures on a device, replays a table or estimates.
@@ -75,6 +80,9 @@ def open_evaluator(
         Of the backend llamacpp: ``on``, ``off``, or ``auto``, which is llama.cpp's own choice.
     workdir
         Where candidate models are written; a temporary directory when absent.
+    workers, parallel
+        What measures in place of this process, each worker on the device as it sees it: see
+        `lts.measure.distributed.on_workers`.
     observe
         Told what is done once for the device, which may take minutes.
 
@@ -102,22 +110,36 @@ def open_evaluator(
         device = "local" if runs_here(known) else NO_DEVICE
     if flash_attention is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):
         raise UsageError("flash attention is an option of --backend llamacpp, on a device: leave --flash-attention out")
+    if workers is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):
+        raise UsageError("workers measure on devices, and nothing is measured here: leave --workers out")
     if device == NO_DEVICE:
         return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
     if isinstance(device, str) and device.startswith(TABLE):
         if backend is not None or tune:
             raise UsageError("a table replays measurements: leave --backend and --tune out")
         return TableEvaluator(known, Path(device.removeprefix(TABLE)), workload=workload)
-    return MeasuredEvaluator(
+    options: dict[str, Any] = {
+        "timeout": timeout,
+        "min_time": min_time,
+        "tune": tune,
+        "flash_attention": None if flash_attention is None else str(flash_attention),
+    }
+    here = MeasuredEvaluator(
         known,
         device,
         backend=backend,
         workload=workload,
         best_cache=cache is None,
-        timeout=timeout,
-        min_time=min_time,
-        tune=tune,
-        flash_attention=None if flash_attention is None else str(flash_attention),
         workdir=workdir,
         observe=observe,
+        **options,
     )
+    if workers is None:
+        return here
+    from lts.measure.distributed import DistributedTargetEvaluator, on_workers
+
+    # As it was settled here: all workers do the same.
+    make = partial(MeasuredEvaluator, known, device, backend=here.backend_name, workload=here.workload, **options)
+    there = on_workers(make, workers, parallel=parallel, inner=here)
+    assert isinstance(there, DistributedTargetEvaluator)
+    return there

@@ -52,9 +52,10 @@ def command(
     space: SpaceArgument = "gpt2-small",
     target: TargetOption = "host",
     device: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help=f"Where candidates run: {DEVICES}; table:FILE replays published measurements, none estimates.",
+            help=f"Where candidates run: {DEVICES}; table:FILE replays published measurements, none estimates. "
+            "Given several times: a pool of equal ones.",
             show_default="local where the target runs here, else none: costs are estimated",
             autocompletion=complete.devices,
         ),

@@ -491,8 +491,7 @@ class SearchSpace:
     heads
         Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
     d_ff_ratio
-        Choices in place of d_ff: multiples of d_model, which must make integers of every d_model; ``shared_d_ff`` is then
-        about the multiple.
+        Choices in place of d_ff: multiples of d_model, which must be integers with every d_model.
     bias
         Choices of the biases of an architecture, in place of ``qkv_bias``, ``attention_output_bias`` and
         ``feed_forward_bias``: all three of them, in this order, or one bool for all.

@@ -34,15 +34,15 @@ import lts
 from lts.compress.compression import Compression
 from lts.compress.members import LikelyMembers, uniform
 from lts.compress.predicting import QualityModel
+from lts.compress.slicing import with_levels
 from lts.measure.evaluator import TargetEvaluator
 from lts.measure.perplexity import Perplexity, perplexities
 
-SHARES = (0.9, 0.8, 0.7, 0.6, 0.5)
+SHARES = (0.8, 0.7, 0.6, 0.5, 0.4)
 LOWER, HOLDS = 0.9, (0.85, 0.95)
-LEARNED = 12  # sub-networks that the cost model is fitted to
-SLOWER = 0.99  # of the time of equal layers, which ours is predicted to take
+SLOWER = 0.98  # of the time of equal layers, which ours is predicted to take
 PRECISION = "int8"
-TERMS = ("constant", "attention", "feed_forward", "heads")
+TERMS = ("constant", "attention", "feed_forward")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Side:
 
 
 def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> lts.Surrogate:
-    """Times as a sum over the parts of layers, which a knapsack needs: a constant, and amounts per element and head."""
+    """Times as a sum over the parts of layers, which a knapsack needs: a constant, and amounts per element of each."""
     fitted = lts.Surrogate.fit(architectures, times)
     state = json.loads(fitted.to_json())
     names = lts.cost_term_names()
@@ -68,26 +68,31 @@ def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]
     scale = relative.max(axis=0)
     found = nnls(relative / scale, np.ones(len(rows)))[0] / scale
     error = float(np.abs(relative @ found - 1).mean())
-    print(f"cost model of request_ms from {len(rows)} sub-networks: mean error {100 * error:.1f} % on these")
+    said = ", ".join(f"{name} {value:.3g}" for name, value in zip(TERMS, found, strict=True))
+    print(f"request_ms = {said}; mean error {100 * error:.1f} % of {len(rows)} sub-networks with equal layers")
     state["coefficients"] = dict.fromkeys(names, 0.0) | dict(zip(TERMS, found.tolist(), strict=True))
     return lts.Surrogate.from_json(json.dumps(state))
 
 
 def as_fast(
-    bench: Bench,
-    evaluator: TargetEvaluator,
-    likely: LikelyMembers,
-    equal: Sequence[lts.Architecture],
-    ours: Compression,
+    evaluator: TargetEvaluator, equal: Sequence[lts.Architecture], ours: Compression, rounds: int
 ) -> list[lts.Architecture]:
-    """For each of the sub-networks the one with the least predicted loss that is predicted to be faster."""
-    sizes = np.linspace(1.0, min(map(lts.decoder_params, equal)) / bench.size - 0.1, LEARNED // 2)
-    random = [random_of_size(ours, size * bench.size, 1, seed=i)[0] for i, size in enumerate(sizes[1:])]
-    learned = [likely.whole, *likely.first(LEARNED - len(random) - 1, list), *random]
-    times = [each["request_ms"][0] for each in measured(evaluator, learned, ["request_ms"], 1)]
-    front = lts.knapsack_front(ours.space, ours.table, cost_model(learned, times), unit=times[0] / 20_000)
-    equal_times = [each["request_ms"] for each in measured(evaluator, equal, ["request_ms"], 2)]
-    return [front.at(front.best(SLOWER * min(each))) for each in equal_times]
+    """For each of the sub-networks the one with the least predicted loss that is predicted to be faster.
+
+    What heads and channels cost is told apart best by sub-networks that have few of one and all of the other.
+    """
+    a = ours.original.architecture
+    pairs, widths = ours.levels(0)
+    (whole, kv), width = pairs[0], widths[0]
+    groups = [pair for pair in pairs if pair[0] * kv == pair[1] * whole and pair[0]]  # whole groups of heads
+    shapes = [(pair, width) for pair in groups] + [
+        (pairs[0], w) for w in (widths[len(widths) // 3 :: len(widths) // 3])
+    ]
+    learned = [with_levels(a, [pair] * a.n_layer, [w] * a.n_layer) for pair, w in shapes if w]
+    times = [float(np.median(each["request_ms"])) for each in measured(evaluator, learned, ["request_ms"], rounds)]
+    model = cost_model(learned, times)
+    front = lts.knapsack_front(ours.space, ours.table, model, unit=times[0] / 20_000)
+    return [front.at(front.best(SLOWER * float(model.predict([each])[0]))) for each in equal]
 
 
 def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int, by: str) -> bool:
@@ -99,7 +104,7 @@ def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rou
     if by == "decoder_params":
         chosen = [ours.smaller(lts.decoder_params(each)) for each in equal]
     else:
-        chosen = as_fast(bench, evaluator, likely, equal, ours)
+        chosen = as_fast(evaluator, equal, ours, rounds)
     pairs = [each for pair in zip(chosen, equal, strict=True) for each in pair]
     times, *both = (each["request_ms"] for each in measured(evaluator, [likely.whole, *pairs], ["request_ms"], rounds))
     mine, theirs = both[::2], both[1::2]

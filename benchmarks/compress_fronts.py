@@ -54,8 +54,10 @@ class Side:
     compression: Compression
 
     def perplexity(self, bench: Bench) -> Perplexity:
-        weights = dict(self.compression.weights(self.architecture))
-        return perplexities(self.architecture, weights, bench.test, [PRECISION])[PRECISION]
+        a = self.architecture
+        heads = list(zip(a.n_head, a.n_kv_head, strict=True))
+        a = with_levels(self.compression.smaller(bench.size), heads, a.d_ff)  # with the biases that the method adds
+        return perplexities(a, dict(self.compression.weights(a)), bench.test, [PRECISION])[PRECISION]
 
 
 def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> lts.Surrogate:

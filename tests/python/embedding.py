@@ -37,6 +37,7 @@ class Platform:
 
 
 HOST = Platform("release", "", "", "")
+SANITIZED = Platform("asan", "", "", "")
 AARCH64 = Platform("aarch64", "aarch64-linux-gnu-", "qemu-aarch64", "/usr/aarch64-linux-gnu")
 ARMV7 = Platform("armv7", "arm-linux-gnueabihf-", "qemu-arm", "/usr/arm-linux-gnueabihf")
 
@@ -65,6 +66,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def launcher() -> dict[str, str]:
+    """The environment in which CMake is told to compile with ccache, where that is installed."""
+    return {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
+
+
 @functools.cache
 def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> Path:
     """The build folder for a platform with those targets built, which nothing changes from then on.
@@ -76,11 +82,19 @@ def build(platform: Platform, *targets: str, static_libstdcxx: bool = False) -> 
         need(platform.tools + "g++", platform.emulator, packages=platform.packages)
     at = ROOT / "build" / f"{platform.preset}{'-static' if static_libstdcxx else ''}"
     static = f"-DLTS_STATIC_LIBSTDCXX={'ON' if static_libstdcxx else 'OFF'}"
-    launcher = {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
     with locked(at):
-        command("cmake", "--preset", platform.preset, "-B", at, static, *_tvm(), env={**os.environ, **launcher})
+        command("cmake", "--preset", platform.preset, "-B", at, static, *_tvm(), env={**os.environ, **launcher()})
         command("cmake", "--build", at, "--target", *targets)
     return at
+
+
+def configure(project: Path, at: Path, platform: Platform = HOST) -> None:
+    """A project of which ours is a part: our files are compiled as in the preset, with ccache once for both."""
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DLTS_WARNINGS_AS_ERRORS=ON", *_tvm()]
+    if platform.emulator:
+        toolchain = ROOT / "cmake" / f"{platform.tools.rstrip('-')}.cmake"
+        options += [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG"]
+    command("cmake", "-G", "Ninja", "-S", project, "-B", at, *options, env={**os.environ, **launcher()})
 
 
 def _tvm() -> list[str]:

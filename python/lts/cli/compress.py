@@ -6,7 +6,7 @@ import re
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -129,6 +129,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(
+            help="With --recover: let adapters of this rank learn in place of the weights (LoRA, by peft).",
+            metavar="RANK",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     torch_device: Annotated[str, typer.Option(help="Device of PyTorch that --recover uses: cpu, cuda.")] = "cpu",
     trials: Annotated[int, typer.Option(help="Sub-networks that are measured, at most.", min=1)] = 24,
     timeout: TimeoutOption = "30m",
@@ -169,10 +178,16 @@ def command(
     from lts.system.uninterrupted import end_like_ctrl_c
 
     check_arguments(trials, None, seed, pick)
-    teaching = None if recover is None else duration(recover)
+    if lora_rank is not None and recover is None:
+        raise UsageError("--lora-rank is about recovery; add --recover DURATION, or leave it out")
+    teaching = None if recover is None else _Teach(duration(recover), torch_device, lora_rank)
     shares = [] if uniform is None else [percent / 100 for percent in numbers("--uniform", uniform)]
     if not all(0 < share <= 1 for share in shares):
         raise UsageError(f"--uniform is '{uniform}'; expected percent from 1 to 100")
+    if teaching is not None:
+        from lts.compress.student import check_teaching  # which needs PyTorch
+
+        check_teaching(torch_device, lora_rank)
     settings = Settings(method, _step_of(steps), keep_heads)
     end_like_ctrl_c()
     original = read_original(model)
@@ -226,13 +241,19 @@ def command(
         announce(study, evaluator, path, split)
         study.check_bounds()
         searching = Searching(study, evaluator, path, directory, end, split, trials, confirm, export, pick, output)
-        show = searching.run(lambda chosen: _write(study, chosen, export, end, teaching, torch_device))
+        show = searching.run(lambda chosen: _write(study, chosen, export, end, teaching))
     show()
 
 
-def _write(
-    study: CompressStudy, chosen: Chosen, export: Export, end: float, recover: float | None, torch_device: str
-) -> None:
+class _Teach(NamedTuple):
+    """What `CompressStudy.recover` is told."""
+
+    seconds: float
+    device: str
+    lora_rank: int | None
+
+
+def _write(study: CompressStudy, chosen: Chosen, export: Export, end: float, recover: _Teach | None) -> None:
     """Write the chosen members with their weights, recovered where that is asked for, compiled where the target is."""
     from lts.cli.export import compiled
     from lts.cli.progress import Waiting
@@ -246,7 +267,9 @@ def _write(
         if recover is None:
             break
         with Waiting(f"recovering trial {trial.id}") as waiting:
-            found = study.recover(trial, recover, device=torch_device, observe=waiting)
+            found = study.recover(
+                trial, recover.seconds, device=recover.device, lora_rank=recover.lora_rank, observe=waiting
+            )
         values = ", ".join(f"{name} {number(trial.values[name])} to {number(after)}" for name, after in found.items())
         helped = found["perplexity"] < trial.values["perplexity"]
         say(f"trial {trial.id} recovered: {values}{'' if helped else '; it stays as it was'}")

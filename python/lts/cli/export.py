@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lts.targets.target import Target
     from lts.targets.workload import Workload
 
-FORMATS = ("onnx", "hf", "json", "gguf", "tvm")
+FORMATS = ("onnx", "hf", "json", "gguf", "tvm", "hf-zeros")
 _RANDOM = "note: the weights are random; train the model, and export it again with --weights CHECKPOINT"
 _RANDOM_ROUNDED = (
     "note: the weights are random, and how far {} moves them says nothing of trained ones; train the model, and export "
@@ -60,7 +60,12 @@ def command(
         ),
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Any of onnx, hf, json, gguf, tvm, with commas.")
+        str,
+        typer.Option(
+            "--format",
+            help="Any of onnx, hf, json, gguf, tvm, with commas; or hf-zeros: a compressed model in the shape of the "
+            "original, which saves nothing.",
+        ),
     ] = "onnx,hf,json",
     target: Annotated[
         str | None,
@@ -134,6 +139,11 @@ def command(
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"unknown format '{name}'; expected any of {', '.join(FORMATS)}")
+    zeros = "hf-zeros" in chosen
+    if zeros and len(chosen) > 1:
+        raise UsageError("hf-zeros has the original's shape, and other formats the member's; export it alone")
+    if zeros and weights is not None:
+        raise UsageError("hf-zeros is made of the weights of the model that was compressed; leave --weights out")
     if "tvm" in chosen and cache is Cache.in_place:
         raise UsageError("the format tvm copies keys and values; export it without --cache in_place")
     if "tvm" in chosen and position_ids:
@@ -141,7 +151,7 @@ def command(
     seconds = duration(renamed(candidate_timeout, timeout, "--timeout --candidate-timeout") or "10m")
     members = read_exportables(source, pick, weights)
     if weights is None:
-        members = with_weights(members, source)
+        members = with_weights(members, source, zeros=zeros)
     first = members[0]
     if text is not None and first.weights is None:
         raise UsageError(f"--text needs weights that were trained, and those of {source} are random; give --weights")
@@ -150,7 +160,7 @@ def command(
     wanted = {"precision": precision, "logits": logits}
     workload = _workload({**first.configuration, **{key: str(value) for key, value in wanted.items() if value}}, first)
     windows = None if text is None else read_windows(first, workload.precision, text)
-    plain = tuple(name for name in chosen if name != "tvm")
+    plain = ("hf",) if zeros else tuple(name for name in chosen if name != "tvm")
     places = [_place(member, directory, source, weights) for member in members]
     form: dict[str, Any] = {"precision": workload.precision, "logits": workload.logits, "cache": cache}
     form |= {"position_ids": position_ids, "tokenizer": tokenizer}
@@ -168,6 +178,8 @@ def command(
             if {"hf", "onnx"} & {*plain}:
                 copy_tokenizer(own, place)
             records += [{**_trial(member), "file": str(file)} for file in files]
+    if zeros:
+        say("note: in the original's shape it takes the original's memory and time; hf, onnx and gguf save both")
     if "gguf" in chosen:
         say_not_quantized([member.architecture for member in members], workload.precision)
         if form["tokenizer"] is None and first.tokenizer is not None:

@@ -122,10 +122,10 @@ class Compression:
         ).measure(self.observe)
         return curves.scaled({name: trimmed_mean(each) for name, each in measured.items()})
 
-    @property
-    def table(self) -> dict[str, Any]:
-        """The losses as `lts.LossTable` reads them."""
-        return self.losses.to_dict()
+    @cached_property
+    def table(self) -> LossTable:
+        """The losses of sub-networks, as sums of those."""
+        return self.losses.table
 
     @property
     def space(self) -> SearchSpace:
@@ -147,7 +147,7 @@ class Compression:
         InfeasibleError
             When even the smallest has more.
         """
-        front = knapsack_front(self.space, LossTable.from_json(json.dumps(self.table)))
+        front = knapsack_front(self.space, self.table)
         if not front.costs.size or max_decoder_params < front.costs[0]:
             raise InfeasibleError(
                 f"the smallest sub-network has {int(front.costs[0])} decoder parameters; at most {max_decoder_params} "
@@ -163,7 +163,10 @@ class Compression:
         UsageError
             For an architecture that is none of the sub-networks.
         """
-        return self.losses.of(architecture)
+        try:
+            return float(self.table.predict([architecture])[0])
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
     def kept_of(self, architecture: Architecture) -> list[Kept]:
         """By layer what the sub-network of that architecture keeps."""

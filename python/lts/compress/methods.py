@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lts._core import Architecture, weights
+from lts.compress.arrays import save
 from lts.compress.blocks import PARTS, Part
 from lts.compress.order import ChannelOrder, HeadOrder, Heads, channel_order, head_order
 from lts.compress.quality import Orders
 from lts.compress.statistics import Moments, Statistics
-from lts.system.files import make_directory, replace_file
+from lts.system.files import make_directory
 from lts.system.progress import Observer, Work
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def find_orders(
         if not file.is_file():
             observe(Work("orders of the layers", number, a.n_layer, f"layer {number}"))
             orders = METHODS[method].order(_layer(original, statistics, number, levels(number)))
-            replace_file(file, json.dumps(_to_json(*orders)))
+            save(file, json.dumps(_to_json(*orders)))
         found.append(_from_json(json.loads(file.read_text(encoding="utf-8"))))
     return Orders([heads for heads, _ in found], [channels for _, channels in found])
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lts._core import Architecture
+from lts._core import Architecture, LossTable
 from lts.compress.blocks import Part
 from lts.compress.order import ChannelOrder, HeadOrder, Heads
 from lts.compress.slicing import Kept
-from lts.errors import UsageError
 
 Middle = tuple[int, Part, Heads | int]
 """A layer, a part, and a level of it."""
@@ -29,21 +28,13 @@ class Losses:
     attention: Sequence[Mapping[Heads, float]]
     feed_forward: Sequence[Mapping[int, float]]
 
-    def of(self, architecture: Architecture) -> float:
-        """The sum over an architecture's levels. Raises `UsageError` for a level that is not there."""
-        a = architecture
-        if a.n_layer != len(self.attention):
-            raise UsageError(f"the architecture has {a.n_layer} layers, and the model {len(self.attention)}")
-        total = 0.0
-        for layer, (n_head, n_kv_head, d_ff) in enumerate(zip(a.n_head, a.n_kv_head, a.d_ff, strict=True)):
-            try:
-                total += self.attention[layer][n_head, n_kv_head] + self.feed_forward[layer][d_ff]
-            except KeyError as error:
-                raise UsageError(
-                    f"layer {layer} of the model has no sub-network with {n_head} heads, {n_kv_head} key-value heads "
-                    f"and a feed-forward width of {d_ff}: {error.args[0]} is none of its levels"
-                ) from None
-        return total
+    @property
+    def table(self) -> LossTable:
+        """Their sums."""
+        return LossTable(
+            [(layer, *heads, loss) for layer, levels in enumerate(self.attention) for heads, loss in levels.items()],
+            [(layer, width, loss) for layer, levels in enumerate(self.feed_forward) for width, loss in levels.items()],
+        )
 
     def middle(self) -> dict[str, Middle]:
         """By a name the level of each part that is nearest to half of it; parts with one level have none."""
@@ -72,22 +63,6 @@ class Losses:
             for each in curve:
                 curve[each] *= factor
         return Losses(attention, feed_forward)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `lts.LossTable` reads it."""
-        return {
-            "schema": 1,
-            "attention": [
-                {"layer": layer, "n_head": heads[0], "n_kv_head": heads[1], "loss": loss, "variance": 0.0}
-                for layer, levels in enumerate(self.attention)
-                for heads, loss in levels.items()
-            ],
-            "feed_forward": [
-                {"layer": layer, "d_ff": width, "loss": loss, "variance": 0.0}
-                for layer, levels in enumerate(self.feed_forward)
-                for width, loss in levels.items()
-            ],
-        }
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,12 @@ def recover_member(
     seconds: float,
     *,
     device: str = "cpu",
+    lora_rank: int | None = None,
     observe: Observer = unobserved,
 ) -> Mapping[str, Array]:
     """The weights of a sub-network that was taught for so many seconds what the original says on the texts.
+
+    With `lora_rank`, adapters of that rank learn in place of its weights, and are merged into them (needs peft).
 
     Its checkpoints are kept: a call that was interrupted goes on, one that has ended gives the same weights at once.
 
@@ -52,7 +55,7 @@ def recover_member(
             subnetworks.weights(architecture),
             source.windows.calibration,
             folder / "checkpoints",
-            Teaching(seconds, device=device),
+            Teaching(seconds, lora_rank=lora_rank, device=device),
             threads=len(allowed_cpus()),
             observe=observe,
             stop=interrupted,

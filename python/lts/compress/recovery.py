@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lts._core import Architecture
-from lts.compress.arrays import save_array
+from lts.compress.arrays import save, save_array
 from lts.compress.blocks import Ends, computing, fast_dtype
 from lts.compress.evaluate import divergence, final_states
-from lts.compress.student import Student
+from lts.compress.student import Student, check_teaching
 from lts.errors import UsageError
-from lts.system.files import make_directory, replace_file
+from lts.system.files import make_directory
 from lts.system.progress import Observer, Work, unobserved
 
 import torch  # isort: skip  # after lts.networks, which says what to install where it is absent
@@ -118,12 +118,11 @@ def recover(
     Raises
     ------
     UsageError
-        For fewer than two windows, or an absent peft.
-    OSError
-        When the folder cannot be written.
+        For fewer than two windows, a device that is not there, an absent peft, or a file that cannot be written.
     """
     if len(windows) < 2:
         raise UsageError(f"recovery needs two windows of text or more, one of them held out; there are {len(windows)}")
+    check_teaching(teaching.device, teaching.lora_rank)
     make_directory(folder)
     run = _Run(original, architecture, weights, windows, folder, teaching, dtype or fast_dtype(), threads)
     return run.go(observe, stop)
@@ -222,13 +221,13 @@ class _Run:
         return time.process_time() / self.threads if self.device.type == "cpu" else time.monotonic()
 
     def _save(self) -> None:
-        buffer = io.BytesIO()  # so that a full disk is an OSError
+        buffer = io.BytesIO()  # so that a full disk is said in one sentence
         now = {name: each.detach() for name, each in self.student.learned().items()}
         state = {"step": self.step, "used": self.used, "curve": self.curve, "best": self.best}
         if self.used < self.teaching.seconds:  # at the end, only the best counts
             state |= {"now": now, "optimizer": self.optimizer.state_dict()}
         torch.save(state, buffer)
-        replace_file(self.file, buffer.getbuffer())
+        save(self.file, buffer.getbuffer())
 
     def _load(self) -> None:
         if not self.file.is_file():

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lts._core import Architecture
-from lts.compress.arrays import save_arrays
+from lts.compress.arrays import save, save_arrays
 from lts.compress.blocks import Block, Ends, batches, computing
 from lts.compress.evaluate import divergence
-from lts.system.files import replace_file
 from lts.system.progress import Observer, Work, unobserved
 
 import torch  # isort: skip  # after lts.networks, which says what to install where it is absent
@@ -82,7 +81,7 @@ class Sensitivities:
                 names += joining
                 self._save(layer + 1, names, states)
             found = self._compare(Ends(a, source, self.dtype), names, states)
-        replace_file(file, json.dumps({name: each.tolist() for name, each in found.items()}))
+        save(file, json.dumps({name: each.tolist() for name, each in found.items()}))
         for left in self.folder.glob("variants-*.npz"):
             left.unlink()
         return found

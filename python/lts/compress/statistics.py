@@ -110,7 +110,7 @@ class Statistics:
         with computing(self.dtype, self.threads):
             self._forward(observe)
             if max(missing) == self.n_layer - 1 and not self._gradients_file(self.n_layer).is_file():
-                self._save(self._gradients_file(self.n_layer), self._last_gradients())
+                self._save(self._gradients_file(self.n_layer), self._last_gradients(observe))
             for layer in reversed(missing):
                 observe(Work("gradients of the layers", self.n_layer - 1 - layer, self.n_layer, f"layer {layer}"))
                 self._backward(layer)
@@ -150,13 +150,15 @@ class Statistics:
         found = {name: np.asarray(each / n, np.float32) for name, each in sums.items()}
         return torch.cat(given), found | {f"{part}.cosine": np.array(cosine / n, np.float32) for part in block.inputs}
 
-    def _last_gradients(self) -> Tensor:
+    def _last_gradients(self, observe: Observer) -> Tensor:
         """Gradients at the last layer's output of the summed loss on labels that the model draws."""
         ends = Ends(self.original.architecture, self.original.weights, self.dtype)
         states = self._load(self._states_file(self.n_layer))
         random = torch.Generator().manual_seed(0)
         found = []
-        for rows in torch.split(states.flatten(0, 1), _ROWS):
+        parts = torch.split(states.flatten(0, 1), _ROWS)
+        for done, rows in enumerate(parts):
+            observe(Work("gradients of the output layer", done, len(parts)))
             x = rows.requires_grad_()
             logits = ends.logits(x)
             labels = torch.multinomial(logits.detach().softmax(-1), 1, generator=random)[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,15 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from lts.export.encodings import Array
+
+
+def check_teaching(device: str = "cpu", lora_rank: int | None = None) -> None:
+    """Raise `UsageError`, before minutes of work, for a device that PyTorch does not have, or where peft is absent."""
+    there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    if device not in there:
+        raise UsageError(f"PyTorch has no device '{device}' here for recovery; there is {', '.join(there)}")
+    if lora_rank is not None and find_spec("peft") is None:
+        raise UsageError("recovery with LoRA needs the package peft: pip install peft; or leave out the rank")
 
 
 class Student(Network):
@@ -68,10 +78,9 @@ class Student(Network):
 
 def _adapted(network: Network, rank: int) -> nn.Module:
     """The projections of the layers as modules of peft, with adapters; they share the weights of the network."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise UsageError("recovery with LoRA needs the package peft: pip install peft; or leave out the rank") from None
+    check_teaching(lora_rank=rank)
+    from peft import LoraConfig, inject_adapter_in_model
+
     holder = nn.Module()
     for name, parameter in network.by_name.items():
         if not name.startswith("layers.") or parameter.ndim != 2:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lts._core import LossTable, SearchSpace, analytic, analytic_names, parse_constraint, parse_objective
+from lts._core import SearchSpace, analytic, analytic_names, parse_constraint, parse_objective
 from lts.compress.evaluator import EVAL_PERPLEXITY, PERPLEXITY, SubnetworkEvaluator
 from lts.compress.members import WORST, LikelyMembers, uniform
 from lts.compress.original import Original, read_original
@@ -113,7 +113,7 @@ class CompressStudy(Study):
             check_columns(costs, objectives or (), constraints, second=second is not None)
             self.source, self.windows = source, windows
             self.subnetworks = subnetworks = source.open(observe)
-            table = LossTable.from_json(json.dumps(subnetworks.table))
+            table = subnetworks.table
             space = _named(subnetworks.space, original.path.resolve().stem)
             likely = self._likely = LikelyMembers(space, table, original.architecture)
             evaluator = SubnetworkEvaluator(
@@ -172,16 +172,28 @@ class CompressStudy(Study):
         return write_member(member, member.folder if directory is None else Path(directory), formats, **form)
 
     def recover(
-        self, trial: Trial, seconds: float, *, device: str = "cpu", observe: Observer = unobserved
+        self,
+        trial: Trial,
+        seconds: float,
+        *,
+        device: str = "cpu",
+        lora_rank: int | None = None,
+        observe: Observer = unobserved,
     ) -> dict[str, float]:
-        """Teach a sub-network for so many seconds what the original says on the texts.
+        """Teach a sub-network for so many seconds what the original says on the texts; with `lora_rank`, by adapters.
 
         Where its perplexity is less then, exports have its new weights from now on. Its perplexities come back, and the
         trial has the first as ``recovered_perplexity``; the front stays what was measured without. See
         `lts.compress.recovery.recover`.
         """
         weights = recover_member(
-            self.source, self.subnetworks, trial.architecture, seconds, device=device, observe=observe
+            self.source,
+            self.subnetworks,
+            trial.architecture,
+            seconds,
+            device=device,
+            lora_rank=lora_rank,
+            observe=observe,
         )
         observe(Work("measuring the perplexity after recovery"))
         found = self.evaluator.quality_of(trial.architecture, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from lts._core import Architecture, SearchSpace
+from lts._core import Architecture, LossTable, SearchSpace
 from lts.export.encodings import Array
 
 
@@ -20,7 +20,7 @@ class Subnetworks(Protocol):
         """Their architectures."""
 
     @property
-    def table(self) -> Mapping[str, Any]:
+    def table(self) -> LossTable:
         """Losses by layer, part and level."""
 
     def predicted_loss(self, architecture: Architecture, /) -> float:

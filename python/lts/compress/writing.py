@@ -11,6 +11,7 @@ from typing import Any
 from lts._core import Architecture
 from lts.compress.recovering import recovered_weights
 from lts.compress.source import KEY, stored_source
+from lts.compress.zeros import Zeroed
 from lts.errors import UsageError
 from lts.export.encodings import Array
 from lts.export.files import export
@@ -23,16 +24,23 @@ from lts.targets.workload import Workload
 _BESIDE = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "vocab.txt")
 
 
-def with_weights(members: Sequence[Exportable], source: str) -> list[Exportable]:
+def with_weights(members: Sequence[Exportable], source: str, *, zeros: bool = False) -> list[Exportable]:
     """Members of a study that a user names, those of sub-networks with their weights, after recovery where they were
     recovered; others stay as they are.
+
+    With `zeros`, in the shape of the whole model: see `lts.compress.zeros.Zeroed`.
 
     Raises
     ------
     UsageError
-        When the model that was compressed, or what was found out about it, is gone.
+        When the model that was compressed, or what was found out about it, is gone; with `zeros`, for members of
+        another study.
     """
     if not members or KEY not in members[0].configuration:
+        if zeros:
+            raise UsageError(
+                f"{source} has no sub-network of a trained model, whose shape hf-zeros has; export it as hf"
+            )
         return [*members]
     study = source.rpartition("#")[0] if not Path(source).exists() else source
     found = stored_source(store_path(Path(study)), members[0].configuration)
@@ -42,7 +50,16 @@ def with_weights(members: Sequence[Exportable], source: str) -> list[Exportable]
     def weights_of(architecture: Architecture) -> Mapping[str, Array]:
         return recovered_weights(found.folder, architecture) or subnetworks.weights(architecture)
 
-    return [replace(each, weights=weights_of(each.architecture), tokenizer=tokenizer) for each in members]
+    made = [replace(each, weights=weights_of(each.architecture), tokenizer=tokenizer) for each in members]
+    if not zeros:
+        return made
+    whole = found.original.architecture
+
+    def zeroed(member: Exportable) -> Mapping[str, Array]:
+        assert member.weights is not None
+        return Zeroed(whole, member.weights, subnetworks.kept(member.architecture))
+
+    return [replace(each, architecture=whole, weights=zeroed(each)) for each in made]
 
 
 def write_member(member: Exportable, folder: Path, formats: Iterable[str], **options: Any) -> list[Path]:

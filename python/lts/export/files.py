@@ -244,7 +244,8 @@ def _vocabulary(architecture: Architecture, formats: Sequence[str], tokenizer: s
     if tokenizer is None:
         return None
     path = Path(tokenizer)
-    read = copied_tokenizer if path.suffix == Path(GGUF_FILE).suffix else read_vocabulary
+    is_gguf = path.suffix == Path(GGUF_FILE).suffix and not path.is_dir()  # a folder may be called so
+    read = copied_tokenizer if is_gguf else read_vocabulary
     return read(path, architecture.vocab_size)
 
 

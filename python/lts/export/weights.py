@@ -199,22 +199,22 @@ class GivenWeights(ArrayWeights):
         self._arrays = arrays
 
     def check(self, architecture: Architecture) -> None:
-        inventory = {weight.name: weight for weight in weights(architecture)}
-        if missing := [name for name in inventory if name not in self._arrays]:
+        inventory, given = {weight.name: weight for weight in weights(architecture)}, {*self._arrays}
+        if missing := [name for name in inventory if name not in given]:
             raise UsageError(f"the given weights lack {_some(missing)}")
         if extra := [name for name in self._arrays if name not in inventory]:
             raise UsageError(f"the given weights hold {_some(extra)}, which this architecture does not have")
-        for name, weight in inventory.items():
-            if self.array(weight).shape != weight.shape:
-                raise UsageError(
-                    f"the given weight '{name}' has shape {np.shape(self._arrays[name])}; it must be {weight.shape}"
-                )
+        for weight in inventory.values() if isinstance(self._arrays, dict) else ():  # others may compute them: later
+            self.array(weight)
 
     def array(self, weight: Weight) -> Array:
         try:
-            return np.asarray(self._arrays[weight.name], dtype=np.float32)
+            array = np.asarray(self._arrays[weight.name], dtype=np.float32)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"the given weight '{weight.name}' is no array of numbers: {error}") from None
+        if array.shape != weight.shape:
+            raise UsageError(f"the given weight '{weight.name}' has shape {array.shape}; it must be {weight.shape}")
+        return array
 
 
 class StructureOnly:

@@ -259,7 +259,6 @@ def test_what_does_not_go_together(local: LocalDevice, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("where", ["local", "ssh"])
 def test_a_search(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A front of measured members, whose records name backend and device."""
@@ -284,7 +283,6 @@ def test_a_search(where: str, request: pytest.FixtureRequest, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_the_server_is_killed_during_a_search(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That trial fails, the next one connects again, and nothing is left on the device."""
     monkeypatch.setenv("LTS_SSH", server.command)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from emulation import emulation_is_missing
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 COMMAND = Path(sys.executable).with_name("lts-engine")
 ARGUMENTS = ["search", "gpt2-tiny", "--target", "arm64", "--n-prompt", "8", "--trials", "60", "--front-size", "2"]

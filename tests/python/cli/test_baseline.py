@@ -167,7 +167,6 @@ def test_measuring_estimates_again_needs_a_device(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_all_of_it_with_real_measurements(tmp_path: Path) -> None:
     (tmp_path / "gpt2.json").write_text(json.dumps(GPT2))
     options = ("--n-prompt", 16, "--n-gen", 4, "--baseline", "gpt2.json", "-O", "out")

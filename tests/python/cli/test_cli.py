@@ -447,7 +447,6 @@ def wait_for_trials(store: Path, n: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.alone
 def test_interrupt_is_clean_and_resumable(tmp_path: Path, how: signal.Signals) -> None:
     store = tmp_path / "gpt2-tiny-host" / "study.db"
     process = start(*SEARCH, "--trials", 500, cwd=tmp_path)
@@ -503,7 +502,6 @@ def test_an_old_terminal_loses_no_result(study: Path, encoding: str) -> None:
     assert "latency_ms" in result.stdout
 
 
-@pytest.mark.alone
 def test_second_search_on_the_same_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "gpt2-tiny-host" / "study.db"
     process = start(*SEARCH, "--trials", 500, cwd=tmp_path)
@@ -526,7 +524,6 @@ def test_a_closed_pipe_is_no_error(study: Path) -> None:
     process.wait(timeout=60)
 
 
-@pytest.mark.alone
 def test_live_table_on_a_terminal(tmp_path: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(

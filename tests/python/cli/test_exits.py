@@ -166,7 +166,6 @@ def test_a_search_whose_stdout_is_full_still_writes_models_and_report(tmp_path: 
     assert list((tmp_path / "out" / "models").iterdir())
 
 
-@pytest.mark.alone
 def test_a_hang_up_is_an_interrupt(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [COMMAND, *SEARCH, "--trials", "500"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -180,7 +179,6 @@ def test_a_hang_up_is_an_interrupt(tmp_path: Path) -> None:
     assert "Pareto front" in stdout
 
 
-@pytest.mark.alone
 def test_nohup_is_respected(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [COMMAND, *SEARCH, "--trials", "6", "--export", "none"],
@@ -197,7 +195,6 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     assert finished(tmp_path / "out" / "study.db") == 6
 
 
-@pytest.mark.alone
 def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(COMMAND, [*SEARCH, "--trials", "500"], cwd=str(tmp_path), timeout=60, dimensions=(40, 120))

@@ -144,7 +144,7 @@ def test_examples_run_one_after_the_other(tmp_path: Path) -> None:
         if example in NOT_RUN or ("optuna" in example and find_spec("optuna") is None):
             continue
         done = subprocess.run(
-            ["/bin/sh", "-c", example.replace("1m", "20s").replace("3m", "60s")],
+            ["/bin/sh", "-c", example.replace("1m", "8s").replace("3m", "60s")],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from command_line import run
 from conftest import Trained
+from mounts import mounted, remount
 
 import lts
+from lts.errors import UsageError
 from lts.measure.perplexity import perplexities
 from lts.measure.pretrained import read_pretrained
 from lts.study.stored import read_study
-
-pytestmark = pytest.mark.alone
 
 QUICK = ("--n-prompt", 16, "--n-gen", 4, "--context", 64, "--tokens", 1024, "--steps", "d_ff=32", "--no-confirm")
 
@@ -89,12 +89,55 @@ def test_other_commands_know_the_study(done: tuple[Path, Any]) -> None:
     assert "<h2>What stays</h2>" in (place / "again.html").read_text()
 
 
+def test_in_the_shape_of_the_original(model: Trained, done: tuple[Path, Any]) -> None:
+    """A class of transformers reads it as it reads the original, and says what the sub-network says."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    place, _ = done
+    trial = min(read_study(place / "out" / "study.db").front, key=lambda trial: lts.decoder_params(trial.architecture))
+    for form, folder in (("hf-zeros", "whole"), ("hf", "part")):
+        told = run("export", f"out#{trial.id}", "--format", form, "-O", folder, cwd=place)
+        assert told.returncode == 0, told.stderr
+        assert ("it takes the original's memory and time" in told.stderr) == (form == "hf-zeros")
+    said = json.loads((place / "whole" / str(trial.id) / "config.json").read_text())
+    known = json.loads((model.folder / "config.json").read_text())
+    sizes = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    assert [said[name] for name in sizes] == [known[name] for name in sizes]
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    whole = load(place / "whole" / str(trial.id))
+    part = load(place / "part" / str(trial.id), trust_remote_code=True)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(whole(ids).logits, part(ids).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--format", "hf-zeros,onnx"), "hf-zeros has the original's shape, and other formats the member's"),
+        (("--format", "hf-zeros", "--weights", "."), "leave --weights out"),
+    ],
+)
+def test_wrong_exports_in_the_shape_of_the_original(done: tuple[Path, Any], more: tuple[str, ...], said: str) -> None:
+    place, _ = done
+    told = run("export", "out", *more, cwd=place)
+    assert (told.returncode, "Traceback" in told.stderr) == (2, False)
+    assert said in " ".join(told.stderr.split())
+
+
 def test_a_member_is_recovered(model: Trained, done: tuple[Path, Any]) -> None:
-    """The same command goes on: a small one is taught, and exports have what it has learned."""
+    """The same command goes on, also after Ctrl-C in recovery: a small one is taught, and exports have what it has
+    learned."""
     place, _ = done
     more = ("--eval-text", model.texts[2], "--trials", 8, "--precision", "int8", "--uniform", 60)
     before = max(read_study(place / "out" / "study.db").front, key=lambda trial: trial.values["perplexity"])
     chosen = ("--pick", before.id, "--recover", "8s")
+    stopped = next(processes_of(place, *arguments(model, *more, *chosen, "-O", "out")))
+    while stopped.poll() is None and not [*place.glob("out/compress/recovered/*/checkpoints/teacher-*.npy")]:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait() == 130
+    assert [*place.glob("out/compress/recovered/*/checkpoints/recovery-*.pt")]
     told = run(*arguments(model, *more, *chosen, "-O", "out"), cwd=place)
     assert told.returncode == 0, told.stderr
     assert f"trial {before.id} recovered: perplexity" in told.stderr
@@ -156,6 +199,12 @@ def test_killed_at_any_moment_it_goes_on(model: Trained, tmp_path: Path) -> None
     [
         (("--steps", "heads=2"), 2, "--steps is 'heads=2'; expected for example d_ff=64"),
         (("--method", "best"), 2, "unknown method 'best'; expected one of ours, flap, wanda, magnitude, layers"),
+        (
+            ("--recover", "1m", "--torch-device", "tpu"),
+            2,
+            "PyTorch has no device 'tpu' here for recovery; there is cpu",
+        ),
+        (("--lora-rank", "4"), 2, "--lora-rank is about recovery; add --recover DURATION, or leave it out"),
         (("--uniform", "0"), 2, "--uniform is '0'; expected percent from 1 to 100"),
         (("--objective", "eval_perplexity:min"), 2, "is measured on a second text; name one (--eval-text FILE)"),
         (("--text", "absent.txt"), 2, "cannot read absent.txt: No such file or directory"),
@@ -174,3 +223,33 @@ def test_without_a_text(model: Trained, tmp_path: Path) -> None:
     assert (told.returncode, told.stdout) == (2, "")
     assert "no text to compress for; name one or several files (--text FILE)" in " ".join(told.stderr.split())
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_full_disk(model: Trained, tmp_path: Path) -> None:
+    """Statistics and recovery say so in one sentence that names the file, and go on when there is room."""
+    from trained import windows
+
+    from lts.compress.compression import Compression
+    from lts.compress.original import read_original
+    from lts.compress.recovery import Teaching, recover
+
+    original, text = read_original(model.folder), windows(8)
+    with mounted(tmp_path / "statistics", "size=200k") as disk:
+        found = Compression(original, text, disk, step_d_ff=32)
+        with pytest.raises(UsageError, match=r"^cannot write .*\.npy: No space left on device$"):
+            found.prepare()
+        remount(disk, "size=50m")
+        found.prepare()
+        smaller = found.smaller(lts.decoder_params(model.architecture) // 2)
+        weights = dict(found.weights(smaller))
+    with mounted(tmp_path / "recovery", "size=300k") as disk:
+
+        def taught() -> int:
+            how = Teaching(seconds=60.0)
+            return len(recover(original, smaller, weights, text, disk, how, stop=lambda: True).curve)
+
+        with pytest.raises(UsageError, match=r"^cannot write .*\.pt: No space left on device$"):
+            taught()
+        assert [file.name.split("-")[0] for file in disk.iterdir()] == ["teacher"]
+        remount(disk, "size=50m")
+        assert taught() == 1

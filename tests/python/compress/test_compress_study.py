@@ -34,7 +34,6 @@ def study_of(model: Trained, directory: Path, **options: Any) -> CompressStudy:
     )
 
 
-@pytest.mark.alone
 def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
     with study_of(model, tmp_path, eval_text=model.texts[2]) as study:
         assert [str(each) for each in study.objectives] == ["perplexity:min", "request_ms:min", "peak_memory_mib:min"]
@@ -73,7 +72,6 @@ def test_a_front_with_real_weights(model: Trained, tmp_path: Path) -> None:
     assert found.original.architecture == original.architecture
 
 
-@pytest.mark.alone
 def test_it_resumes_and_measures_no_perplexity_twice(
     model: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,8 +38,6 @@ from lts.targets.target import Target, detect_target
 from lts.targets.workload import Workload
 from lts.testing import RunnerDeviceSuite
 
-pytestmark = pytest.mark.alone
-
 CORTEX = Target(name="board", triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
 OWN = detect_target()
 N = 10_000
@@ -319,6 +317,7 @@ class TestModels:
         assert (counts[2] - counts[1]) / (counts[1] - counts[0]) == pytest.approx(2, rel=0.1)
 
     @pytest.mark.slow
+    @pytest.mark.alone
     def test_a_gate_sees_small_changes_and_no_load(self, cortex: Target) -> None:
         """A feed-forward that is 1 % wider, another tile of a schedule, and busy programs on every core."""
         from bench_instructions import busy, count_scheduled, counted_anew

@@ -21,7 +21,6 @@ TIMEOUT = 300.0
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_model_runs_on_an_emulated_board(tmp_path: Path) -> None:
     pytest.importorskip("tvm", reason="tvm is not installed")
     for tool in ("qemu-aarch64", "aarch64-linux-gnu-g++", "apt-get"):

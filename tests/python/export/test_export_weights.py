@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from export_runner import arrays, run, session
 
 import lts
 from lts.errors import UsageError
-from lts.export import PooledWeights, RandomWeights, StructureOnly, onnx_model
+from lts.export import PooledWeights, RandomWeights, StructureOnly, export, onnx_model
 
 SMALL = lts.Architecture("gpt2", 131, 40, 32, n_head=[4, 2], d_ff=[48, 20])
 FAMILIES = [
@@ -102,6 +103,30 @@ def test_wrong_given_weights_give_one_clear_sentence() -> None:
         "the given weight 'layers.1.up.weight' has shape (20, 32); it must be (32, 20)"
     )
     assert message({"final_norm.bias": "none"}).startswith("the given weight 'final_norm.bias' is no array of numbers")
+
+
+def test_weights_that_are_computed_are_asked_for_once(tmp_path: Path) -> None:
+    architecture = lts.Architecture("llama", 64, 16, 32, n_head=2, d_ff=20, n_layer=2)
+    shapes = {weight.name: weight.shape for weight in lts.weights(architecture)}
+    asked: list[str] = []
+
+    class Computed(Mapping[str, Any]):
+        def __iter__(self) -> Iterator[str]:
+            return iter(shapes)
+
+        def __len__(self) -> int:
+            return len(shapes)
+
+        def __getitem__(self, name: str) -> Any:
+            asked.append(name)
+            return np.ones(shapes[name], np.float32)
+
+    export(architecture, tmp_path, ["hf"], weights=Computed())
+    assert sorted(asked) == sorted(shapes)
+    shapes["layers.1.up.weight"] = (20, 32)
+    with pytest.raises(UsageError, match=r"the given weight 'layers.1.up.weight' has shape \(20, 32\)"):
+        export(architecture, tmp_path / "other", ["hf"], weights=Computed())
+    assert not [*(tmp_path / "other").iterdir()]
 
 
 def test_weights_above_two_gib_are_refused_without_being_made() -> None:

@@ -101,7 +101,6 @@ def test_optimum(name: str, position_ids: bool, tmp_path: Path) -> None:
     weights = shipped(EQUAL[name], tmp_path, position_ids=position_ids)
     export(EQUAL[name], tmp_path / "own", ["hf"], weights=weights)
     (one, _) = snippets("ORTModelForCausalLM")
-    assert said(tmp_path, one, OLDEST) == greedy(EQUAL[name], weights, PROMPT, 8)
     more = (
         "from transformers import AutoModelForCausalLM\n"
         'own = AutoModelForCausalLM.from_pretrained("own")\n'
@@ -110,7 +109,7 @@ def test_optimum(name: str, position_ids: bool, tmp_path: Path) -> None:
         "    options |= {'max_new_tokens': 12, 'do_sample': False, 'pad_token_id': 0, 'attention_mask': mask}\n"
         "    assert (model.generate(ids, **options) == own.generate(ids, **options)).all(), options\n"
     )
-    said(tmp_path, one + more, OLDEST)
+    assert said(tmp_path, one + more, OLDEST) == greedy(EQUAL[name], weights, PROMPT, 8)
 
 
 @needs_torch

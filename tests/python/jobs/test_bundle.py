@@ -22,8 +22,6 @@ from lts.system import machine
 
 pytest.importorskip("tvm_ffi", reason="TVM is not installed")
 
-pytestmark = pytest.mark.alone
-
 HERE = machine.triple()
 FOREIGN = "riscv64-linux-gnu" if not HERE.startswith("riscv64") else "aarch64-linux-gnu"
 FILES = ["README.md", "libtvm_ffi.so", "libtvm_runtime.so", "lts-runner"]

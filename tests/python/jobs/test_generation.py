@@ -27,8 +27,7 @@ from lts.targets.workload import Workload
 pytest.importorskip("tvm", reason="TVM is not installed")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-# It compiles models and lts-runner.
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 VOCAB, POSITIONS, CHUNK = 300, 272, 128
 ARCHITECTURES = {

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from embedding import ROOT, SANITIZED, build, command
 
 from lts.backends.onnxruntime import run as run_onnx
 from lts.errors import MeasurementError
@@ -28,8 +29,6 @@ from lts.system import machine
 from lts.system.progress import unobserved
 
 pytest.importorskip("tvm_ffi", reason="TVM is not installed")
-
-pytestmark = pytest.mark.alone
 
 TRIPLE = machine.triple()
 ARM = "aarch64-linux-gnu"
@@ -63,12 +62,17 @@ def plain() -> Path:
 
 @pytest.fixture(scope="session")
 def sanitized(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All but its versions as the C++ tests have it, so that it is compiled once for both."""
     folder = tmp_path_factory.mktemp("sanitized")
     for name in LIBRARIES:
         shutil.copy(plain.parent / name, folder)
-    flags = ["-std=c++20", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    built = build(SANITIZED, "lts_runner", "lts_runner_parts") / "cpp" / "runner"
+    versions = {"LTS_VERSION": bundles._versions()["lts-engine"], "LTS_TVM_VERSION": bundles._versions()["apache-tvm"]}
+    flags = ["-std=c++20", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags += [f'-D{name}="{version}"' for name, version in versions.items()]
+    files = [ROOT / "cpp" / "runner" / "main.cpp", built / "liblts_runner.a", built / "liblts_runner_parts.a"]
     out = folder / "lts-runner"
-    bundles._compile(cxx(TRIPLE), bundles._sources(), bundles._versions(), out, flags)
+    command(cxx(TRIPLE), *flags, f"-I{ROOT / 'third_party'}", *files, "-ldl", "-pthread", "-o", out)
     return out
 
 

@@ -268,7 +268,7 @@ def test_wrong_arguments_are_said(checkout: Checkout) -> None:
     "name",
     [
         *("contender", "target", "metric", "max-regression", "arguments"),
-        pytest.param("device", marks=[pytest.mark.slow, pytest.mark.alone]),  # for which lts-runner is compiled
+        pytest.param("device", marks=pytest.mark.slow),  # for which lts-runner is compiled
     ],
 )
 def test_inputs_are_never_commands(checkout: Checkout, name: str) -> None:
@@ -302,7 +302,6 @@ def test_the_key_of_the_board_is_for_its_user_alone(checkout: Checkout) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("injected", [True, False])
 def test_instructions_under_emulation(checkout: Checkout, injected: bool) -> None:
     if reason := emulation_is_missing():
@@ -360,7 +359,6 @@ def test_time_on_a_board(checkout: Checkout, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.parametrize("injected", [True, False])
 def test_the_job_of_gitlab(checkout: Checkout, injected: bool) -> None:
     if reason := emulation_is_missing():

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from embedding import HOST, ROOT, build, command, need
+from embedding import HOST, ROOT, build, command, configure, need
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -152,7 +152,7 @@ def test_as_a_part_of_another_project(way: str, tmp_path: Path) -> None:
     text = CONSUMER.format(bring=BRING[way].format(root=ROOT), root=ROOT)
     (tmp_path / "CMakeLists.txt").write_text(text, encoding="utf-8")
     folder = tmp_path / "build"
-    command("cmake", "-G", "Ninja", "-S", tmp_path, "-B", folder, "-DCMAKE_BUILD_TYPE=Release")
+    configure(tmp_path, folder)
     targets = set(
         re.findall(
             r"^(?!cmake_object)(\w[\w-]*): phony", command("ninja", "-C", folder, "-t", "targets", "all"), re.MULTILINE

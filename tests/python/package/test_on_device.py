@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from embedding import AARCH64, HOST, configure
 from emulation import emulation_is_missing
 
 import lts
@@ -38,7 +39,7 @@ d_ff = [32, 64]
 """
 SMALL_SPACE = SPACE.replace("[1, 2, 3]", "[1, 2]").replace("[16, 32]", "[16]").replace("n_head = [1, 2]", "n_head = 2")
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 
 def missing() -> str:
@@ -62,6 +63,8 @@ def prepare(folder: Path, space: str, target: str, *options: str) -> subprocess.
 
 
 def prepared_folder(folder: Path, space: str, target: str) -> Path:
+    triple, platform = (machine.triple(), HOST) if target == "host" else ("aarch64-linux-gnu", AARCH64)
+    configure(EXAMPLE, ROOT / "build" / f"on_device-{triple}", platform)
     done = prepare(folder, space, target)
     assert done.returncode == 0, done.stderr
     assert not list(folder.glob("*.onnx"))

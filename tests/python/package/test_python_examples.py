@@ -124,7 +124,6 @@ print(backend_names(), sampler_names())
     assert "'onnx-reference'] ['even']" in printed
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 def test_the_plug_ins_pass_the_conformance_suites(installed: Path, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "plugins" / "test_plugins.py", tmp_path)

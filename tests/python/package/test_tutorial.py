@@ -23,11 +23,12 @@ EXAMPLE = ROOT / "examples" / "train_front_member"
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("accelerate", reason="accelerate is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TEXT = "\n\n".join(pydoc_data.topics.topics.values())
-# What a test need not wait for: the page gives the search two minutes.
-SHORTER = {"--timeout 2m": "--timeout 75s"}
+# What a test need not wait for: the page gives search and training two minutes each, of larger models.
+SHORTER = {"--timeout 2m": "--timeout 20s", "--minutes 2": "--steps 600"}
+SMALLER = {"n_layer = {min = 2, max = 6}": "n_layer = [2]", "max = 256, step": "max = 96, step"}
 N = 32
 
 
@@ -55,9 +56,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The folder in which every command of the page was run, and what each block has printed."""
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
-    shutil.copytree(EXAMPLE, folder / "examples" / "train_front_member")
+    space = shutil.copytree(EXAMPLE, folder / "examples" / "train_front_member") / "talk.toml"
     for long in SHORTER:
         assert any(long in code for _, code in blocks())
+    for large, small in SMALLER.items():
+        assert large in space.read_text(encoding="utf-8")
+        space.write_text(space.read_text(encoding="utf-8").replace(large, small), encoding="utf-8")
     return folder, [execute(folder, *block) for block in blocks()]
 
 

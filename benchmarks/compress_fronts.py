@@ -1,6 +1,6 @@
 """The front of sub-networks in the precision that ships, against equal layers; and whether predicted losses hold.
 
-Run: python benchmarks/compress_fronts.py speed    [--shares 0.9 0.8 ...] [--rounds 4] ...
+Run: python benchmarks/compress_fronts.py speed    [--shares 0.9 0.8 ...] [--by decoder_params] ...
      python benchmarks/compress_fronts.py coverage [--measured 20] [--others 20] ...
 
 Model, texts and windows are those of compress.py, which says where they come from; nothing is chosen on the windows
@@ -8,9 +8,10 @@ that the figures are of.
 
 `speed`: for each share of the decoder that equal layers keep, `request_ms` of that sub-network (int8, ONNX Runtime, one
 thread), and of the one that we choose for the same time: costs are fitted to a few measured sub-networks, and the one
-with the least predicted loss among those that are predicted to be faster is exact, by dynamic programming. Both are
-measured by turns; perplexities are those of the int8 files. Equal layers are chosen by our order with least squares,
-and by FLAP with its biases.
+with the least predicted loss among those that are predicted to be faster is exact, by dynamic programming; or, with
+`--by decoder_params`, among those that are no larger: sizes do not move with the load of the machine. Both are measured
+by turns; perplexities are those of the int8 files. Equal layers are chosen by our order with least squares, and by FLAP
+with its biases.
 `coverage`: the table of losses is fitted to the perplexities of some sub-networks, evenly over the front; how many of
 others lie in the predicted 90 % intervals, random ones and members of the front.
 Exits with 1 where a goal is missed.
@@ -72,26 +73,40 @@ def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]
     return lts.Surrogate.from_json(json.dumps(state))
 
 
-def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int) -> bool:
+def as_fast(
+    bench: Bench,
+    evaluator: TargetEvaluator,
+    likely: LikelyMembers,
+    equal: Sequence[lts.Architecture],
+    ours: Compression,
+) -> list[lts.Architecture]:
+    """For each of the sub-networks the one with the least predicted loss that is predicted to be faster."""
+    sizes = np.linspace(1.0, min(map(lts.decoder_params, equal)) / bench.size - 0.1, LEARNED // 2)
+    random = [random_of_size(ours, size * bench.size, 1, seed=i)[0] for i, size in enumerate(sizes[1:])]
+    learned = [likely.whole, *likely.first(LEARNED - len(random) - 1, list), *random]
+    times = [each["request_ms"][0] for each in measured(evaluator, learned, ["request_ms"], 1)]
+    front = lts.knapsack_front(ours.space, ours.table, cost_model(learned, times), unit=times[0] / 20_000)
+    equal_times = [each["request_ms"] for each in measured(evaluator, equal, ["request_ms"], 2)]
+    return [front.at(front.best(SLOWER * min(each))) for each in equal_times]
+
+
+def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int, by: str) -> bool:
     """Print perplexities at equal times; whether ours are lower by a tenth at each."""
     ours, flap = bench.compression("ours"), bench.compression("flap")
     likely = LikelyMembers(ours.space, ours.table, bench.original.architecture)
     print(described(evaluator))
     equal = [uniform(ours.space, likely.whole, share) for share in shares]
-    sizes = np.linspace(1.0, min(shares) - 0.1, LEARNED // 2)
-    random = [random_of_size(ours, size * bench.size, 1, seed=i)[0] for i, size in enumerate(sizes[1:])]
-    learned = [likely.whole, *likely.first(LEARNED - len(random) - 1, list), *random]
-    times = [each["request_ms"][0] for each in measured(evaluator, learned, ["request_ms"], 1)]
-    costs = cost_model(learned, times)
-    front = lts.knapsack_front(ours.space, ours.table, costs, unit=times[0] / 20_000)
-    equal_times = [each["request_ms"] for each in measured(evaluator, equal, ["request_ms"], 2)]
-    chosen = [front.at(front.best(SLOWER * min(each))) for each in equal_times]
-    both = measured(
-        evaluator, [each for pair in zip(chosen, equal, strict=True) for each in pair], ["request_ms"], rounds
-    )
-    mine, theirs = [each["request_ms"] for each in both[::2]], [each["request_ms"] for each in both[1::2]]
+    if by == "decoder_params":
+        chosen = [ours.smaller(lts.decoder_params(each)) for each in equal]
+    else:
+        chosen = as_fast(bench, evaluator, likely, equal, ours)
+    pairs = [each for pair in zip(chosen, equal, strict=True) for each in pair]
+    times, *both = (each["request_ms"] for each in measured(evaluator, [likely.whole, *pairs], ["request_ms"], rounds))
+    mine, theirs = both[::2], both[1::2]
     whole = Side("original", likely.whole, ours).perplexity(bench)
-    print(f"original: {times[0]:.1f} ms, perplexity {whole.value:.2f} in {PRECISION}, {len(bench.test)} windows")
+    print(
+        f"original: {np.median(times):.1f} ms, perplexity {whole.value:.2f} in {PRECISION}, {len(bench.test)} windows"
+    )
     met = True
     for share, a, same, ratio, time in zip(shares, chosen, equal, ratios(mine, theirs), theirs, strict=True):
         losses = Side("ours", a, ours).perplexity(bench).losses
@@ -147,6 +162,9 @@ def main() -> int:
     parser = arguments(__doc__, ["speed", "coverage"])
     parser.add_argument("--shares", type=float, nargs="*", default=[*SHARES], help="of the decoder in equal layers")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument(
+        "--by", choices=["request_ms", "decoder_params"], default="request_ms", help="what ours has no more of"
+    )
     parser.add_argument("--measured", type=int, default=20)
     parser.add_argument("--others", type=int, default=20)
     parser.add_argument("--n-prompt", type=int, default=128)
@@ -158,7 +176,7 @@ def main() -> int:
     with lts.open_evaluator(
         precision=PRECISION, n_prompt=chosen.n_prompt, n_gen=chosen.n_gen, threads=1, timeout=600
     ) as evaluator:
-        return 0 if speed(bench, evaluator, chosen.shares, chosen.rounds) else 1
+        return 0 if speed(bench, evaluator, chosen.shares, chosen.rounds, chosen.by) else 1
 
 
 if __name__ == "__main__":

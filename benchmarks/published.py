@@ -81,6 +81,10 @@ def _recommended(path: Path) -> dict[str, lts.Architecture]:
 def hwgpt_space(**options: float) -> lts.SearchSpace:
     """The space of HW-GPT-S with biases; `options` are further ones of `lts.SearchSpace`."""
     return lts.SearchSpace(
+        family="hw_gpt",
+        qkv_bias=True,
+        attention_output_bias=True,
+        feed_forward_bias=True,
         n_layer=[10, 11, 12],
         d_model=[192, 384, 768],
         n_head=[4, 8, 12],
@@ -92,7 +96,7 @@ def hwgpt_space(**options: float) -> lts.SearchSpace:
 
 
 def hwgpt_table(path: Path | None = None) -> list[tuple[lts.Architecture, dict[str, float]]]:
-    """Architectures of HW-GPT-S with their columns. With biases they are gpt2, without hw_gpt; heads are 64 wide."""
+    """Architectures of HW-GPT-S with their columns."""
     table = tables.read_table(path or folder() / "hwgpt" / HWGPT)
     columns = {name: table.column(name) for name in ("ppl", *HWGPT_COLUMNS.values())}
     return [(a, {name: column[i] for name, column in columns.items()}) for i, a in enumerate(table.architectures)]

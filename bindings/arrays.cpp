@@ -37,10 +37,10 @@ constexpr std::string_view kNumbers = "iuf";
 
 }  // namespace
 
-Doubles to_points(py::handle value) {
+Doubles to_points(py::handle value, const char* name) {
   const std::string expected = "numbers of shape (n, m): n points of m objectives, m at least 1";
-  const py::array array = to_array(value, "points", kNumbers, expected);
-  check_shape(array.ndim() == 2 && !last_is(array, 0), array, "points", expected);
+  const py::array array = to_array(value, name, kNumbers, expected);
+  check_shape(array.ndim() == 2 && !last_is(array, 0), array, name, expected);
   return Doubles(array);
 }
 

@@ -18,7 +18,7 @@ using OptionalArrayLike = Argument<"numpy.typing.ArrayLike | None">;
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 /// Points as rows, (n, m) with any n and an m of at least 1.
-Doubles to_points(py::handle value);
+Doubles to_points(py::handle value, const char* name = "points");
 
 /// Rows of m or m + 1 numbers, (n, m) or (n, m + 1) with any n.
 Doubles to_rows(py::handle value, const char* name, std::size_t m);

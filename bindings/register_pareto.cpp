@@ -37,10 +37,14 @@ double hypervolume(const ArrayLike& points_argument, const ArrayLike& reference_
 // These are defined in other files.
 void register_objective(py::module_& m);
 void register_archive(py::module_& m);
+void register_indicators(py::module_& m);
+void register_attainment(py::module_& m);
 
 void register_pareto(py::module_& m) {
   register_objective(m);
   register_archive(m);
+  register_indicators(m);
+  register_attainment(m);
   m.def("hypervolume", &hypervolume, py::arg("points"), py::arg("reference"),
         R"(Volume that points dominate, up to a reference point, all objectives minimized.
 

@@ -84,8 +84,16 @@ void register_search(py::module_& m) {
       .def("ask", &PySearch::ask, py::arg("n") = 1,
            "Up to n new candidates; fewer, in the end none, when the space is used up. No architecture comes twice.")
       .def(
-          "add", [](PySearch& s, const Architecture& a) { return s.idle().add(a); }, py::arg("architecture"),
+          "add", [](PySearch& s, const Architecture& a, bool initial) { return s.idle().add(a, initial); },
+          py::arg("architecture"), py::kw_only(), py::arg("initial") = false,
           R"(An architecture of your own choice as a candidate, to be told like any other.
+
+Parameters
+----------
+architecture
+    A member of the space.
+initial
+    Whether it takes the place of a random one in the first population of the algorithm, where that has one.
 
 Returns
 -------

@@ -44,7 +44,7 @@ struct SpaceIterator {
 constexpr const char* kDoc = R"(A set of architectures: all combinations of the choices that the rules allow.
 
 Immutable, hashable, picklable and safe to share between threads. Iterating enumerates it in index order; ``a in space``
-tests membership. Indices follow d_model, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
+tests membership. Indices follow d_model, head_dim, bias, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
 
 Parameters
 ----------
@@ -53,13 +53,18 @@ name
 family
     ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
 vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
-    Fixed values; see `Architecture`.
+    Fixed values; see `Architecture`. A sequence of head_dim are choices, one for all heads of an architecture.
 n_layer, d_model, n_head, d_ff
     Choices: distinct integers in any order.
 n_kv_head
     Choices in a family with grouped-query attention; by default n_kv_head is n_head.
 heads
     Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
+d_ff_ratio
+    Choices in place of d_ff: multiples of d_model, which must be integers with every d_model.
+bias
+    Choices of the biases of an architecture, in place of ``qkv_bias``, ``attention_output_bias`` and
+    ``feed_forward_bias``: all three of them, in this order, or one bool for all.
 d_embed, div_val
     Choices of the adaptive embedding.
 shared_n_head, shared_n_kv_head, shared_d_ff
@@ -106,15 +111,16 @@ void register_search_space(py::module_& m) {
            py::arg("cutoffs") = py::tuple(), py::arg("tie_projs") = py::tuple(),
            py::arg("tie_embedding").noconvert() = py::none(), py::arg("n_layer"), py::arg("d_model"),
            py::arg("n_head") = py::tuple(), py::arg("n_kv_head") = py::tuple(), py::arg("heads") = py::tuple(),
-           py::arg("d_ff"), py::arg("d_embed") = py::make_tuple(-1), py::arg("div_val") = py::make_tuple(1),
-           py::arg("shared_n_head").noconvert() = false, py::arg("shared_n_kv_head").noconvert() = false,
-           py::arg("shared_d_ff").noconvert() = false, py::arg("min_ff_ratio") = 0.0,
-           py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
+           py::arg("d_ff") = py::tuple(), py::arg("d_embed") = py::make_tuple(-1),
+           py::arg("div_val") = py::make_tuple(1), py::arg("shared_n_head").noconvert() = false,
+           py::arg("shared_n_kv_head").noconvert() = false, py::arg("shared_d_ff").noconvert() = false,
+           py::arg("min_ff_ratio") = 0.0, py::arg("max_ff_ratio") = py::none(), py::arg("head_dims") = py::tuple(),
            py::arg("decoder_params") = py::make_tuple(py::none(), py::none()),
            py::arg("total_params") = py::make_tuple(py::none(), py::none()), py::arg("rotary_theta") = py::none(),
            py::arg("norm_epsilon") = py::none(), py::arg("rotary_dim") = 0, py::arg("rotary_scaling") = py::none(),
            py::arg("qkv_bias").noconvert() = py::none(), py::arg("attention_output_bias").noconvert() = py::none(),
-           py::arg("feed_forward_bias").noconvert() = py::none())
+           py::arg("feed_forward_bias").noconvert() = py::none(), py::arg("d_ff_ratio") = py::tuple(),
+           py::arg("bias") = py::tuple())
       .def_property_readonly(
           "name", [](const SearchSpace& s) { return s.options().name; }, "Name of the space.")
       .def_property_readonly(
@@ -126,6 +132,12 @@ void register_search_space(py::module_& m) {
       .def_property_readonly(
           "head_choices", [](const SearchSpace& s) { return pairs_of(lts::head_choices(s.options())); },
           "The pairs (n_head, n_kv_head) that the choices make, ascending, whatever the rules say.")
+      .def(
+          "d_ff_choices",
+          [](const SearchSpace& s, const Int& d_model) {
+            return lts::d_ff_choices(s.options(), to_int64(d_model, "d_model"));
+          },
+          py::arg("d_model"), "The feed-forward widths that go with a d_model, ascending, whatever the rules say.")
       .def("at", &at, py::arg("index"), R"(The architecture of that index.
 
 Raises

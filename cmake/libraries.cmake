@@ -24,7 +24,7 @@ add_library(lts_core OBJECT ${LTS_SOURCES})
 set(LTS_COLD ${LTS_SOURCES})
 list(FILTER LTS_COLD INCLUDE REGEX
      "/(json|c_api|error|objective|architecture|family|weights|importance|knapsack|\
-search_(space_build|space_ways|create|state)|surrogate_(fit|problem|quantile)|pooled|\
+search_(space_build|space_options|space_ways|create|state)|surrogate_(fit|problem|quantile)|pooled|\
 algorithms/(algorithm_state|table))[a-z_]*\\.cpp$")
 set_source_files_properties(${LTS_COLD} PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release,RelWithDebInfo>:-Os>)
 lts_core_options(lts_core)

@@ -14,8 +14,8 @@ namespace {
 using Dimension = Encoding::Dimension;
 
 std::string_view dimension_name(Dimension dimension) {
-  constexpr std::array<std::string_view, 7> names{"d_model", "n_layer",   "d_embed", "div_val",
-                                                  "n_head",  "n_kv_head", "d_ff"};
+  constexpr std::array<std::string_view, 9> names{"d_model",   "n_layer", "d_embed",  "div_val", "n_head",
+                                                  "n_kv_head", "d_ff",    "head_dim", "bias"};
   return names[static_cast<std::size_t>(dimension)];
 }
 
@@ -24,6 +24,12 @@ std::uint16_t position_of(Dimension dimension, const std::vector<std::int64_t>& 
   if (it == choices.end() || *it != value) {
     throw_invalid({dimension_name(dimension), " ", std::to_string(value), " is not among the choices of the space"});
   }
+  return static_cast<std::uint16_t>(it - choices.begin());
+}
+
+std::uint16_t position_of(const std::vector<Details>& choices, const Details& details) {
+  const auto it = std::find(choices.begin(), choices.end(), details);
+  if (it == choices.end()) throw_invalid({"the biases are not among the choices of the space"});
   return static_cast<std::uint16_t>(it - choices.begin());
 }
 
@@ -45,25 +51,29 @@ std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept {
   return h ^ (h >> 31);
 }
 
-const std::vector<std::int64_t>& Encoding::choices(Dimension dimension) const noexcept {
+std::size_t Encoding::n_choices(Dimension dimension) const noexcept {
   const SearchSpaceOptions& o = space_->options();
   switch (dimension) {
     case Dimension::d_model:
-      return o.d_model;
+      return o.d_model.size();
     case Dimension::n_layer:
-      return o.n_layer;
+      return o.n_layer.size();
     case Dimension::d_embed:
-      return o.d_embed;
+      return o.d_embed.size();
     case Dimension::div_val:
-      return o.div_val;
+      return o.div_val.size();
     case Dimension::n_head:
-      return o.n_head;  // empty where there are pairs
+      return heads_.size();
     case Dimension::n_kv_head:
-      return o.n_kv_head;
+      return o.n_kv_head.size();
     case Dimension::d_ff:
+      return widths_.front().size();
+    case Dimension::head_dim:
+      return head_dims_.size();
+    case Dimension::bias:
       break;
   }
-  return o.d_ff;
+  return details_.size();
 }
 
 Encoding::Encoding(const SearchSpace& space) : space_(&space) {
@@ -72,9 +82,18 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
   if (o.heads.empty()) {
     for (const std::int64_t n_head : o.n_head) heads_.push_back({n_head, n_head});
   }
-  may_be_empty_ = heads_.front().n_head == 0 && o.d_ff.front() == 0;
+  if (o.d_ff_ratio.empty()) {
+    widths_.push_back(o.d_ff);
+  } else {
+    for (const std::int64_t d_model : o.d_model) widths_.push_back(d_ff_choices(o, d_model));
+  }
+  head_dims_ = detail::head_dims_of(o);
+  for (std::size_t bias = 0; bias < std::max<std::size_t>(1, o.bias.size()); ++bias) {
+    details_.push_back(detail::details_of(o, family(o.family), bias));
+  }
+  may_be_empty_ = heads_.front().n_head == 0 && widths_.front().front() == 0;
   const auto add = [this](Dimension dimension, std::int32_t layer, std::int32_t& at) {
-    const std::size_t n = dimension == Dimension::n_head ? heads_.size() : choices(dimension).size();
+    const std::size_t n = n_choices(dimension);
     if (n > 0xFFFF) {
       throw_invalid({dimension_name(dimension), " has ", std::to_string(n), " choices; at most 65535 are supported"});
     }
@@ -86,6 +105,8 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
   add(Dimension::n_layer, -1, at_n_layer_);
   add(Dimension::d_embed, -1, at_d_embed_);
   add(Dimension::div_val, -1, at_div_val_);
+  add(Dimension::head_dim, -1, at_head_dim_);
+  add(Dimension::bias, -1, at_bias_);
   if (o.shared_n_head) add(Dimension::n_head, -1, at_n_head_);
   if (o.shared_n_kv_head) add(Dimension::n_kv_head, -1, at_n_kv_head_);
   if (o.shared_d_ff) add(Dimension::d_ff, -1, at_d_ff_);
@@ -121,16 +142,20 @@ Encoding::Encoding(const SearchSpace& space) : space_(&space) {
     }
     probe.d_embed = family(o.family).embedding == Embedding::adaptive ? d : -1;
     probe.div_val = 1;
-    auto& heads = valid_n_head_.emplace_back();
-    for (std::size_t i = 0; i < heads_.size(); ++i) {
-      probe.layers = {Layer{.n_head = heads_[i].n_head, .n_kv_head = heads_[i].n_kv_head}};
-      const bool served = o.n_kv_head.empty() || !valid_n_kv_head_[i].empty();
-      const bool wide = detail::heads_fit(o, probe, probe.layers.front());
-      if (served && wide && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
+    for (const std::int64_t head_dim : head_dims_) {
+      probe.head_dim = head_dim;
+      auto& heads = valid_n_head_.emplace_back();
+      for (std::size_t i = 0; i < heads_.size(); ++i) {
+        probe.layers = {Layer{.n_head = heads_[i].n_head, .n_kv_head = heads_[i].n_kv_head}};
+        const bool served = o.n_kv_head.empty() || !valid_n_kv_head_[i].empty();
+        const bool wide = detail::heads_fit(o, probe, probe.layers.front());
+        if (served && wide && valid(probe)) heads.push_back(static_cast<std::uint16_t>(i));
+      }
     }
-    auto& widths = valid_d_ff_.emplace_back();
-    for (std::size_t i = 0; i < o.d_ff.size(); ++i) {
-      if (detail::ff_ratio_fits(o, o.d_ff[i], d)) widths.push_back(static_cast<std::uint16_t>(i));
+    const std::vector<std::int64_t>& d_ffs = widths(valid_d_ff_.size());
+    auto& fitting = valid_d_ff_.emplace_back();
+    for (std::size_t i = 0; i < d_ffs.size(); ++i) {
+      if (detail::ff_ratio_fits(o, d_ffs[i], d)) fitting.push_back(static_cast<std::uint16_t>(i));
     }
   }
 }
@@ -152,43 +177,48 @@ Genotype Encoding::encode(const Architecture& a) const {
   const SearchSpaceOptions& o = space_->options();
   // Values without a gene are checked, too.
   position_of(Dimension::n_layer, o.n_layer, a.n_layer());
-  position_of(Dimension::d_model, o.d_model, a.d_model);
+  const std::uint16_t d = position_of(Dimension::d_model, o.d_model, a.d_model);
   position_of(Dimension::d_embed, o.d_embed, a.d_embed);
   position_of(Dimension::div_val, o.div_val, a.div_val);
+  position_of(Dimension::head_dim, head_dims_, a.head_dim);
   Genotype genotype(genes_.size());
   for (std::size_t g = 0; g < genes_.size(); ++g) {
     const Gene& gene = genes_[g];
     if (gene.layer >= a.n_layer()) continue;
     const Layer& layer = a.layers[gene.layer < 0 ? 0 : static_cast<std::size_t>(gene.layer)];
-    if (gene.dimension == Dimension::n_head && !o.heads.empty()) {
-      genotype[g] = position_of(o.heads, {layer.n_head, layer.n_kv_head});
-      continue;
-    }
-    std::int64_t value = 0;
+    const auto position = [&gene](const std::vector<std::int64_t>& choices, std::int64_t value) {
+      return position_of(gene.dimension, choices, value);
+    };
     switch (gene.dimension) {
       case Dimension::d_model:
-        value = a.d_model;
+        genotype[g] = d;
         break;
       case Dimension::n_layer:
-        value = a.n_layer();
+        genotype[g] = position(o.n_layer, a.n_layer());
         break;
       case Dimension::d_embed:
-        value = a.d_embed;
+        genotype[g] = position(o.d_embed, a.d_embed);
         break;
       case Dimension::div_val:
-        value = a.div_val;
+        genotype[g] = position(o.div_val, a.div_val);
         break;
       case Dimension::n_head:
-        value = layer.n_head;
+        genotype[g] =
+            o.heads.empty() ? position(o.n_head, layer.n_head) : position_of(o.heads, {layer.n_head, layer.n_kv_head});
         break;
       case Dimension::n_kv_head:
-        value = layer.n_kv_head;
+        genotype[g] = position(o.n_kv_head, layer.n_kv_head);
         break;
       case Dimension::d_ff:
-        value = layer.d_ff;
+        genotype[g] = position(widths(d), layer.d_ff);
+        break;
+      case Dimension::head_dim:
+        genotype[g] = position(head_dims_, a.head_dim);
+        break;
+      case Dimension::bias:
+        genotype[g] = position_of(details_, differences(a.details, family(o.family)));
         break;
     }
-    genotype[g] = position_of(gene.dimension, choices(gene.dimension), value);
   }
   return genotype;
 }
@@ -212,11 +242,16 @@ Architecture Encoding::decode(std::span<const std::uint16_t> genotype) const {
 void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out) const {
   const SearchSpaceOptions& o = space_->options();
   const auto fixed = [](const Architecture& a) {
-    return std::tie(a.family, a.vocab_size, a.n_positions, a.head_dim, a.tie_embedding, a.cutoffs, a.tie_projs,
-                    a.details);
+    return std::tie(a.family, a.vocab_size, a.n_positions, a.tie_embedding, a.cutoffs, a.tie_projs);
   };
   if (fixed(out) != fixed(skeleton_)) out = skeleton_;
-  out.d_model = o.d_model[gene_or_zero(genotype, at_d_model_)];
+  if (const Details& details = details_[gene_or_zero(genotype, at_bias_)]; out.details != details) {
+    out.details = details;
+  }
+  out.head_dim = head_dims_[gene_or_zero(genotype, at_head_dim_)];
+  const std::uint16_t d = gene_or_zero(genotype, at_d_model_);
+  const std::vector<std::int64_t>& d_ffs = widths(d);
+  out.d_model = o.d_model[d];
   out.d_embed = o.d_embed[gene_or_zero(genotype, at_d_embed_)];
   out.div_val = o.div_val[gene_or_zero(genotype, at_div_val_)];
   out.layers.reserve(static_cast<std::size_t>(o.n_layer.back()));  // enough for this and any later architecture
@@ -230,7 +265,7 @@ void Encoding::decode(std::span<const std::uint16_t> genotype, Architecture& out
     const Heads& heads = heads_[gene(at_n_head_, o.shared_n_head)];
     layer.n_head = heads.n_head;
     layer.n_kv_head = kv_follows ? heads.n_kv_head : o.n_kv_head[gene(at_n_kv_head_, o.shared_n_kv_head)];
-    layer.d_ff = o.d_ff[gene(at_d_ff_, o.shared_d_ff)];
+    layer.d_ff = d_ffs[gene(at_d_ff_, o.shared_d_ff)];
     step += genes_per_layer_;
   }
 }
@@ -241,6 +276,7 @@ bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
   const std::size_t embedding = (d * o.d_embed.size() + gene_or_zero(genotype, at_d_embed_)) * o.div_val.size() +
                                 gene_or_zero(genotype, at_div_val_);
   if (!valid_embedding_[embedding]) return false;
+  const auto& valid_n_head = valid_n_head_[d * head_dims_.size() + gene_or_zero(genotype, at_head_dim_)];
 
   bool changed = false;
   // Sets the gene to a valid choice; a dimension without a gene has its only choice, number 0.
@@ -263,7 +299,7 @@ bool Encoding::repair(std::span<std::uint16_t> genotype, Random& random) const {
       const auto at = [step](std::int32_t first, bool shared) { return first < 0 || shared ? first : first + step; };
       const std::int32_t head = at(at_n_head_, o.shared_n_head);
       const std::int32_t kv_head = at(at_n_kv_head_, o.shared_n_kv_head);
-      if (!fix(head, valid_n_head_[d]) || !fix(at(at_d_ff_, o.shared_d_ff), valid_d_ff_[d])) return false;
+      if (!fix(head, valid_n_head) || !fix(at(at_d_ff_, o.shared_d_ff), valid_d_ff_[d])) return false;
       if (!o.n_kv_head.empty() && !fix(kv_head, valid_n_kv_head_[gene_or_zero(genotype, head)])) return false;
     }
     return true;

@@ -33,7 +33,7 @@ constexpr std::array kFamilies{
            .tie_embedding = false,
            .norm_epsilon = 1e-5},
     // GPT-2 without biases in its layers, as HW-GPT-Bench (Sukthanker et al. 2024) builds it with heads 64 wide
-    // whatever d_model; its architectures with biases are gpt2 with head_dim 64.
+    // whatever d_model; its architectures with biases choose them.
     Family{.name = "hw_gpt", .attention_bias = false, .feed_forward_bias = false},
     // The same with the gated network of the models that HW-GPT-Bench profiled on hardware.
     Family{.name = "hw_gpt_gated",

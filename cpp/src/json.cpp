@@ -157,6 +157,27 @@ static void write(Writer& out, const Heads& heads) {
   out.begin_array().value(heads.n_head).value(heads.n_kv_head).end_array();
 }
 
+/// One truth value where all are the same.
+static void write(Writer& out, const Biases& b) {
+  if (b.qkv == b.attention_output && b.qkv == b.feed_forward) {
+    out.value(b.qkv);
+  } else {
+    out.begin_array().value(b.qkv).value(b.attention_output).value(b.feed_forward).end_array();
+  }
+}
+
+static void read(const Json& json, const Where& where, Biases& out) {
+  std::array<bool, 3> parts{};
+  if (json.is_boolean()) {
+    parts.fill(json.get<bool>());
+  } else if (json.is_array()) {
+    read(json, where, parts);
+  } else {
+    where.refuse("true, false or an array of three of them", json);
+  }
+  out = {.qkv = parts[0], .attention_output = parts[1], .feed_forward = parts[2]};
+}
+
 static void read(const Json& json, const Where& where, Heads& out) {
   std::array<std::int64_t, 2> pair{};
   read(json, where, pair);
@@ -169,8 +190,13 @@ void write(Writer& out, const SearchSpaceOptions& o) {
       .field("family", o.family)
       .field("vocab_size", o.vocab_size)
       .field("n_positions", o.n_positions)
-      .field("head_dim", o.head_dim)
-      .field("cutoffs", o.cutoffs)
+      .key("head_dim");
+  if (o.head_dim_choices.empty()) {
+    out.value(o.head_dim);
+  } else {
+    out.value(o.head_dim_choices);
+  }
+  out.field("cutoffs", o.cutoffs)
       .field("tie_projs", o.tie_projs)
       .field("tie_embedding", o.tie_embedding)
       .field("n_layer", o.n_layer)
@@ -180,8 +206,13 @@ void write(Writer& out, const SearchSpaceOptions& o) {
   } else {
     out.field("heads", o.heads);
   }
-  out.field("d_ff", o.d_ff)
-      .field("d_embed", o.d_embed)
+  if (o.d_ff_ratio.empty()) {
+    out.field("d_ff", o.d_ff);
+  } else {
+    out.field("d_ff_ratio", o.d_ff_ratio);
+  }
+  if (!o.bias.empty()) out.field("bias", o.bias);
+  out.field("d_embed", o.d_embed)
       .field("div_val", o.div_val)
       .field("shared_n_head", o.shared_n_head)
       .field("shared_n_kv_head", o.shared_n_kv_head)
@@ -199,13 +230,19 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
       {"name",         "family",        "vocab_size", "n_positions",    "head_dim",         "cutoffs",
        "tie_projs",    "tie_embedding", "n_layer",    "d_model",        "n_head",           "n_kv_head",
        "d_ff",         "d_embed",       "div_val",    "shared_n_head",  "shared_n_kv_head", "shared_d_ff",
-       "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params",     "heads"}));
+       "min_ff_ratio", "max_ff_ratio",  "head_dims",  "decoder_params", "total_params",     "heads",
+       "d_ff_ratio",   "bias"}));
   const ObjectReader object(json, where, allowed);
   object.optional("name", o.name);
   object.optional("family", o.family);
   object.optional("vocab_size", o.vocab_size);
   object.optional("n_positions", o.n_positions);
-  object.optional("head_dim", o.head_dim);
+  if (const Json* head_dim = object.find("head_dim"); head_dim != nullptr && head_dim->is_array()) {
+    read(*head_dim, object.at("head_dim"), o.head_dim_choices);
+    if (o.head_dim_choices.empty()) object.at("head_dim").fail("has no choices; give at least one");
+  } else {
+    object.optional("head_dim", o.head_dim);
+  }
   object.optional("cutoffs", o.cutoffs);
   object.optional("tie_projs", o.tie_projs);
   object.optional("tie_embedding", o.tie_embedding);
@@ -218,7 +255,13 @@ void read(const Json& json, const Where& where, SearchSpaceOptions& o) {
     object.optional("n_head", o.n_head);  // refused by the space
   }
   object.optional("n_kv_head", o.n_kv_head);
-  object.required("d_ff", o.d_ff);
+  object.optional("d_ff_ratio", o.d_ff_ratio);
+  if (o.d_ff_ratio.empty()) {
+    object.required("d_ff", o.d_ff);
+  } else {
+    object.optional("d_ff", o.d_ff);  // refused by the space
+  }
+  object.optional("bias", o.bias);
   object.optional("d_embed", o.d_embed);
   object.optional("div_val", o.div_val);
   object.optional("shared_n_head", o.shared_n_head);

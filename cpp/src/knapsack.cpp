@@ -84,6 +84,9 @@ void check_space(const SearchSpace& space) {
   if (o.shared_n_head || o.shared_n_kv_head || o.shared_d_ff) {
     throw_invalid({"knapsack: the space has shared dimensions; every layer must have choices of its own"});
   }
+  if (o.head_dim_choices.size() > 1 || o.bias.size() > 1) {
+    throw_invalid({"knapsack: the space has more than one head_dim or bias; it must have one each"});
+  }
   if (o.d_model.size() != 1 || o.n_layer.size() != 1 || o.d_embed.size() != 1 || o.div_val.size() != 1) {
     throw_invalid(
         {"knapsack: the space has more than one d_model, n_layer, d_embed or div_val; it must have one each"});
@@ -187,7 +190,7 @@ KnapsackFront::KnapsackFront(const SearchSpace& space, const LossTable& table,
     if (space.contains(probe)) heads_.push_back(heads);
   }
   first = base_.layers.front();
-  for (const std::int64_t d_ff : space.options().d_ff) {
+  for (const std::int64_t d_ff : d_ff_choices(space.options(), base_.d_model)) {
     first.d_ff = d_ff;
     if (space.contains(probe)) d_ff_.push_back(d_ff);
   }

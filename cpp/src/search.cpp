@@ -71,10 +71,11 @@ std::vector<Candidate> Search::ask(std::size_t n) {
   return candidates;
 }
 
-std::optional<std::uint64_t> Search::add(const Architecture& architecture) {
+std::optional<std::uint64_t> Search::add(const Architecture& architecture, bool initial) {
   if (const auto reason = impl_->space.why_not(architecture)) throw_invalid({"search: ", *reason});
   Genotype genotype = impl_->encoding.encode(architecture);
   if (!impl_->seen.insert(hash_of(genotype))) return std::nullopt;
+  if (initial) impl_->algorithm->adopt();
   const std::uint64_t id = impl_->next_id++;
   impl_->pending.emplace_hint(impl_->pending.end(), id, std::move(genotype));
   return id;

@@ -38,11 +38,12 @@ void SearchSpace::apply(const Block& block, Architecture& out) const {
   out.family = family_;
   out.vocab_size = options_.vocab_size;
   out.n_positions = options_.n_positions;
-  out.head_dim = options_.head_dim;
   if (out.cutoffs != options_.cutoffs) out.cutoffs = options_.cutoffs;
   if (out.tie_projs != options_.tie_projs) out.tie_projs = options_.tie_projs;
   out.tie_embedding = options_.tie_embedding.value_or(family_->tie_embedding);
-  out.details = options_.details;
+  const LayerSet& set = layer_sets_[block.layer_set];
+  out.head_dim = set.head_dim;
+  out.details = details_[set.bias];
   out.d_model = block.d_model;
   out.d_embed = block.d_embed;
   out.div_val = block.div_val;
@@ -106,18 +107,26 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
   const Architecture expected = skeleton();
   if (a.vocab_size != o.vocab_size) return fixed("vocab_size", a.vocab_size, o.vocab_size);
   if (a.n_positions != o.n_positions) return fixed("n_positions", a.n_positions, o.n_positions);
-  if (a.head_dim != o.head_dim) return fixed("head_dim", a.head_dim, o.head_dim);
   if (a.cutoffs != o.cutoffs) return "cutoffs differ from those of the space";
   if (a.tie_projs != o.tie_projs) return "tie_projs differ from those of the space";
   if (a.tie_embedding != expected.tie_embedding) return "tie_embedding differs from that of the space";
-  if (differences(a.details, *family_) != o.details) return "details, such as biases, differ from those of the space";
+  if (std::find(details_.begin(), details_.end(), differences(a.details, *family_)) == details_.end()) {
+    return o.bias.empty() ? "details, such as biases, differ from those of the space"
+                          : "its biases are not among the choices, or other details differ from those of the space";
+  }
   const auto choice = [](std::string_view name, std::int64_t value) {
     return std::string(name) + " " + number(value) + " is not among the choices";
   };
+  if (o.head_dim_choices.empty()) {
+    if (a.head_dim != o.head_dim) return fixed("head_dim", a.head_dim, o.head_dim);
+  } else if (!has(o.head_dim_choices, a.head_dim)) {
+    return choice("head_dim", a.head_dim);
+  }
   if (!has(o.n_layer, a.n_layer())) return choice("n_layer", a.n_layer());
   if (!has(o.d_model, a.d_model)) return choice("d_model", a.d_model);
   if (!has(o.d_embed, a.d_embed)) return choice("d_embed", a.d_embed);
   if (!has(o.div_val, a.div_val)) return choice("div_val", a.div_val);
+  const std::vector<std::int64_t> widths = d_ff_choices(o, a.d_model);
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
     const Layer& layer = a.layers[l];
     const Layer& first = a.layers.front();
@@ -131,7 +140,7 @@ std::optional<std::string> SearchSpace::why_not(const Architecture& a) const {
     } else if (o.n_kv_head.empty() ? layer.n_kv_head != layer.n_head : !has(o.n_kv_head, layer.n_kv_head)) {
       return choice("n_kv_head", layer.n_kv_head) + where;
     }
-    if (!has(o.d_ff, layer.d_ff)) return choice("d_ff", layer.d_ff) + where;
+    if (!has(widths, layer.d_ff)) return choice("d_ff", layer.d_ff) + where;
     if ((o.shared_n_head && layer.n_head != first.n_head) ||
         (shares_n_kv_head(o) && layer.n_kv_head != first.n_kv_head) || (o.shared_d_ff && layer.d_ff != first.d_ff)) {
       return "a shared dimension differs" + where;
@@ -169,6 +178,8 @@ std::size_t SearchSpace::position_of(const LayerSet& set, const Layer& layer) {
 }
 
 std::size_t SearchSpace::find_group(const Architecture& a, const LayerSet** set) const {
+  const auto bias = static_cast<std::size_t>(
+      std::find(details_.begin(), details_.end(), differences(a.details, *family_)) - details_.begin());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Block& block = blocks_[groups_[g].block];
     if (groups_[g].n_layer != a.n_layer() || block.d_model != a.d_model || block.d_embed != a.d_embed ||
@@ -176,7 +187,8 @@ std::size_t SearchSpace::find_group(const Architecture& a, const LayerSet** set)
       continue;
     }
     const LayerSet& candidate = layer_sets_[block.layer_set];
-    if (position_of(candidate, a.layers.front()) < candidate.layers.size()) {
+    if (candidate.head_dim == a.head_dim && candidate.bias == bias &&
+        position_of(candidate, a.layers.front()) < candidate.layers.size()) {
       *set = &candidate;
       return g;
     }

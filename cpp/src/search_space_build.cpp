@@ -1,8 +1,6 @@
 // Construction of a search space: which layers go with which widths, and how many architectures that makes.
 
 #include <algorithm>
-#include <cmath>
-#include <initializer_list>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -18,74 +16,9 @@ using namespace detail;
 
 namespace {
 
-// A space within these, and what counting may take, is built in seconds, whatever its choices; published ones need a
-// tenth.
-constexpr std::uint64_t kMaxLayers = std::uint64_t{1} << 22;      // combinations of the choices of a layer, and d_model
-constexpr std::uint64_t kMaxEmbeddings = std::uint64_t{1} << 20;  // of those of the embedding, and d_model
+// A space within this, and what its options and counting may take, is built in seconds, whatever its choices; published
+// ones need a tenth.
 constexpr std::size_t kMaxGroups = 1'000'000;
-
-void check_choices(std::string_view name, std::vector<std::int64_t>& choices, std::int64_t min,
-                   std::int64_t max = max_width) {
-  if (choices.empty()) throw_invalid({name, " has no choices; give at least one"});
-  std::sort(choices.begin(), choices.end());
-  if (const auto twice = std::adjacent_find(choices.begin(), choices.end()); twice != choices.end()) {
-    throw_invalid({name, " has the choice ", number(*twice), " twice; choices must be distinct"});
-  }
-  if (choices.front() < min) {
-    throw_invalid({name, " has the choice ", number(choices.front()), "; it must be at least ", number(min)});
-  }
-  if (choices.back() > max) {
-    throw_invalid({name, " has the choice ", number(choices.back()), "; it must be at most ", number(max)});
-  }
-}
-
-/// Checks and sorts the pairs, which stand in place of n_head and n_kv_head.
-void check_heads(SearchSpaceOptions& o, const Family& family) {
-  if (!o.n_head.empty() || !o.n_kv_head.empty()) {
-    throw_invalid({"heads has choices, and so has ", o.n_head.empty() ? "n_kv_head" : "n_head",
-                   "; give either pairs or both dimensions"});
-  }
-  std::sort(o.heads.begin(), o.heads.end());
-  if (const auto twice = std::adjacent_find(o.heads.begin(), o.heads.end()); twice != o.heads.end()) {
-    throw_invalid({"heads has the choice ", describe(*twice), " twice; choices must be distinct"});
-  }
-  for (const Heads& heads : o.heads) {
-    const auto& [n_head, n_kv_head] = heads;
-    const auto refuse = [&](std::string_view rule) {
-      throw_invalid({"heads has the choice ", describe(heads), "; ", rule});
-    };
-    if (n_head == 0 && n_kv_head == 0) {
-      if (!family.parts_optional()) refuse("layers of " + o.family + " have attention");
-      if (o.head_dim == 0) refuse("head_dim must be given, as there may be no layer that tells it");
-      continue;
-    }
-    if (n_head < 1 || n_kv_head < 1 || n_head > max_width) {
-      refuse("both must be from 1 to 1048576, or 0 for no attention");
-    }
-    if (family.attention == Attention::multi_head && n_head != n_kv_head) {
-      refuse("both must be equal, as " + o.family + " has no grouped-query attention");
-    }
-    if (n_head % n_kv_head != 0) refuse("the first must be a multiple of the second");
-  }
-}
-
-void check_bounds(std::string_view name, const Bounds& bounds) {
-  if (bounds.min && bounds.max && *bounds.min > *bounds.max) {
-    throw_invalid({"bounds of ", name, ": min ", number(*bounds.min), " is above max ", number(*bounds.max)});
-  }
-}
-
-/// Refuses choices that make more combinations than that.
-void check_product(std::string_view names, std::initializer_list<std::size_t> sizes, std::uint64_t most) {
-  std::uint64_t product = 1;
-  for (const std::size_t size : sizes) {
-    if (size > most / product) {
-      throw_invalid({"the choices of ", names, " make more than ", std::to_string(most),
-                     " combinations; use fewer, or coarser steps"});
-    }
-    product *= std::max<std::size_t>(1, size);
-  }
-}
 
 /// Whether the architecture is valid; the first refusal is kept for the message of a space that turns out empty.
 bool accepted(const Architecture& architecture, std::string& refusal) {
@@ -104,13 +37,17 @@ bool accepted(const Architecture& architecture, std::string& refusal) {
 std::string_view broken_rule(const SearchSpaceOptions& o) {
   const auto some = [&o](const auto& fits) { return std::any_of(o.d_model.begin(), o.d_model.end(), fits); };
   const auto ff_fits = [&o](std::int64_t d_model) {
-    return std::any_of(o.d_ff.begin(), o.d_ff.end(),
+    const std::vector<std::int64_t> widths = d_ff_choices(o, d_model);
+    return std::any_of(widths.begin(), widths.end(),
                        [&](std::int64_t d_ff) { return ff_ratio_fits(o, d_ff, d_model); });
   };
   const auto some_heads_fit = [&o](std::int64_t d_model) {
     const std::vector<Heads> choices = head_choices(o);
+    const std::vector<std::int64_t> fixed = head_dims_of(o);
     return std::any_of(choices.begin(), choices.end(), [&](const Heads& heads) {
-      return heads.n_head == 0 || has(o.head_dims, o.head_dim > 0 ? o.head_dim : d_model / heads.n_head);
+      return heads.n_head == 0 || std::any_of(fixed.begin(), fixed.end(), [&](std::int64_t head_dim) {
+               return has(o.head_dims, head_dim > 0 ? head_dim : d_model / heads.n_head);
+             });
     });
   };
   if (!some(ff_fits)) {
@@ -123,58 +60,25 @@ std::string_view broken_rule(const SearchSpaceOptions& o) {
 
 }  // namespace
 
-std::vector<Heads> head_choices(const SearchSpaceOptions& o) {
-  if (!o.heads.empty()) return o.heads;
-  std::vector<Heads> pairs;
-  for (const std::int64_t n_head : o.n_head) {
-    if (o.n_kv_head.empty()) pairs.push_back({n_head, n_head});
-    for (const std::int64_t n_kv_head : o.n_kv_head) pairs.push_back({n_head, n_kv_head});
-  }
-  return pairs;
-}
-
 SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
-  SearchSpaceOptions& o = options_;
-  family_ = &lts::family(o.family);
-  if (family_->encoder) {
-    throw_invalid({"family is ", o.family, "; there are no search spaces of encoders, only counts and proxies"});
+  family_ = &check_options(options_);
+  bounded_ = !options_.decoder_params.unbounded() || !options_.total_params.unbounded();
+  for (std::size_t bias = 0; bias < std::max<std::size_t>(1, options_.bias.size()); ++bias) {
+    details_.push_back(details_of(options_, *family_, bias));
   }
-  o.details = differences(o.details, *family_);
-  check_choices("n_layer", o.n_layer, 1, max_layers);
-  check_choices("d_model", o.d_model, 1);
-  if (o.heads.empty()) {
-    check_choices("n_head", o.n_head, 1);
-  } else {
-    check_heads(o, *family_);
-  }
-  if (!o.n_kv_head.empty()) check_choices("n_kv_head", o.n_kv_head, 1);
-  check_choices("d_ff", o.d_ff, family_->parts_optional() ? 0 : 1);
-  check_choices("d_embed", o.d_embed, -1);
-  if (has(o.d_embed, 0)) throw_invalid({"d_embed has the choice 0; it must be -1 (d_model) or at least 1"});
-  check_choices("div_val", o.div_val, 1);
-  if (!o.n_kv_head.empty() && family_->attention != Attention::grouped_query) {
-    throw_invalid({"n_kv_head: ", o.family, " has no grouped-query attention; leave it out"});
-  }
-  if (o.n_kv_head.empty()) o.shared_n_kv_head = false;  // it follows n_head, shared or not
-  if (!std::isfinite(o.min_ff_ratio) || o.min_ff_ratio < 0) {
-    throw_invalid({"min_ff_ratio must be a finite number that is not negative"});
-  }
-  if (o.max_ff_ratio && (!std::isfinite(*o.max_ff_ratio) || *o.max_ff_ratio < o.min_ff_ratio)) {
-    throw_invalid({"max_ff_ratio must be a finite number that is not below min_ff_ratio"});
-  }
-  if (!o.head_dims.empty()) check_choices("head_dims", o.head_dims, 1);
-  check_bounds("decoder_params", o.decoder_params);
-  check_bounds("total_params", o.total_params);
-  check_product(o.heads.empty() ? "d_model, n_head, n_kv_head and d_ff" : "d_model, heads and d_ff",
-                {o.d_model.size(), o.n_head.size(), o.n_kv_head.size(), o.heads.size(), o.d_ff.size()}, kMaxLayers);
-  check_product("d_model, d_embed and div_val", {o.d_model.size(), o.d_embed.size(), o.div_val.size()}, kMaxEmbeddings);
-  bounded_ = !o.decoder_params.unbounded() || !o.total_params.unbounded();
   build();
 }
 
 void SearchSpace::build() {
   std::string refusal;
-  for (const std::int64_t d_model : options_.d_model) add_layer_sets(d_model, refusal);
+  LayerSet common;
+  for (const std::int64_t d_model : options_.d_model) {
+    common.d_model = d_model;
+    for (const std::int64_t head_dim : head_dims_of(options_)) {
+      common.head_dim = head_dim;
+      for (common.bias = 0; common.bias < details_.size(); ++common.bias) add_layer_sets(common, refusal);
+    }
+  }
   Budget budget{.words = kMaxWords, .steps = kMaxSteps};
   std::vector<EmbeddingChoice> embeddings;
   for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) {
@@ -191,24 +95,29 @@ void SearchSpace::build() {
   for (const Group& group : groups_) thresholds_.push_back(fraction_of_2_64(group.begin + group.count, size_));
 }
 
-/// Which layers go with a width: all combinations of heads and widths that the rules allow, split by the values of the
-/// shared dimensions.
-void SearchSpace::add_layer_sets(std::int64_t d_model, std::string& refusal) {
+/// Which layers go with what all have in common: all combinations of heads and widths that the rules allow, split by
+/// the values of the shared dimensions.
+void SearchSpace::add_layer_sets(const LayerSet& common, std::string& refusal) {
   const SearchSpaceOptions& o = options_;
   using Shared = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
   std::map<Shared, LayerSet> sets;
+  const std::int64_t d_model = common.d_model;
   Architecture probe = skeleton();
   probe.d_model = d_model;
+  probe.head_dim = common.head_dim;
+  probe.details = details_[common.bias];
+  const std::vector<std::int64_t> widths = d_ff_choices(o, d_model);
   for (const auto& [n_head, n_kv_head] : head_choices(o)) {
-    for (const std::int64_t d_ff : o.d_ff) {
+    for (const std::int64_t d_ff : widths) {
       const Layer layer{.n_head = n_head, .n_kv_head = n_kv_head, .d_ff = d_ff};
       if (!ff_ratio_fits(o, d_ff, d_model) || !heads_fit(o, probe, layer)) continue;
       probe.layers = {layer};
       if (layer.empty()) probe.layers.push_back({.n_head = 0, .n_kv_head = 0});  // none is without any weights
       if (!accepted(probe, refusal)) continue;
       LayerSet& set =
-          sets[{o.shared_n_head ? n_head : 0, shares_n_kv_head(o) ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}];
-      set.d_model = d_model;
+          sets.try_emplace(
+                  {o.shared_n_head ? n_head : 0, shares_n_kv_head(o) ? n_kv_head : 0, o.shared_d_ff ? d_ff : 0}, common)
+              .first->second;
       set.layers.push_back(layer);
       if (bounded_) set.params.push_back(layer_params(probe, layer));
     }
@@ -221,12 +130,18 @@ std::vector<SearchSpace::EmbeddingChoice> SearchSpace::embedding_choices(std::in
                                                                          std::string& refusal) const {
   std::vector<EmbeddingChoice> choices;
   Architecture probe = skeleton();
-  for (const LayerSet& set : layer_sets_) {
-    if (set.d_model == d_model) probe.layers = {set.layers.back()};  // the widest, which is not empty if another is not
+  std::uint32_t probed = 0;
+  for (std::uint32_t s = 0; s < layer_sets_.size(); ++s) {
+    const LayerSet& set = layer_sets_[s];
+    if (set.d_model != d_model) continue;
+    const Layer& widest = set.layers.back();  // which is not empty if another of the set is not
+    if (!probe.layers.empty() && widest.empty()) continue;
+    probe.layers = {widest};
+    probed = s;
   }
   for (const std::int64_t d_embed : options_.d_embed) {
     for (const std::int64_t div_val : options_.div_val) {
-      apply({.d_model = d_model, .d_embed = d_embed, .div_val = div_val, .layer_set = 0}, probe);
+      apply({.d_model = d_model, .d_embed = d_embed, .div_val = div_val, .layer_set = probed}, probe);
       if (accepted(probe, refusal)) choices.push_back({d_embed, div_val});
     }
   }

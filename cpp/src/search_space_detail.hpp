@@ -1,12 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include "lts/search_space.hpp"
+#include "lts/search_space_options.hpp"
 
 // What the construction of a search space and the questions to it share.
 namespace lts::detail {
@@ -33,6 +34,30 @@ inline std::string describe(const Bounds& bounds) {
 inline std::string describe(const Heads& heads) {
   return "[" + number(heads.n_head) + ", " + number(heads.n_kv_head) + "]";
 }
+
+/// The feed-forward width that is that multiple of d_model, or the nearest integer.
+inline std::int64_t width_of(double ratio, std::int64_t d_model) {
+  return std::llround(ratio * static_cast<double>(d_model));
+}
+
+/// What `head_dim` of architectures may be.
+inline std::vector<std::int64_t> head_dims_of(const SearchSpaceOptions& o) {
+  return o.head_dim_choices.empty() ? std::vector<std::int64_t>{o.head_dim} : o.head_dim_choices;
+}
+
+/// The details of architectures of the space with the biases of that choice; without such choices those of the space.
+inline Details details_of(const SearchSpaceOptions& o, const Family& family, std::size_t bias) {
+  Details details = o.details;
+  if (o.bias.empty()) return details;
+  const auto& [qkv, attention_output, feed_forward] = o.bias[bias];
+  details.qkv_bias = qkv;
+  details.attention_output_bias = attention_output;
+  details.feed_forward_bias = feed_forward;
+  return differences(details, family);
+}
+
+/// Checks and sorts the options. @throws std::invalid_argument naming the dimension or rule that is wrong.
+const Family& check_options(SearchSpaceOptions& options);
 
 /// Whether no layer has any weights, which makes no architecture.
 inline bool all_empty(const Architecture& a) {

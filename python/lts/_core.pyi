@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Pooled', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'geometric', 'hypervolume', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Pooled', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'attainment_surfaces', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'gd', 'gd_plus', 'geometric', 'hypervolume', 'igd', 'igd_plus', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -474,7 +474,7 @@ class SearchSpace:
     A set of architectures: all combinations of the choices that the rules allow.
 
     Immutable, hashable, picklable and safe to share between threads. Iterating enumerates it in index order; ``a in space``
-    tests membership. Indices follow d_model, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
+    tests membership. Indices follow d_model, head_dim, bias, then the shared dimensions, d_embed, div_val, n_layer, then the layers.
 
     Parameters
     ----------
@@ -483,13 +483,18 @@ class SearchSpace:
     family
         ``gpt2``, ``transformer_xl`` or ``llama``; see `families`.
     vocab_size, n_positions, head_dim, cutoffs, tie_projs, tie_embedding
-        Fixed values; see `Architecture`.
+        Fixed values; see `Architecture`. A sequence of head_dim are choices, one for all heads of an architecture.
     n_layer, d_model, n_head, d_ff
         Choices: distinct integers in any order.
     n_kv_head
         Choices in a family with grouped-query attention; by default n_kv_head is n_head.
     heads
         Choices of pairs (n_head, n_kv_head), in place of both; ``shared_n_head`` is then about the pair.
+    d_ff_ratio
+        Choices in place of d_ff: multiples of d_model, which must be integers with every d_model.
+    bias
+        Choices of the biases of an architecture, in place of ``qkv_bias``, ``attention_output_bias`` and
+        ``feed_forward_bias``: all three of them, in this order, or one bool for all.
     d_embed, div_val
         Choices of the adaptive embedding.
     shared_n_head, shared_n_kv_head, shared_d_ff
@@ -552,7 +557,7 @@ class SearchSpace:
         ...
     def __hash__(self) -> int:
         ...
-    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex] = (), n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), heads: collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex], d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None) -> None:
+    def __init__(self, *, name: str = 'unnamed', family: str = 'gpt2', vocab_size: typing.SupportsIndex = 50257, n_positions: typing.SupportsIndex = 1024, head_dim: typing.SupportsIndex | collections.abc.Sequence[typing.SupportsIndex] = 0, cutoffs: collections.abc.Sequence[typing.SupportsIndex] = (), tie_projs: collections.abc.Sequence[bool] = (), tie_embedding: bool | None = None, n_layer: collections.abc.Sequence[typing.SupportsIndex], d_model: collections.abc.Sequence[typing.SupportsIndex], n_head: collections.abc.Sequence[typing.SupportsIndex] = (), n_kv_head: collections.abc.Sequence[typing.SupportsIndex] = (), heads: collections.abc.Sequence[tuple[typing.SupportsIndex, typing.SupportsIndex]] = (), d_ff: collections.abc.Sequence[typing.SupportsIndex] = (), d_embed: collections.abc.Sequence[typing.SupportsIndex] = (-1,), div_val: collections.abc.Sequence[typing.SupportsIndex] = (1,), shared_n_head: bool = False, shared_n_kv_head: bool = False, shared_d_ff: bool = False, min_ff_ratio: typing.SupportsFloat | typing.SupportsIndex = 0.0, max_ff_ratio: typing.SupportsFloat | typing.SupportsIndex | None = None, head_dims: collections.abc.Sequence[typing.SupportsIndex] = (), decoder_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), total_params: tuple[typing.SupportsIndex | None, typing.SupportsIndex | None] = (None, None), rotary_theta: typing.SupportsFloat | None = None, norm_epsilon: typing.SupportsFloat | None = None, rotary_dim: typing.SupportsIndex = 0, rotary_scaling: collections.abc.Mapping[str, typing.SupportsFloat] | None = None, qkv_bias: bool | None = None, attention_output_bias: bool | None = None, feed_forward_bias: bool | None = None, d_ff_ratio: collections.abc.Sequence[typing.SupportsFloat] = (), bias: collections.abc.Sequence[bool | tuple[bool, bool, bool]] = ()) -> None:
         ...
     def __iter__(self) -> SearchSpaceIterator:
         ...
@@ -574,6 +579,10 @@ class SearchSpace:
     def contains(self, architecture: Architecture) -> bool:
         """
         Whether the architecture is in the space.
+        """
+    def d_ff_choices(self, d_model: typing.SupportsIndex) -> list[int]:
+        """
+        The feed-forward widths that go with a d_model, ascending, whatever the rules say.
         """
     def index(self, architecture: Architecture) -> int:
         """
@@ -1300,9 +1309,16 @@ class Search:
         ...
     def __repr__(self) -> str:
         ...
-    def add(self, architecture: Architecture) -> int | None:
+    def add(self, architecture: Architecture, *, initial: bool = False) -> int | None:
         """
         An architecture of your own choice as a candidate, to be told like any other.
+
+        Parameters
+        ----------
+        architecture
+            A member of the space.
+        initial
+            Whether it takes the place of a random one in the first population of the algorithm, where that has one.
 
         Returns
         -------
@@ -1494,6 +1510,40 @@ def analytic_names() -> list[str]:
     """
     Names that `analytic` knows; also the columns that `Search.run` can evaluate.
     """
+def attainment_surfaces(sets: collections.abc.Sequence[numpy.typing.ArrayLike], levels: collections.abc.Sequence[typing.SupportsIndex] | None = None) -> list[numpy.typing.NDArray[numpy.float64]]:
+    """
+    Surfaces of the empirical attainment function of sets of points with two objectives, both minimized.
+
+    Parameters
+    ----------
+    sets : sequence of array_like, each of shape (n, 2)
+        The points of each run, in any order; dominated ones change nothing.
+    levels : sequence of int, optional
+        By how many of the sets, at least, the points of a surface are attained: 1 is the best of all sets, ``len(sets)``
+        what each of them attains, and the middle the median. By default all.
+
+    Returns
+    -------
+    list of ndarray of float64, each of shape (k, 2)
+        The least points that so many sets dominate or equal, for each level, ascending in the first objective. Empty where
+        fewer sets have points.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, a value that is not a number, or a level out of range.
+
+    Notes
+    -----
+    Grunert da Fonseca, Fonseca and Hall 2001; by the sweep of Fonseca, Guerreiro, López-Ibáñez and Paquete 2011:
+    O(n log n + n len(sets)) for n points in all.
+
+    Examples
+    --------
+    >>> import lts
+    >>> [surface.tolist() for surface in lts.attainment_surfaces([[[1, 3], [3, 1]], [[2, 2]]])]
+    [[[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]], [[2.0, 3.0], [3.0, 2.0]]]
+    """
 def cost_term_names() -> list[str]:
     """
     Names of the terms whose sum models a cost.
@@ -1579,6 +1629,52 @@ def flops_prefill(architecture: Architecture, *, n_prompt: typing.SupportsIndex 
     logits
         Positions that get logits: ``all``, or ``last`` for the last one alone.
     """
+def gd(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLike) -> float:
+    """
+    Generational distance: from each point to the nearest of the reference, all objectives minimized.
+
+    Van Veldhuizen and Lamont 1998, averaged with p = 1 (Schütze et al. 2012).
+
+    Parameters
+    ----------
+    points : array_like, shape (n, m)
+        An approximation of a front, in any order; dominated and equal points count.
+    reference : array_like, shape (r, m)
+        The front that it is compared with.
+
+    Returns
+    -------
+    float
+        A mean of Euclidean distances, O(n r m); equal infinite coordinates are 0 apart.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, no points, or a value that is not a number.
+    """
+def gd_plus(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLike) -> float:
+    """
+    `gd` of the amounts alone by which points are worse than the reference.
+
+    GD+ of Ishibuchi et al. 2015; weakly Pareto compliant.
+
+    Parameters
+    ----------
+    points : array_like, shape (n, m)
+        An approximation of a front, in any order; dominated and equal points count.
+    reference : array_like, shape (r, m)
+        The front that it is compared with.
+
+    Returns
+    -------
+    float
+        A mean of Euclidean distances, O(n r m); equal infinite coordinates are 0 apart.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, no points, or a value that is not a number.
+    """
 def geometric(architecture: Architecture, *, alpha: typing.SupportsFloat | typing.SupportsIndex = 0.5) -> float:
     """
     alpha log P_attention + (1 - alpha) log P_feed_forward: a weighted geometric mean of two parameter counts.
@@ -1615,6 +1711,52 @@ def hypervolume(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLik
     >>> import lts
     >>> lts.hypervolume([[1, 3], [2, 2], [3, 1]], reference=[4, 4])
     6.0
+    """
+def igd(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLike) -> float:
+    """
+    Inverted generational distance: from each of the reference to the nearest point, all objectives minimized.
+
+    Coello Coello and Reyes Sierra 2004, averaged with p = 1 (Schütze et al. 2012).
+
+    Parameters
+    ----------
+    points : array_like, shape (n, m)
+        An approximation of a front, in any order; dominated and equal points count.
+    reference : array_like, shape (r, m)
+        The front that it is compared with.
+
+    Returns
+    -------
+    float
+        A mean of Euclidean distances, O(n r m); equal infinite coordinates are 0 apart.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, no points, or a value that is not a number.
+    """
+def igd_plus(points: numpy.typing.ArrayLike, reference: numpy.typing.ArrayLike) -> float:
+    """
+    `igd` of the amounts alone by which points are worse than the reference.
+
+    IGD+ of Ishibuchi et al. 2015; weakly Pareto compliant.
+
+    Parameters
+    ----------
+    points : array_like, shape (n, m)
+        An approximation of a front, in any order; dominated and equal points count.
+    reference : array_like, shape (r, m)
+        The front that it is compared with.
+
+    Returns
+    -------
+    float
+        A mean of Euclidean distances, O(n r m); equal infinite coordinates are 0 apart.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, no points, or a value that is not a number.
     """
 def kendall(x: numpy.typing.ArrayLike, y: numpy.typing.ArrayLike) -> float:
     """

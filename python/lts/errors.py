@@ -61,3 +61,7 @@ class MeasurementError(LtsError):
     """The device or the backend could not measure at all (exit code 3)."""
 
     exit_code = 3
+
+
+class MeasurementWarning(UserWarning):
+    """What makes measurements doubtful before any is there, in one sentence; the command line prints it to stderr."""

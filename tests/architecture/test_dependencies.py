@@ -21,7 +21,7 @@ _BASE = {"error", "random"}
 _ARCHITECTURE = _BASE | {"family", "architecture"}
 _WEIGHTS = _ARCHITECTURE | {"weights"}
 _COST = _WEIGHTS | {"cost"}
-_SPACE = _COST | {"big_uint", "search_space"}
+_SPACE = _COST | {"big_uint", "search_space_options", "search_space"}
 _OBJECTIVE = _BASE | {"objective"}
 _DOMINANCE = _OBJECTIVE | {"dominance"}
 _ARCHIVE = _DOMINANCE | {"sort", "hypervolume", "archive"}
@@ -39,7 +39,8 @@ ALLOWED = {
     "proxy": _WEIGHTS,
     "correlation": _BASE,
     "analytic": _COST | {"proxy"},
-    "search_space": _COST | {"big_uint"},
+    "search_space_options": _ARCHITECTURE,
+    "search_space": _COST | {"big_uint", "search_space_options"},
     "encoding": _SPACE,
     "variation": _SPACE | {"encoding"},
     "objective": _BASE,
@@ -47,6 +48,8 @@ ALLOWED = {
     "sort": _DOMINANCE,
     "hypervolume": _DOMINANCE | {"sort"},
     "archive": _DOMINANCE | {"sort", "hypervolume"},
+    "indicators": _DOMINANCE,
+    "attainment": _DOMINANCE,
     "surrogate": _EVERYTHING,
     "layer_costs": _EVERYTHING,
     "pooled": _EVERYTHING,

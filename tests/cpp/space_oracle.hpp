@@ -247,10 +247,18 @@ inline Architecture fixed_part(const SearchSpaceOptions& o) {
   return a;
 }
 
+/// What the biases of an architecture are, whether it or its family says so.
+inline Biases biases_of(const Architecture& a) {
+  return {a.qkv_bias(), a.attention_output_bias(), a.feed_forward_bias()};
+}
+
 /// The order of indices, as documented. Distinct members of one space have distinct keys.
 inline std::vector<Int> key_of(const SearchSpaceOptions& o, const Architecture& a) {
   const Layer& first = a.layers.front();
+  const Biases bias = biases_of(a);
   std::vector<Int> key{a.d_model,
+                       a.head_dim,
+                       4 * bias.qkv + 2 * bias.attention_output + bias.feed_forward,
                        o.shared_n_head ? first.n_head : 0,
                        shared_n_kv_head(o) ? first.n_kv_head : 0,
                        o.shared_d_ff ? first.d_ff : 0,
@@ -261,15 +269,23 @@ inline std::vector<Int> key_of(const SearchSpaceOptions& o, const Architecture& 
   return key;
 }
 
+/// The feed-forward widths that go with a d_model: of the tests' multiples, which are quarters, exactly.
+inline std::vector<Int> all_widths(const SearchSpaceOptions& o, Int d_model) {
+  std::vector<Int> widths = o.d_ff;
+  for (const double ratio : o.d_ff_ratio) widths.push_back(static_cast<Int>(4 * ratio) * d_model / 4);
+  return widths;
+}
+
 /// The layers that the choices make, before any rule.
-inline std::vector<Layer> all_layers(const SearchSpaceOptions& o) {
+inline std::vector<Layer> all_layers(const SearchSpaceOptions& o, Int d_model) {
   std::vector<Layer> layers;
+  const std::vector<Int> widths = all_widths(o, d_model);
   for (const Heads& pair : o.heads) {
-    for (const Int f : o.d_ff) layers.push_back({.n_head = pair.n_head, .n_kv_head = pair.n_kv_head, .d_ff = f});
+    for (const Int f : widths) layers.push_back({.n_head = pair.n_head, .n_kv_head = pair.n_kv_head, .d_ff = f});
   }
   for (const Int h : o.n_head) {
     for (const Int kv : o.n_kv_head.empty() ? std::vector<Int>{h} : o.n_kv_head) {
-      for (const Int f : o.d_ff) layers.push_back({.n_head = h, .n_kv_head = kv, .d_ff = f});
+      for (const Int f : widths) layers.push_back({.n_head = h, .n_kv_head = kv, .d_ff = f});
     }
   }
   return layers;
@@ -279,17 +295,36 @@ inline std::vector<Layer> all_layers(const SearchSpaceOptions& o) {
 inline Int n_combinations(const SearchSpaceOptions& o) {
   Int sum = 0;
   for (const Int n_layer : o.n_layer) {
-    sum += power(static_cast<Int>(all_layers(o).size()), static_cast<std::size_t>(n_layer));
+    sum += power(static_cast<Int>(all_layers(o, 4).size()), static_cast<std::size_t>(n_layer));
   }
-  return sum * static_cast<Int>(o.d_model.size() * o.d_embed.size() * o.div_val.size());
+  const auto n_each = [](std::size_t n) { return std::max<std::size_t>(1, n); };
+  return sum * static_cast<Int>(o.d_model.size() * o.d_embed.size() * o.div_val.size() *
+                                n_each(o.head_dim_choices.size()) * n_each(o.bias.size()));
 }
 
-/// Every member of the space, in the order of indices: all combinations, less those that break a rule, sorted.
-inline std::vector<Architecture> members(const SearchSpaceOptions& o) {
-  const std::vector<Layer> layers = all_layers(o);
-  std::vector<std::pair<std::vector<Int>, Architecture>> found;
-  Architecture a = fixed_part(o);
+/// What is the same in all members but the widths: every head_dim with all biases.
+inline std::vector<Architecture> fixed_parts(const SearchSpaceOptions& o) {
+  std::vector<Architecture> parts;
+  for (const Int head_dim : o.head_dim_choices.empty() ? std::vector<Int>{o.head_dim} : o.head_dim_choices) {
+    Architecture a = fixed_part(o);
+    a.head_dim = head_dim;
+    if (o.bias.empty()) parts.push_back(a);
+    for (const auto& [qkv, attention_output, feed_forward] : o.bias) {
+      a.details.qkv_bias = qkv;
+      a.details.attention_output_bias = attention_output;
+      a.details.feed_forward_bias = feed_forward;
+      parts.push_back(a);
+    }
+  }
+  return parts;
+}
+
+using Keyed = std::vector<std::pair<std::vector<Int>, Architecture>>;
+
+/// Adds all members with what `a` has in common.
+inline void add_members(const SearchSpaceOptions& o, Architecture a, Keyed& found) {
   for (const Int d_model : o.d_model) {
+    const std::vector<Layer> layers = all_layers(o, d_model);
     for (const Int d_embed : o.d_embed) {
       for (const Int div_val : o.div_val) {
         for (const Int n_layer : o.n_layer) {
@@ -314,6 +349,12 @@ inline std::vector<Architecture> members(const SearchSpaceOptions& o) {
       }
     }
   }
+}
+
+/// Every member of the space, in the order of indices: all combinations, less those that break a rule, sorted.
+inline std::vector<Architecture> members(const SearchSpaceOptions& o) {
+  Keyed found;
+  for (const Architecture& a : fixed_parts(o)) add_members(o, a, found);
   std::sort(found.begin(), found.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<Architecture> result;
   result.reserve(found.size());
@@ -346,6 +387,28 @@ inline std::vector<Heads> random_pairs(Random& random, bool grouped) {
     }
   }
   return pairs.empty() ? std::vector<Heads>{{2, 2}} : pairs;
+}
+
+/// Makes multiples of d_model, widths of heads or biases choices.
+inline void choose_as_the_field(Random& random, SearchSpaceOptions& o) {
+  const bool exact = std::all_of(o.d_model.begin(), o.d_model.end(), [](Int d) { return d % 4 == 0; });
+  if (random.below(2) == 0) {
+    const bool optional = has(o.d_ff, 0);
+    o.d_ff.clear();
+    for (const Int quarters : pick_some(random, {2, 4, 6, 8, 10, 16}, 1, 3)) {
+      if (exact || quarters % 2 == 0) o.d_ff_ratio.push_back(static_cast<double>(quarters) / 4.0);
+    }
+    if (optional) o.d_ff_ratio.push_back(0);
+  }
+  if (random.below(2) == 0) {
+    o.head_dim = 0;
+    o.head_dim_choices = pick_some(random, {2, 3, 4, 6}, 1, 3);
+  }
+  if (o.family != "transformer_xl" && random.below(2) == 0) {
+    for (const Int bits : pick_some(random, {0, 1, 2, 3, 4, 5, 6, 7}, 1, 3)) {
+      o.bias.push_back({(bits & 4) != 0, (bits & 2) != 0, (bits & 1) != 0});
+    }
+  }
 }
 
 /// Options of a small space with any of the rules; it may turn out to be empty, or have a family's rule broken by all.
@@ -382,6 +445,7 @@ inline SearchSpaceOptions random_options(Random& random, Int max_combinations = 
     if (random.below(2) == 0) o.min_ff_ratio = static_cast<double>(random.below(9)) / 4.0;
     if (random.below(3) == 0) o.max_ff_ratio = o.min_ff_ratio + static_cast<double>(random.below(17)) / 4.0;
     if (random.below(4) == 0) o.head_dims = pick_some(random, {2, 3, 4, 5, 6, 8, 12}, 2, 4);
+    if (random.below(3) == 0) choose_as_the_field(random, o);
     if (n_combinations(o) > max_combinations) continue;
     if (random.below(2) == 0) return o;
 
@@ -430,17 +494,23 @@ inline std::string describe(const SearchSpaceOptions& o) {
   };
   std::string pairs = o.heads.empty() ? "" : " heads=";
   for (const Heads& h : o.heads) pairs += "(" + std::to_string(h.n_head) + "," + std::to_string(h.n_kv_head) + ")";
-  return o.family + pairs + list("n_layer", o.n_layer) + list("d_model", o.d_model) + list("n_head", o.n_head) +
-         list("n_kv_head", o.n_kv_head) + list("d_ff", o.d_ff) + list("d_embed", o.d_embed) +
-         list("div_val", o.div_val) + list("cutoffs", o.cutoffs) + " head_dim=" + std::to_string(o.head_dim) +
-         " shared=" + (o.shared_n_head ? "h" : "") + (o.shared_n_kv_head ? "k" : "") + (o.shared_d_ff ? "f" : "") +
-         " ratio=" + std::to_string(o.min_ff_ratio) + "," + (o.max_ff_ratio ? std::to_string(*o.max_ff_ratio) : "-") +
-         list("head_dims", o.head_dims) + bound("decoder", o.decoder_params) + bound("total", o.total_params);
+  for (const double ratio : o.d_ff_ratio) pairs += " ratio " + std::to_string(ratio);
+  for (const Biases& b : o.bias) {
+    pairs +=
+        std::string(" bias ") + (b.qkv ? "q" : "-") + (b.attention_output ? "o" : "-") + (b.feed_forward ? "f" : "-");
+  }
+  return o.family + pairs + list("head_dim", o.head_dim_choices) + list("n_layer", o.n_layer) +
+         list("d_model", o.d_model) + list("n_head", o.n_head) + list("n_kv_head", o.n_kv_head) + list("d_ff", o.d_ff) +
+         list("d_embed", o.d_embed) + list("div_val", o.div_val) + list("cutoffs", o.cutoffs) +
+         " head_dim=" + std::to_string(o.head_dim) + " shared=" + (o.shared_n_head ? "h" : "") +
+         (o.shared_n_kv_head ? "k" : "") + (o.shared_d_ff ? "f" : "") + " ratio=" + std::to_string(o.min_ff_ratio) +
+         "," + (o.max_ff_ratio ? std::to_string(*o.max_ff_ratio) : "-") + list("head_dims", o.head_dims) +
+         bound("decoder", o.decoder_params) + bound("total", o.total_params);
 }
 
 inline std::string describe(const Architecture& a) {
   std::string text = "d_model=" + std::to_string(a.d_model) + " d_embed=" + std::to_string(a.d_embed) +
-                     " div_val=" + std::to_string(a.div_val) + " layers=";
+                     " div_val=" + std::to_string(a.div_val) + " head_dim=" + std::to_string(a.head_dim) + " layers=";
   for (const Layer& l : a.layers) {
     text += "(" + std::to_string(l.n_head) + "," + std::to_string(l.n_kv_head) + "," + std::to_string(l.d_ff) + ")";
   }

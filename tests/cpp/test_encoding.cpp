@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 #include "lts/encoding.hpp"
@@ -29,7 +30,8 @@ Genotype random_genes(const Encoding& encoding, Random& random) {
 }
 
 std::vector<std::string> layout(const Encoding& encoding) {
-  static const char* const names[] = {"d_model", "n_layer", "d_embed", "div_val", "n_head", "n_kv_head", "d_ff"};
+  static const char* const names[] = {"d_model",   "n_layer", "d_embed",  "div_val", "n_head",
+                                      "n_kv_head", "d_ff",    "head_dim", "bias"};
   std::vector<std::string> lines;
   for (const Encoding::Gene& gene : encoding.genes()) {
     lines.push_back(names[static_cast<std::size_t>(gene.dimension)] + std::string(" ") + std::to_string(gene.layer) +
@@ -60,6 +62,15 @@ TEST(Encoding, LayoutOfTheGenes) {
   EXPECT_EQ(layout(Encoding(xl)),
             (std::vector<std::string>{"d_model -1 2", "d_embed -1 2", "div_val -1 2", "n_head -1 4", "d_ff -1 3"}));
   o = three_layers();
+  o.n_layer = {1};
+  o.d_ff.clear();
+  o.d_ff_ratio = {1, 1.5, 2, 4};
+  o.head_dim_choices = {4, 6, 8};
+  o.bias = {{true, true, true}, {false, false, false}};
+  const SearchSpace of_the_field(o);
+  EXPECT_EQ(layout(Encoding(of_the_field)),
+            (std::vector<std::string>{"d_model -1 2", "head_dim -1 3", "bias -1 2", "n_head 0 4", "d_ff 0 4"}));
+  o = three_layers();
   o.n_layer = {3};
   o.d_model = {12};
   o.n_head = {3};
@@ -70,6 +81,23 @@ TEST(Encoding, LayoutOfTheGenes) {
   EXPECT_EQ(nothing.decode(Genotype{}), single.at(BigUint()));
   EXPECT_EQ(nothing.encode(single.at(BigUint())), Genotype{});
   EXPECT_EQ(nothing.n_layer({}), 3);
+}
+
+TEST(Encoding, AnotherDModelKeepsTheMultiple) {
+  SearchSpaceOptions o = three_layers();
+  o.d_ff.clear();
+  o.d_ff_ratio = {1, 1.5, 4};
+  const SearchSpace space(o);
+  const Encoding encoding(space);
+  Architecture a;
+  for (const std::uint16_t ratio : {0, 1, 2}) {
+    for (const std::uint16_t d_model : {0, 1}) {
+      encoding.decode(Genotype{d_model, 1, 0, ratio, 0, ratio, 0, 0}, a);
+      const std::int64_t expected = (d_model == 0 ? std::array{8, 12, 32} : std::array{12, 18, 48})[ratio];
+      EXPECT_EQ(a.layers[0].d_ff, expected);
+      EXPECT_EQ(a.layers[1].d_ff, expected);
+    }
+  }
 }
 
 TEST(Encoding, IsABijectionWithTheMembers) {
@@ -138,8 +166,8 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
     SCOPED_TRACE(oracle::describe(c.options));
     const SearchSpace space(c.options);
     const Encoding encoding(space);
-    std::set<std::vector<std::int64_t>> outer;  // combinations of d_model, d_embed, div_val and depth that exist
-    for (const Architecture& a : c.members) outer.insert({a.d_model, a.d_embed, a.div_val, a.n_layer()});
+    std::set<std::vector<std::int64_t>> outer;  // combinations of all but layers that exist
+    for (const Architecture& a : c.members) outer.insert({a.d_model, a.head_dim, a.d_embed, a.div_val, a.n_layer()});
     for (int k = 0; k < 50; ++k) {
       const Genotype before = random_genes(encoding, random);
       const Architecture a = encoding.decode(before);
@@ -150,7 +178,8 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
         ASSERT_FALSE(space.contains(a));
         // Without bounds and shared key-value heads it must be d_model and its like that leave no choice.
         if (!space.bounded() && !(space.options().shared_n_kv_head)) {
-          ASSERT_FALSE(outer.contains({a.d_model, a.d_embed, a.div_val, a.n_layer()})) << oracle::describe(a);
+          ASSERT_FALSE(outer.contains({a.d_model, a.head_dim, a.d_embed, a.div_val, a.n_layer()}))
+              << oracle::describe(a);
         }
         continue;
       }
@@ -162,6 +191,8 @@ TEST(Encoding, RepairGivesAMemberOrFalse) {
       ASSERT_EQ(b.n_layer(), a.n_layer());
       ASSERT_EQ(b.d_embed, a.d_embed);
       ASSERT_EQ(b.div_val, a.div_val);
+      ASSERT_EQ(b.head_dim, a.head_dim);
+      ASSERT_EQ(b.details, a.details);
       if (space.contains(a)) {
         ASSERT_EQ(a, b);
       }

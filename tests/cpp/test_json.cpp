@@ -145,6 +145,17 @@ SearchSpaceOptions random_space(Random& random) {
   o.head_dims = random_choices(random);
   o.details = random_details(random);
   o.details.rotary_dim = static_cast<std::int64_t>(random.next());
+  if (random.bernoulli(0.3)) {
+    o.d_ff.clear();
+    o.d_ff_ratio = {random_double(random), random_double(random)};
+  }
+  if (random.bernoulli(0.3)) {
+    o.head_dim = 0;
+    o.head_dim_choices = {static_cast<std::int64_t>(random.next()), 8};
+  }
+  for (std::uint32_t i = 0, n = random.below(4); i < n; ++i) {
+    o.bias.push_back({random.bernoulli(0.5), random.bernoulli(0.5), random.bernoulli(0.5)});
+  }
   o.decoder_params = random_bounds(random);
   o.total_params = random_bounds(random);
   return o;
@@ -370,6 +381,30 @@ TEST(Json, RulesOfShapesAreThereOnlyWhereTheyAreSet) {
 }
 
 // --- Errors ---
+
+TEST(Json, MultiplesBiasesAndWidthsOfHeadsStandInPlaceOfOthers) {
+  const std::string before = "{\"n_layer\":[1],\"d_model\":[8],\"n_head\":[1],";
+  const SearchSpaceOptions options = lts::search_space_from_json(
+      before + R"("head_dim":[4,8],"d_ff_ratio":[2,2.5],"bias":[true,[false,true,true],[false,false,false]]})");
+  EXPECT_EQ(options.d_ff_ratio, (std::vector<double>{2, 2.5}));
+  EXPECT_EQ(options.d_ff, std::vector<std::int64_t>{});
+  EXPECT_EQ(options.head_dim_choices, (std::vector<std::int64_t>{4, 8}));
+  EXPECT_EQ(options.bias, (std::vector<lts::Biases>{{true, true, true}, {false, true, true}, {}}));
+  const std::string text = to_json(options);
+  for (const std::string_view part :
+       {R"("head_dim":[4,8],)", R"("d_ff_ratio":[2)", R"("bias":[true,[false,true,true],false])"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+  EXPECT_EQ(text.find("\"d_ff\""), std::string::npos) << text;
+  EXPECT_EQ(space_error(before + R"("d_ff":[1],"bias":[1]})"),
+            "search space: bias[0] must be true, false or an array of three of them, not 1");
+  EXPECT_EQ(space_error(before + R"("d_ff":[1],"bias":[[true,0,true]]})"),
+            "search space: bias[0][1] must be true or false, not 0");
+  EXPECT_EQ(space_error(before + R"("d_ff":[1],"head_dim":[]})"),
+            "search space: head_dim has no choices; give at least one");
+  EXPECT_EQ(space_error(before + R"("d_ff_ratio":[]})"), "search space: d_ff is missing");
+  EXPECT_EQ(space_error(before + R"("d_ff_ratio":["2"]})"), "search space: d_ff_ratio[0] must be a number, not \"2\"");
+}
 
 TEST(Json, SyntaxErrorsSayWhere) {
   EXPECT_EQ(architecture_error(""),

@@ -227,6 +227,10 @@ TEST(KnapsackFront, Refuses) {
               o.n_layer = {1, 2};
             }),
             "knapsack: the space has more than one d_model, n_layer, d_embed or div_val; it must have one each");
+  EXPECT_EQ(refusal([](SearchSpaceOptions& o) {
+              o.bias = {{true, false, false}, {}};
+            }),
+            "knapsack: the space has more than one head_dim or bias; it must have one each");
   EXPECT_EQ(refusal([](SearchSpaceOptions& o) { o.d_ff.push_back(320); }),
             "loss table: feed_forward of layer 0 has no d_ff 320");
   EXPECT_EQ(refusal(same, {.unit = 0}), "knapsack: unit is 0; it must be finite and above 0");

@@ -728,5 +728,24 @@ TEST(Search, CandidatesOfTheCallersOwn) {
   EXPECT_NE(oracle::message_of([&] { (void)search.add(other); }).find("d_model"), std::string::npos);
 }
 
+TEST(Search, InitialCandidatesOfTheCallersOwnAreTheFirstPopulation) {
+  const SearchSpace space({.name = "tiny", .n_layer = {3}, .d_model = {8}, .n_head = {1, 2}, .d_ff = {8, 16}});
+  for (const std::string_view name : {"lts", "nsga2", "local"}) {
+    for (const bool initial : {false, true}) {
+      AlgorithmOptions algorithm = algorithm_options(name);
+      for (AlgorithmOption& option : describe(algorithm).options) {
+        if (option.name == "population_size" || option.name == "n_initial") *std::get<std::uint32_t*>(option.value) = 4;
+      }
+      Search search(space, {.objectives = {{"cost", Direction::minimize}}, .algorithm = algorithm, .seed = 3});
+      for (std::uint64_t i = 0; i < 4; ++i) {
+        search.tell(search.add(space.at(BigUint(i)), initial).value(), std::vector<double>{static_cast<double>(i)});
+      }
+      EXPECT_EQ(search.state().algorithm.counter, initial ? 4U : 0U);
+      (void)search.ask(1);  // bred from them, and so the rest of a generation waits; a random one has none
+      EXPECT_EQ(search.state().algorithm.queue.empty(), !initial) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lts

@@ -101,9 +101,11 @@ TEST(SearchSpace, LayersWithoutPartsAgreeWithBruteForce) {
     options.n_head.clear();
     options.n_kv_head.clear();
     options.heads = {{2, 2}, {0, 0}};
-    options.head_dim = 4;
+    options.head_dim = options.head_dim_choices.empty() ? 4 : 0;
     if (random.below(3) != 0) options.min_ff_ratio = 0;
-    if (!oracle::has(options.d_ff, 0)) options.d_ff.push_back(0);
+    if (!oracle::has(oracle::all_widths(options, 4), 0)) {
+      options.d_ff_ratio.empty() ? options.d_ff.push_back(0) : options.d_ff_ratio.push_back(0);
+    }
     if (oracle::n_combinations(options) > 8000) continue;
     const std::vector<Architecture> expected = oracle::members(options);
     SCOPED_TRACE(oracle::describe(options));
@@ -147,7 +149,7 @@ TEST(SearchSpace, ContainsExactlyTheMembers) {
     for (int k = 0; k < 100; ++k) {
       Architecture a = c.members[random.below(static_cast<std::uint32_t>(c.members.size()))];
       Layer& layer = a.layers[random.below(static_cast<std::uint32_t>(a.layers.size()))];
-      switch (random.below(8)) {
+      switch (random.below(10)) {
         case 0:
           a.d_model = oracle::pick(random, {8, 10, 12, 16, 24});
           break;
@@ -169,6 +171,12 @@ TEST(SearchSpace, ContainsExactlyTheMembers) {
           break;
         case 6:
           a.layers.push_back(a.layers.front());
+          break;
+        case 7:
+          a.head_dim = oracle::pick(random, {0, 2, 3, 4, 6});
+          break;
+        case 8:
+          a.details.feed_forward_bias = random.below(2) == 0;
           break;
         default:
           a.layers.pop_back();
@@ -215,7 +223,7 @@ TEST(SearchSpace, SampleChoicesIsUniformOverDepthsWidthsAndSharedValues) {
     // Members that share all but their layers have equal parts of one share.
     const auto share_of = [&](const Architecture& a) {
       std::vector<std::int64_t> key = oracle::key_of(c.options, a);
-      key.resize(7);
+      key.resize(9);
       return key;
     };
     std::map<std::vector<std::int64_t>, double> shares;
@@ -439,6 +447,95 @@ TEST(SearchSpace, WhyNot) {
   a = SearchSpace(small()).at(BigUint());
   a.layers[0] = {.n_head = 5, .n_kv_head = 5, .d_ff = 8};
   EXPECT_EQ(SearchSpace(heads).why_not(a), "n_head of layer 0 is 5; it must divide d_model, 8");
+}
+
+/// As HW-GPT-Bench and others write them.
+SearchSpaceOptions of_the_field() {
+  SearchSpaceOptions o = small();
+  o.d_ff.clear();
+  o.d_ff_ratio = {2.5, 1};
+  o.head_dim_choices = {8, 4};
+  o.bias = {{true, true, true}, {true, false, false}};
+  return o;
+}
+
+TEST(SearchSpace, WhyNotOfMultiplesBiasesAndWidthsOfHeads) {
+  const SearchSpace space(of_the_field());
+  // In each layer 3 heads and 2 multiples.
+  EXPECT_EQ(space.size(), BigUint(2 * 2 * 2 * (6 + 36)));
+  const Architecture base = space.at(BigUint());
+  EXPECT_EQ(base.head_dim, 4);
+  EXPECT_EQ(oracle::biases_of(base), (Biases{true, false, false}));
+  const auto reason = [&](const std::function<void(Architecture&)>& change) {
+    Architecture a = base;
+    change(a);
+    return space.why_not(a).value_or("");
+  };
+  EXPECT_EQ(reason([](Architecture& a) { a.head_dim = 8; }), "");
+  EXPECT_EQ(reason([](Architecture& a) { a.details = {}; }), "");  // all biases, which the family has
+  EXPECT_EQ(reason([](Architecture& a) { a.layers[0].d_ff = 20; }), "");
+  EXPECT_EQ(reason([](Architecture& a) { a.head_dim = 0; }), "head_dim 0 is not among the choices");
+  EXPECT_EQ(reason([](Architecture& a) { a.layers[0].d_ff = 12; }), "d_ff 12 is not among the choices in layer 0");
+  EXPECT_EQ(reason([](Architecture& a) { a.details.qkv_bias = false; }),
+            "its biases are not among the choices, or other details differ from those of the space");
+  EXPECT_EQ(reason([](Architecture& a) { a.details.norm_epsilon = 0.5; }),
+            "its biases are not among the choices, or other details differ from those of the space");
+}
+
+TEST(SearchSpace, MultiplesAreWhatTheirDecimalsSay) {
+  // As doubles, 1.1 * 320 is above 352, and 8 / 3 * 768 is an integer by rounding.
+  SearchSpaceOptions o = of_the_field();
+  o.d_model = {320};
+  o.d_ff_ratio = {1.1};
+  EXPECT_EQ(SearchSpace(o).at(BigUint()).layers[0].d_ff, 352);
+  o.d_model = {768};
+  o.d_ff_ratio = {8.0 / 3.0};
+  EXPECT_EQ(SearchSpace(o).at(BigUint()).layers[0].d_ff, 2048);
+  o.d_ff_ratio = {2.6667};
+  EXPECT_EQ(message_of([&] { SearchSpace space(o); }),
+            "d_ff_ratio has the choice 2.6667; times d_model 768 it is no integer");
+}
+
+TEST(SearchSpace, OneChoiceIsAFixedValue) {
+  SearchSpaceOptions o = of_the_field();
+  o.head_dim_choices = {8};
+  o.bias = {{true, false, true}};
+  SearchSpaceOptions fixed = o;
+  fixed.head_dim_choices.clear();
+  fixed.bias.clear();
+  fixed.head_dim = 8;
+  fixed.details.attention_output_bias = false;
+  EXPECT_EQ(SearchSpace(o).options(), SearchSpace(fixed).options());
+}
+
+TEST(SearchSpace, RejectionsOfMultiplesBiasesAndWidthsOfHeads) {
+  using O = SearchSpaceOptions;
+  const auto rejection = [](const std::function<void(O&)>& change) {
+    O options = of_the_field();
+    change(options);
+    return message_of([&] { SearchSpace space(options); });
+  };
+  const auto ratio = [](std::vector<double> values) { return [values](O& o) { o.d_ff_ratio = values; }; };
+  EXPECT_EQ(rejection([](O&) {}), "");
+  EXPECT_EQ(rejection([](O& o) { o.d_ff = {8}; }), "d_ff has choices, and so has d_ff_ratio; give one of them");
+  EXPECT_EQ(rejection(ratio({1, 2, 1})), "d_ff_ratio has the choice 1 twice; choices must be distinct");
+  EXPECT_EQ(rejection(ratio({-0.5})), "d_ff_ratio has the choice -0.5; it must be a number from 0 to 1048576");
+  EXPECT_EQ(rejection(ratio({std::nan("")})), "d_ff_ratio has the choice nan; it must be a number from 0 to 1048576");
+  EXPECT_EQ(rejection(ratio({1, 1.3})), "d_ff_ratio has the choice 1.3; times d_model 8 it is no integer");
+  EXPECT_EQ(rejection(ratio({1048576})), "d_ff_ratio has the choice 1048576; times d_model 8 it is above 1048576");
+  EXPECT_EQ(rejection([&](O& o) {
+              o.family = "transformer_xl";
+              o.bias.clear();
+              o.d_ff_ratio = {0};
+            }),
+            "d_ff_ratio has the choice 0; layers of transformer_xl have a feed-forward network");
+  EXPECT_EQ(rejection([](O& o) { o.head_dim = 8; }), "head_dim has a value and choices; give one of them");
+  EXPECT_EQ(rejection([](O& o) { o.head_dim_choices = {0}; }), "head_dim has the choice 0; it must be at least 1");
+  EXPECT_EQ(rejection([](O& o) { o.bias.push_back(o.bias[0]); }), "bias has a choice twice; choices must be distinct");
+  EXPECT_EQ(rejection([](O& o) { o.details.feed_forward_bias = true; }),
+            "bias has choices, and feed_forward_bias a value; give one of them");
+  EXPECT_EQ(rejection([](O& o) { o.family = "transformer_xl"; }),
+            "bias: the biases of transformer_xl cannot be chosen; leave it out");
 }
 
 TEST(SearchSpace, ConstructorRejections) {

@@ -17,6 +17,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
+# Where else something measures on this machine is nothing to the tests; what they start has the same name.
+os.environ["LTS_CORE_LOCKS"] = f"tests-{os.getpid()}"
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))  # what is only needed there and by tests
 

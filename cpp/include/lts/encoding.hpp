@@ -16,12 +16,13 @@ std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept;
 
 /// Maps architectures of a space to genotypes and back.
 ///
-/// Genes: d_model, n_layer, d_embed, div_val, then n_head, n_kv_head, d_ff for each layer up to the deepest; a shared
-/// dimension has one gene before the layers, a dimension with a single choice has none. Where the space has pairs of
-/// heads, the gene n_head is the number of the pair.
+/// Genes: d_model, n_layer, d_embed, div_val, head_dim, bias, then n_head, n_kv_head, d_ff for each layer up to the
+/// deepest; a shared dimension has one gene before the layers, a dimension with a single choice has none. Where the
+/// space has pairs of heads, the gene n_head is the number of the pair; where it has multiples of d_model, the gene
+/// d_ff is the number of the multiple.
 class Encoding {
  public:
-  enum class Dimension : std::uint8_t { d_model, n_layer, d_embed, div_val, n_head, n_kv_head, d_ff };
+  enum class Dimension : std::uint8_t { d_model, n_layer, d_embed, div_val, n_head, n_kv_head, d_ff, head_dim, bias };
   struct Gene {
     Dimension dimension;
     std::int32_t layer;  ///< -1: not of one layer
@@ -54,20 +55,28 @@ class Encoding {
   [[nodiscard]] bool repair(std::span<std::uint16_t> genotype, Random& random) const;
 
  private:
-  [[nodiscard]] const std::vector<std::int64_t>& choices(Dimension dimension) const noexcept;
+  [[nodiscard]] std::size_t n_choices(Dimension dimension) const noexcept;
+  /// The feed-forward widths that genes stand for, with the d_model of that number.
+  [[nodiscard]] const std::vector<std::int64_t>& widths(std::size_t d_model) const noexcept {
+    return widths_[widths_.size() > 1 ? d_model : 0];
+  }
   static std::uint16_t gene_or_zero(std::span<const std::uint16_t> genotype, std::int32_t gene) noexcept;
 
   const SearchSpace* space_;
   std::vector<Gene> genes_;
-  std::vector<Heads> heads_;   ///< what a gene n_head stands for; n_kv_head counts where it has no gene
-  bool may_be_empty_ = false;  ///< whether genes may choose layers without any weights
+  std::vector<Heads> heads_;  ///< what a gene n_head stands for; n_kv_head counts where it has no gene
+  std::vector<std::vector<std::int64_t>> widths_;  ///< what a gene d_ff stands for: by d_model where that matters
+  std::vector<std::int64_t> head_dims_;
+  std::vector<Details> details_;  ///< what a gene bias stands for
+  bool may_be_empty_ = false;     ///< whether genes may choose layers without any weights
   Architecture skeleton_;
   // Position of each dimension's (first) gene, -1 for none; step from layer to layer.
   std::int32_t at_d_model_ = -1, at_n_layer_ = -1, at_d_embed_ = -1, at_div_val_ = -1;
+  std::int32_t at_head_dim_ = -1, at_bias_ = -1;
   std::int32_t at_n_head_ = -1, at_n_kv_head_ = -1, at_d_ff_ = -1;
   std::int32_t first_layer_gene_ = 0;
   std::int32_t genes_per_layer_ = 0;
-  // Valid choice numbers by d_model: n_head, d_ff; and n_kv_head by n_head.
+  // Valid choice numbers: n_head by d_model and head_dim, d_ff by d_model, and n_kv_head by n_head.
   std::vector<std::vector<std::uint16_t>> valid_n_head_, valid_d_ff_, valid_n_kv_head_;
   std::vector<bool> valid_embedding_;  ///< by d_model, d_embed, div_val
 };

@@ -73,8 +73,9 @@ class Search {
   std::optional<std::uint64_t> ask(Architecture& out);
 
   /// An architecture of the caller's own choice as a candidate; nothing when it was proposed before. The algorithm
-  /// learns of its results like of any other. @throws std::invalid_argument when it is not in the space.
-  std::optional<std::uint64_t> add(const Architecture& architecture);
+  /// learns of its results like of any other; an `initial` one takes the place of a random one in its first population,
+  /// where it has such. @throws std::invalid_argument when it is not in the space.
+  std::optional<std::uint64_t> add(const Architecture& architecture, bool initial = false);
 
   /// The results of a candidate: one value per column, in order, in their own direction.
   /// @throws std::invalid_argument: unknown or already told id, a wrong number of values, a value that is not finite.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,75 +9,14 @@
 #include "lts/architecture.hpp"
 #include "lts/big_uint.hpp"
 #include "lts/random.hpp"
+#include "lts/search_space_options.hpp"
 
 namespace lts {
 
-/// Inclusive bounds; an absent one does not constrain.
-struct Bounds {
-  std::optional<std::int64_t> min = {};
-  std::optional<std::int64_t> max = {};
-  [[nodiscard]] bool unbounded() const noexcept { return !min && !max; }
-  friend bool operator==(const Bounds&, const Bounds&) = default;
-};
-
-/// The heads of a layer's queries, and of its keys and values.
-struct Heads {
-  std::int64_t n_head = 0;
-  std::int64_t n_kv_head = 0;
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 of the comparison for a pointer
-  friend auto operator<=>(const Heads&, const Heads&) = default;
-};
-
-/// Fixed values, choices per dimension and validity rules. Choices are distinct; their order does not matter.
-///
-/// Limits: 4,194,304 combinations of d_model, n_head and n_kv_head, or heads, and d_ff; 1,048,576 of d_model, d_embed
-/// and div_val; 1,000,000 of everything except the layers; 256 MiB of exact counts; and, with parameter bounds,
-/// 2,000,000 distinct parameter sums of the layers of a d_model, found in 2^25 additions.
-struct SearchSpaceOptions {
-  std::string name = "unnamed";
-  std::string family = "gpt2";
-
-  // fixed
-  std::int64_t vocab_size = 50257;
-  std::int64_t n_positions = 1024;
-  std::int64_t head_dim = 0;
-  std::vector<std::int64_t> cutoffs = {};
-  std::vector<bool> tie_projs = {};
-  std::optional<bool> tie_embedding = {};  ///< absent: the family's default
-  Details details = {};
-
-  // choices
-  std::vector<std::int64_t> n_layer = {};
-  std::vector<std::int64_t> d_model = {};
-  std::vector<std::int64_t> n_head = {};
-  std::vector<std::int64_t> n_kv_head = {};  ///< empty: n_kv_head = n_head
-  std::vector<Heads> heads = {};             ///< pairs, in place of n_head and n_kv_head; {0, 0}: no attention
-  std::vector<std::int64_t> d_ff = {};       ///< 0: no feed-forward network
-  std::vector<std::int64_t> d_embed = {-1};
-  std::vector<std::int64_t> div_val = {1};
-
-  // dimensions that have one value for all layers of an architecture
-  bool shared_n_head = false;  ///< with `heads`: the pair
-  bool shared_n_kv_head = false;
-  bool shared_d_ff = false;
-
-  // rules
-  double min_ff_ratio = 0.0;                 ///< d_ff >= min_ff_ratio * d_model
-  std::optional<double> max_ff_ratio = {};   ///< d_ff <= max_ff_ratio * d_model
-  std::vector<std::int64_t> head_dims = {};  ///< widths that heads may have; empty: any
-  Bounds decoder_params = {};
-  Bounds total_params = {};
-
-  friend bool operator==(const SearchSpaceOptions&, const SearchSpaceOptions&) = default;
-};
-
-/// The pairs that the choices make, ascending, whatever the rules say: `heads`, or else those of n_head and n_kv_head.
-std::vector<Heads> head_choices(const SearchSpaceOptions& options);
-
 /// A set of architectures: all combinations of the choices that the rules allow.
 ///
-/// Immutable and safe to share between threads. Indices follow d_model, then the shared dimensions, d_embed, div_val,
-/// n_layer, then the layers from first to last.
+/// Immutable and safe to share between threads. Indices follow d_model, head_dim, bias, then the shared dimensions,
+/// d_embed, div_val, n_layer, then the layers from first to last.
 class SearchSpace {
  public:
   /// @throws std::invalid_argument naming the dimension or rule that is wrong, or that leaves no architecture.
@@ -144,9 +82,11 @@ class SearchSpace {
     std::vector<BigUint> at_most;
     [[nodiscard]] BigUint between(std::int64_t low, std::int64_t high) const;
   };
-  /// The layers that go with one d_model and one value of every shared dimension.
+  /// The layers that go with one d_model, head_dim and bias, and one value of every shared dimension.
   struct LayerSet {
     std::int64_t d_model = 0;
+    std::int64_t head_dim = 0;
+    std::uint32_t bias = 0;  ///< number of the choice
     std::vector<Layer> layers;
     std::vector<std::int64_t> params;
     /// By number of layers; none without parameter bounds. Shared by the copies of a space: they can be large.
@@ -160,7 +100,7 @@ class SearchSpace {
   };
 
   void build();
-  void add_layer_sets(std::int64_t d_model, std::string& refusal);
+  void add_layer_sets(const LayerSet& common, std::string& refusal);
   [[nodiscard]] std::vector<EmbeddingChoice> embedding_choices(std::int64_t d_model, std::string& refusal) const;
   void add_groups(std::uint32_t layer_set, const std::vector<EmbeddingChoice>& embeddings, Budget& budget);
   void set_bounds(Group& group, const Architecture& probe) const;
@@ -178,6 +118,7 @@ class SearchSpace {
   SearchSpaceOptions options_;
   const Family* family_ = nullptr;
   bool bounded_ = false;
+  std::vector<Details> details_;  ///< by the number of the choice of bias; one without such choices
   std::vector<LayerSet> layer_sets_;
   std::vector<Block> blocks_;
   std::vector<Group> groups_;

@@ -8,6 +8,7 @@ import typer
 
 from lts.cli import (
     bench,
+    benchmark,
     columns,
     compare,
     compress,
@@ -28,7 +29,7 @@ from lts.cli import (
 )
 from lts.cli.errors import INTERRUPTED, IO_FAILED, told
 from lts.cli.help import App
-from lts.cli.log import guard_streams, output_problem, say
+from lts.cli.log import guard_streams, output_problem, say, say_warnings
 
 app = App(
     name="lts-engine",
@@ -66,6 +67,7 @@ _COMMANDS = {
     "bench": bench,
     "compare": compare,
     "gate": gate,
+    "benchmark": benchmark,
     "columns": columns,
     "doctor": doctor,
 }
@@ -81,6 +83,7 @@ def main() -> None:
     """Entry point of the console script."""
     sys.set_int_max_str_digits(0)  # the size of a space may have thousands of digits
     guard_streams()
+    say_warnings()
     code: int | str | None
     try:
         app()

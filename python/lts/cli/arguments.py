@@ -34,7 +34,7 @@ class FlashAttention(StrEnum):
     off = "off"
 
 
-DEVICES = "local, ssh://[USER@]HOST[:PORT][?python=PATH], rpc://TRACKER:PORT/KEY, emulated"
+DEVICES = "local, ssh://[USER@]HOST[:PORT][?python=PATH], rpc://TRACKER:PORT/KEY, emulated, pool:DEVICE,DEVICE"
 """The forms of devices that run models."""
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="Format of the results on stdout.")]

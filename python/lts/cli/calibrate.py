@@ -47,8 +47,11 @@ def command(
         typer.Option(help="Search space of the architectures: a name, or a TOML file.", autocompletion=complete.spaces),
     ] = "gpt2-any-shapes",
     device: Annotated[
-        str | None,
-        typer.Option(help=f"Where they are measured: {DEVICES}.", show_default="local where the target runs here"),
+        list[str] | None,
+        typer.Option(
+            help=f"Where they are measured: {DEVICES}. Given several times: a pool of equal ones.",
+            show_default="local where the target runs here",
+        ),
     ] = None,
     backend: BackendOption = None,
     trials: Annotated[int, typer.Option(help="Architectures to measure.", min=8)] = 20,

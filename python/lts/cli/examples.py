@@ -74,6 +74,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "proxy validate": ("lts-engine proxy validate gpt2-tiny --text book.txt --models 4 --timeout 1m",),
     "proxy evaluate": ("lts-engine proxy evaluate gpt2-tiny-validation/table.csv --quality valid_loss:min",),
     "proxy alpha": ("lts-engine proxy alpha gpt2-tiny-validation/table.csv --sample 4",),
+    "benchmark": (
+        "lts-engine benchmark gpt2-tiny-validation/table.csv --pool --objective valid_loss:min "
+        "--objective decoder_params:min --seeds 3 --evaluations 30",
+        "lts-engine benchmark gpt2-tiny-validation/table.csv --pool --objective valid_loss:min "
+        "--objective decoder_params:min --algorithm random --algorithm nsga2 --seeds 3 --evaluations 30 -O few -o csv",
+    ),
     "proxy capacity": ("lts-engine proxy capacity gpt2-tiny-host#0",),
 }
 
@@ -92,6 +98,7 @@ PAGES: Mapping[str, str] = {
     "bench": "docs/ci-gates.md; every column: lts-engine columns",
     "compare": "docs/ci-gates.md",
     "gate": "docs/ci-gates.md",
+    "benchmark": "docs/benchmark.md",
     "doctor": "docs/devices.md",
     "columns": "docs/measuring.md, docs/counting.md",
     "history": "docs/ci-gates.md",

@@ -17,7 +17,7 @@ SECTIONS = {
     "Where": "target device backend workers torch-device build path",
     "How long": (
         "trials models timeout candidate-timeout recover processes min-time cooldown max-temperature tune confirm "
-        "parallel bootstrap rows sample"
+        "parallel bootstrap rows sample seeds evaluations"
     ),
     "Output": "output output-dir file format out export front-size layers store save history html report",
     "Help": "help version install-completion show-completion",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from contextlib import suppress
+from typing import Any
 
 from lts.cli import plain
+from lts.errors import MeasurementWarning
 
 n_said = 0
 """Lines said so far: whoever waits is told something only when nothing else was."""
@@ -58,6 +61,19 @@ def guard_streams() -> None:
                 line_buffering=name == "stderr" or stream.isatty(),
             )
             setattr(sys, name, guarded)
+
+
+def say_warnings() -> None:
+    """Let each `MeasurementWarning` be a line on stderr, said once, as the other warnings of a command are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if issubclass(category, MeasurementWarning):
+            say(f"warning: {message}")
+        else:
+            usual(message, category, *where, **options)
+
+    warnings.showwarning = show
 
 
 def output_problem() -> str | None:

@@ -52,9 +52,10 @@ def command(
     space: SpaceArgument = "gpt2-small",
     target: TargetOption = "host",
     device: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help=f"Where candidates run: {DEVICES}; table:FILE replays published measurements, none estimates.",
+            help=f"Where candidates run: {DEVICES}; table:FILE replays published measurements, none estimates. "
+            "Given several times: a pool of equal ones.",
             show_default="local where the target runs here, else none: costs are estimated",
             autocompletion=complete.devices,
         ),
@@ -80,6 +81,15 @@ def command(
             help="Sampler of an installed package (entry point group lts.samplers), in place of --algorithm and "
             "--surrogate.",
             show_default=False,
+        ),
+    ] = None,
+    seed_front: Annotated[
+        str | None,
+        typer.Option(
+            help="First population of the algorithm: the front of this counted column, in place of quality, and of "
+            "predicted costs. none: random.",
+            metavar="COLUMN|none",
+            show_default="decoder_params where quality is evaluated and --surrogate is none",
         ),
     ] = None,
     trials: Annotated[
@@ -237,6 +247,7 @@ def command(
                 store=path,
                 surrogate="none" if evaluator.provenance == "estimated" else surrogate,
                 sampler=sampler,
+                seed_front=seed_front,
                 baselines=baselines,
             )
         )

@@ -36,7 +36,8 @@ def list_spaces(output: FormatOption = Format.table) -> None:
 def show(space: SpaceArgument, output: FormatOption = Format.table) -> None:
     """Show a space in the words of its file, and its size, of which the other formats have every digit."""
     from lts.cli.output import Results, emit
-    from lts.spaces.space import load_space, written
+    from lts.spaces.space import load_space
+    from lts.spaces.writing import written
     from lts.system.text import magnitude
 
     loaded = load_space(space)

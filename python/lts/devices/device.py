@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Self
 
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
@@ -19,6 +19,7 @@ _BUILTIN = {
     "ssh": ("lts.devices.ssh.ssh:SshDevice", "ssh://[USER@]HOST[:PORT][?python=PATH]"),
     "rpc": ("lts.devices.rpc:RpcDevice", "rpc://TRACKER:PORT/KEY"),
     "emulated": ("lts.devices.emulated:EmulatedDevice", "emulated"),
+    "pool": ("lts.devices.pool:PoolDevice", "pool:DEVICE,DEVICE"),
 }
 
 
@@ -80,12 +81,24 @@ class Device(ABC):
             When no job can be run at all, for example because the machine is gone.
         """
 
+    def beside_others(self) -> None:
+        """Get ready to run jobs at the same time as other devices of this process, which take over when it dies.
+
+        Called before the first job; by default nothing has to be done.
+        """
+
     @abstractmethod
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of the machine that runs the jobs, see `lts.system.environment.fingerprint`."""
 
     def close(self) -> None:
         """Release all resources and end running jobs. Harmless when repeated; by default there is nothing to do."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def open_device(uri: str, also: Iterable[str] = (), observe: Observer = unobserved) -> Device:

@@ -141,12 +141,6 @@ class EmulatedDevice(Device):
                 self._workdir = None
                 self._emulators.clear()
 
-    def __enter__(self) -> EmulatedDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _emulator(self, triple: str, cpu: str) -> tuple[Emulator, dict[str, Any]]:
         """The emulator, after a check that it works, and the versions of what runs in it."""
         directory = self._directory()

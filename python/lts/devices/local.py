@@ -13,6 +13,7 @@ from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.jobs.llama_bench import find_program, version_of
 from lts.jobs.pool import Workers
 from lts.system import machine
+from lts.system.core_locks import CoreClaim, Holder
 from lts.system.energy import open_meter
 from lts.system.environment import fingerprint
 from lts.system.meter import Meter
@@ -27,14 +28,18 @@ def runs_here(target: Target) -> bool:
 class LocalDevice(Workers, Device):
     """This machine: every job runs in a process of its own, see `lts.jobs.pool.Workers` for the arguments.
 
+    From the first job until `close`, no other process measures on its cores where others are free; `holder` is on whose
+    behalf they are taken, see `lts.system.core_locks`: by default all local devices of a process use the same ones, in
+    turn.
+
     Where it has a meter of energy, its costs are also those of `ENERGY`.
     """
 
     runs: tuple[Runs, ...] = ("python", "runner", "program")
     costs: tuple[str, ...] = ("latency_ms", "decode_ms_per_token", "peak_memory_mib")
 
-    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
-        super().__init__(fork=fork, cpus=cpus)
+    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None, holder: Holder | None = None) -> None:
+        super().__init__(fork=fork, cpus=cpus, claim=CoreClaim(holder))
         found = open_meter()
         self._no_energy = "" if isinstance(found, Meter) else found
         if not self._no_energy:
@@ -85,6 +90,10 @@ class LocalDevice(Workers, Device):
         if isinstance(job, ProgramJob):
             job = job.as_job(timeout)
         return super().run(job, timeout)
+
+    def beside_others(self) -> None:
+        """See `Device.beside_others`: it uses cores of its own."""
+        self._claim = CoreClaim(Holder())
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of this machine."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from typing import Any
 
 from lts.devices.device import Device
+from lts.devices.elsewhere import GoneError, NoneLeftError, run_on_any
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, JobResult, ProgramJob, RunnerJob, Runs
 from lts.jobs.pool import Workers
@@ -24,8 +25,6 @@ _PRELOAD = ("numpy", "tvm")
 _CONNECT_TIMEOUT = 5.0
 _LIST_TIMEOUT = 30.0
 _ASK_TIMEOUT = 10.0
-# Devices that a job is tried on: when so many go away or do not answer, the job is to blame.
-_ATTEMPTS = 3
 
 
 class RpcDevice(Device):
@@ -119,35 +118,14 @@ class RpcDevice(Device):
         """
         if not isinstance(job, RunnerJob):
             raise UsageError("the device rpc:// runs compiled models alone; use --backend tvm")
-        start = time.monotonic()
-        troubles: list[str] = []
-        lost_since: float | None = None
-        while True:
-            left = timeout - (time.monotonic() - start)
-            # The first device, which may never answer, gets half of the time when there is another one.
-            share = left / 2 if self.parallel > 1 and not troubles else left
-            if left <= 0 or len(troubles) == _ATTEMPTS:
-                what = "; ".join(dict.fromkeys(troubles)) or f"no result within {timeout:.3g} s"
-                return JobResult(error=what, seconds=time.monotonic() - start)
-            result = self._attempt(job, share)
-            seconds = time.monotonic() - start
-            if self._closed.is_set():
-                return JobResult(error="the device was closed", seconds=seconds)
-            if result.error is not None and result.error.startswith("no result within"):
-                troubles.append(f"no result within {share:.3g} s")
-            elif result.error is not None:
-                if result.error.startswith("no TVM RPC tracker"):
-                    raise MeasurementError(result.error)
-                return JobResult(error=result.error, seconds=seconds)
-            elif "value" in result.value:
-                return JobResult(value=result.value["value"], seconds=seconds)
-            elif "gone" in result.value:
-                troubles.append(f"a device '{self._key}' went away: {result.value['gone']}")
-            else:
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > min(self._wait, timeout):
-                    raise MeasurementError(f"{result.value['none']} any more")
-                self._closed.wait(0.5)
+        return run_on_any(
+            self._idle.get,
+            lambda local, share: self._attempt(local, job, share),
+            timeout,
+            several=self.parallel > 1,
+            wait=self._wait,
+            closed=self._closed,
+        )
 
     def environment(self, threads: int) -> dict[str, Any]:
         """The tracker and the key, which identify the devices, and the version of TVM here."""
@@ -163,13 +141,7 @@ class RpcDevice(Device):
         for local in self._locals:
             local.close()
 
-    def __enter__(self) -> RpcDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _attempt(self, job: RunnerJob, timeout: float) -> JobResult:
+    def _attempt(self, local: Workers, job: RunnerJob, timeout: float) -> JobResult:
         arguments = {
             **self._tracker(),
             "key": self._key,
@@ -178,10 +150,21 @@ class RpcDevice(Device):
             "options": dict(job.options),
             "threads": job.threads,
         }
-        with self._local() as local:
+        try:
             # Not pinned to a processor, because it would be the same one for all devices.
             n_cpus = len(machine.allowed_cpus())
-            return local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
+            result = local.run(Job("lts.devices.rpc_worker:run", arguments, n_cpus, preload=_PRELOAD), timeout)
+        finally:
+            self._idle.put(local)
+        if result.error is not None:
+            if result.error.startswith("no TVM RPC tracker"):
+                raise MeasurementError(result.error)
+            return result
+        if "gone" in result.value:
+            raise GoneError(f"a device '{self._key}' went away: {result.value['gone']}")
+        if "none" in result.value:
+            raise NoneLeftError(f"{result.value['none']} any more")
+        return replace(result, value=result.value["value"])
 
     def _triple(self) -> str:
         """What a device says it is; empty when none is free or says it."""

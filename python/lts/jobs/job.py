@@ -127,11 +127,16 @@ class ProgramJob:
 
 @dataclass(frozen=True)
 class JobResult:
-    """Result of a job: its value, JSON, or the reason why there is none; seconds from submission to end."""
+    """Result of a job: its value, JSON, or the reason why there is none; seconds from submission to end.
+
+    `gone` says that the device went away while it ran, and `device` which one of several ran it, as `Device.uri`.
+    """
 
     value: Any = None
     error: str | None = None
     seconds: float = 0.0
+    gone: bool = False
+    device: str = ""
 
 
 def result_of(answer: Any) -> JobResult:

@@ -15,6 +15,7 @@ from lts.jobs.cause_of_death import cause_of_death
 from lts.jobs.job import Job, JobResult, result_of
 from lts.jobs.worker_process import Ended, WorkerError, WorkerProcess
 from lts.system import machine
+from lts.system.core_locks import CoreClaim
 from lts.system.outside import parse_json
 
 # Failures in a row of the server of workers after which each job gets an interpreter of its own.
@@ -33,11 +34,14 @@ class Workers:
         Where the server does not run, interpreters are started anyway.
     cpus
         Logical processors to choose from; by default those that this process may use.
+    claim
+        Takes processors that nobody else measures on, from the first job until `close`; by default none are taken.
     """
 
-    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None) -> None:
+    def __init__(self, *, fork: bool = True, cpus: Sequence[int] | None = None, claim: CoreClaim | None = None) -> None:
         self._fork = fork
         self._cpus = list(cpus) if cpus is not None else machine.allowed_cpus()
+        self._claim = claim
         self._pinned: dict[int, list[int]] = {}
         self._ticks = machine.cpu_ticks()
         self._server: WorkerProcess | None = None
@@ -83,6 +87,9 @@ class Workers:
             try:
                 self._end_server()
             finally:
+                if self._claim is not None:
+                    self._claim.release()
+                    self._pinned.clear()
                 self._lock.release()
         finally:
             self._closing = False
@@ -146,7 +153,8 @@ class Workers:
         """The processors to pin `n` threads to: the same for every job, those that were idle before the first one."""
         if n not in self._pinned:
             busy = machine.busy_share(self._ticks, machine.cpu_ticks())
-            self._pinned[n] = machine.pick_cpus(n, machine.processors(self._cpus), busy)
+            pick = machine.pick_cpus if self._claim is None else self._claim.take
+            self._pinned[n] = pick(n, machine.processors(self._cpus), busy)
         return self._pinned[n]
 
 

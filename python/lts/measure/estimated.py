@@ -66,9 +66,11 @@ class EstimatedEvaluator(TargetEvaluator):
             )
         )
 
-    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, CoreModel]:
+    def cost_models(self, space: SearchSpace, columns: Iterable[str]) -> Mapping[str, CoreModel] | None:
         wanted = [name for name in columns if name in self.costs]
         known = calibrated_models(self.target, self.workload)
         rest = [name for name in wanted if name not in known]
         models: dict[str, CoreModel] = {name: known[name] for name in wanted if name in known}
+        if rest and isinstance(space.options["head_dim"], list):  # then equal layers cost different amounts
+            return None
         return {**models, **layer_costs(space, self.target, self.workload, rest)}

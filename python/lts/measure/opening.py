@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 from lts._core import family
 from lts.devices.device import Device
 from lts.devices.local import runs_here
+from lts.devices.pool import pool_of
 from lts.errors import UsageError
 from lts.measure.estimated import EstimatedEvaluator
 from lts.measure.evaluator import TargetEvaluator, with_threads
@@ -33,7 +35,7 @@ def cache_for(kind: str, given: str | None) -> str | None:
 def open_evaluator(
     target: str | Path | Target = "host",
     *,
-    device: str | Device | None = None,
+    device: str | Device | Sequence[str] | None = None,
     backend: str | None = None,
     n_prompt: int = 128,
     n_gen: int = 32,
@@ -56,7 +58,8 @@ def open_evaluator(
     Parameters
     ----------
     target, device, backend
-        Names or objects: what is compiled for, where it runs, and by what. Without a device, this machine where it
+        Names or objects: what is compiled for, where it runs, and by what. Several names are a pool of equal devices,
+        see `lts.devices.pool`. Without a device, this machine where it
         can run the target, and estimates ("none") otherwise; "table:FILE" replays a table. Without a backend, ONNX
         Runtime for this machine and TVM for another.
     n_prompt, n_gen, batch, logits
@@ -101,6 +104,8 @@ def open_evaluator(
     workload = Workload(
         n_prompt, n_gen, batch, known.precision, str(logits), known.threads, cache=str(cache or calibrated)
     )
+    if device is not None and not isinstance(device, str | Device):
+        device = pool_of(device)
     if device is None:
         device = "local" if runs_here(known) else NO_DEVICE
     if flash_attention is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):

@@ -55,6 +55,8 @@ class Outcome:
         Duration of the parts of the evaluation itself.
     environment
         Hash of the fingerprint of the machine and its software; empty when the evaluator's holds.
+    device
+        Which of several devices measured it, as in ``--device``; empty when the evaluator has one.
     error
         Why there are no values, one sentence; None when there are.
     """
@@ -68,6 +70,7 @@ class Outcome:
     disturbed: bool = False
     seconds: dict[str, float] = field(default_factory=dict, repr=False)
     environment: str = ""
+    device: str = ""
     error: str | None = None
 
     def outcome(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class Outcome:
                 for key in dict.fromkeys((*self.seconds, *other.seconds))
             },
             environment=other.environment or self.environment,
+            device=", ".join(dict.fromkeys(each for both in (self, other) for each in both.device.split(", ") if each)),
             error=self.error if self.error is not None else other.error,
         )
 

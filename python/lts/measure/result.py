@@ -68,7 +68,6 @@ class Result(Outcome):
     rounds: dict[str, list[float]] = field(default_factory=dict)
     n_samples: dict[str, list[int]] = field(default_factory=dict)
     target: str = ""
-    device: str = ""
     backend: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict, repr=False)
     saved: str = ""
@@ -202,6 +201,7 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
             "warnings": list(map(printable, dict.fromkeys(joined.warnings))),
             "error": None if joined.error is None else printable(joined.error),
             "environment": environment_hash(fingerprint),
+            "device": description["device"],
         },
         model=printable(model.name),
         kind=model.kind,
@@ -211,7 +211,6 @@ def result_of(model: Model, costs: Sequence[str], processes: Sequence[Outcome]) 
         rounds=rounds,
         n_samples=n_samples,
         target=description["target"],
-        device=description["device"],
         backend=description["backend"],
         fingerprint=fingerprint,
         time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -197,6 +197,7 @@ def run_built(
         outcome,
         provenance=dict.fromkeys(outcome.values, provenance_of(device)),
         environment=environment_hash(environment),
+        device=result.device,
     )
 
 

@@ -56,7 +56,6 @@ class Trial(Outcome):
     deployed: str | None = None
     origin: str = ""
     target: str = ""
-    device: str = ""
     backend: str = ""
     seed: int = 0
     time: str = ""

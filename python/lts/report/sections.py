@@ -11,6 +11,7 @@ from lts.measure.dimensions import in_words
 from lts.measure.trial import Trial
 from lts.report.contents import Contents
 from lts.report.elements import breakable, escaped, pairs, table
+from lts.spaces.space import CHOICES
 from lts.system.text import extent, flattened, listed, magnitude, number, plural, spelled_duration, unit
 
 _MEANINGS = {
@@ -31,8 +32,8 @@ def summary(contents: Contents) -> str:
     space, options = contents.space, contents.space.options
     choices = [
         f"{name} {_choices(options[name])}"
-        for name in ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
-        if options[name] and options[name] not in ([-1], [1])
+        for name in CHOICES
+        if isinstance(options[name], list) and options[name] and options[name] not in ([-1], [1])
     ]
     rows: list[tuple[str, object]] = [
         ("space", f"{space.name}, family {space.family}, {magnitude(space.size)} architectures"),
@@ -212,8 +213,8 @@ def _value_cell(contents: Contents, trial: Trial, name: str) -> str:
 
 
 def _choices(values: Sequence[Any]) -> str:
-    if isinstance(values[0], tuple):  # pairs of heads
-        return listed([f"{n_head}/{n_kv_head}" for n_head, n_kv_head in values])
+    if isinstance(values[0], tuple | bool):  # pairs of heads; biases, of all parts or of each
+        return listed(["/".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in values])
     steps = {b - a for a, b in itertools.pairwise(values)}
     if len(values) > 3 and len(steps) == 1:
         step = steps.pop()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,20 @@ from lts.system.toml_file import check_keys, integer, read_toml, table_at
 SCHEMA = 1
 
 _TOP = ("schema", "name", "description", "family", "fixed", "choices", "rules")
-_FIXED = (
+FIXED = (
     *("vocab_size", "n_positions", "head_dim", "cutoffs", "tie_projs", "tie_embedding", "rotary_theta", "norm_epsilon"),
     *("rotary_dim", "rotary_scaling", "qkv_bias", "attention_output_bias", "feed_forward_bias"),
 )
 _SCALING = ("factor", "low_freq_factor", "high_freq_factor", "original_positions")
-_CHOICES = ("n_layer", "d_model", "n_head", "n_kv_head", "heads", "d_ff", "d_embed", "div_val")
+CHOICES = (
+    *("n_layer", "d_model", "n_head", "n_kv_head", "heads", "head_dim", "d_ff", "d_ff_ratio", "bias"),
+    *("d_embed", "div_val"),
+)
 _REQUIRED_CHOICES = ("n_layer", "d_model", "n_head", "d_ff")
-_SHARED = ("n_head", "n_kv_head", "d_ff")
-_RULES = ("shared", "min_ff_ratio", "max_ff_ratio", "head_dims", "decoder_params", "total_params")
+_INSTEAD = {"n_head": "heads", "d_ff": "d_ff_ratio"}  # what may be given in their place
+_BIASES = ("qkv_bias", "attention_output_bias", "feed_forward_bias")
+SHARED = ("n_head", "n_kv_head", "d_ff")
+RULES = ("shared", "min_ff_ratio", "max_ff_ratio", "head_dims", "decoder_params", "total_params")
 _RANGE = ("min", "max", "step")
 _MAX_CHOICES = 65_535
 
@@ -81,69 +84,22 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
 
 
 def choices(space: SearchSpace) -> dict[str, list[int]]:
-    """The choices of every dimension; where the space has pairs of heads, those that any pair has.
+    """The choices of every dimension of an architecture: of ``d_ff`` those that go with any ``d_model``, and where the
+    space has pairs of heads those that any pair has.
 
-    ``n_kv_head`` has none where it is ``n_head``.
+    ``head_dim`` is 0 where it follows from the number of heads, ``n_kv_head`` has no choices where it is ``n_head``,
+    and biases have none where the space fixes them.
     """
-    found = {name: space.options[name] for name in _CHOICES if name != "heads"}
-    if pairs := space.options["heads"]:
+    options = space.options
+    own = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+    found = {name: options[name] for name in own}
+    if pairs := options["heads"]:
         found["n_head"], found["n_kv_head"] = (sorted(set(each)) for each in zip(*pairs, strict=True))
-    return found
-
-
-def written(space: SearchSpace) -> dict[str, str]:
-    """What a file says of the space: TOML by dotted key, ``{"choices.n_layer": "{min = 2, max = 8}"}``.
-
-    What is as if it were not given is left out. Lines ``key = value`` of it are a file of the space.
-    """
-    known = {key: value for key, value in space.options.items() if value not in _UNSAID.get(key, (None,))}
-    found = {key: _toml(known[key]) for key in ("name", "family")}
-    found |= {f"fixed.{key}": _toml(known[key]) for key in _FIXED if key in known}
-    found |= {f"choices.{key}": _toml_choices(known[key]) for key in _CHOICES if key in known}
-    if shared := [name for name in _SHARED if known.get(f"shared_{name}")]:
-        found["rules.shared"] = _toml(shared)
-    for key in _RULES[1:]:
-        if key in known:
-            bounds = key.endswith("_params")
-            value = dict(zip(("min", "max"), known[key], strict=True)) if bounds else known[key]
-            found[f"rules.{key}"] = _toml(value)
-    return found
-
-
-# What the options of a space are where its file says nothing.
-_UNSAID: Mapping[str, tuple[Any, ...]] = {
-    "head_dim": (0,),
-    "n_head": ([],),
-    "heads": ([],),
-    "cutoffs": ([],),
-    "tie_projs": ([],),
-    "n_kv_head": ([],),
-    "d_embed": ([-1],),
-    "div_val": ([1],),
-    "min_ff_ratio": (0.0,),
-    "head_dims": ([],),
-    "decoder_params": ((None, None),),
-    "total_params": ((None, None),),
-}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items() if each is not None)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value)
-
-
-def _toml_choices(values: list[Any]) -> str:
-    """Four or more numbers with the same distance as a range."""
-    if isinstance(values[0], tuple):
-        return _toml(values)
-    steps = {later - earlier for earlier, later in pairwise(values)}
-    if len(values) < 4 or len(steps) > 1:
-        return _toml(values)
-    step = steps.pop()
-    return _toml({"min": values[0], "max": values[-1], "step": step if step > 1 else None})
+    if options["d_ff_ratio"]:
+        found["d_ff"] = sorted({width for d_model in options["d_model"] for width in space.d_ff_choices(d_model)})
+    found["head_dim"] = options["head_dim"] if isinstance(options["head_dim"], list) else [options["head_dim"]]
+    parts = [bias if isinstance(bias, tuple) else (bias,) * len(_BIASES) for bias in options["bias"]]
+    return found | {name: sorted({part[i] for part in parts}) for i, name in enumerate(_BIASES)}
 
 
 def _known() -> str:
@@ -163,7 +119,10 @@ def _options(document: Mapping[str, Any], where: str, default_name: str) -> dict
     options: dict[str, Any] = {"name": _name(document, where, default_name), "family": family}
     _string(document, "description", where, "")
     options |= _fixed(table_at(document, "fixed", where), f"{where}, [fixed]")
-    options |= _choices(table_at(document, "choices", where), f"{where}, [choices]")
+    found = _choices(table_at(document, "choices", where), f"{where}, [choices]")
+    if "head_dim" in options and "head_dim" in found:
+        raise UsageError(f"{where}: 'head_dim' is in [fixed] and in [choices]; give one of them")
+    options |= found
     options |= _rules(table_at(document, "rules", where), f"{where}, [rules]")
     return options
 
@@ -185,7 +144,7 @@ def _string(table: Mapping[str, Any], key: str, where: str, default: str) -> str
 
 
 def _fixed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    check_keys(table, _FIXED, where)
+    check_keys(table, FIXED, where)
     options: dict[str, Any] = {}
     for key in ("vocab_size", "n_positions", "head_dim", "rotary_dim"):
         if key in table:
@@ -224,12 +183,11 @@ def _number(value: Any, where: str) -> float:
 
 
 def _choices(table: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
-    check_keys(table, _CHOICES, where)
+    check_keys(table, CHOICES, where)
     for key in _REQUIRED_CHOICES:
-        if key not in table and not (key == "n_head" and "heads" in table):
+        if key not in table and _INSTEAD.get(key) not in table:
             raise UsageError(f"{where}: '{key}' is missing; needed: {', '.join(_REQUIRED_CHOICES)}")
-    read = {"heads": _pair_list}
-    return {key: read.get(key, _choice_list)(table[key], f"{where}, '{key}'") for key in table}
+    return {key: _READ[key](value, f"{where}, '{key}'") for key, value in table.items()}
 
 
 def _pair_list(value: Any, where: str) -> list[tuple[int, int]]:
@@ -238,6 +196,25 @@ def _pair_list(value: Any, where: str) -> list[tuple[int, int]]:
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise UsageError(f"{where}: expected pairs of n_head and n_kv_head such as [[9, 3], [6, 2]], got {value!r}")
     return [(n_head, n_kv_head) for n_head, n_kv_head in pairs]
+
+
+def _number_list(value: Any, where: str) -> list[float]:
+    numbers = [_number(v, where) for v in (value if isinstance(value, list) else [value])]
+    if not numbers:
+        raise UsageError(f"{where}: no choices; give at least one")
+    return numbers
+
+
+def _bias_list(value: Any, where: str) -> list[bool | tuple[bool, ...]]:
+    """Each for all parts of an architecture, or one for each of them."""
+    choices = value if isinstance(value, list) else [value]
+    parts = [each if isinstance(each, list) else [each] for each in choices]
+    if not parts or any(len(each) not in (1, 3) or not all(isinstance(v, bool) for v in each) for each in parts):
+        raise UsageError(
+            f"{where}: expected true, false, or three of them for {', '.join(_BIASES)}, such as "
+            f"[false, [true, false, false]], got {value!r}"
+        )
+    return [tuple(each) if len(each) == 3 else each[0] for each in parts]
 
 
 def _choice_list(value: Any, where: str) -> list[int]:
@@ -260,12 +237,20 @@ def _choice_list(value: Any, where: str) -> list[int]:
     return [integer(value, where)]
 
 
+_READ: Mapping[str, Callable[[Any, str], list[Any]]] = {
+    **dict.fromkeys(CHOICES, _choice_list),
+    "heads": _pair_list,
+    "d_ff_ratio": _number_list,
+    "bias": _bias_list,
+}
+
+
 def _rules(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    check_keys(table, _RULES, where)
+    check_keys(table, RULES, where)
     options: dict[str, Any] = {}
     for name in _list(table.get("shared", []), f"{where}, 'shared'"):
-        if name not in _SHARED:
-            raise UsageError(f"{where}, 'shared': unknown dimension {name!r}; allowed: {', '.join(_SHARED)}")
+        if name not in SHARED:
+            raise UsageError(f"{where}, 'shared': unknown dimension {name!r}; allowed: {', '.join(SHARED)}")
         options[f"shared_{name}"] = True
     for key in ("min_ff_ratio", "max_ff_ratio"):
         if key in table:

@@ -66,6 +66,7 @@ def options_of(stored: Mapping[str, Any]) -> list[str]:
             words += [f"--{key.replace('_', '-')}", str(value)]
     surrogate = str(stored.get("surrogate", "none"))
     words += ["--surrogate" if surrogate in SURROGATES else "--sampler", surrogate]
+    words += ["--seed-front", str(stored["seed_front"])] if "seed_front" in stored else []
     for key in ("objectives", "constraints"):
         for value in stored.get(key, ()):
             words += [f"--{key.removesuffix('s')}", str(value)]
@@ -137,6 +138,7 @@ _ARGUMENTS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "algorithm_options": _TABLE,
     "seed": _whole(0, _MOST),
     "surrogate": _TEXT,
+    "seed_front": _TEXT,
     "target": _TEXT,
     "device": _TEXT,
     "backend": _TEXT,

@@ -14,7 +14,7 @@ import numpy as np
 from lts import _core
 from lts._core import Architecture, SearchSpace, Surrogate, cost_term_names, cost_terms
 from lts.devices.device import ENERGY
-from lts.errors import MeasurementError
+from lts.errors import MeasurementError, UsageError
 from lts.measure.request import REQUEST_ENERGY, SPEED
 from lts.measure.trial import Trial
 from lts.study.cost_model import Additive, outlier_notes
@@ -125,6 +125,11 @@ def layer_costs(calibration: Calibration, space: SearchSpace) -> list[dict[str, 
     """What every layer that the space allows adds to each cost: a row per d_model, n_head, n_kv_head and d_ff.
 
     For other tools, whose latency models are tables by layer.
+
+    Raises
+    ------
+    UsageError
+        For a space with several choices of head_dim.
     """
     names = cost_term_names()
     rows = []
@@ -152,9 +157,11 @@ def layer_costs(calibration: Calibration, space: SearchSpace) -> list[dict[str, 
 def _single_layers(space: SearchSpace) -> Sequence[Architecture]:
     """Architectures of one layer with all widths of the space, as far as its rules allow them."""
     options = space.options
+    if isinstance(options["head_dim"], list):
+        raise UsageError(f"costs by layer need heads of one width, and the space {space.name} has choices of head_dim")
     made = []
     for d_model in options["d_model"]:
-        for (n_head, n_kv_head), d_ff in product(space.head_choices, options["d_ff"]):
+        for (n_head, n_kv_head), d_ff in product(space.head_choices, space.d_ff_choices(d_model)):
             try:
                 made.append(
                     Architecture(

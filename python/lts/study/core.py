@@ -17,6 +17,8 @@ from lts.system.uninterrupted import without_interrupts
 
 ALGORITHM = "algorithm"
 """Origin of what the algorithm itself has proposed."""
+SEEDED = "seeded"
+"""Origin of what was chosen for its first population, see `lts.study.seeded`."""
 
 # Candidates in a row that may not be run before the search gives up; an enumeration costs next to nothing.
 _MOST_ASKED, _MOST_ENUMERATED = 10_000, 200_000
@@ -104,8 +106,10 @@ class CoreSampler(Sampler):
 
     def add(self, proposal: Proposal) -> bool:
         """Make somebody else's choice a candidate of the search; false when it was one before."""
-        self._last = proposal
-        return self.search.add(proposal.architecture) is not None
+        added = self.search.add(proposal.architecture, initial=proposal.origin == SEEDED) is not None
+        if added:
+            self._last = proposal
+        return added
 
     def _key(self, trial: int) -> int:
         """The id of the candidate that the trial is."""
@@ -137,7 +141,7 @@ class CoreSampler(Sampler):
 
     def repeat(self, trial: Trial) -> None:
         if trial.origin != ALGORITHM:
-            self.search.add(trial.architecture)
+            self.search.add(trial.architecture, initial=trial.origin == SEEDED)
             return
         candidates = self.search.ask(1)
         while candidates and candidates[0].architecture != trial.architecture:

@@ -8,7 +8,7 @@ from lts._core import Architecture, Objective, SearchSpace, analytic, analytic_n
 from lts.spaces.space import choices
 
 _LAYERED = ("n_head", "n_kv_head", "d_ff")
-_DIMENSIONS = ("n_layer", "d_model", *_LAYERED, "d_embed", "div_val")
+_DIMENSIONS = ("n_layer", "d_model", *_LAYERED, "head_dim", "d_embed", "div_val")
 _SHARE = 0.8
 _LEAST_MEMBERS = 3  # fewer are at some edge by chance
 _PROBED = 8  # members that show whether a proxy sees a dimension

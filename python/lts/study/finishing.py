@@ -38,6 +38,7 @@ def finished(
             "provenance": {name: p for name, p in outcome.provenance.items() if name in values},
             "interval": {n: bounds for n, bounds in outcome.interval.items() if all(map(finite, bounds))},
             "environment": outcome.environment or environment,
+            "device": outcome.device or trial.device,
             "error": None if error is None else _cut(error),
             "warnings": [_cut(warning) for warning in outcome.warnings[:_MOST_WARNINGS]],
         },

@@ -19,7 +19,10 @@ from lts.study.schema import STORE_NAME, is_store, store_path
 from lts.study.stored import StoredStudy, read_study
 
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
-_DIMENSIONS = ("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "d_embed", "div_val")
+_DIMENSIONS = (
+    *("n_layer", "d_model", "n_head", "n_kv_head", "d_ff", "head_dim", "d_embed", "div_val"),
+    *("qkv_bias", "attention_output_bias", "feed_forward_bias"),
+)
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _ABOUT = ("warnings", "disturbed", "deployed", "origin", "target", "device", "backend", "environment", "lts_version")
 _LONGEST_LINE = 1 << 20  # of a journal that is looked at; a first line makes a study, and is short
@@ -237,7 +240,7 @@ def _distributions(taken: Iterable[Mapping[str, int]], space: SearchSpace, optun
         dimension = max((each for each in _DIMENSIONS if name.startswith(each)), key=len)
         own = sorted(seen.union(choices(space)[dimension]))
         steps = {b - a for a, b in pairwise(own)}
-        if len(steps) == 1:
+        if len(steps) == 1 and not isinstance(own[0], bool):
             found[name] = optuna.distributions.IntDistribution(own[0], own[-1], step=steps.pop())
         else:
             found[name] = optuna.distributions.CategoricalDistribution(own)

@@ -55,6 +55,21 @@ class Problem:
     first: Callable[[int], Sequence[Architecture]] = lambda n: ()
 
 
+def search_for(
+    space: SearchSpace,
+    objectives: Mapping[str, str] | Sequence[str],
+    constraints: Iterable[str],
+    algorithm: str,
+    seed: int,
+    options: Mapping[str, Any],
+) -> Search:
+    """The search of the core for these arguments. Raises `UsageError` for a wrong one."""
+    try:
+        return Search(space, objectives, tuple(constraints), algorithm, seed, **options)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+
+
 def problem_of(search: Search, evaluator: Evaluator) -> Problem:
     """The problem that a search of the core is for, with an evaluator.
 
@@ -90,7 +105,7 @@ def beside(problem: Problem, baselines: Iterable[Architecture]) -> Problem:
     return problem
 
 
-def described(search: Search) -> dict[str, Any]:
+def described(search: Search, options: Mapping[str, Any]) -> dict[str, Any]:
     """What makes it the same search, as JSON."""
     return {
         "space": json.loads(search.space.to_json()),
@@ -98,6 +113,7 @@ def described(search: Search) -> dict[str, Any]:
         "constraints": [str(constraint) for constraint in search.constraints],
         "algorithm": search.algorithm,
         "seed": search.seed,
+        "algorithm_options": options,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -41,6 +42,15 @@ def opened(store: Store, configuration: Mapping[str, Any]) -> list[Stored]:
         if stored.trial.id != number:
             raise damaged(store, f"trial {number} is missing")
     return records
+
+
+def seed_front_of(path: str | Path | None) -> str | None:
+    """The first population of the study in a store, "none" of one of a version that had none; None without a study."""
+    if path is None or not Path(path).is_file():
+        return None
+    with Store(path) as store:
+        known = store.meta("study")
+    return str(known.get("seed_front", "none")) if isinstance(known, dict) else None
 
 
 def _spelled(configuration: Mapping[str, Any], store: Store) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lts._core import Architecture, Constraint, Objective, Search, SearchSpace
+from lts._core import Architecture, Constraint, Objective, SearchSpace
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
 from lts.measure.function import FunctionEvaluator
@@ -22,9 +22,10 @@ from lts.study.ledger import Ledger
 from lts.study.loop import Loop, Progress
 from lts.study.notebook import study_html
 from lts.study.plan import algorithm_for, surrogate_for, trials_for
-from lts.study.problem import beside, described, problem_of
-from lts.study.resume import opened, replay
+from lts.study.problem import beside, described, problem_of, search_for
+from lts.study.resume import opened, replay, seed_front_of
 from lts.study.sampler import Sampler
+from lts.study.seeded import chosen_by
 from lts.study.store import Store
 from lts.system.environment import environment_hash
 from lts.system.progress import Observer, unobserved
@@ -59,6 +60,9 @@ class Study(Tabular):
     sampler
         Name in the entry point group ``lts.samplers`` of what decides instead of algorithm and surrogate; it gets
         `algorithm_options`.
+    seed_front
+        A counted column: the first population is the front of it and of predicted costs (`lts.study.seeded`); by
+        default "decoder_params" where quality is evaluated without a surrogate. "none": random.
     baselines
         What the front is compared with, by name: architectures, files, folders or ``STUDY#ID``; measured first, once.
 
@@ -82,16 +86,14 @@ class Study(Tabular):
         surrogate: str | SurrogateLike | None = None,
         design: int | None = None,
         sampler: str | None = None,
+        seed_front: str | None = None,
         baselines: Mapping[str, Architecture | str | Path] | None = None,
     ) -> None:
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else FunctionEvaluator(evaluator)
         options = dict(algorithm_options or {})
         algorithm = algorithm or algorithm_for(self.evaluator)
-        try:
-            wanted = objectives or self.evaluator.default_objectives
-            search = Search(space, wanted, tuple(constraints), algorithm, seed, **({} if sampler else options))
-        except (ValueError, TypeError) as error:
-            raise UsageError(str(error)) from None
+        goals = objectives or self.evaluator.default_objectives
+        search = search_for(space, goals, constraints, algorithm, seed, {} if sampler else options)
         self._description = self.evaluator.describe()
         self._problem = problem_of(search, self.evaluator)
         self.evaluator.check(space, self._problem.columns)
@@ -104,13 +106,9 @@ class Study(Tabular):
             surrogate=surrogate_for(self.evaluator, algorithm) if surrogate is None else surrogate,
             design=design,
             name=sampler,
+            seed_front=seed_front_of(store) if seed_front is None else seed_front,
         )
-        self._configuration = {
-            **described(search),
-            "algorithm_options": options,
-            **self._description,
-            "surrogate": self._sampler.name,
-        }
+        self._configuration = {**described(search, options), **self._description, **chosen_by(self._sampler)}
         self._closed = False
         self._store = Store(store, writable=True, create=True) if store is not None else None
         try:

@@ -218,7 +218,12 @@ def processors(cpus: Sequence[int], root: Path = ROOT) -> dict[int, Processor]:
 
 
 def pick_cpus(n: int, known: Mapping[int, Processor], busy: Mapping[int, float] | None = None) -> list[int]:
-    """The `n` logical processors to pin to, of those that are `known`.
+    """The first `n` of `ranked_cpus`, ascending: those to pin to."""
+    return sorted(ranked_cpus(known, busy)[:n])
+
+
+def ranked_cpus(known: Mapping[int, Processor], busy: Mapping[int, float] | None = None) -> list[int]:
+    """The logical processors that are `known`, the best one to pin to first.
 
     One per physical core comes first, then the fastest, then the most idle, then the one with the highest number,
     because interrupts mostly go to processor 0. `busy` is from `busy_share`.
@@ -231,7 +236,7 @@ def pick_cpus(n: int, known: Mapping[int, Processor], busy: Mapping[int, float] 
         # In steps of a quarter: cores differ by a few percent of background work all the time.
         load = round(4 * (busy or {}).get(cpu, 0.0))
         ranked.append((sibling, -known[cpu].speed, load, -cpu))
-    return sorted(-cpu for *_, cpu in sorted(ranked)[:n])
+    return [-cpu for *_, cpu in sorted(ranked)]
 
 
 def cpu_ticks(root: Path = ROOT) -> dict[int, tuple[int, int]]:

@@ -26,6 +26,11 @@ LARGE: dict[str, Any] = {
 }
 
 
+def three(bias: bool | tuple[bool, ...]) -> tuple[bool, ...]:
+    """What all three biases are."""
+    return bias if isinstance(bias, tuple) else (bias,) * 3
+
+
 @st.composite
 def options(draw: st.DrawFn) -> dict[str, Any]:
     """Options of small spaces, not all of which hold an architecture."""
@@ -49,6 +54,14 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
         "head_dims": draw(st.sampled_from([[], [], [4], [6, 2, 3]])),
         "head_dim": draw(st.sampled_from([0, 0, 4])),
     }
+    if draw(st.booleans()):
+        o["d_ff_ratio"] = draw(st.lists(st.sampled_from([0.5, 1, 2, 2.5]), min_size=1, max_size=3, unique=True))
+        o["d_ff"] = []
+    if draw(st.booleans()):
+        o["head_dim"] = choices([2, 4, 6])
+    if family != "transformer_xl":
+        biases = st.booleans() | st.tuples(st.booleans(), st.booleans(), st.booleans())
+        o["bias"] = draw(st.lists(biases, max_size=2, unique_by=three))
     if family == "llama":
         o["n_kv_head"] = draw(st.sampled_from([[], [1], [1, 2]]))
         o["shared_n_kv_head"] = draw(st.booleans())
@@ -74,9 +87,14 @@ def enumerate_all(o: dict[str, Any]) -> list[Architecture]:
 
     found = []
     pairs = [(h, k) for h in o["n_head"] for k in (o.get("n_kv_head") or [h])]
-    layers = [(h, k, f) for h, k in pairs for f in o["d_ff"]]
-    outer = itertools.product(o["d_model"], o.get("d_embed", [-1]), o.get("div_val", [1]), o["n_layer"])
-    for d_model, d_embed, div_val, n_layer in outer:
+    head_dims = o["head_dim"] if isinstance(o["head_dim"], list) else [o["head_dim"]]
+    names = ("qkv_bias", "attention_output_bias", "feed_forward_bias")
+    biases = [dict(zip(names, three(bias), strict=True)) for bias in o.get("bias", [])] or [{}]
+    embeddings = itertools.product(o.get("d_embed", [-1]), o.get("div_val", [1]))
+    outer = itertools.product(o["d_model"], head_dims, biases, embeddings, o["n_layer"])
+    for d_model, head_dim, bias, (d_embed, div_val), n_layer in outer:
+        widths = [int(ratio * d_model) for ratio in o.get("d_ff_ratio", [])] or o["d_ff"]
+        layers = [(h, k, f) for h, k in pairs for f in widths]
         for chosen in itertools.product(layers, repeat=n_layer):
             n_head, n_kv_head, d_ff = (list(column) for column in zip(*chosen, strict=True))
             # Without choices of its own, n_kv_head follows n_head, and there is nothing to share.
@@ -88,7 +106,7 @@ def enumerate_all(o: dict[str, Any]) -> list[Architecture]:
                 continue
             if o["max_ff_ratio"] is not None and max(d_ff) > o["max_ff_ratio"] * d_model:
                 continue
-            if o["head_dims"] and any((o["head_dim"] or d_model // heads) not in o["head_dims"] for heads in n_head):
+            if o["head_dims"] and any((head_dim or d_model // heads) not in o["head_dims"] for heads in n_head):
                 continue
             try:
                 a = Architecture(
@@ -99,9 +117,10 @@ def enumerate_all(o: dict[str, Any]) -> list[Architecture]:
                     n_head,
                     d_ff,
                     n_kv_head,
-                    head_dim=o["head_dim"],
+                    head_dim=head_dim,
                     d_embed=d_embed,
                     div_val=div_val,
+                    **bias,
                     cutoffs=o.get("cutoffs", []),
                 )
             except ValueError:
@@ -137,6 +156,8 @@ class TestAgainstEnumeration:
     @given(options(), options())
     def test_members_of_another_space(self, first: dict[str, Any], second: dict[str, Any]) -> None:
         second |= {"family": first["family"], "n_kv_head": first.get("n_kv_head", [])}
+        if first["family"] == "transformer_xl":
+            second |= {"bias": []}
         if first["family"] == "llama":
             second = {k: v for k, v in second.items() if k not in ("d_embed", "div_val", "cutoffs")}
         elif "shared_n_kv_head" in second:
@@ -300,6 +321,12 @@ class TestOptions:
             ({"decoder_params": 5}, r"decoder_params must be a tuple \(min, max\)"),
             ({"decoder_params": (1, 2, 3)}, r"decoder_params must be a tuple \(min, max\)"),
             ({"total_params": (1.5, None)}, "min of total_params must be an integer, not float"),
+            ({"d_ff": [], "d_ff_ratio": 2}, "d_ff_ratio must be a sequence of numbers"),
+            ({"d_ff": [], "d_ff_ratio": ["2"]}, r"d_ff_ratio\[0\] must be a number, not str"),
+            ({"bias": True}, "bias must be a sequence of bools or of"),
+            ({"bias": [0]}, r"bias\[0\] must be a sequence of bools, not int"),
+            ({"bias": [(True, False, 1)]}, r"bias\[0\]\[2\] must be True or False, not int"),
+            ({"head_dim": [4.0, 8]}, "head_dim.* must be an integer, not float"),
         ],
     )
     def test_types(self, changes: dict[str, Any], message: str) -> None:
@@ -310,7 +337,9 @@ class TestOptions:
         with pytest.raises(TypeError):
             SearchSpace(**SMALL, depth=[1])
         with pytest.raises(TypeError):
-            SearchSpace(n_layer=[1], d_model=[8], n_head=[1])  # type: ignore[call-arg]
+            SearchSpace(n_layer=[1], n_head=[1], d_ff=[8])  # type: ignore[call-arg]
+        with pytest.raises(ValueError, match="d_ff has no choices; give at least one"):
+            SearchSpace(n_layer=[1], d_model=[8], n_head=[1])  # or d_ff_ratio
 
 
 class TestMembership:

@@ -85,3 +85,31 @@ def test_a_compressed_table_is_the_same_device(tmp_path: Path, capsys: pytest.Ca
         (tmp_path / "bad.gz").write_bytes(damaged)
         with pytest.raises(UsageError, match=r"bad\.gz is no gzip file"):
             TableEvaluator(host, tmp_path / "bad.gz")
+
+
+def test_tables_of_hw_gpt_bench_are_of_its_spaces(tmp_path: Path) -> None:
+    rows = ["embed_dim,n_layer,mlp_ratio,n_head,bias,ppl"]
+    rows += [f'384,10,"{[2, 3, 4, 4, 2] * 2}","{[4, 8, 12, 4, 8] * 2}",{bias},30' for bias in (0, 1)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    space = lts.SearchSpace.load("hw-gpt-s")
+    plain, biased = read_table(tmp_path / "t.csv").architectures
+    assert plain in space
+    assert biased in space
+    # What a network with biases has more: of queries, keys and values, of two outputs, and of the inner layer.
+    more = sum(3 * 64 * h + 384 + f + 384 for h, f in zip(plain.n_head, plain.d_ff, strict=True))
+    assert lts.decoder_params(biased) - lts.decoder_params(plain) == more
+    gated = read_table(tmp_path / "t.csv", "hw_gpt_gated").architectures
+    assert [a.family for a in gated] == ["hw_gpt_gated"] * 2
+    named = lts.Architecture.from_dict({**plain.to_dict(), "family": "hw_gpt_gated_bias"})
+    assert lts.decoder_params(gated[1]) == lts.decoder_params(named)
+
+
+def test_the_published_rows_are_in_the_space(published: Path) -> None:
+    path = published.parent / "hwgpt" / "measured_s_first5000.csv.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    space = lts.SearchSpace.load("hw-gpt-s")
+    architectures = read_table(path).architectures
+    assert len(architectures) == 5000
+    assert [space.why_not(a) for a in architectures if a not in space] == []
+    assert {a.qkv_bias for a in architectures} == {False, True}

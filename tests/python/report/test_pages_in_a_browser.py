@@ -16,6 +16,7 @@ from fleet_devices import SPACE, UNITS, function
 from report_page import GOAL_BYTES, many_trials
 from results import result
 from studies import HOSTILE, bounded, hostile_store, store_of, trial_of
+from test_benchmark_page import summary_of
 from test_history_page import entries
 from test_ranking_report import comparison_of
 
@@ -24,6 +25,7 @@ from lts.fleet.fleet import Fleet
 from lts.measure.history import History, union
 from lts.measure.series import series_of
 from lts.report import write_report
+from lts.report.benchmark import write_benchmark
 from lts.report.fleet import write_fleet_report
 from lts.report.history import write_history
 from lts.report.ranking import write_ranking
@@ -38,6 +40,9 @@ ROOT = Path(__file__).resolve().parents[3]
 MARKS = 3.0  # least contrast of what is drawn
 
 
+PAGES = ["study", "ranking", "history", "benchmark", "fleet"]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One page of each kind, and the report of a hostile study."""
@@ -49,13 +54,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     study = store_of(
         folder / "study.db", trials, space=space, constraints=(limit,), algorithm_options=options, device="ssh://me@pi"
     )
-    found = {
-        name: folder / f"{name}.html" for name in ("study", "ranking", "history", "fleet", "hostile", "hostile-history")
-    }
+    found = {name: folder / f"{name}.html" for name in (*PAGES, "hostile", "hostile-history")}
     write_report(study, found["study"])
     write_report(hostile_store(folder / "hostile.db"), found["hostile"])
     write_ranking(comparison_of(60, left_out=3), found["ranking"])
     write_history(series_of(union([History(tuple(entries()))])), Path("lts-history.jsonl"), found["history"])
+    write_benchmark(summary_of(folder), found["benchmark"])
     devices = [FleetDevice(name, evaluator=function(name)) for name in UNITS]
     devices.append(FleetDevice("next-year", constraints=["latency_ms<=3"], prefer={"latency_ms": 2.5}))
     write_fleet_report(Fleet(SPACE, devices, folder / "fleet").run(8), found["fleet"])
@@ -101,7 +105,7 @@ def contrast_as_drawn(window: Window, color: str, behind: str, opacity: float) -
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["study", "ranking", "history", "fleet", "hostile", "hostile-history"])
+@pytest.mark.parametrize("name", [*PAGES, "hostile", "hostile-history"])
 def test_a_page_is_whole_and_asks_for_nothing(
     chromium: Chromium, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
@@ -115,7 +119,7 @@ def test_a_page_is_whole_and_asks_for_nothing(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["study", "ranking", "history", "fleet"])
+@pytest.mark.parametrize("name", PAGES)
 def test_marks_can_be_told_from_the_page(chromium: Chromium, pages: dict[str, Path], name: str, scheme: str) -> None:
     with chromium.opened(pages[name], scheme=scheme) as window:
         found = marks(window)
@@ -201,7 +205,7 @@ def test_the_keyboard_reaches_all_that_the_mouse_does(chromium: Chromium, pages:
         assert column() == rising[::-1]
 
 
-@pytest.mark.parametrize("name", ["study", "ranking", "history"])
+@pytest.mark.parametrize("name", PAGES)
 def test_every_chart_says_what_it_is_and_has_a_table(chromium: Chromium, pages: dict[str, Path], name: str) -> None:
     with chromium.opened(pages[name]) as window:
         charts = window.page.locator(".js-plotly-plot").all()

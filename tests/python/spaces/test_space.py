@@ -10,7 +10,8 @@ import pytest
 
 import lts
 from lts.errors import UsageError
-from lts.spaces.space import choices, describe_space, load_space, space_file, space_names, written
+from lts.spaces.space import choices, describe_space, load_space, space_file, space_names
+from lts.spaces.writing import written
 
 GOOD = """
 family = "gpt2"
@@ -83,6 +84,9 @@ def test_the_documented_spaces_are_there() -> None:
         "gpt2-lts",
         "gpt2-small",
         "gpt2-tiny",
+        "hw-gpt-l",
+        "hw-gpt-m",
+        "hw-gpt-s",
         "hw-gpt-tiny",
         "llama-edge",
         "llama-lm",
@@ -131,6 +135,117 @@ def test_the_published_spaces_have_the_published_choices(name: str) -> None:
 def test_the_published_spaces_have_the_size_of_their_choices(name: str, n_other: int) -> None:
     # Every layer chooses among 3 heads and 61 widths.
     assert load_space(name).size == n_other * sum((3 * 61) ** n for n in range(2, 17))
+
+
+@pytest.mark.parametrize(
+    ("name", "d_model", "n_layer", "n_head", "magnitude"),
+    [
+        ("hw-gpt-s", [192, 384, 768], [10, 11, 12], [4, 8, 12], 1.9e12),
+        ("hw-gpt-m", [256, 512, 1024], [22, 23, 24], [8, 12, 16], 5.4e23),
+        ("hw-gpt-l", [320, 640, 1280], [34, 35, 36], [8, 16, 20], 1.5e35),
+    ],
+)
+def test_the_spaces_of_hw_gpt_bench(
+    name: str, d_model: list[int], n_layer: list[int], n_head: list[int], magnitude: float
+) -> None:
+    space = load_space(name)
+    options = space.options
+    assert (options["d_model"], options["n_layer"], options["n_head"]) == (d_model, n_layer, n_head)
+    assert options["d_ff_ratio"] == [2.0, 3.0, 4.0]
+    assert options["bias"] == [False, True]
+    # A width, a bias, and 3 x 3 heads and ratios in each of its layers.
+    assert space.size == 3 * 2 * sum(9**n for n in n_layer)
+    assert space.size == pytest.approx(magnitude, rel=0.03)
+    largest = space.at(space.size - 1)
+    d, layers, heads, f = d_model[-1], n_layer[-1], n_head[-1], 4 * d_model[-1]
+    assert (largest.d_model, largest.n_layer, largest.qkv_bias) == (d, layers, True)
+    assert largest.n_head == [heads] * layers
+    assert largest.d_ff == [f] * layers
+    inner = 64 * heads
+    of_layer = (4 * d * inner + 3 * inner + d) + (2 * d * f + f + d) + 4 * d
+    assert lts.decoder_params(largest) == layers * of_layer + 2 * d
+
+
+RATIOS = """
+family = "gpt2"
+[fixed]
+vocab_size = 512
+n_positions = 64
+[choices]
+n_layer = [1, 2]
+d_model = [32, 64]
+n_head = [2, 4]
+d_ff_ratio = [2, 2.5]
+head_dim = [8, 16]
+bias = [false, [true, false, true]]
+"""
+
+
+def test_ratios_widths_of_heads_and_biases(tmp_path: Path) -> None:
+    space = load(tmp_path, RATIOS)
+    assert space.size == len({a.to_json() for a in space}) == 2 * 2 * 2 * (4 + 4**2)
+    assert {(a.d_model, f) for a in space for f in a.d_ff} == {(32, 64), (32, 80), (64, 128), (64, 160)}
+    assert {a.head_dim for a in space} == {8, 16}
+    assert {(a.qkv_bias, a.attention_output_bias, a.feed_forward_bias) for a in space} == {
+        (False, False, False),
+        (True, False, True),
+    }
+    assert all(space.at(space.index(a)) == a for a in space)
+    assert [space.d_ff_choices(d) for d in (32, 64)] == [[64, 80], [128, 160]]
+    assert choices(space) == {
+        "n_layer": [1, 2],
+        "d_model": [32, 64],
+        "n_head": [2, 4],
+        "n_kv_head": [],
+        "d_ff": [64, 80, 128, 160],
+        "d_embed": [-1],
+        "div_val": [1],
+        "head_dim": [8, 16],
+        "qkv_bias": [False, True],
+        "attention_output_bias": [False],
+        "feed_forward_bias": [False, True],
+    }
+    assert lts.SearchSpace(**space.options) == space == lts.SearchSpace.from_json(space.to_json())
+    said = written(space)
+    assert said["choices.d_ff_ratio"] == "[2.0, 2.5]"
+    assert said["choices.head_dim"] == "[8, 16]"
+    assert said["choices.bias"] == "[false, [true, false, true]]"
+    shared = load(tmp_path, RATIOS + '[rules]\nshared = ["d_ff"]\n')
+    assert shared.size == 2 * 2 * 2 * 2 * (2 + 2**2)
+    assert all(len(set(a.d_ff)) == 1 for a in shared)
+
+
+def test_one_choice_is_a_fixed_value(tmp_path: Path) -> None:
+    text = RATIOS.replace("[8, 16]", "8").replace("[false, [true, false, true]]", "false")
+    space = load(tmp_path, text)
+    assert (space.options["head_dim"], space.options["bias"], space.options["qkv_bias"]) == (8, [], False)
+    assert space.size == 2 * (4 + 4**2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[2, 2.5]", "[2.3]", r"d_ff_ratio has the choice 2.3; times d_model 32 it is no integer"),
+        ("[2, 2.5]", "[2, 2.0]", r"d_ff_ratio has the choice 2 twice; choices must be distinct"),
+        ("[2, 2.5]", "[-1]", r"d_ff_ratio has the choice -1; it must be a number from 0 to 1048576"),
+        ("[2, 2.5]", "[nan, 2]", r"d_ff_ratio has the choice nan; it must be a number from 0"),
+        ("[2, 2.5]", "[1e5]", r"d_ff_ratio has the choice .*; times d_model 32 it is above 1048576"),
+        ("[2, 2.5]", "[]", r"'d_ff_ratio': no choices; give at least one"),
+        ("[2, 2.5]", '"4"', r"'d_ff_ratio': expected a number, got '4'"),
+        ("n_head =", "d_ff = 64\nn_head =", r"d_ff has choices, and so has d_ff_ratio; give one of them"),
+        ("[8, 16]", "[]", r"'head_dim': no choices; give at least one"),
+        ("[8, 16]", "[0, 8]", r"head_dim has the choice 0; it must be at least 1"),
+        ("n_positions = 64", "n_positions = 64\nhead_dim = 8", r"'head_dim' is in \[fixed\] and in \[choices\]"),
+        ("[false, [true, false, true]]", "[1]", r"'bias': expected true, false, or three of them for qkv_bias, "),
+        ("[false, [true, false, true]]", "[[true, false]]", r"'bias': expected true, false, or three of them"),
+        ("[false, [true, false, true]]", "[true, true]", r"bias has a choice twice; choices must be distinct"),
+        ("n_positions = 64", "n_positions = 64\nqkv_bias = true", r"bias has choices, and qkv_bias a value; give one"),
+    ],
+)
+def test_wrong_ratios_widths_of_heads_and_biases(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in RATIOS
+    with pytest.raises(UsageError, match=message):
+        load(tmp_path, RATIOS.replace(old, new))
 
 
 def test_sizes_for_their_purpose() -> None:
@@ -472,7 +587,8 @@ total_params = {min = 10_000, max = 2_000_000}
 
 def test_what_is_written_is_a_file_of_the_space(tmp_path: Path) -> None:
     spaces = [load_space(name) for name in space_names()]
-    spaces += [load(tmp_path, GOOD), load(tmp_path, ALL, "all.toml"), load(tmp_path, DETAILS, "details.toml")]
+    files = {"mine": GOOD, "ratios": RATIOS, "all": ALL, "details": DETAILS}
+    spaces += [load(tmp_path, text, f"{name}.toml") for name, text in files.items()]
     for space in spaces:
         text = "".join(f"{key} = {value}\n" for key, value in written(space).items())
         again = load(tmp_path, text, "again.toml")

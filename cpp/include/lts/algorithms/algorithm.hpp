@@ -110,6 +110,9 @@ class Algorithm {
   virtual std::optional<Genotype> propose(const SearchContext& context) = 0;
   /// Takes the result of an earlier proposal; the front is already up to date.
   virtual void observe(const SearchContext& context, const Evaluation& evaluation) = 0;
+  /// A candidate of somebody else's choice takes the place of a random one in the first population; by default there is
+  /// none.
+  virtual void adopt() noexcept {}
 
   /// Everything that it remembers between calls.
   [[nodiscard]] AlgorithmState save();

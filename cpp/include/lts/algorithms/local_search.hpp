@@ -29,6 +29,7 @@ class LocalSearch final : public Algorithm {
   explicit LocalSearch(LocalSearchOptions options);
   std::optional<Genotype> propose(const SearchContext& context) override;
   void observe(const SearchContext& context, const Evaluation& evaluation) override;
+  void adopt() noexcept override { ++state_.n_initial; }
   [[nodiscard]] const LocalSearchState& state() const noexcept { return state_; }
 
  private:

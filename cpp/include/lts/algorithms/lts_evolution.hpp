@@ -38,6 +38,7 @@ class LtsEvolution final : public Algorithm {
   explicit LtsEvolution(LtsEvolutionOptions options);
   std::optional<Genotype> propose(const SearchContext& context) override;
   void observe(const SearchContext& context, const Evaluation& evaluation) override;
+  void adopt() noexcept override { ++state_.n_initial; }
   [[nodiscard]] const LtsEvolutionState& state() const noexcept { return state_; }
 
  private:

@@ -31,6 +31,7 @@ class Nsga2 final : public Algorithm {
   explicit Nsga2(Nsga2Options options);
   std::optional<Genotype> propose(const SearchContext& context) override;
   void observe(const SearchContext& context, const Evaluation& evaluation) override;
+  void adopt() noexcept override { ++state_.n_initial; }
   [[nodiscard]] const Nsga2State& state() const noexcept { return state_; }
 
  private:

@@ -169,6 +169,10 @@ class SshDevice(Device):
                 result = JobResult(error="the device was closed")
             return replace(result, seconds=time.monotonic() - start)
 
+    def beside_others(self) -> None:
+        """See `Device.beside_others`: a lost connection is made again by the next job, or not at all."""
+        self._reconnect = 0.0
+
     def environment(self, threads: int) -> dict[str, Any]:
         """The fingerprint of the device: from the interpreter there, else lts-runner, or a shell for programs alone."""
         with self._lock:
@@ -195,12 +199,6 @@ class SshDevice(Device):
             if connection is not None:
                 connection.close()
 
-    def __enter__(self) -> SshDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _run(
         self, there: Callable[[Connection, RemoteFiles], Any], job: Job | RunnerJob | ProgramJob, timeout: float
     ) -> JobResult:
@@ -221,7 +219,7 @@ class SshDevice(Device):
             except ConnectionLost as lost:
                 self._lost(lost)
                 if lost.begun:
-                    return JobResult(error=f"the connection to {self.address} was lost: {lost}")
+                    return JobResult(error=f"the connection to {self.address} was lost: {lost}", gone=True)
                 why = str(lost)
         raise MeasurementError(f"no job has begun on {self.address} in {_ATTEMPTS} attempts: {why}")
 

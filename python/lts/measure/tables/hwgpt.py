@@ -10,20 +10,23 @@ _TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
 def _build(row: Row, family: str) -> Architecture:
-    """Heads are 64 wide whatever the model's width; biases are the table's to choose (Sukthanker et al. 2024)."""
-    gated = family == "hw_gpt_gated"
+    """As in the presets ``hw-gpt-s``, ``-m`` and ``-l``: heads are 64 wide whatever the model's width, and all biases
+    are there or none."""
     d_model, spelled = int(row["embed_dim"]), row["bias"].strip().lower()
     if spelled not in _TRUE and spelled not in _FALSE:
         raise ValueError(f"bias is '{row['bias']}'; expected 1 or 0")
     bias = spelled in _TRUE
     return Architecture(
-        ("hw_gpt_gated_bias" if bias else "hw_gpt_gated") if gated else ("gpt2" if bias else "hw_gpt"),
+        family,
         vocab_size=50254,
         n_positions=1024,
         d_model=d_model,
         head_dim=64,
         n_head=parse_json(row["n_head"]),
         d_ff=[_ratio(ratio) * d_model for ratio in parse_json(row["mlp_ratio"])],
+        qkv_bias=bias,
+        attention_output_bias=bias,
+        feed_forward_bias=bias,
     )
 
 

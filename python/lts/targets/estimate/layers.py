@@ -16,7 +16,7 @@ def layer_costs(
 ) -> dict[str, LayerCosts]:
     """Cost models by column that give the same as `estimate`, for every architecture of a space.
 
-    O(choices of d_model times those of heads and of feed-forward widths).
+    The space must have one head_dim. O(choices of d_model times those of heads and of feed-forward widths).
 
     Raises
     ------
@@ -33,7 +33,7 @@ def layer_costs(
                 continue
             if head_dim := options["head_dim"] or d_model // n_head:
                 attention[d_model, n_head, n_kv_head] = model.attention(n_head, n_kv_head, head_dim)
-        for d_ff in filter(None, options["d_ff"]):
+        for d_ff in filter(None, space.d_ff_choices(d_model)):
             feed_forward[d_model, d_ff] = model.feed_forward(d_ff)
     for architecture in _shallow(space):
         own_width = architecture.embedding_width == architecture.d_model
@@ -64,7 +64,7 @@ def _shallow(space: SearchSpace) -> Iterator[Architecture]:
                 d_model=d_model,
                 head_dim=options["head_dim"],
                 n_head=[n_head],
-                d_ff=[options["d_ff"][-1]],
+                d_ff=[space.d_ff_choices(d_model)[-1]],
                 d_embed=d_embed,
                 div_val=div_val,
                 cutoffs=options["cutoffs"],

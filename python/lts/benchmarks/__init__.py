@@ -1,0 +1,1 @@
+"""Search algorithms compared on published tables, by budget and seed."""

@@ -29,9 +29,10 @@ std::vector<double> prior_of(const py::object& prior) {
 }
 
 PySurrogate fit(const Architectures& architectures, const ArrayLike& values, const OptionalArrayLike& noise,
-                const py::object& prior, bool pairwise, double level) {
+                const py::object& prior, bool pairwise, double level, bool trust_prior) {
   const std::vector<lts::CostSample> samples = to_samples(architectures, values, noise);
-  const lts::SurrogateOptions options{.pairwise = pairwise, .level = level, .prior = prior_of(prior)};
+  const lts::SurrogateOptions options{
+      .pairwise = pairwise, .level = level, .prior = prior_of(prior), .trust_prior = trust_prior};
   const py::gil_scoped_release release;
   lts::SurrogateFit quality;
   Surrogate surrogate = Surrogate::fit(samples, options, &quality);
@@ -117,7 +118,7 @@ Intervals are conformal, from predicting every sample from all others (Barber et
 samples are too few for that.)")
       .def_static("fit", &fit, py::arg("architectures"), py::arg("values"), py::kw_only(),
                   py::arg("noise") = py::none(), py::arg("prior") = py::none(), py::arg("pairwise") = false,
-                  py::arg("level") = 0.9, R"(Fit to measured costs.
+                  py::arg("level") = 0.9, py::arg("trust_prior") = false, R"(Fit to measured costs.
 
 Parameters
 ----------
@@ -133,6 +134,9 @@ pairwise
     Whether to add products of two terms, for devices on which costs do not simply add up.
 level
     Share of architectures whose cost lies in the predicted interval.
+trust_prior
+    Whether the prior is of several devices, as of `Pooled`: its pull is the strongest that predicts left-out samples
+    worse than the best by no more than a standard error.
 
 Raises
 ------

@@ -77,7 +77,8 @@ std::vector<Coefficients> drawn(Devices devices, std::span<const Coefficients> o
     if (d == without || own[d].empty()) continue;
     Coefficients prior = mean_without(own, devices, without, d);
     if (prior.empty()) continue;
-    result[d] = relative(detail::fitted_coefficients(devices[d], {.prior = std::move(prior)}), mean);
+    result[d] =
+        relative(detail::fitted_coefficients(devices[d], {.prior = std::move(prior), .trust_prior = true}), mean);
   }
   return result;
 }
@@ -136,7 +137,7 @@ Surrogate with_one_sample(const Surrogate& others, const CostSample& sample) {
 Surrogate with_samples(const std::vector<CostSample>& samples, const Coefficients& prior, const Surrogate& others,
                        SurrogateFit& quality) {
   const double level = others.state().level;
-  Surrogate surrogate = Surrogate::fit(samples, {.level = level, .prior = prior}, &quality);
+  Surrogate surrogate = Surrogate::fit(samples, {.level = level, .prior = prior, .trust_prior = true}, &quality);
   if (samples.size() >= kTellErrors || others.state().quantile == kUnbounded) return surrogate;
   Surrogate::State state = surrogate.state();
   state.quantile = std::max(state.quantile, others.state().quantile);

@@ -108,8 +108,9 @@ double standard_error(const Problem& problem, const std::vector<bool>& kept, con
   return n > 1 ? std::sqrt(sum / (n * (n - 1))) : 0.0;
 }
 
-/// The pull towards the prior with which left-out samples are predicted: the strongest that is worse than the best by
-/// no more than a standard error (Breiman et al. 1984, section 3.4.3). Of a few samples the least error is chance.
+/// The pull towards the prior with which left-out samples are predicted best; where the prior is trusted, the strongest
+/// that is worse by no more than a standard error (Breiman et al. 1984, section 3.4.3). Of a few samples the least
+/// error is chance.
 double choose_pull(const Problem& problem, const std::vector<bool>& kept) {
   if (!problem.has_prior()) return 0;
   std::array<double, kPulls.size()> means{};
@@ -121,7 +122,7 @@ double choose_pull(const Problem& problem, const std::vector<bool>& kept) {
     means[i] = mean_error(problem, kept, left_out, &most);
     if (!(means[i] < least)) continue;
     least = means[i];
-    bar = least + standard_error(problem, kept, left_out, least);
+    bar = least + (problem.trusts_prior() ? standard_error(problem, kept, left_out, least) : 0.0);
   }
   for (std::size_t i = kPulls.size(); i-- > 0;) {
     if (means[i] <= bar) return kPulls[i];

@@ -25,7 +25,7 @@ double median(std::vector<double> values) {
 }
 
 Problem::Problem(std::span<const CostSample> samples, const SurrogateOptions& options)
-    : n_(n_features(options.pairwise)), prior_(options.prior) {
+    : n_(n_features(options.pairwise)), prior_(options.prior), trusts_prior_(options.trust_prior) {
   for (const CostSample& sample : samples) {
     rows_.push_back(features(sample.architecture, options.pairwise));
     values_.push_back(sample.value);

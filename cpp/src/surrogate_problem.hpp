@@ -66,6 +66,7 @@ class Problem {
   [[nodiscard]] const Features& row(std::size_t i) const { return rows_[i]; }
   [[nodiscard]] double weight(std::size_t i) const { return weights_[i]; }
   [[nodiscard]] bool has_prior() const { return !prior_.empty(); }
+  [[nodiscard]] bool trusts_prior() const { return trusts_prior_; }
   [[nodiscard]] double predict(std::span<const double> x, std::size_t i) const { return dot(x, rows_[i]); }
 
   /// Coefficients from the samples that are kept, drawn towards the prior.
@@ -96,6 +97,7 @@ class Problem {
   std::vector<double> values_;
   std::vector<double> weights_;
   std::vector<double> prior_;
+  bool trusts_prior_;
 };
 
 }  // namespace lts::detail

@@ -835,7 +835,7 @@ class Surrogate:
     samples are too few for that.
     """
     @staticmethod
-    def fit(architectures: collections.abc.Sequence[Architecture], values: numpy.typing.ArrayLike, *, noise: numpy.typing.ArrayLike | None = None, prior: typing.Any = None, pairwise: bool = False, level: typing.SupportsFloat | typing.SupportsIndex = 0.9) -> Surrogate:
+    def fit(architectures: collections.abc.Sequence[Architecture], values: numpy.typing.ArrayLike, *, noise: numpy.typing.ArrayLike | None = None, prior: typing.Any = None, pairwise: bool = False, level: typing.SupportsFloat | typing.SupportsIndex = 0.9, trust_prior: bool = False) -> Surrogate:
         """
         Fit to measured costs.
 
@@ -853,6 +853,9 @@ class Surrogate:
             Whether to add products of two terms, for devices on which costs do not simply add up.
         level
             Share of architectures whose cost lies in the predicted interval.
+        trust_prior
+            Whether the prior is of several devices, as of `Pooled`: its pull is the strongest that predicts left-out samples
+            worse than the best by no more than a standard error.
 
         Raises
         ------

@@ -47,6 +47,9 @@ struct SurrogateOptions {
   /// Coefficients of another device of the same kind, one per term, or empty. The fit is drawn towards them, scaled, as
   /// strongly as predicts left-out samples best; a few samples then suffice.
   std::vector<double> prior = {};
+  /// Of the strengths, the strongest that is worse than the best by no more than a standard error, rather than the
+  /// best: for a prior of several devices.
+  bool trust_prior = false;
 };
 
 /// A predicted cost with the interval of the level asked for.

@@ -108,4 +108,4 @@ class PooledAdditive:
         pooled = pool([own, *self._shared.of_others(self._device, column)])
         prior = pooled.priors[0] if pooled is not None else None
         priors: Mapping[str, Mapping[str, float]] = {} if prior is None else {column: prior}
-        return Additive(priors).fit(column, architectures, values, noise)
+        return Additive(priors, trust_priors=True).fit(column, architectures, values, noise)

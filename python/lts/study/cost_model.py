@@ -68,9 +68,12 @@ class Additive:
     ----------
     priors
         Coefficients by column, of another device of the same kind or an earlier calibration.
+    trust_priors
+        Whether they are of several devices; see `Surrogate.fit`.
     """
 
     priors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    trust_priors: bool = False
     name = "additive"
 
     def fit(
@@ -80,7 +83,7 @@ class Additive:
         notes: list[str] = []
         prior = self.priors.get(column)
         values = np.asarray(values, dtype=np.float64)
-        options: dict[str, Any] = {"noise": noise, "prior": prior}
+        options: dict[str, Any] = {"noise": noise, "prior": prior, "trust_prior": self.trust_priors}
         model = Surrogate.fit(architectures, values, **options)
         if (at := change_of_speed(values, model)) is not None:
             before = values

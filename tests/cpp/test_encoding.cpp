@@ -90,8 +90,8 @@ TEST(Encoding, AnotherDModelKeepsTheMultiple) {
   const SearchSpace space(o);
   const Encoding encoding(space);
   Architecture a;
-  for (const std::uint16_t ratio : {0, 1, 2}) {
-    for (const std::uint16_t d_model : {0, 1}) {
+  for (std::uint16_t ratio = 0; ratio < 3; ++ratio) {
+    for (std::uint16_t d_model = 0; d_model < 2; ++d_model) {
       encoding.decode(Genotype{d_model, 1, 0, ratio, 0, ratio, 0, 0}, a);
       const std::int64_t expected = (d_model == 0 ? std::array{8, 12, 32} : std::array{12, 18, 48})[ratio];
       EXPECT_EQ(a.layers[0].d_ff, expected);

@@ -190,6 +190,8 @@ def command(
                 "surrogate": surrogate,
                 "sampler": sampler,
                 "workers": workers,
+                "seed-front": seed_front,
+                "flash-attention": flash_attention,
                 "store": store,
                 "baseline": baseline,
                 "pick": pick,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-# A shell starts background jobs deaf to Ctrl-C, and so would be every process that the tests start and interrupt.
+# A shell starts background jobs deaf to Ctrl-C, nohup to a terminal that is closed, and so would be every process that
+# the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Of several workers, each has a processor: threads of all of them would wait for one another, busily.
 if "PYTEST_XDIST_WORKER" in os.environ:

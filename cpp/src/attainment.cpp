@@ -42,14 +42,15 @@ std::vector<std::vector<double>> attainment_surfaces(std::span<const double> poi
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return points[2 * a] < points[2 * b]; });
 
-  std::vector<std::optional<double>> lowest(n_sets);  // second objective of each set, up to here
-  std::vector<double> sorted;                         // the same of all sets that have one, ascending
+  std::vector<std::optional<double>> lowest(
+      static_cast<std::size_t>(n_sets));  // second objective of each set, up to here
+  std::vector<double> sorted;             // the same of all sets that have one, ascending
   std::vector<std::vector<double>> surfaces(levels.size());
   for (std::size_t i = 0; i < order.size();) {
     const double x = points[2 * order[i]];
     for (; i < order.size() && points[2 * order[i]] == x; ++i) {
       const double y = points[2 * order[i] + 1];
-      std::optional<double>& known = lowest[sets[order[i]]];
+      std::optional<double>& known = lowest[static_cast<std::size_t>(sets[order[i]])];
       if (known && *known <= y) continue;
       if (known) sorted.erase(std::lower_bound(sorted.begin(), sorted.end(), *known));
       sorted.insert(std::upper_bound(sorted.begin(), sorted.end(), y), y);
@@ -57,7 +58,7 @@ std::vector<std::vector<double>> attainment_surfaces(std::span<const double> poi
     }
     for (std::size_t k = 0; k < levels.size(); ++k) {
       if (sorted.size() < levels[k]) continue;
-      const double y = sorted[levels[k] - 1];
+      const double y = sorted[static_cast<std::size_t>(levels[k] - 1)];
       if (surfaces[k].empty() || y < surfaces[k].back()) surfaces[k].insert(surfaces[k].end(), {x, y});
     }
   }

@@ -33,6 +33,7 @@ NOT_RUN = {
     "lts-engine proxy validate gpt2-tiny --text book.txt --models 4 --timeout 1m": "needs PyTorch and a text",
     "lts-engine proxy evaluate gpt2-tiny-validation/table.csv --quality valid_loss:min": "needs what validate writes",
     "lts-engine proxy alpha gpt2-tiny-validation/table.csv --sample 4": "needs what validate writes",
+    **dict.fromkeys(EXAMPLES["benchmark"], "needs what validate writes; see test_benchmark.py"),
 }
 GATE = """
 [defaults]

@@ -23,7 +23,7 @@ from transformers_models import FAMILIES, OLDEST, REASON, load, loaded, own_modu
 
 from lts.networks import Network  # noqa: E402
 
-N_RANDOM = 100
+N_RANDOM = 200
 HERE = Path(__file__).parent
 
 

@@ -46,6 +46,7 @@ NOT_RUN = {
     "lts-engine compress MODEL --text FILE --precision int8": "needs a trained model; see test_compress_command.py",
     "lts-engine export DIR#ID --weights CHECKPOINT -O models": "needs trained weights; see test_export_command.py",
     "lts-engine search llama-edge --device ssh://pi@board --backend llamacpp --precision int4": "needs the device",
+    "lts-engine search SPACE --fleet fleet.toml": "needs its file; see test_fleet_command.py",
     "lts-engine target bundle arm64 -O DIR": "needs the network; test_bundle.py makes bundles",
 }
 SHORT = "30s"  # in place of the time that README.md gives a command

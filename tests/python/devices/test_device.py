@@ -86,7 +86,7 @@ def test_device_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "entry_points", lambda group: [Entry()] if group == "lts.devices" else [])
     opened = open_device("board:0")
     assert isinstance(opened, LocalDevice)
-    with pytest.raises(UsageError, match=r"expected one of local, .*emulated, board"):
+    with pytest.raises(UsageError, match=r"expected one of local, .*emulated, pool:DEVICE,DEVICE, board"):
         open_device("toaster")
 
 

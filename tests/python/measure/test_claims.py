@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,8 +106,9 @@ def test_of_a_device_of_a_tracker(
 ) -> None:
     pytest.importorskip("tvm", reason="TVM is not installed")
     said = {"samples_ns": TRUE["samples_ns"], "wall_ns": TRUE["wall_ns"], **change}
-    closed = SimpleNamespace(is_set=lambda: False)
     device = object.__new__(RpcDevice)
-    device.__dict__.update(_host="farm", _port=9190, _key="pi", _closed=closed, parallel=1)
-    monkeypatch.setattr(device, "_attempt", lambda job, timeout: JobResult({"value": said}))
+    idle: SimpleQueue[None] = SimpleQueue()
+    idle.put(None)
+    device.__dict__.update(_host="farm", _port=9190, _key="pi", _idle=idle, _wait=1.0, _closed=Event(), parallel=1)
+    monkeypatch.setattr(device, "_attempt", lambda local, job, timeout: JobResult(said))
     check(device, model, ("latency_ms",), lie)

@@ -155,28 +155,6 @@ class TestDask:
         assert os.getpid() not in found
         assert {host for hosts in found.values() for host in hosts} == {"127.0.0.1"}
 
-    def test_workers_with_another_version(self, tmp_path: Path) -> None:
-        other = tmp_path / "other"
-        (other / "lts").mkdir(parents=True)
-        package = Path(lts.__file__).parent
-        for each in package.iterdir():
-            if each.name not in ("__pycache__", "measure"):
-                (other / "lts" / each.name).symlink_to(each)
-        (other / "lts" / "measure").mkdir()
-        for each in (package / "measure").iterdir():
-            if each.name not in ("__pycache__", "workers"):
-                (other / "lts" / "measure" / each.name).symlink_to(each)
-        (other / "lts" / "measure" / "workers").mkdir()
-        for each in (package / "measure" / "workers").glob("*.py"):
-            text = each.read_text().replace(
-                "import Architecture, __version__", "import Architecture\n__version__ = '0.0.1'"
-            )
-            (other / "lts" / "measure" / "workers" / each.name).write_text(text)
-        with cluster(tmp_path, 0) as running:
-            running.add_worker(str(other))
-            with pytest.raises(UsageError, match=r"has lts-engine 0\.0\.1; this is .*: install the same there"):
-                on_workers(partial(functions.function, functions.layers), running.address)
-
     def test_machines_that_differ(self, dask: Cluster) -> None:
         with pytest.raises(UsageError, match=r"the workers tcp://\S+ and tcp://\S+ differ: cpu processor \d+ and"):
             on_workers(functions.Machine, dask.address)
@@ -263,6 +241,16 @@ class TestExecutors:
             pytest.raises(MeasurementError, match="answer is wrong"),
         ):
             evaluator.evaluate(architecture(), ["layers"])
+
+    def test_workers_with_another_version(self) -> None:
+        class Other(Executor):
+            def submit(self, function: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
+                future: Future[Any] = Future()
+                future.set_result(json.dumps({**json.loads(function(*arguments)), "version": "0.0.1"}))
+                return future
+
+        with pytest.raises(UsageError, match=r"has lts-engine 0\.0\.1; this is .*: install the same there"):
+            on_workers(partial(functions.function, functions.layers), Other())
 
     def test_another_machine_than_before(self) -> None:
         with (

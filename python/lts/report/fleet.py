@@ -58,8 +58,8 @@ def _device(front: DeviceFront, i: int, figures: Figures) -> str:
     head = f'<h3>{escaped(name)}</h3><p class="muted">{escaped(" · ".join(facts))}</p>'
     if not len(front.points()):
         return head + "<p>No feasible architecture is known.</p>"
-    chart = figures.place(f"front-{i}", _chart(front), f"Fronts of {name}, measured and predicted", table="")
-    return head + f"{chart}<details><summary>Table of both fronts</summary>{_table(front)}</details>"
+    about = f"Fronts of {name}, measured and predicted"
+    return head + figures.place(f"front-{i}", _chart(front), about, table=_table(front))
 
 
 def _chart(front: DeviceFront) -> Figure:

@@ -95,7 +95,7 @@ def _fork(channel: socket.socket, files: Sequence[int]) -> int:
     if child == 0:
         try:
             os.setpgid(0, 0)
-            die_with_parent(server)
+            _die_with_parent(server)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             channel.close()
@@ -123,7 +123,7 @@ def _kill_group(leader: int) -> None:
 
 
 def _once(channel: socket.socket) -> None:
-    die_with_parent(os.getppid())
+    _die_with_parent(os.getppid())
     channel.send(b"ready")
     message, files, _, _ = socket.recv_fds(channel, 64, 2)
     if message == b"run":
@@ -170,7 +170,7 @@ def _threads() -> int:
         return 1
 
 
-def die_with_parent(parent: int) -> None:
+def _die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,15 +7,16 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
-from lts.jobs.worker import die_with_parent
 from lts.measure.workers.crew import Crew, answer_of
 
+_LOOK = 0.5  # seconds between two looks at whether the parent is there
 _URI = re.compile(r"processes:(?P<n>[1-9]\d{0,3})")
 
 
@@ -60,10 +61,17 @@ class Processes(Crew):
 
 
 def _begin(started: SimpleQueue[int], parent: int) -> None:
-    """In a new process: it dies with its parent, which alone gets the terminal's Ctrl-C."""
+    """In a new process: it ends with its parent, which alone gets the terminal's Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(parent)
+    # The kernel's own signal would come when the thread ends that has started this process.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     started.put(os.getpid())
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
 
 
 def reach(uri: str) -> Processes | None:

@@ -41,6 +41,31 @@ std::uint16_t position_of(const std::vector<Heads>& choices, const Heads& heads)
   return static_cast<std::uint16_t>(it - choices.begin());
 }
 
+/// What a gene n_head stands for.
+std::vector<Heads> heads_of(const SearchSpaceOptions& options) {
+  if (!options.heads.empty()) return options.heads;
+  std::vector<Heads> heads;
+  for (const std::int64_t n_head : options.n_head) heads.push_back({n_head, n_head});
+  return heads;
+}
+
+/// What a gene d_ff stands for: by d_model where that matters.
+std::vector<std::vector<std::int64_t>> widths_of(const SearchSpaceOptions& options) {
+  if (options.d_ff_ratio.empty()) return {options.d_ff};
+  std::vector<std::vector<std::int64_t>> widths;
+  for (const std::int64_t d_model : options.d_model) widths.push_back(d_ff_choices(options, d_model));
+  return widths;
+}
+
+/// What a gene bias stands for.
+std::vector<Details> all_details_of(const SearchSpaceOptions& options) {
+  std::vector<Details> details;
+  for (std::size_t bias = 0; bias < std::max<std::size_t>(1, options.bias.size()); ++bias) {
+    details.push_back(detail::details_of(options, family(options.family), bias));
+  }
+  return details;
+}
+
 }  // namespace
 
 std::uint64_t hash_of(std::span<const std::uint16_t> genotype) noexcept {
@@ -76,21 +101,13 @@ std::size_t Encoding::n_choices(Dimension dimension) const noexcept {
   return details_.size();
 }
 
-Encoding::Encoding(const SearchSpace& space) : space_(&space) {
+Encoding::Encoding(const SearchSpace& space)
+    : space_(&space),
+      heads_(heads_of(space.options())),
+      widths_(widths_of(space.options())),
+      head_dims_(detail::head_dims_of(space.options())),
+      details_(all_details_of(space.options())) {
   const SearchSpaceOptions& o = space.options();
-  heads_ = o.heads;
-  if (o.heads.empty()) {
-    for (const std::int64_t n_head : o.n_head) heads_.push_back({n_head, n_head});
-  }
-  if (o.d_ff_ratio.empty()) {
-    widths_.push_back(o.d_ff);
-  } else {
-    for (const std::int64_t d_model : o.d_model) widths_.push_back(d_ff_choices(o, d_model));
-  }
-  head_dims_ = detail::head_dims_of(o);
-  for (std::size_t bias = 0; bias < std::max<std::size_t>(1, o.bias.size()); ++bias) {
-    details_.push_back(detail::details_of(o, family(o.family), bias));
-  }
   may_be_empty_ = heads_.front().n_head == 0 && widths_.front().front() == 0;
   const auto add = [this](Dimension dimension, std::int32_t layer, std::int32_t& at) {
     const std::size_t n = n_choices(dimension);

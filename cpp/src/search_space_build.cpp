@@ -60,9 +60,10 @@ std::string_view broken_rule(const SearchSpaceOptions& o) {
 
 }  // namespace
 
-SearchSpace::SearchSpace(SearchSpaceOptions options) : options_(std::move(options)) {
-  family_ = &check_options(options_);
-  bounded_ = !options_.decoder_params.unbounded() || !options_.total_params.unbounded();
+SearchSpace::SearchSpace(SearchSpaceOptions options)
+    : options_(std::move(options)),
+      family_(&check_options(options_)),
+      bounded_(!options_.decoder_params.unbounded() || !options_.total_params.unbounded()) {
   for (std::size_t bias = 0; bias < std::max<std::size_t>(1, options_.bias.size()); ++bias) {
     details_.push_back(details_of(options_, *family_, bias));
   }

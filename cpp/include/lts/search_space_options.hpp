@@ -31,7 +31,7 @@ struct Biases {
   bool qkv = false;
   bool attention_output = false;
   bool feed_forward = false;
-  // NOLINTNEXTLINE(modernize-use-nullptr): as above
+  // NOLINTNEXTLINE(modernize-use-nullptr, readability-implicit-bool-conversion): as above
   friend auto operator<=>(const Biases&, const Biases&) = default;
 };
 

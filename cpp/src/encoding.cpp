@@ -106,9 +106,9 @@ Encoding::Encoding(const SearchSpace& space)
       heads_(heads_of(space.options())),
       widths_(widths_of(space.options())),
       head_dims_(detail::head_dims_of(space.options())),
-      details_(all_details_of(space.options())) {
+      details_(all_details_of(space.options())),
+      may_be_empty_(heads_.front().n_head == 0 && widths_.front().front() == 0) {
   const SearchSpaceOptions& o = space.options();
-  may_be_empty_ = heads_.front().n_head == 0 && widths_.front().front() == 0;
   const auto add = [this](Dimension dimension, std::int32_t layer, std::int32_t& at) {
     const std::size_t n = n_choices(dimension);
     if (n > 0xFFFF) {

@@ -20,7 +20,7 @@ import numpy as np
 import lts
 from lts.measure.opening import open_evaluator
 from lts.study.evolution import Evolution
-from lts.study.predictions import minimized_values
+from lts.study.front import minimized
 
 OBJECTIVES = ("decoder_params:max", "latency_ms:min", "peak_memory_mib:min")
 BEFORE = Path(__file__).with_name("estimates_984.csv")
@@ -72,7 +72,7 @@ def main() -> None:
                     break
                 done += evolution.run_in_core(n - done, evaluator.workload.counted, models)
                 seconds = time.perf_counter() - start
-                points = minimized_values(evolution.members(), evolution.search.objectives)
+                points = minimized(evolution.members(), evolution.search.objectives)
                 found.append((algorithm, done, seconds, points))
         every = np.vstack([points for *_, points in found])
         low, reference = every.min(axis=0), every.max(axis=0) + 0.1 * np.ptp(every, axis=0)

@@ -11,11 +11,8 @@ from lts.measure.evaluator import CoreModel
 from lts.study.arguments import population_for
 from lts.study.cost_model import Additive
 from lts.study.design import first_design
+from lts.study.seeded import DESIGN
 from lts.study.seeds import is_quality, seed_front, unseeded
-
-# Evaluations from which costs are predicted, at most half of the first population: enough for 2 % on published devices
-# (docs/surrogate.md).
-DESIGN = 12
 
 
 def random_search(evaluations: Evaluations, seed: int) -> None:

@@ -15,7 +15,7 @@ from lts.fleet.preference import check_preference, losses
 from lts.fleet.shared import Samples, pool
 from lts.measure.trial import Trial
 from lts.study.evolution import Evolution
-from lts.study.front import Front
+from lts.study.front import Front, minimized
 from lts.study.predicted_front import PredictedMember
 from lts.study.predictions import Predictions
 
@@ -66,10 +66,7 @@ class DeviceFront:
         """Objectives of the measured members, else of the predicted ones, minimized: (n, n_objectives)."""
         if self.measured is not None and len(self.measured):
             return self.measured.points()
-        signs = [-1.0 if o.direction == "max" else 1.0 for o in self.objectives]
-        rows = [[member.values[o.name] for o in self.objectives] for member in self.predicted]
-        points: np.ndarray = np.asarray(rows, dtype=np.float64).reshape(-1, len(self.objectives)) * signs
-        return points
+        return minimized(self.predicted, self.objectives)
 
     def prefer(self, weights: Mapping[str, float] | None = None) -> Trial | PredictedMember:
         """The member that a preference chooses: of the measured ones, or where there are none of the predicted ones.

@@ -10,7 +10,7 @@ from lts._core import Architecture, FrontMember, crowding_distance
 from lts.measure.evaluator import CoreModel
 from lts.measure.trial import Trial
 from lts.study.evolution import EVOLVED, Evolution
-from lts.study.predictions import minimized_values
+from lts.study.front import minimized
 from lts.study.problem import Problem
 from lts.study.sampler import Answer, Proposal, Sampler
 from lts.system.text import grouped
@@ -92,7 +92,7 @@ class EvolvedSampler(Sampler):
         """At most `MOST_MEMBERS`: those in the most crowded places go first (Deb et al. 2002, section III.B)."""
         members = list(members)
         while (excess := len(members) - MOST_MEMBERS) > 0:
-            crowding = crowding_distance(minimized_values(members, self._problem.objectives))
+            crowding = crowding_distance(minimized(members, self._problem.objectives))
             out = set(crowding.argsort(kind="stable")[: max(1, excess // 4)].tolist())
             members = [member for i, member in enumerate(members) if i not in out]
         return [member.architecture for member in members]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -125,11 +126,18 @@ def check_pick(choice: str) -> None:
         raise UsageError(str(error)) from None
 
 
-def minimized(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:
+class Valued(Protocol):
+    """Anything that has values by column: a trial, or a member of a predicted front."""
+
+    @property
+    def values(self) -> Mapping[str, float]: ...
+
+
+def minimized(members: Sequence[Valued], objectives: Sequence[Objective]) -> np.ndarray:
     """Objective values turned so that less is better: (n, n_objectives) float64."""
     signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in objectives])
-    values = [[trial.values[o.name] for o in objectives] for trial in trials]
-    points: np.ndarray = np.asarray(values, dtype=np.float64).reshape(len(trials), len(objectives)) * signs
+    values = [[member.values[o.name] for o in objectives] for member in members]
+    points: np.ndarray = np.asarray(values, dtype=np.float64).reshape(len(members), len(objectives)) * signs
     return points
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lts._core import Architecture, Constraint, FrontMember, Objective, analytic, nondominated
+from lts._core import Architecture, Constraint, Objective, analytic, nondominated
 from lts.errors import UsageError
 from lts.study.cost_model import CostModel
 
@@ -112,11 +112,3 @@ class Predictions:
                 f"not finite; expected {shape} finite ones"
             )
         return array
-
-
-def minimized_values(members: Sequence[FrontMember], objectives: Sequence[Objective]) -> Array:
-    """Values of members of a front turned so that less is better: (n, n_objectives)."""
-    signs = np.array([-1.0 if o.direction == "max" else 1.0 for o in objectives])
-    values: Array = np.array([[member.values[o.name] for o in objectives] for member in members], dtype=np.float64)
-    turned: Array = values * signs
-    return turned

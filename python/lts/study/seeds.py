@@ -10,7 +10,8 @@ import numpy as np
 from lts._core import Architecture, Constraint, Objective, SearchSpace, nondominated
 from lts.measure.evaluator import CoreModel
 from lts.study.evolution import EVOLVED, Evolution
-from lts.study.predictions import Predictions, minimized_values
+from lts.study.front import minimized
+from lts.study.predictions import Predictions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def seed_front(
     members = evolution.members()
     if not members or n < 1:
         return []
-    order = farthest_first(minimized_values(members, wanted), n + len(without))
+    order = farthest_first(minimized(members, wanted), n + len(without))
     return [members[i].architecture for i in order if members[i].architecture not in without][:n]
 
 

@@ -28,15 +28,18 @@ class Crew(ABC):
     size: int = 1
     """How many there are."""
 
+    one: str = "a worker"
+    """What one is called where they cannot be told apart."""
+
     @abstractmethod
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have a worker call a function of a module. Whatever the future raises says that the worker is lost, or that
         it could not call it; a future that is cancelled ends the call where the engine can."""
 
-    @abstractmethod
     def survey(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """What the workers that are there now answer, by their names; an exception is an answer as well. Where they
         cannot be told apart, one answers for all."""
+        return {self.one: answer_of(self.submit(function, *arguments))}
 
     def check(self) -> None:
         """Raise `MeasurementError` when there is no worker any more, and none comes back soon."""
@@ -64,9 +67,6 @@ class ExecutorCrew(Crew):
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self._executor.submit(function, *arguments)
-
-    def survey(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        return {"a worker": answer_of(self.submit(function, *arguments))}
 
 
 def answer_of(future: Future[Any]) -> Any:

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
-from lts.measure.workers.crew import Crew, answer_of
+from lts.measure.workers.crew import Crew
 
 _LOOK = 0.5  # seconds between two looks at whether the parent is there
 _URI = re.compile(r"processes:(?P<n>[1-9]\d{0,3})")
@@ -22,6 +22,8 @@ _URI = re.compile(r"processes:(?P<n>[1-9]\d{0,3})")
 
 class Processes(Crew):
     """So many processes. When one is killed, the calls of all are lost, and the next call starts new ones."""
+
+    one = "a process"
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -41,9 +43,6 @@ class Processes(Crew):
                 self.size, self._context, initializer=_begin, initargs=(self._started, os.getpid())
             )
             return self._pool.submit(function, *arguments)
-
-    def survey(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        return {"a process": answer_of(self.submit(function, *arguments))}
 
     def close(self) -> None:
         with self._lock:

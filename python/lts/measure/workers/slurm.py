@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lts.errors import MeasurementError, UsageError, first_line
-from lts.measure.workers.crew import Crew, answer_of
+from lts.measure.workers.crew import Crew
 
 _URI = re.compile(r"slurm:(?P<partition>[\w.-]*)(?:\?jobs=(?P<jobs>[1-9]\d{0,3}))?")
 _JOBS = 8
@@ -33,6 +33,8 @@ class Slurm(Crew):
     cluster
         As submitit calls it: "slurm", or "local" for processes of this machine.
     """
+
+    one = "a job"
 
     def __init__(self, partition: str, size: int, folder: Path | None = None, cluster: str = "slurm") -> None:
         try:
@@ -66,9 +68,6 @@ class Slurm(Crew):
         future.add_done_callback(lambda ended: job.cancel() if ended.cancelled() else None)
         threading.Thread(target=self._wait, args=(job, future), daemon=True).start()
         return future
-
-    def survey(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        return {"a job": answer_of(self.submit(function, *arguments))}
 
     def close(self) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +24,13 @@ from lts.system.core_locks import GROUP
 FACTS = Job(f"device_jobs:{facts.__name__}")
 TIMEOUT = 60.0
 
-# Holds the cores of a local device of so many threads until its input ends.
+# Holds the cores of a local device of so many threads until its input ends, and says which processors those are.
 _PROGRAM = """
 import sys
-from dataclasses import replace
 from lts.devices.local import LocalDevice
 from lts.jobs.job import Job
 with LocalDevice() as local:
-    local.run(Job("builtins:len", {}, threads=int(sys.argv[1])), 60)
-    print("ready", flush=True)
+    print(*local.run(Job("device_jobs:facts", threads=int(sys.argv[1])), 60).value["cpus"], flush=True)
     sys.stdin.read()
 """
 
@@ -49,14 +48,16 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def holding(threads: int) -> Iterator[subprocess.Popen[str]]:
+def holding(threads: int) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", _PROGRAM, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
+        cpus = [int(each) for each in process.stdout.readline().split()]
+        assert len(cpus) == threads
+        yield process, cpus
     finally:
         process.kill()
         process.communicate()
@@ -69,20 +70,20 @@ def cpus_of(local: LocalDevice) -> list[int]:
 
 
 def test_a_device_keeps_off_the_core_of_another_process_until_that_is_killed() -> None:
-    with LocalDevice() as alone:
-        (usual,) = cpus_of(alone)
-    with holding(1) as process, LocalDevice() as local:
-        assert cpus_of(local) != [usual]
-        local.close()
+    with holding(1) as (process, taken):
+        with LocalDevice() as local:
+            assert set(cpus_of(local)).isdisjoint(taken)
         process.kill()
         process.wait()
-        assert cpus_of(local) == [usual]
+        with LocalDevice(cpus=taken) as local, warnings.catch_warnings():
+            warnings.simplefilter("error", MeasurementWarning)
+            assert cpus_of(local) == taken
 
 
 def test_the_processors_of_the_user_come_first() -> None:
     everything = machine.allowed_cpus()
     with (
-        holding(len(everything)) as process,
+        holding(len(everything)) as (process, _),
         LocalDevice(cpus=everything[:1]) as local,
         pytest.warns(MeasurementWarning, match=rf"^process {process.pid} measures on processor {everything[0]}, "),
     ):
@@ -100,7 +101,7 @@ def test_local_devices_of_a_pool_have_cores_of_their_own() -> None:
 
 @pytest.mark.slow
 def test_a_command_says_once_who_has_the_cores(tmp_path: Path) -> None:
-    with holding(len(machine.allowed_cpus())) as process:
+    with holding(len(machine.allowed_cpus())) as (process, _):
         done = subprocess.run(
             [sys.executable, "-m", "lts", "search", "gpt2-tiny", "--trials", "3", "--surrogate", "none", "--no-confirm",
              "--export", "none", "-O", str(tmp_path / "study")],

@@ -7,11 +7,12 @@ Model, texts and windows are those of compress.py, which says where they come fr
 that the figures are of.
 
 `speed`: for each share of the decoder that equal layers keep, `request_ms` of that sub-network (int8, ONNX Runtime, one
-thread), and of the one that we choose for the same time: costs are fitted to a few measured sub-networks, and the one
-with the least predicted loss among those that are predicted to be faster is exact, by dynamic programming; or, with
-`--by decoder_params`, among those that are no larger: sizes do not move with the load of the machine. Both are measured
-by turns; perplexities are those of the int8 files. Equal layers are chosen by our order with least squares, and by FLAP
-with its biases.
+thread), and of the one that we choose for the same time, as a study does: losses are fitted to the int8 perplexities
+of --measured sub-networks on windows that parts were chosen on, costs to some measured ones, and the one with the least
+predicted loss among those that are predicted to be faster is exact, by dynamic programming; or, with `--by
+decoder_params`, among those that are no larger: sizes do not move with the load of the machine. Both are measured by
+turns; perplexities are those of the int8 files on the other windows. Equal layers are chosen by our order with least
+squares, and by FLAP with its biases.
 `coverage`: the table of losses is fitted to the perplexities of some sub-networks, evenly over the front; how many of
 others lie in the predicted 90 % intervals, random ones and members of the front.
 Exits with 1 where a goal is missed.
@@ -24,6 +25,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from compress import Bench, arguments, opened, random_of_size
@@ -40,9 +42,12 @@ from lts.measure.perplexity import Perplexity, perplexities
 
 SHARES = (0.8, 0.7, 0.6, 0.5, 0.4)
 LOWER, HOLDS = 0.9, (0.85, 0.95)
-SLOWER = 0.98  # of the time of equal layers, which ours is predicted to take
+COST_WIDTHS = 6  # of feed-forward networks, among the sub-networks that costs are fitted to
+CHOOSING = 16  # windows of those that parts were chosen on, which losses are fitted on
+NOISE = 1e-3  # relative, of a perplexity over the original's, below which nothing is fitted
+SLOWER = 0.995  # of the time of equal layers, which ours is predicted to take
 PRECISION = "int8"
-TERMS = ("constant", "attention", "feed_forward")
+TERMS = ("constant", "layers", "attention", "feed_forward", "heads", "key_value")
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,15 @@ class Side:
     architecture: lts.Architecture
     compression: Compression
 
-    def perplexity(self, bench: Bench) -> Perplexity:
+    def perplexity(self, bench: Bench, windows: Any) -> Perplexity:
         a = self.architecture
         heads = list(zip(a.n_head, a.n_kv_head, strict=True))
         a = with_levels(self.compression.smaller(bench.size), heads, a.d_ff)  # with the biases that the method adds
-        return perplexities(a, dict(self.compression.weights(a)), bench.test, [PRECISION])[PRECISION]
+        return perplexities(a, dict(self.compression.weights(a)), windows, [PRECISION])[PRECISION]
 
 
 def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> lts.Surrogate:
-    """Times as a sum over the parts of layers, which a knapsack needs: a constant, and amounts per element of each."""
+    """Times as a sum over the parts of layers, which a knapsack needs: the terms of costs that are such sums."""
     fitted = lts.Surrogate.fit(architectures, times)
     state = json.loads(fitted.to_json())
     names = lts.cost_term_names()
@@ -76,51 +81,68 @@ def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]
     return lts.Surrogate.from_json(json.dumps(state))
 
 
+def fitted(bench: Bench, ours: Compression, likely: LikelyMembers, n: int) -> lts.LossTable:
+    """The table of losses, fitted to perplexities of the files that ship, on windows that parts were chosen on."""
+    windows = bench.calibration[:: len(bench.calibration) // CHOOSING]
+    known = likely.first(n, list)
+    values = []
+    for a in known:
+        values.append(Side("ours", a, ours).perplexity(bench, windows).value)
+        print(f"evaluated {len(values)} of {n}", file=sys.stderr, flush=True)
+    whole = values[known.index(likely.whole)]
+    model = QualityModel.fit(ours.table, whole, known, np.array(values), np.full(n, NOISE))
+    assert model.table.fit is not None
+    scales = [model.table.fit[f"{part}_scale"] for part in ("attention", "feed_forward")]
+    print("losses of attention are {:.2f} times the table's, of feed-forward networks {:.2f}".format(*scales))
+    return model.table
+
+
 def as_fast(
-    evaluator: TargetEvaluator, equal: Sequence[lts.Architecture], ours: Compression, rounds: int
+    evaluator: TargetEvaluator, equal: Sequence[lts.Architecture], ours: Compression, table: lts.LossTable, rounds: int
 ) -> list[lts.Architecture]:
     """For each of the sub-networks the one with the least predicted loss that is predicted to be faster.
 
-    What heads and channels cost is told apart best by sub-networks that have few of one and all of the other.
+    What heads and channels cost is told apart best by sub-networks that have few or none of one and all of the other.
     """
     a = ours.original.architecture
     pairs, widths = ours.levels(0)
-    (whole, kv), width = pairs[0], widths[0]
-    groups = [pair for pair in pairs if pair[0] * kv == pair[1] * whole and pair[0]]  # whole groups of heads
-    shapes = [(pair, width) for pair in groups] + [
-        (pairs[0], w) for w in (widths[len(widths) // 3 :: len(widths) // 3])
-    ]
-    learned = [with_levels(a, [pair] * a.n_layer, [w] * a.n_layer) for pair, w in shapes if w]
+    shapes = [(pair, widths[0]) for pair in pairs]
+    shapes += [(pairs[0], widths[int(i)]) for i in np.linspace(1, len(widths) - 1, COST_WIDTHS).round()]
+    learned = [with_levels(a, [pair] * a.n_layer, [w] * a.n_layer) for pair, w in shapes]
     times = [float(np.median(each["request_ms"])) for each in measured(evaluator, learned, ["request_ms"], rounds)]
     model = cost_model(learned, times)
-    front = lts.knapsack_front(ours.space, ours.table, model, unit=times[0] / 20_000)
+    front = lts.knapsack_front(ours.space, table, model, unit=times[0] / 20_000)
     return [front.at(front.best(SLOWER * float(model.predict([each])[0]))) for each in equal]
 
 
-def speed(bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int, by: str) -> bool:
+def speed(
+    bench: Bench, evaluator: TargetEvaluator, shares: Sequence[float], rounds: int, by: str, n_measured: int
+) -> bool:
     """Print perplexities at equal times; whether ours are lower by a tenth at each."""
     ours, flap = bench.compression("ours"), bench.compression("flap")
     likely = LikelyMembers(ours.space, ours.table, bench.original.architecture)
     print(described(evaluator))
     equal = [uniform(ours.space, likely.whole, share) for share in shares]
+    table = fitted(bench, ours, likely, n_measured)
     if by == "decoder_params":
-        chosen = [ours.smaller(lts.decoder_params(each)) for each in equal]
+        front = lts.knapsack_front(ours.space, table)
+        chosen = [front.at(front.best(lts.decoder_params(each))) for each in equal]
     else:
-        chosen = as_fast(evaluator, equal, ours, rounds)
+        chosen = as_fast(evaluator, equal, ours, table, rounds)
     pairs = [each for pair in zip(chosen, equal, strict=True) for each in pair]
     times, *both = (each["request_ms"] for each in measured(evaluator, [likely.whole, *pairs], ["request_ms"], rounds))
     mine, theirs = both[::2], both[1::2]
-    whole = Side("original", likely.whole, ours).perplexity(bench)
+    whole = Side("original", likely.whole, ours).perplexity(bench, bench.test)
     print(
         f"original: {np.median(times):.1f} ms, perplexity {whole.value:.2f} in {PRECISION}, {len(bench.test)} windows"
     )
     met = True
     for share, a, same, ratio, time in zip(shares, chosen, equal, ratios(mine, theirs), theirs, strict=True):
-        losses = Side("ours", a, ours).perplexity(bench).losses
+        losses = Side("ours", a, ours).perplexity(bench, bench.test).losses
         line = f"{np.median(time):6.1f} ms (equal layers, {share:.0%}); ours takes {ratio} of it, "
         line += f"{lts.decoder_params(a) / bench.size:.0%}, perplexity {math.exp(losses.mean()):.2f}"
         for name, compression in (("ours, equal layers", ours), ("FLAP, equal layers", flap)):
-            other = Side(name, same, compression).perplexity(bench).losses
+            other = Side(name, same, compression).perplexity(bench, bench.test).losses
             difference = losses - other
             value, error = math.exp(difference.mean()), difference.std(ddof=1) / math.sqrt(len(difference))
             line += f"; {value:.3f} ± {value * error:.3f} of {name} ({math.exp(other.mean()):.2f})"
@@ -145,7 +167,7 @@ def coverage(bench: Bench, n: int, others: int) -> bool:
         return np.array(found)
 
     whole = bench.reference[1].perplexity
-    model = QualityModel.fit(ours.table, whole, known, values(known), np.full(len(known), 1e-3))
+    model = QualityModel.fit(ours.table, whole, known, values(known), np.full(len(known), NOISE))
     print(f"fitted to {len(known)} sub-networks, mean error {100 * model.error:.1f} % on these")
     members = [each for each in likely.members if each not in known]
     picked = [members[int(i)] for i in np.linspace(1, len(members) * 2 // 3, others).round()]
@@ -183,7 +205,7 @@ def main() -> int:
     with lts.open_evaluator(
         precision=PRECISION, n_prompt=chosen.n_prompt, n_gen=chosen.n_gen, threads=1, timeout=600
     ) as evaluator:
-        return 0 if speed(bench, evaluator, chosen.shares, chosen.rounds, chosen.by) else 1
+        return 0 if speed(bench, evaluator, chosen.shares, chosen.rounds, chosen.by, chosen.measured) else 1
 
 
 if __name__ == "__main__":

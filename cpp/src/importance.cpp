@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kFewestSamples = 3;
 // Degrees of freedom of variances that are taken as known: the quantile is within 0.2 % of the normal one.
 constexpr double kKnown = 1000;
-// Balances that vary less than this, in sum of squares per sample, tell attention from feed-forward networks by
+// Balances that vary less than this, in mean of squares, tell attention from feed-forward networks by
 // rounding.
 constexpr double kLeastSpread = 1e-12;
 
@@ -111,6 +111,8 @@ void check_fit(const LossTable::Fit& fit) {
   check_amount(where, "attention_scale", fit.attention_scale);
   check_amount(where, "feed_forward_scale", fit.feed_forward_scale);
   check_amount(where, "error", fit.error);
+  check_amount(where, "weight", fit.weight);
+  if (fit.n_samples > 0 && !(fit.weight > 0)) throw_invalid({where, ": weight is 0; it must be above 0"});
   check_amount(where, "spread", fit.spread);
   if (!(std::abs(fit.balance) <= 1)) {
     throw_invalid({where, ": balance is ", to_text(fit.balance), "; it must be from -1 to 1"});
@@ -121,12 +123,19 @@ void check_fit(const LossTable::Fit& fit) {
 struct Sample {
   double balance;  ///< (A - F) / (A + F)
   double ratio;    ///< loss / (A + F)
+  double weight;   ///< one over the variance of the ratio
 };
+
+double weight_of(const std::vector<Sample>& samples) {
+  double sum = 0;
+  for (const Sample& s : samples) sum += s.weight;
+  return sum;
+}
 
 double mean_of(const std::vector<Sample>& samples, double Sample::*member) {
   double sum = 0;
-  for (const Sample& s : samples) sum += s.*member;
-  return sum / static_cast<double>(samples.size());
+  for (const Sample& s : samples) sum += s.weight * (s.*member);
+  return sum / weight_of(samples);
 }
 
 /// The scale of one part where that of the other is 0: the line through 0 at the balance `zero`.
@@ -135,23 +144,24 @@ double single_scale(const std::vector<Sample>& samples, double zero) {
   double squares = 0;
   for (const Sample& s : samples) {
     const double share = std::abs(s.balance - zero) / 2;
-    products += share * s.ratio;
-    squares += share * share;
+    products += s.weight * share * s.ratio;
+    squares += s.weight * share * share;
   }
   return squares > 0 ? std::max(0.0, products / squares) : 0.0;
 }
 
-/// Least squares of ratio = (a (1 + balance) + f (1 - balance)) / 2 with scales a and f that are not negative.
+/// Weighted least squares of ratio = (a (1 + balance) + f (1 - balance)) / 2 with scales a and f that are not negative.
 LossTable::Fit fitted(const std::vector<Sample>& samples) {
-  LossTable::Fit fit{.n_samples = samples.size(), .balance = mean_of(samples, &Sample::balance)};
+  LossTable::Fit fit{.n_samples = samples.size(),
+                     .weight = weight_of(samples),
+                     .balance = mean_of(samples, &Sample::balance)};
   const double mean = mean_of(samples, &Sample::ratio);
   double products = 0;
   for (const Sample& s : samples) {
-    fit.spread += (s.balance - fit.balance) * (s.balance - fit.balance);
-    products += (s.balance - fit.balance) * (s.ratio - mean);
+    fit.spread += s.weight * (s.balance - fit.balance) * (s.balance - fit.balance);
+    products += s.weight * (s.balance - fit.balance) * (s.ratio - mean);
   }
-  const auto n = static_cast<double>(samples.size());
-  if (fit.spread <= kLeastSpread * n) fit.spread = 0;
+  if (fit.spread <= kLeastSpread * fit.weight) fit.spread = 0;
   if (fit.spread == 0) {
     fit.attention_scale = fit.feed_forward_scale = mean;
   } else {
@@ -170,9 +180,9 @@ LossTable::Fit fitted(const std::vector<Sample>& samples) {
   double squares = 0;
   for (const Sample& s : samples) {
     const double line = (fit.attention_scale * (1 + s.balance) + fit.feed_forward_scale * (1 - s.balance)) / 2;
-    squares += (s.ratio - line) * (s.ratio - line);
+    squares += s.weight * (s.ratio - line) * (s.ratio - line);
   }
-  fit.error = std::sqrt(squares / (n - (fit.spread > 0 ? 2 : 1)));
+  fit.error = std::sqrt(squares / (static_cast<double>(samples.size()) - (fit.spread > 0 ? 2 : 1)));
   return fit;
 }
 
@@ -191,6 +201,9 @@ LossTable::LossTable(State state) : state_(std::move(state)) {
                    std::to_string(feed_forward_begin_.size() - 1), "; they must have as many"});
   }
   check_fit(state_.fit);
+  const auto varies = [](const auto& row) { return row.variance > 0; };
+  has_variances_ = std::any_of(state_.attention.begin(), state_.attention.end(), varies) ||
+                   std::any_of(state_.feed_forward.begin(), state_.feed_forward.end(), varies);
   const auto n = static_cast<double>(state_.fit.n_samples);
   quantile_ = detail::student_quantile(state_.level, n == 0 ? kKnown : n - (state_.fit.spread > 0 ? 2 : 1));
 }
@@ -229,6 +242,12 @@ LossTable::Sums LossTable::sums_of(const Architecture& a) const {
   return sums;
 }
 
+double LossTable::Sums::total() const noexcept { return finite(attention + feed_forward); }
+
+double LossTable::variance_of(const Sums& sums) const noexcept {
+  return finite(has_variances_ ? sums.variance : sums.total() * sums.total());
+}
+
 double LossTable::predict(const Architecture& a) const {
   const Sums sums = sums_of(a);
   return finite(state_.fit.attention_scale * sums.attention + state_.fit.feed_forward_scale * sums.feed_forward);
@@ -238,15 +257,15 @@ Prediction LossTable::interval(const Architecture& a) const {
   const Sums sums = sums_of(a);
   const Fit& fit = state_.fit;
   const double value = finite(fit.attention_scale * sums.attention + fit.feed_forward_scale * sums.feed_forward);
-  const double total = finite(sums.attention + sums.feed_forward);
   double deviation = std::sqrt(finite(sums.variance));
   if (fit.n_samples > 0) {
-    double leverage = 1.0 / static_cast<double>(fit.n_samples);
+    const double total = sums.total();
+    double leverage = 1.0 / fit.weight;
     if (total > 0 && fit.spread > 0) {
       const double distance = (sums.attention - sums.feed_forward) / total - fit.balance;
       leverage += distance * distance / fit.spread;
     }
-    deviation = total * fit.error * std::sqrt(1 + leverage);
+    deviation = fit.error * std::sqrt(finite(variance_of(sums) + total * total * leverage));
   }
   const double half = finite(quantile_ * deviation);
   return {.value = value, .low = std::max(0.0, value - half), .high = finite(value + half)};
@@ -264,8 +283,12 @@ LossTable LossTable::refit(std::span<const Architecture> architectures, std::spa
       throw_invalid({"loss table: loss ", std::to_string(i), " is ", to_text(losses[i]), "; it must be finite"});
     }
     const Sums sums = sums_of(architectures[i]);
-    const double total = finite(sums.attention + sums.feed_forward);
-    if (total > 0) samples.push_back({(sums.attention - sums.feed_forward) / total, losses[i] / total});
+    const double total = sums.total();
+    const double relative = total > 0 ? std::sqrt(variance_of(sums)) / total : 0;
+    if (!(relative > 0)) continue;
+    samples.push_back({.balance = (sums.attention - sums.feed_forward) / total,
+                       .ratio = losses[i] / total,
+                       .weight = has_variances_ ? 1 / (relative * relative) : 1});
   }
   if (samples.size() < kFewestSamples) {
     throw_invalid({"loss table: ", std::to_string(samples.size()),

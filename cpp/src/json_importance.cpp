@@ -59,6 +59,7 @@ std::string to_json(const LossTable::State& state) {
         .field("attention_scale", fit.attention_scale)
         .field("feed_forward_scale", fit.feed_forward_scale)
         .field("error", fit.error)
+        .field("weight", fit.weight)
         .field("balance", fit.balance)
         .field("spread", fit.spread)
         .end_object();
@@ -79,11 +80,13 @@ LossTable::State loss_table_from_json(std::string_view text) {
   if (const Json* json = object.find("fit")) {
     const Where where = object.at("fit");
     const ObjectReader fit(*json, where,
-                           {"n_samples", "attention_scale", "feed_forward_scale", "error", "balance", "spread"});
+                           {"n_samples", "attention_scale", "feed_forward_scale", "error", "weight", "balance", "spread"});
     fit.required("n_samples", state.fit.n_samples);
     fit.required("attention_scale", state.fit.attention_scale);
     fit.required("feed_forward_scale", state.fit.feed_forward_scale);
     fit.required("error", state.fit.error);
+    state.fit.weight = static_cast<double>(state.fit.n_samples);  // as of tables that said nothing of it
+    fit.optional("weight", state.fit.weight);
     fit.required("balance", state.fit.balance);
     fit.required("spread", state.fit.spread);
   }

@@ -108,14 +108,14 @@ TEST(LossTable, RefitFindsTheScales) {
   EXPECT_NEAR(fitted.feed_forward_loss(3, layer.d_ff), 0.5 * p.feed_forward_of(3, layer), 1e-9);
 }
 
-/// Solves the normal equations of relative least squares in the scales, the long way.
-std::pair<double, double> relative_least_squares(const Samples& s, const std::vector<double>& losses) {
+/// Solves the normal equations of least squares in the scales, the long way; `deviations` divide the errors.
+std::pair<double, double> least_squares(const Samples& s, const std::vector<double>& losses,
+                                        const std::vector<double>& deviations) {
   double aa = 0, af = 0, ff = 0, ay = 0, fy = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    const double total = s.attention[i] + s.feed_forward[i];
-    const double a = s.attention[i] / total;
-    const double f = s.feed_forward[i] / total;
-    const double y = losses[i] / total;
+    const double a = s.attention[i] / deviations[i];
+    const double f = s.feed_forward[i] / deviations[i];
+    const double y = losses[i] / deviations[i];
     aa += a * a;
     af += a * f;
     ff += f * f;
@@ -124,6 +124,12 @@ std::pair<double, double> relative_least_squares(const Samples& s, const std::ve
   }
   const double determinant = aa * ff - af * af;
   return {(ff * ay - af * fy) / determinant, (aa * fy - af * ay) / determinant};
+}
+
+LossTable::State without_variances(LossTable::State state) {
+  for (auto& row : state.attention) row.variance = 0;
+  for (auto& row : state.feed_forward) row.variance = 0;
+  return state;
 }
 
 double normal(Random& random) {
@@ -142,17 +148,36 @@ TEST(LossTable, RefitIsLeastSquares) {
     for (std::size_t i = 0; i < s.architectures.size(); ++i) {
       losses.push_back((1.2 * s.attention[i] + 0.8 * s.feed_forward[i]) * (1 + 0.05 * normal(random)));
     }
-    const LossTable fitted = LossTable(p.table).refit(s.architectures, losses);
-    const auto [attention, feed_forward] = relative_least_squares(s, losses);
-    if (attention < 0 || feed_forward < 0) continue;  // tried below
-    ASSERT_NEAR(fitted.state().fit.attention_scale, attention, 1e-7 * attention);
-    ASSERT_NEAR(fitted.state().fit.feed_forward_scale, feed_forward, 1e-7 * feed_forward);
+    for (const bool relative : {true, false}) {
+      std::vector<double> deviations;
+      for (std::size_t i = 0; i < losses.size(); ++i) {
+        double variance = 0;
+        for (std::size_t l = 0; l < s.architectures[i].layers.size(); ++l) {
+          const Layer& layer = s.architectures[i].layers[l];
+          variance += std::pow(p.attention_of(l, layer), 2) + std::pow(p.feed_forward_of(l, layer), 2);
+        }
+        deviations.push_back(relative ? s.attention[i] + s.feed_forward[i] : std::sqrt(variance / 100));
+      }
+      const LossTable table(relative ? without_variances(p.table) : p.table);
+      const LossTable::Fit fit = table.refit(s.architectures, losses).state().fit;
+      const auto [attention, feed_forward] = least_squares(s, losses, deviations);
+      if (attention < 0 || feed_forward < 0) continue;  // tried below
+      ASSERT_NEAR(fit.attention_scale, attention, 1e-7 * attention);
+      ASSERT_NEAR(fit.feed_forward_scale, feed_forward, 1e-7 * feed_forward);
+      double squares = 0;
+      for (std::size_t i = 0; i < losses.size(); ++i) {
+        const double fitted = attention * s.attention[i] + feed_forward * s.feed_forward[i];
+        squares += std::pow((losses[i] - fitted) / deviations[i], 2);
+      }
+      const double error = std::sqrt(squares / (static_cast<double>(losses.size()) - 2));
+      ASSERT_NEAR(fit.error, error, 1e-6 * error);
+    }
   }
 }
 
 TEST(LossTable, ScalesAreNotNegative) {
   // By least squares the attention's scale would be negative: what loses more by it is measured to lose less.
-  const LossTable table(small());
+  const LossTable table(without_variances(small()));
   const std::vector<Architecture> architectures{small_network(1, 8), small_network(1, 4), small_network(2, 4)};
   const std::vector<double> losses{-0.1, 0.2, 0.5};
   const LossTable::Fit fit = table.refit(architectures, losses).state().fit;
@@ -167,7 +192,7 @@ TEST(LossTable, ScalesAreNotNegative) {
 
 TEST(LossTable, OneScaleWhereTheBalanceIsAlwaysTheSame) {
   const std::vector<Architecture> same(4, small_network(1, 4));
-  const LossTable fitted = LossTable(small()).refit(same, std::vector<double>{1.4, 1.5, 1.6, 1.5});
+  const LossTable fitted = LossTable(without_variances(small())).refit(same, std::vector<double>{1.4, 1.5, 1.6, 1.5});
   const LossTable::Fit& fit = fitted.state().fit;
   EXPECT_EQ(fit.spread, 0);
   EXPECT_NEAR(fit.attention_scale, 2, 1e-12);
@@ -181,28 +206,35 @@ TEST(LossTable, OneScaleWhereTheBalanceIsAlwaysTheSame) {
 
 TEST(LossTable, IntervalsHoldTheirLevel) {
   Random random(5);
-  int inside = 0;
-  int n = 0;
-  for (int trial = 0; trial < 400; ++trial) {
-    const fixture::Pruned p(random, 8);
-    const SearchSpace space(p.space);
-    const Samples s(p, space, random, 30);
-    std::vector<double> losses;
-    for (std::size_t i = 0; i < s.architectures.size(); ++i) {
-      losses.push_back((0.7 * s.attention[i] + 1.3 * s.feed_forward[i]) * (1 + 0.1 * normal(random)));
+  for (const bool relative : {true, false}) {  // errors of sums, or of each part by itself
+    int inside = 0;
+    int n = 0;
+    for (int trial = 0; trial < 400; ++trial) {
+      const fixture::Pruned p(random, 8);
+      const SearchSpace space(p.space);
+      const Samples s(p, space, random, 30);
+      std::vector<double> losses;
+      for (std::size_t i = 0; i < s.architectures.size(); ++i) {
+        losses.push_back((0.7 * s.attention[i] + 1.3 * s.feed_forward[i]) * (relative ? 1 + 0.1 * normal(random) : 1));
+        const std::vector<Layer>& layers = s.architectures[i].layers;
+        for (std::size_t l = 0; l < layers.size() && !relative; ++l) {
+          losses.back() += 0.3 * p.attention_of(l, layers[l]) * normal(random);
+          losses.back() += 0.3 * p.feed_forward_of(l, layers[l]) * normal(random);
+        }
+      }
+      constexpr std::size_t seen = 20;
+      const LossTable fitted = LossTable(relative ? without_variances(p.table) : p.table)
+                                   .refit(std::span(s.architectures).first(seen), std::span(losses).first(seen));
+      for (std::size_t i = seen; i < losses.size(); ++i) {
+        const Prediction interval = fitted.interval(s.architectures[i]);
+        ASSERT_LE(interval.low, interval.value);
+        ASSERT_LE(interval.value, interval.high);
+        inside += interval.low <= losses[i] && losses[i] <= interval.high ? 1 : 0;
+        ++n;
+      }
     }
-    constexpr std::size_t seen = 20;
-    const LossTable fitted =
-        LossTable(p.table).refit(std::span(s.architectures).first(seen), std::span(losses).first(seen));
-    for (std::size_t i = seen; i < losses.size(); ++i) {
-      const Prediction interval = fitted.interval(s.architectures[i]);
-      ASSERT_LE(interval.low, interval.value);
-      ASSERT_LE(interval.value, interval.high);
-      inside += interval.low <= losses[i] && losses[i] <= interval.high ? 1 : 0;
-      ++n;
-    }
+    EXPECT_NEAR(static_cast<double>(inside) / n, 0.9, 0.015);
   }
-  EXPECT_NEAR(static_cast<double>(inside) / n, 0.9, 0.015);
 }
 
 TEST(LossTable, LeavesTheOriginalOutOfTheFit) {
@@ -284,6 +316,7 @@ TEST(LossTable, RefusesWrongTables) {
             "loss table: fit: n_samples is 2; it must be 0, or 3 and more");
   EXPECT_EQ(refusal([](State& s) { s.fit.attention_scale = -1; }),
             "loss table: fit: attention_scale is -1; it must be finite and not negative");
+  EXPECT_EQ(refusal([](State& s) { s.fit.n_samples = 3; }), "loss table: fit: weight is 0; it must be above 0");
   EXPECT_EQ(refusal([](State& s) { s.fit.balance = 2; }), "loss table: fit: balance is 2; it must be from -1 to 1");
 }
 
@@ -295,9 +328,8 @@ TEST(LossTable, RefusesWrongSamples) {
   };
   EXPECT_EQ(refusal({1, 2}), "loss table: 3 architectures have 2 losses; each needs one");
   EXPECT_EQ(refusal({1, 2, std::nan("")}), "loss table: loss 2 is nan; it must be finite");
-  EXPECT_EQ(
-      refusal({-1, -2, -3}),
-      "loss table: the measured losses are on average -2.6666666666666665 of what the table says; it must be above 0");
+  EXPECT_EQ(refusal({-3, -3, -3}),
+            "loss table: the measured losses are on average -4 of what the table says; it must be above 0");
   EXPECT_EQ(message_of([&] {
               (void)table.refit(std::vector<Architecture>(5, small_network(2, 8)), std::vector<double>(5, 1.0));
             }),

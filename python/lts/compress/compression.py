@@ -94,7 +94,7 @@ class Compression:
         self._statistics = Statistics(original, self.windows, folder / "statistics", self.dtype, threads)
 
     def prepare(self) -> None:
-        """Find out what is not known yet: statistics, orders, and one measured divergence per part."""
+        """Find out what is not known yet: statistics, orders, and a few measured divergences per part."""
         self._claim()
         self._statistics.collect(self.observe)
         _ = self.losses
@@ -110,12 +110,12 @@ class Compression:
         curves = self.orders.losses
         if not METHODS[self.method].measured:
             return curves
-        middle = curves.middle()
+        anchors = curves.anchors()
         measured = Sensitivities(
             self.original,
             self._sensitivity_windows(),
-            {name: layer for name, (layer, _, _) in middle.items()},
-            lambda name: self._variant(*middle[name]),
+            {name: layer for name, (layer, _, _) in anchors.items()},
+            lambda name: self._variant(*anchors[name]),
             self._chosen / "sensitivities",
             self.dtype,
             self.threads,

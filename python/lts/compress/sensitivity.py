@@ -65,8 +65,8 @@ class Sensitivities:
     def measure(self, observe: Observer = unobserved) -> dict[str, NDArray[np.float64]]:
         """By variant the mean divergence in each window, in nats per token, (n,)."""
         file = self.folder / "divergences.json"
-        if file.is_file():
-            return {name: np.array(each) for name, each in json.loads(file.read_text()).items()}
+        if file.is_file() and (known := json.loads(file.read_text())).keys() == self.variants.keys():
+            return {name: np.array(each) for name, each in known.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
         a, source = self.original.architecture, self.original.weights
         n = len(self.windows)

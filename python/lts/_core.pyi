@@ -1079,7 +1079,7 @@ class LossTable:
         """
         Low and high ends of the intervals of the losses, from 0 on: float64, (n, 2).
 
-        From the variances of the table, and once it is fitted from the errors of the samples.
+        From the variances of the table, and once it is fitted from these and the errors of the samples.
         """
     def predict(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
         """
@@ -1091,7 +1091,8 @@ class LossTable:
         """
         The same table, fitted to measured losses: a scale for each kind of part, and an interval.
 
-        Least squares of relative errors. Architectures that lose nothing by the table, such as the original, are left out.
+        Least squares, weighted by one over the variances of the table, or of relative errors where it has none. Architectures
+        that lose nothing by the table, such as the original, or surely, are left out.
 
         Parameters
         ----------
@@ -1124,7 +1125,7 @@ class LossTable:
     @property
     def fit(self) -> dict[str, float] | None:
         """
-        Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard deviation of a loss relative to the table's.
+        Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard deviation of a loss relative to the table's, or to that of its variances where it has some.
         """
     @property
     def level(self) -> float:

@@ -2,6 +2,7 @@
 
 Run: python benchmarks/compress_fronts.py speed    [--shares 0.9 0.8 ...] [--by decoder_params] ...
      python benchmarks/compress_fronts.py coverage [--measured 20] [--others 20] ...
+     python benchmarks/compress_fronts.py targets  [--shares 0.8 0.6] ...
 
 Model, texts and windows are those of compress.py, which says where they come from; nothing is chosen on the windows
 that the figures are of.
@@ -15,6 +16,8 @@ turns; perplexities are those of the int8 files on the other windows. Equal laye
 squares, and by FLAP with its biases.
 `coverage`: the table of losses is fitted to the perplexities of some sub-networks, evenly over the front; how many of
 others lie in the predicted 90 % intervals, random ones and members of the front.
+`targets`: the best sub-networks for shares of the cost of the whole model on two targets, request_ms here and
+decode_instructions on an emulated arm64 (TVM): what they keep, what each costs on both, and the perplexities.
 Exits with 1 where a goal is missed.
 """
 
@@ -45,7 +48,7 @@ LOWER, HOLDS = 0.9, (0.85, 0.95)
 COST_WIDTHS = 6  # of feed-forward networks, among the sub-networks that costs are fitted to
 CHOOSING = 16  # windows of those that parts were chosen on, which losses are fitted on
 NOISE = 1e-3  # relative, of a perplexity over the original's, below which nothing is fitted
-SLOWER = 0.995  # of the time of equal layers, which ours is predicted to take
+SLOWER = 0.985  # of the time of equal layers, which ours is predicted to take
 PRECISION = "int8"
 TERMS = ("constant", "layers", "attention", "feed_forward", "heads", "key_value")
 
@@ -65,20 +68,36 @@ class Side:
         return perplexities(a, dict(self.compression.weights(a)), windows, [PRECISION])[PRECISION]
 
 
-def cost_model(architectures: Sequence[lts.Architecture], times: Sequence[float]) -> lts.Surrogate:
-    """Times as a sum over the parts of layers, which a knapsack needs: the terms of costs that are such sums."""
-    fitted = lts.Surrogate.fit(architectures, times)
+def cost_model(column: str, architectures: Sequence[lts.Architecture], values: Sequence[float]) -> lts.Surrogate:
+    """Costs as a sum over the parts of layers, which a knapsack needs: the terms of costs that are such sums."""
+    fitted = lts.Surrogate.fit(architectures, values)
     state = json.loads(fitted.to_json())
     names = lts.cost_term_names()
     rows = lts.cost_terms(architectures)[:, [names.index(each) for each in TERMS]]
-    relative = rows / np.array(times)[:, None]
+    relative = rows / np.array(values)[:, None]
     scale = relative.max(axis=0)
     found = nnls(relative / scale, np.ones(len(rows)))[0] / scale
     error = float(np.abs(relative @ found - 1).mean())
     said = ", ".join(f"{name} {value:.3g}" for name, value in zip(TERMS, found, strict=True))
-    print(f"request_ms = {said}; mean error {100 * error:.1f} % of {len(rows)} sub-networks with equal layers")
+    print(f"{column} = {said}; mean error {100 * error:.1f} % of {len(rows)} sub-networks with equal layers")
     state["coefficients"] = dict.fromkeys(names, 0.0) | dict(zip(TERMS, found.tolist(), strict=True))
     return lts.Surrogate.from_json(json.dumps(state))
+
+
+def learned_costs(
+    evaluator: TargetEvaluator, column: str, ours: Compression, rounds: int
+) -> tuple[lts.Surrogate, float]:
+    """What a column costs on a device by its parts, and a unit for sums of them.
+
+    What heads and channels cost is told apart best by sub-networks that have few or none of one and all of the other.
+    """
+    a = ours.original.architecture
+    pairs, widths = ours.levels(0)
+    shapes = [(pair, widths[0]) for pair in pairs]
+    shapes += [(pairs[0], widths[int(i)]) for i in np.linspace(1, len(widths) - 1, COST_WIDTHS).round()]
+    learned = [with_levels(a, [pair] * a.n_layer, [w] * a.n_layer) for pair, w in shapes]
+    values = [float(np.median(each[column])) for each in measured(evaluator, learned, [column], rounds)]
+    return cost_model(column, learned, values), values[0] / 20_000
 
 
 def fitted(bench: Bench, ours: Compression, likely: LikelyMembers, n: int) -> lts.LossTable:
@@ -100,18 +119,9 @@ def fitted(bench: Bench, ours: Compression, likely: LikelyMembers, n: int) -> lt
 def as_fast(
     evaluator: TargetEvaluator, equal: Sequence[lts.Architecture], ours: Compression, table: lts.LossTable, rounds: int
 ) -> list[lts.Architecture]:
-    """For each of the sub-networks the one with the least predicted loss that is predicted to be faster.
-
-    What heads and channels cost is told apart best by sub-networks that have few or none of one and all of the other.
-    """
-    a = ours.original.architecture
-    pairs, widths = ours.levels(0)
-    shapes = [(pair, widths[0]) for pair in pairs]
-    shapes += [(pairs[0], widths[int(i)]) for i in np.linspace(1, len(widths) - 1, COST_WIDTHS).round()]
-    learned = [with_levels(a, [pair] * a.n_layer, [w] * a.n_layer) for pair, w in shapes]
-    times = [float(np.median(each["request_ms"])) for each in measured(evaluator, learned, ["request_ms"], rounds)]
-    model = cost_model(learned, times)
-    front = lts.knapsack_front(ours.space, table, model, unit=times[0] / 20_000)
+    """For each of the sub-networks the one with the least predicted loss that is predicted to be faster."""
+    model, unit = learned_costs(evaluator, "request_ms", ours, rounds)
+    front = lts.knapsack_front(ours.space, table, model, unit=unit)
     return [front.at(front.best(SLOWER * float(model.predict([each])[0]))) for each in equal]
 
 
@@ -187,8 +197,37 @@ def coverage(bench: Bench, n: int, others: int) -> bool:
     return HOLDS[0] <= share <= HOLDS[1]
 
 
+def targets(bench: Bench, devices: Sequence[tuple[str, TargetEvaluator]], shares: Sequence[float], n: int) -> bool:
+    """Print the best sub-networks for each of two targets; whether they differ."""
+    ours = bench.compression("ours")
+    likely = LikelyMembers(ours.space, ours.table, bench.original.architecture)
+    table = fitted(bench, ours, likely, n)
+    chosen: list[lts.Architecture] = []
+    for column, evaluator in devices:
+        print(described(evaluator))
+        model, unit = learned_costs(evaluator, column, ours, rounds=3)
+        whole = float(model.predict([likely.whole])[0])
+        front = lts.knapsack_front(ours.space, table, model, unit=unit)
+        chosen += [front.at(front.best(share * whole)) for share in shares]
+    costs = []
+    for column, evaluator in devices:
+        whole, *others = (np.median(v[column]) for v in measured(evaluator, [likely.whole, *chosen], [column], 3))
+        costs.append(np.array(others) / whole)
+    names = [f"{share:.0%} of {column}" for column, _ in devices for share in shares]
+    for name, a, *cost in zip(names, chosen, *costs, strict=True):
+        said = ", ".join(f"{each:.1%} of {column}" for each, (column, _) in zip(cost, devices, strict=True))
+        value = Side("ours", a, ours).perplexity(bench, bench.test).value
+        print(
+            f"best for {name}: {said}, {lts.decoder_params(a) / bench.size:.0%} of the parameters, "
+            f"{sum(a.n_head)} heads, {sum(a.d_ff)} channels, perplexity {value:.2f}",
+            flush=True,
+        )
+    half = len(shares)
+    return all(one != other for one, other in zip(chosen[:half], chosen[half:], strict=True))
+
+
 def main() -> int:
-    parser = arguments(__doc__, ["speed", "coverage"])
+    parser = arguments(__doc__, ["speed", "coverage", "targets"])
     parser.add_argument("--shares", type=float, nargs="*", default=[*SHARES], help="of the decoder in equal layers")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument(
@@ -202,10 +241,13 @@ def main() -> int:
     bench = opened(parser, chosen)
     if chosen.what == "coverage":
         return 0 if coverage(bench, chosen.measured, chosen.others) else 1
-    with lts.open_evaluator(
-        precision=PRECISION, n_prompt=chosen.n_prompt, n_gen=chosen.n_gen, threads=1, timeout=600
-    ) as evaluator:
-        return 0 if speed(bench, evaluator, chosen.shares, chosen.rounds, chosen.by, chosen.measured) else 1
+    load = {"precision": PRECISION, "n_prompt": chosen.n_prompt, "n_gen": chosen.n_gen, "threads": 1, "timeout": 600}
+    with lts.open_evaluator(**load) as here:
+        if chosen.what == "speed":
+            return 0 if speed(bench, here, chosen.shares, chosen.rounds, chosen.by, chosen.measured) else 1
+        with lts.open_evaluator("arm64", device="emulated", **load) as there:
+            devices = [("request_ms", here), ("decode_instructions", there)]
+            return 0 if targets(bench, devices, chosen.shares, chosen.measured) else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,11 +18,13 @@ import pytest
 from command_line import run
 from conftest import Trained
 from mounts import mounted, remount
+from sshd import Sshd
 
 import lts
 from lts.errors import UsageError
 from lts.measure.perplexity import perplexities
 from lts.measure.pretrained import read_pretrained
+from lts.measure.trial import Trial
 from lts.study.stored import read_study
 
 QUICK = ("--n-prompt", 16, "--n-gen", 4, "--context", 64, "--tokens", 1024, "--steps", "d_ff=32", "--no-confirm")
@@ -192,6 +195,42 @@ def test_killed_at_any_moment_it_goes_on(model: Trained, tmp_path: Path) -> None
     trials = read_study(folder / "study.db").trials
     assert [trial.state for trial in trials] == ["complete"] * len(trials)
     assert len({trial.architecture for trial in trials}) == len(trials)
+
+
+@pytest.mark.slow
+def test_over_ssh_it_goes_on_after_a_kill(model: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs of another device, perplexities of this one; what was measured before kill -9 is not measured again."""
+    server = Sshd(tmp_path / "sshd")
+    monkeypatch.setenv("LTS_SSH", server.command)
+    device = f"{server.uri}?python={sys.executable}"
+    command = arguments(
+        model, "--trials", 6, "--precision", "int8", "--device", device, "-O", "out", "--export", "none"
+    )
+    file = tmp_path / "out" / "study.db"
+
+    def complete() -> list[Trial]:
+        with contextlib.suppress(UsageError):  # it has not begun
+            return [each for each in read_study(file).trials if each.state == "complete"]
+        return []
+
+    try:
+        process = next(processes_of(tmp_path, *command))
+        while process.poll() is None and len(complete()) < 3:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = complete()
+        assert len(before) >= 3
+        told = run(*command, cwd=tmp_path)
+        assert told.returncode == 0, told.stderr
+    finally:
+        server.stop()
+    study = read_study(file)
+    assert study.trials[: len(before)] == before
+    assert len({each.architecture for each in study.trials}) == len(study.trials)
+    assert {each.provenance["request_ms"] for each in study.trials} == {"measured"}
+    (environment,) = study.environments.values()
+    assert environment["device"].endswith(f"127.0.0.1:{server.port}")
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,14 @@ def test_a_small_model_goes_the_way_of_the_page(model: Trained, tmp_path: Path) 
     assert {"arm64", "model.onnx", "model.gguf", "tokenizer.json"} <= {path.name for path in shipped.iterdir()}
 
 
-def test_sub_networks_are_measured_on_another_processor(model: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_sub_networks_are_measured_on_another_processor(model: Trained, tmp_path: Path, precision: str) -> None:
     """Instructions in the emulator, perplexity here; a smaller decoder runs fewer of them."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     if missing := emulation_is_missing():
         pytest.skip(missing)
     quick = "--n-prompt 16 --n-gen 0 --context 64 --tokens 1024 --steps d_ff=32 --no-confirm --trials 2 --export none"
-    command = f"lts-engine compress {model.folder} --text {model.texts[0]} {quick} --precision int8"
+    command = f"lts-engine compress {model.folder} --text {model.texts[0]} {quick} --precision {precision}"
     printed = execute(tmp_path, "bash", f"{command} --target arm64 --device emulated -O out --pick all -o jsonl")
     members = [json.loads(line) for line in printed.splitlines()]
     assert {member["provenance"]["instructions"] for member in members} == {"emulated"}
@@ -85,3 +86,8 @@ def test_sub_networks_are_measured_on_another_processor(model: Trained, tmp_path
     assert [member["values"]["instructions"] for member in by_size] == sorted(
         member["values"]["instructions"] for member in members
     )
+    smaller, larger = (f"out#{member['trial']}" for member in (by_size[0], by_size[-1]))
+    again = f"lts-engine compare {larger} {smaller} --target arm64 --device emulated --n-prompt 16 --n-gen 0"
+    (row,) = json.loads(execute(tmp_path, "bash", f"{again} --precision {precision} -o json"))
+    assert row["baseline"]["value"] == by_size[-1]["values"]["instructions"]
+    assert row["contender"]["value"] == by_size[0]["values"]["instructions"]

@@ -197,25 +197,27 @@ def coverage(bench: Bench, n: int, others: int) -> bool:
     return HOLDS[0] <= share <= HOLDS[1]
 
 
-def targets(bench: Bench, devices: Sequence[tuple[str, TargetEvaluator]], shares: Sequence[float], n: int) -> bool:
+def targets(bench: Bench, devices: Sequence[tuple[str, TargetEvaluator, int]], shares: Sequence[float], n: int) -> bool:
     """Print the best sub-networks for each of two targets; whether they differ."""
     ours = bench.compression("ours")
     likely = LikelyMembers(ours.space, ours.table, bench.original.architecture)
+    print(described(devices[0][1]))
     table = fitted(bench, ours, likely, n)
     chosen: list[lts.Architecture] = []
-    for column, evaluator in devices:
-        print(described(evaluator))
-        model, unit = learned_costs(evaluator, column, ours, rounds=3)
+    for column, evaluator, rounds in devices:
+        print(f"{column} of {evaluator.backend_name} on the device {evaluator.device_name}:")
+        model, unit = learned_costs(evaluator, column, ours, rounds)
         whole = float(model.predict([likely.whole])[0])
         front = lts.knapsack_front(ours.space, table, model, unit=unit)
         chosen += [front.at(front.best(share * whole)) for share in shares]
     costs = []
-    for column, evaluator in devices:
-        whole, *others = (np.median(v[column]) for v in measured(evaluator, [likely.whole, *chosen], [column], 3))
+    for column, evaluator, rounds in devices:
+        values = measured(evaluator, [likely.whole, *chosen], [column], rounds)
+        whole, *others = (np.median(each[column]) for each in values)
         costs.append(np.array(others) / whole)
-    names = [f"{share:.0%} of {column}" for column, _ in devices for share in shares]
+    names = [f"{share:.0%} of {column}" for column, *_ in devices for share in shares]
     for name, a, *cost in zip(names, chosen, *costs, strict=True):
-        said = ", ".join(f"{each:.1%} of {column}" for each, (column, _) in zip(cost, devices, strict=True))
+        said = ", ".join(f"{each:.1%} of {column}" for each, (column, *_) in zip(cost, devices, strict=True))
         value = Side("ours", a, ours).perplexity(bench, bench.test).value
         print(
             f"best for {name}: {said}, {lts.decoder_params(a) / bench.size:.0%} of the parameters, "
@@ -246,7 +248,7 @@ def main() -> int:
         if chosen.what == "speed":
             return 0 if speed(bench, here, chosen.shares, chosen.rounds, chosen.by, chosen.measured) else 1
         with lts.open_evaluator("arm64", device="emulated", **load) as there:
-            devices = [("request_ms", here), ("decode_instructions", there)]
+            devices = [("request_ms", here, chosen.rounds), ("decode_instructions", there, 1)]
             return 0 if targets(bench, devices, chosen.shares, chosen.measured) else 1
 
 

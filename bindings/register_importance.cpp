@@ -182,9 +182,10 @@ ValueError
             return rows_of(s.state().feed_forward, &Row::layer, &Row::d_ff);
           },
           "Layer, d_ff, loss and variance, in this order: float64, (n, 4).")
-      .def_property_readonly("fit", &fit_of,
-                             "Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard "
-                             "deviation of a loss relative to the table's, or to that of its variances where it has some.")
+      .def_property_readonly(
+          "fit", &fit_of,
+          "Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard "
+          "deviation of a loss relative to the table's, or to that of its variances where it has some.")
       .def_property_readonly("n_layer", &LossTable::n_layer, "Number of layers.")
       .def_property_readonly(
           "level", [](const LossTable& s) { return s.state().level; }, "Share of losses within their intervals.")

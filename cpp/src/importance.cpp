@@ -152,9 +152,8 @@ double single_scale(const std::vector<Sample>& samples, double zero) {
 
 /// Weighted least squares of ratio = (a (1 + balance) + f (1 - balance)) / 2 with scales a and f that are not negative.
 LossTable::Fit fitted(const std::vector<Sample>& samples) {
-  LossTable::Fit fit{.n_samples = samples.size(),
-                     .weight = weight_of(samples),
-                     .balance = mean_of(samples, &Sample::balance)};
+  LossTable::Fit fit{
+      .n_samples = samples.size(), .weight = weight_of(samples), .balance = mean_of(samples, &Sample::balance)};
   const double mean = mean_of(samples, &Sample::ratio);
   double products = 0;
   for (const Sample& s : samples) {

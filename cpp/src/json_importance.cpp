@@ -79,8 +79,8 @@ LossTable::State loss_table_from_json(std::string_view text) {
   read_rows(object, "feed_forward", state.feed_forward, kFf);
   if (const Json* json = object.find("fit")) {
     const Where where = object.at("fit");
-    const ObjectReader fit(*json, where,
-                           {"n_samples", "attention_scale", "feed_forward_scale", "error", "weight", "balance", "spread"});
+    const ObjectReader fit(
+        *json, where, {"n_samples", "attention_scale", "feed_forward_scale", "error", "weight", "balance", "spread"});
     fit.required("n_samples", state.fit.n_samples);
     fit.required("attention_scale", state.fit.attention_scale);
     fit.required("feed_forward_scale", state.fit.feed_forward_scale);

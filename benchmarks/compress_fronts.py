@@ -46,6 +46,7 @@ from lts.measure.perplexity import Perplexity, perplexities
 SHARES = (0.8, 0.7, 0.6, 0.5, 0.4)
 LOWER, HOLDS = 0.9, (0.85, 0.95)
 COST_WIDTHS = 6  # of feed-forward networks, among the sub-networks that costs are fitted to
+LAYERS = 6  # of sub-networks that an emulator learns costs from
 CHOOSING = 16  # windows of those that parts were chosen on, which losses are fitted on
 NOISE = 1e-3  # relative, of a perplexity over the original's, below which nothing is fitted
 SLOWER = 0.985  # of the time of equal layers, which ours is predicted to take
@@ -90,8 +91,13 @@ def learned_costs(
     """What a column costs on a device by its parts, and a unit for sums of them.
 
     What heads and channels cost is told apart best by sub-networks that have few or none of one and all of the other.
+    Where an emulator counts, which is slow and exact, a few layers say what each of them costs.
     """
     a = ours.original.architecture
+    if rounds == 1:
+        a = lts.Architecture.from_dict(
+            a.to_dict() | {"n_layer": LAYERS, "n_head": a.n_head[0], "n_kv_head": a.n_kv_head[0], "d_ff": a.d_ff[0]}
+        )
     pairs, widths = ours.levels(0)
     shapes = [(pair, widths[0]) for pair in pairs]
     shapes += [(pairs[0], widths[int(i)]) for i in np.linspace(1, len(widths) - 1, COST_WIDTHS).round()]

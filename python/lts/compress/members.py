@@ -29,6 +29,7 @@ _RESOLUTION = 50_000
 # How many times as much as an element of a feed-forward network one of attention may cost: scores, caches and launches
 # come on top of its products. SmolLM2-135M in int8 on an x86 processor: twice.
 _DEAR = 4.0
+_RANDOM, _DEARER = 5, 3  # of how many that a study begins with, one is random, and one chosen by such costs
 WORST = 3.0
 """Of how many times the original's perplexity sub-networks are looked for, where nobody sets a bound."""
 
@@ -51,6 +52,7 @@ class LikelyMembers:
         """From the largest, which is the original, to the smallest."""
         costs = _dear_attention(space, original)
         self._dear = _members(knapsack_front(space, table, costs, unit=_DEAR * unit))
+        self._random = _random(space, self.whole)
 
     @property
     def whole(self) -> Architecture:
@@ -65,14 +67,15 @@ class LikelyMembers:
     def first(self, n: int, kept: Kept) -> list[Architecture]:
         """At most `n` of those that are kept, evenly over their parameters, both ends among them.
 
-        Every other one loses least where attention costs more than its parameters say: so what the two kinds of parts
-        cost, and lose together, can be told apart. Of those with a large loss there are some only where the others are
-        fewer.
+        Some lose least where attention costs more than its parameters say: so what the two kinds of parts cost, and
+        lose together, can be told apart. A fifth are random: how far predictions are off is known from what was not
+        chosen by them. Of those with a large loss there are some only where the others are fewer.
         """
-        by_size, dear = (self._spread(kept(members), n) for members in (self.members, self._dear))
-        found = spread_over(by_size, (n + 1) // 2)
-        for others in (dear, by_size):
-            found += spread_over([each for each in others if each not in found], n - len(found))
+        by_size, dear, random = (self._spread(kept(each), n) for each in (self.members, self._dear, self._random))
+        found = spread_over(by_size, n - n // _RANDOM - n // _DEARER)
+        for others, most in ((random, n // _RANDOM), (dear, n), (by_size, n)):
+            new = [each for each in others if each not in found]
+            found += spread_over(new, min(most, n - len(found)))
         return sorted(found, key=decoder_params, reverse=True)
 
     def _spread(self, members: list[Architecture], n: int) -> list[Architecture]:
@@ -86,6 +89,20 @@ def _members(front: KnapsackFront) -> list[Architecture]:
     n = len(front)
     places = np.unique(np.linspace(0, n - 1, min(n, _MEMBERS)).round().astype(int))
     return [front.at(int(i)) for i in reversed(places)]
+
+
+def _random(space: SearchSpace, whole: Architecture) -> list[Architecture]:
+    """Sub-networks with more and more parts of random levels, the others whole."""
+    random = np.random.default_rng(0)
+    found = []
+    for share, a in zip(np.linspace(0, 1, _MEMBERS), space.sample(_MEMBERS, seed=0), strict=True):
+        parts = random.random((2, a.n_layer)) < share
+        heads = zip(a.n_head, a.n_kv_head, strict=True), zip(whole.n_head, whole.n_kv_head, strict=True)
+        mixed = [pair if new else old for new, pair, old in zip(parts[0], *heads, strict=True)]
+        widths = [width if new else old for new, width, old in zip(parts[1], a.d_ff, whole.d_ff, strict=True)]
+        if any(pair[0] for pair in mixed) or any(widths):
+            found.append(with_levels(whole, mixed, widths))
+    return found
 
 
 def _dear_attention(space: SearchSpace, original: Architecture) -> LayerCosts:

@@ -14,7 +14,7 @@ predicted loss among those that are predicted to be faster is exact, by dynamic 
 decoder_params`, among those that are no larger: sizes do not move with the load of the machine. Both are measured by
 turns; perplexities are those of the int8 files on the other windows. Equal layers are chosen by our order with least
 squares, and by FLAP with its biases.
-`coverage`: the table of losses is fitted to the perplexities of some sub-networks, evenly over the front; how many of
+`coverage`: the table of losses is fitted to the perplexities of the sub-networks that a study begins with; how many of
 others lie in the predicted 90 % intervals, random ones and members of the front.
 `targets`: the best sub-networks for shares of the cost of the whole model on two targets, request_ms here and
 decode_instructions on an emulated arm64 (TVM): what they keep, what each costs on both, and the perplexities.

@@ -46,7 +46,11 @@ def test_scales_change_evenly_between_two_measured_levels() -> None:
     assert found.attention[0][2, 2] == pytest.approx(0.2 * (1 + math.log(0.2 / 0.1) / math.log(0.4 / 0.1)))
 
 
-def test_parts_err_alike_in_the_table() -> None:
+def test_parts_that_lose_much_err_by_a_larger_share() -> None:
     table = LOSSES.table
     for rows in (table.attention, table.feed_forward):
-        np.testing.assert_allclose(rows[:, -1], (0.4 * rows[:, -2]) ** 2)
+        loss, variance = rows[:, -2:].T
+        np.testing.assert_array_equal(variance[loss == 0], 0)
+        share = np.sqrt(variance[loss > 0]) / loss[loss > 0]
+        assert (np.diff(share[np.argsort(loss[loss > 0])]) >= 0).all()
+        np.testing.assert_allclose(share[loss[loss > 0] == 0.1], 0.4 * np.sqrt(2))

@@ -58,11 +58,8 @@ class Losses:
         found: dict[str, Anchor] = {}
         for layer, (heads, widths) in enumerate(zip(self.attention, self.feed_forward, strict=True)):
             below = sorted(heads)[:-1]  # without the whole
-            fewest = [
-                next((each for each in below if each[0]), None),
-                next((each for each in below if not each[0]), None),
-            ]
-            found |= {f"{layer}.attention.{n}x{kv}": (layer, "attention", (n, kv)) for n, kv in filter(None, fewest)}
+            none, some = [each for each in below if not each[0]], [each for each in below if each[0]]
+            found |= {f"{layer}.attention.{n}x{kv}": (layer, "attention", (n, kv)) for n, kv in none + some[:1]}
             *narrower, whole = sorted(widths)
             if narrower:
                 half = min(narrower, key=lambda width: abs(width - whole / 2))

@@ -152,8 +152,7 @@ From the variances of the table, and once it is fitted from these and the errors
       .def("refit", &refit, py::arg("architectures"), py::arg("losses"), py::kw_only(), py::arg("level") = 0.9,
            R"(The same table, fitted to measured losses: a scale for each kind of part, and an interval.
 
-Least squares, weighted by one over the variances of the table, or of relative errors where it has none. Architectures
-that lose nothing by the table, such as the original, or surely, are left out.
+Least squares, weighted by one over the table's variances, or of relative errors. What loses nothing is left out.
 
 Parameters
 ----------
@@ -182,10 +181,9 @@ ValueError
             return rows_of(s.state().feed_forward, &Row::layer, &Row::d_ff);
           },
           "Layer, d_ff, loss and variance, in this order: float64, (n, 4).")
-      .def_property_readonly(
-          "fit", &fit_of,
-          "Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard "
-          "deviation of a loss relative to the table's, or to that of its variances where it has some.")
+      .def_property_readonly("fit", &fit_of,
+                             "Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard "
+                             "deviation of a loss over what the table says of it.")
       .def_property_readonly("n_layer", &LossTable::n_layer, "Number of layers.")
       .def_property_readonly(
           "level", [](const LossTable& s) { return s.state().level; }, "Share of losses within their intervals.")

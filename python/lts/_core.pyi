@@ -1091,8 +1091,7 @@ class LossTable:
         """
         The same table, fitted to measured losses: a scale for each kind of part, and an interval.
 
-        Least squares, weighted by one over the variances of the table, or of relative errors where it has none. Architectures
-        that lose nothing by the table, such as the original, or surely, are left out.
+        Least squares, weighted by one over the table's variances, or of relative errors. What loses nothing is left out.
 
         Parameters
         ----------
@@ -1125,7 +1124,7 @@ class LossTable:
     @property
     def fit(self) -> dict[str, float] | None:
         """
-        Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard deviation of a loss relative to the table's, or to that of its variances where it has some.
+        Once fitted: n_samples, attention_scale, feed_forward_scale, and error, the standard deviation of a loss over what the table says of it.
         """
     @property
     def level(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts.errors import MeasurementError, UsageError
 from lts.jobs.job import Job, Runs
+from lts.system.machine import allowed_cpus
 from lts.targets.target import Target
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ def run(
 
     memory = PeakMemory()
     start = time.perf_counter()
-    session = open_session(model, threads)
+    session = open_session(model, threads, pinned=True)
     loaded = time.perf_counter()
     feed = make_feed(session, dims, vocab_size)
     names = [value.name for value in session.get_outputs()]
@@ -236,8 +238,12 @@ def bound(session: Any, feed: Mapping[str, Any]) -> Callable[[], list[Any]]:
     return call
 
 
-def open_session(model: str, threads: int) -> Any:
-    """A session as models are measured in: on this processor, with these threads, all optimizations."""
+def open_session(model: str, threads: int, *, pinned: bool = False) -> Any:
+    """A session as models are measured in: on this processor, with these threads, all optimizations.
+
+    With `pinned`, and as many processors as threads, every thread keeps to one of them, this one to the first. Else two
+    threads beside another program come to share a core by turns, and more is lost than any one of them waits for.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -247,6 +253,11 @@ def open_session(model: str, threads: int) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    cpus = allowed_cpus()
+    if pinned and 1 < threads == len(cpus) and hasattr(os, "sched_setaffinity"):
+        others = ";".join(str(cpu + 1) for cpu in cpus[1:])  # which are counted from 1 there
+        options.add_session_config_entry("session.intra_op_thread_affinities", others)
+        os.sched_setaffinity(0, cpus[:1])
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

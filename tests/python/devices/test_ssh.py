@@ -795,6 +795,24 @@ def running(server: Sshd) -> list[int]:
     return found
 
 
+def hold_a_run(server: Sshd) -> bool:
+    """Stops lts-runner while it runs a model, so that the run cannot end before whatever shall happen to it."""
+    held = running(server)
+    for pid in held:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    if len(held) == len(running(server)) == 2:
+        return True
+    go_on(held)
+    return False
+
+
+def go_on(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 @needs_tvm
 @pytest.mark.slow
 def test_compiled_models_over_ssh(server: Sshd, tmp_path: Path) -> None:
@@ -856,8 +874,9 @@ def test_a_search_goes_on_after_the_server_was_away(server: Sshd, tmp_path: Path
     command += ["--trials", "6", "--n-prompt", "16", "--export", "none", "--output-dir", str(tmp_path / "search")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
         try:
-            wait_until(lambda: len(running(server)) == 2 or search.poll() is not None, "no candidate is run")
+            wait_until(lambda: hold_a_run(server) or search.poll() is not None, "no candidate is run")
             server.stop()
+            go_on(running(server))
             time.sleep(1.0)
             server.start()
             out, said = search.communicate(timeout=500)

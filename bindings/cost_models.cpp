@@ -1,5 +1,6 @@
 #include "cost_models.hpp"
 
+#include "py_layer_quality.hpp"
 #include "register.hpp"
 
 namespace lts::python {
@@ -16,6 +17,8 @@ Columns::Columns(std::span<const std::string> names, const CostModelsArgument& m
       sources_.emplace_back(&model.cast<const LayerCosts&>());
     } else if (py::isinstance<LossTable>(model)) {
       sources_.emplace_back(&model.cast<const LossTable&>());
+    } else if (py::isinstance<PyLayerQuality>(model)) {
+      sources_.emplace_back(&model.cast<const PyLayerQuality&>());
     } else {
       sources_.emplace_back(&to_surrogate(model));
     }
@@ -29,6 +32,7 @@ void Columns::evaluate(const Architecture& architecture, std::span<double> value
     double operator()(AnalyticFunction count) const { return count(architecture, workload); }
     double operator()(const Surrogate* model) const { return model->predict(architecture); }
     double operator()(const LossTable* table) const { return table->predict(architecture); }
+    double operator()(const LayerQuality* model) const { return model->predict(architecture); }
     double operator()(const LayerCosts* model) const { return model->predict(architecture, workload); }
   };
   for (std::size_t i = 0; i < sources_.size(); ++i) values[i] = std::visit(Value{architecture, workload_}, sources_[i]);

@@ -3,6 +3,7 @@
 #include <lts/analytic.hpp>
 #include <lts/importance.hpp>
 #include <lts/layer_costs.hpp>
+#include <lts/layer_quality.hpp>
 #include <lts/surrogate.hpp>
 #include <span>
 #include <string>
@@ -13,9 +14,10 @@
 
 namespace lts::python {
 
-using CostModelsArgument = Argument<"collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable] | None">;
+using CostModelsArgument =
+    Argument<"collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable | LayerQuality] | None">;
 
-/// The values of the columns of a search: from a cost model or a loss table if there is one, else counted.
+/// The values of the columns of a search: from a model of costs or of quality if there is one, else counted.
 class Columns {
  public:
   /// @throws std::invalid_argument when a column is neither analytic nor has a model, py::type_error for an object that
@@ -26,7 +28,9 @@ class Columns {
   void evaluate(const Architecture& architecture, std::span<double> values) const;
 
  private:
-  std::vector<std::variant<AnalyticFunction, const Surrogate*, const LayerCosts*, const LossTable*>> sources_;
+  std::vector<
+      std::variant<AnalyticFunction, const Surrogate*, const LayerCosts*, const LossTable*, const LayerQuality*>>
+      sources_;
   std::vector<py::object> held_;  ///< objects that the sources point into
   Workload workload_;
 };

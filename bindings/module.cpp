@@ -15,6 +15,7 @@ PYBIND11_MODULE(_core, m) {
   register_surrogate(m);
   register_pooled(m);
   register_layer_costs(m);
+  register_layer_quality(m);
   register_importance(m);
   register_knapsack(m);
   register_algorithms(m);

@@ -15,6 +15,7 @@ void register_proxy(pybind11::module_& m);
 void register_surrogate(pybind11::module_& m);
 void register_pooled(pybind11::module_& m);
 void register_layer_costs(pybind11::module_& m);
+void register_layer_quality(pybind11::module_& m);
 void register_importance(pybind11::module_& m);
 void register_knapsack(pybind11::module_& m);
 void register_algorithms(pybind11::module_& m);

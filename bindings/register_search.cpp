@@ -139,7 +139,7 @@ n
 n_prompt, batch, precision, logits
     See `analytic`.
 cost_models
-    `Surrogate`, `LayerCosts` or `LossTable` by column, for those that are predicted.
+    `Surrogate`, `LayerCosts`, `LossTable` or `LayerQuality` by column, for those that are predicted.
 surrogates
     The older name of it.
 

@@ -96,7 +96,7 @@ Named named_terms(std::span<const double> coefficients, bool pairwise) {
 
 const lts::Surrogate& to_surrogate(py::handle value) {
   if (!py::isinstance<PySurrogate>(value))
-    throw py::type_error("cost_models must be a dict from column to Surrogate, LayerCosts or LossTable");
+    throw py::type_error("cost_models must be a dict from column to Surrogate, LayerCosts, LossTable or LayerQuality");
   return value.cast<const PySurrogate&>().surrogate;
 }
 

@@ -4,12 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "surrogate_factors.hpp"
+
 namespace lts::detail {
 
 namespace {
 
-// Relative sizes below which the residual of a dependent column, and a gradient, are rounding errors.
-constexpr double kDependent = 1e-9;
+// The size of a gradient, relative to that of b, below which it is a rounding error.
 constexpr double kFlat = 1e-12;
 
 double dot(std::span<const double> a, std::span<const double> b) {
@@ -17,70 +18,6 @@ double dot(std::span<const double> a, std::span<const double> b) {
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
 }
-
-/// Some columns as an orthonormal basis times an upper triangular matrix, by the modified Gram-Schmidt method.
-class Factors {
- public:
-  explicit Factors(std::size_t n_rows) : n_rows_(n_rows) {}
-
-  /// False when the column depends on those before it; it is then not added.
-  bool add(std::span<const double> column) {
-    std::vector<double> rest(column.begin(), column.end());
-    std::vector<double> above(size_ + 1, 0.0);
-    const double length = std::sqrt(dot(rest, rest));
-    for (int pass = 0; pass < 2; ++pass) {  // twice is enough (Giraud et al. 2005)
-      for (std::size_t k = 0; k < size_; ++k) {
-        const double share = dot(basis(k), rest);
-        above[k] += share;
-        for (std::size_t i = 0; i < n_rows_; ++i) rest[i] -= share * basis(k)[i];
-      }
-    }
-    const double left = std::sqrt(dot(rest, rest));
-    if (!(left > kDependent * length)) return false;
-    for (double& value : rest) value /= left;
-    above[size_] = left;
-    basis_.insert(basis_.end(), rest.begin(), rest.end());
-    triangle_.push_back(std::move(above));
-    ++size_;
-    return true;
-  }
-
-  /// Coefficients of the columns that make their sum nearest to b.
-  [[nodiscard]] std::vector<double> solve(std::span<const double> b) const {
-    std::vector<double> x(size_);
-    std::vector<double> rest(b.begin(), b.end());
-    for (std::size_t k = 0; k < size_; ++k) {
-      x[k] = dot(basis(k), rest);
-      for (std::size_t i = 0; i < n_rows_; ++i) rest[i] -= x[k] * basis(k)[i];
-    }
-    back_substitute(x);
-    return x;
-  }
-
-  /// Column `k` of the inverse of the triangle.
-  [[nodiscard]] std::vector<double> inverse_column(std::size_t k) const {
-    std::vector<double> x(size_, 0.0);
-    x[k] = 1;
-    back_substitute(x);
-    return x;
-  }
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-
- private:
-  [[nodiscard]] std::span<const double> basis(std::size_t k) const { return {basis_.data() + k * n_rows_, n_rows_}; }
-  void back_substitute(std::vector<double>& x) const {
-    for (std::size_t k = size_; k-- > 0;) {
-      x[k] /= triangle_[k][k];
-      for (std::size_t i = 0; i < k; ++i) x[i] -= triangle_[k][i] * x[k];
-    }
-  }
-
-  std::size_t n_rows_;
-  std::size_t size_ = 0;
-  std::vector<double> basis_;
-  std::vector<std::vector<double>> triangle_;  ///< by columns
-};
 
 /// The columns whose coefficient may be positive, and the solution so far.
 class ActiveSet {

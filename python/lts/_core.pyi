@@ -8,7 +8,7 @@ import numpy
 import numpy.typing
 import os
 import typing
-__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Pooled', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'attainment_surfaces', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'gd', 'gd_plus', 'geometric', 'hypervolume', 'igd', 'igd_plus', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
+__all__: list[str] = ['AlgorithmOption', 'Architecture', 'Candidate', 'Constraint', 'Family', 'FrontMember', 'Knapsack', 'KnapsackFront', 'LayerCosts', 'LayerQuality', 'LossTable', 'Objective', 'ParameterCounts', 'ParetoArchive', 'Pooled', 'Search', 'SearchSpace', 'SearchSpaceIterator', 'Surrogate', 'Weight', 'algorithm_doc', 'algorithm_names', 'algorithm_options', 'analytic', 'analytic_names', 'attainment_surfaces', 'cost_term_names', 'cost_terms', 'count_parameters', 'crowding_distance', 'decoder_params', 'depth_weighted', 'families', 'family', 'flops_decode', 'flops_prefill', 'gd', 'gd_plus', 'geometric', 'hypervolume', 'igd', 'igd_plus', 'kendall', 'knapsack', 'knapsack_front', 'kv_cache_bytes', 'nondominated', 'nondominated_sort', 'parse_constraint', 'parse_objective', 'peak_memory_bytes', 'spearman', 'total_params', 'weight_bytes', 'weights', 'without_empty_layers', 'zerolm']
 class Family:
     """
     What architectures of one kind have in common; see `families`.
@@ -1035,6 +1035,92 @@ class LayerCosts:
         """
         The analytic quantity that is added, or None.
         """
+class LayerQuality:
+    """
+    Quality of sub-networks of one super-network, as a sum over layers, fitted to few evaluations.
+
+    What heads and channels are worth changes smoothly with the layer (Legendre polynomials of its place up to the third
+    degree); the last two layers of the super-network have terms of their own, and so have `decoder_params`, 1 / `d_model`
+    and biases. Ridge regression (Hoerl and Kennard 1970), whose penalty predicts left-out samples best (PRESS: Allen 1974).
+    In a super-network it matters where heads and channels are; models that are trained from scratch even that out, and
+    `decoder_params` alone ranks them no worse.
+
+    >>> import lts
+    >>> some = lts.SearchSpace.load("hw-gpt-s").sample(20)
+    >>> model = lts.LayerQuality.fit(some, [60 - 1e-6 * lts.decoder_params(a) for a in some])
+    >>> round(model.error, 6)
+    0.0
+    """
+    @staticmethod
+    def fit(architectures: collections.abc.Sequence[Architecture], values: numpy.typing.ArrayLike, *, level: typing.SupportsFloat | typing.SupportsIndex = 0.9, n_layer: typing.SupportsIndex = 0) -> LayerQuality:
+        """
+        Fit to evaluated qualities.
+
+        Parameters
+        ----------
+        architectures
+            The evaluated sub-networks, at least 4. Where only the best are of interest, those near them tell most.
+        values : array_like, shape (n,)
+            Their qualities in any unit, such as perplexity, with a mean that is not 0.
+        level
+            Share of architectures whose quality lies in the predicted interval.
+        n_layer
+            Layers of the super-network, of which sub-networks have the first ones; 0: those of the deepest sample.
+
+        Raises
+        ------
+        ValueError
+            For too few samples, or a number out of range.
+        """
+    @staticmethod
+    def from_json(text: str) -> LayerQuality:
+        """
+        The inverse of `to_json`. Raises ValueError naming what is wrong with it.
+        """
+    def __repr__(self) -> str:
+        ...
+    def interval(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Low and high ends of the intervals: float64, (n, 2).
+        """
+    def predict(self, architectures: collections.abc.Sequence[Architecture]) -> numpy.typing.NDArray[numpy.float64]:
+        """
+        Qualities in the unit of the samples: float64, (n,).
+        """
+    def to_json(self) -> str:
+        """
+        One line of JSON.
+        """
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """
+        Coefficients by name of the term.
+        """
+    @property
+    def error(self) -> float:
+        """
+        Mean error of predicting every sample from the others, over the samples' mean.
+        """
+    @property
+    def left_out(self) -> list[float]:
+        """
+        Prediction of every sample from the others; empty for one that was loaded.
+        """
+    @property
+    def level(self) -> float:
+        """
+        Share of qualities in their intervals.
+        """
+    @property
+    def n_layer(self) -> int:
+        """
+        Layers of the super-network.
+        """
+    @property
+    def n_samples(self) -> int:
+        """
+        Number of samples of the fit.
+        """
 class LossTable:
     """
     What a pretrained model loses by keeping less of it: a loss by layer, part and level.
@@ -1342,7 +1428,7 @@ class Search:
         """
         Candidates asked and not told, ascending ids.
         """
-    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable] | None = None) -> int:
+    def run(self, n: typing.SupportsIndex, *, n_prompt: typing.SupportsIndex = 128, batch: typing.SupportsIndex = 1, precision: str = 'float32', logits: str = 'all', cost_models: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable | LayerQuality] | None = None, surrogates: collections.abc.Mapping[str, Surrogate | LayerCosts | LossTable | LayerQuality] | None = None) -> int:
         """
         Evaluate n candidates on analytic and predicted columns, in C++ and without the GIL.
 
@@ -1355,7 +1441,7 @@ class Search:
         n_prompt, batch, precision, logits
             See `analytic`.
         cost_models
-            `Surrogate`, `LayerCosts` or `LossTable` by column, for those that are predicted.
+            `Surrogate`, `LayerCosts`, `LossTable` or `LayerQuality` by column, for those that are predicted.
         surrogates
             The older name of it.
 

@@ -53,11 +53,12 @@ ALLOWED = {
     "surrogate": _EVERYTHING,
     "layer_costs": _EVERYTHING,
     "pooled": _EVERYTHING,
+    "layer_quality": _EVERYTHING,
     "importance": _EVERYTHING,
     "knapsack": _EVERYTHING | {"importance"},
     "algorithms": _EVERYTHING,
     "search": _ALGORITHMS,
-    "json": _ALGORITHMS | {"search", "importance"},
+    "json": _ALGORITHMS | {"search", "importance", "layer_quality"},
     "c_api": _ALGORITHMS | {"search", "json", "importance", "knapsack", "pooled"},
 }
 

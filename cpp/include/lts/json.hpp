@@ -5,6 +5,7 @@
 
 #include "lts/architecture.hpp"
 #include "lts/importance.hpp"
+#include "lts/layer_quality.hpp"
 #include "lts/search.hpp"
 #include "lts/search_space.hpp"
 #include "lts/surrogate.hpp"
@@ -17,6 +18,7 @@ std::string to_json(const SearchSpaceOptions& options);
 std::string to_json(const SearchState& state);
 std::string to_json(const Surrogate::State& state);
 std::string to_json(const LossTable::State& state);
+std::string to_json(const LayerQuality::State& state);
 
 /// The inverse. Missing fields have their defaults; `n_head`, `n_kv_head` and `d_ff` may be one number for all layers,
 /// with `n_layer` beside them. An architecture is validated; spaces and states are validated by their constructors.
@@ -27,6 +29,7 @@ SearchSpaceOptions search_space_from_json(std::string_view text);
 SearchState search_state_from_json(std::string_view text);
 Surrogate::State surrogate_from_json(std::string_view text);
 LossTable::State loss_table_from_json(std::string_view text);
+LayerQuality::State layer_quality_from_json(std::string_view text);
 /// An object with the name of an algorithm and those of its options that are not the defaults.
 AlgorithmOptions algorithm_options_from_json(std::string_view text);
 

@@ -25,6 +25,7 @@
 #include "lts/json.hpp"
 #include "lts/knapsack.hpp"
 #include "lts/layer_costs.hpp"
+#include "lts/layer_quality.hpp"
 #include "lts/objective.hpp"
 #include "lts/pooled.hpp"
 #include "lts/proxy.hpp"

@@ -11,8 +11,9 @@ from lts.measure.evaluator import CoreModel
 from lts.study.arguments import population_for
 from lts.study.cost_model import Additive
 from lts.study.design import first_design
+from lts.study.layered import is_quality
 from lts.study.seeded import DESIGN
-from lts.study.seeds import is_quality, seed_front, unseeded
+from lts.study.seeds import seed_front, unseeded
 
 
 def random_search(evaluations: Evaluations, seed: int) -> None:

@@ -70,8 +70,8 @@ def command(
     surrogate: Annotated[
         str | None,
         typer.Option(
-            help="additive: predict costs, and measure only what the front should gain most from. none: measure every "
-            "candidate of the algorithm.",
+            help="additive: predict costs, and measure only what the front should gain most from. layers: predict "
+            "quality, too, of sub-networks of one super-network. none: measure every candidate of the algorithm.",
             show_default="additive; none for exhaustive",
         ),
     ] = None,
@@ -163,12 +163,12 @@ def command(
     from lts.errors import UsageError
     from lts.spaces.space import load_space
     from lts.study import plan
-    from lts.study.cost_model import SURROGATES
     from lts.study.study import Study
+    from lts.study.surrogates import SURROGATES
     from lts.system.uninterrupted import end_like_ctrl_c
 
     if surrogate is not None and surrogate not in SURROGATES:
-        raise UsageError(f"unknown surrogate '{surrogate}'; expected {' or '.join(SURROGATES)}")
+        raise UsageError(f"unknown surrogate '{surrogate}'; expected {', '.join(SURROGATES)}")
     check_arguments(trials, front_size, seed, pick)
     baselines = baselines_of(baseline or ())
     end_like_ctrl_c()

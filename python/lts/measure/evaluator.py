@@ -8,7 +8,7 @@ from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Self
 
-from lts._core import Architecture, LayerCosts, LossTable, SearchSpace, Surrogate, analytic_names, family
+from lts._core import Architecture, LayerCosts, LayerQuality, LossTable, SearchSpace, Surrogate, analytic_names, family
 from lts.devices.device import ENERGY, Device
 from lts.errors import UsageError
 from lts.measure.outcome import Outcome, Provenance
@@ -20,7 +20,7 @@ from lts.targets.workload import Workload
 DEFAULT_OBJECTIVES = ("decoder_params:max", "request_ms:min", "peak_memory_mib:min")
 ENERGY_COLUMNS = ("energy_mj", *ENERGY)
 # What the core evaluates without Python.
-CoreModel = Surrogate | LayerCosts | LossTable
+CoreModel = Surrogate | LayerCosts | LossTable | LayerQuality
 
 
 class _Kinds(ABCMeta):

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from lts.measure.outcome import shown
-from lts.study.cost_model import SURROGATES
+from lts.study.surrogates import SURROGATES
 from lts.targets.workload import BEFORE
 
 _MOST_TEXT = 10_000

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from lts._core import Architecture, Surrogate
-from lts.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-SURROGATES = ("additive", "none")
 
 # Additive models with larger errors are compared with a richer one; it has to be better by this factor.
 _RICHER_ABOVE = 0.03
@@ -127,17 +124,6 @@ def outlier_notes(column: str, model: CostModel, ids: Sequence[int], values: Arr
     ]
 
 
-def surrogate_of(given: str | SurrogateLike | None, priors: Mapping[str, Mapping[str, float]]) -> SurrogateLike | None:
-    """The surrogate of that name; None for "none". Raises `UsageError` for another one."""
-    if given is None or given == "none":
-        return None
-    if given == "additive":
-        return Additive(priors)
-    if isinstance(given, SurrogateLike):
-        return given
-    raise UsageError(f"unknown surrogate {given!r}; expected {' or '.join(SURROGATES)}, or an object with a method fit")
-
-
 def change_of_speed(values: Array, model: Surrogate) -> int | None:
     """After how many measurements the device became slower or faster; None when it did not.
 
@@ -174,8 +160,12 @@ def _change(values: Array, model: Surrogate, at: int) -> float:
 def useless(values: Array, model: Surrogate) -> bool:
     """Whether predictions of left-out measurements say nothing of their order, although these differ."""
     kept = ~np.asarray(model.outlier)
-    seen, predicted = values[kept], np.asarray(model.left_out)[kept]
-    if len(seen) < _LEAST_FOR_RANKS or np.ptp(seen) <= 1e-9 * seen.max() or model.error < _RICHER_ABOVE:
+    return model.error >= _RICHER_ABOVE and ranks_nothing(values[kept], np.asarray(model.left_out)[kept])
+
+
+def ranks_nothing(seen: Array, predicted: Array) -> bool:
+    """Whether predictions, (n,), say nothing of the order of enough values that differ."""
+    if len(seen) < _LEAST_FOR_RANKS or np.ptp(seen) <= 1e-9 * np.abs(seen).max():
         return False
     ranks = np.array([np.argsort(np.argsort(each)) for each in (seen, predicted)], dtype=np.float64)
     return float(np.asarray(np.corrcoef(ranks))[0, 1]) < _USELESS_RANKS

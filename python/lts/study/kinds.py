@@ -9,12 +9,13 @@ from lts._core import Search, analytic_names
 from lts.errors import UsageError
 from lts.measure.evaluator import Evaluator
 from lts.study.core import CoreSampler
-from lts.study.cost_model import Additive, SurrogateLike, surrogate_of
+from lts.study.cost_model import Additive, SurrogateLike
 from lts.study.evolved import EvolvedSampler
 from lts.study.problem import Problem
 from lts.study.sampler import Sampler, load_sampler
 from lts.study.seeded import NONE, SeededSampler, proxy_for
 from lts.study.surrogate import SurrogateSampler
+from lts.study.surrogates import surrogate_of
 
 
 def sampler_for(

@@ -14,10 +14,11 @@ from lts.measure.trial import Trial
 from lts.study.core import SEEDED, CoreSampler
 from lts.study.cost_model import SurrogateLike
 from lts.study.design import first_design
+from lts.study.layered import is_quality
 from lts.study.predictions import Predictions
 from lts.study.problem import Problem
 from lts.study.sampler import Answer, Proposal, Sampler
-from lts.study.seeds import PROXY, is_quality, pool_front, seed_front, unseeded
+from lts.study.seeds import PROXY, pool_front, seed_front, unseeded
 
 NONE = "none"
 """The proxy of a study whose first population is random."""

@@ -11,6 +11,7 @@ from lts._core import Architecture, Constraint, Objective, SearchSpace, nondomin
 from lts.measure.evaluator import CoreModel
 from lts.study.evolution import EVOLVED, Evolution
 from lts.study.front import minimized
+from lts.study.layered import is_quality
 from lts.study.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -21,16 +22,7 @@ if TYPE_CHECKING:
 PROXY = "decoder_params"
 """What stands for quality until quality is known."""
 
-# Words of names of columns that say how good a model is rather than what it costs.
-_QUALITIES = frozenset(
-    ["quality", "perplexity", "ppl", "loss", "nll", "accuracy", "acc", "f1", "bleu", "glue", "score"]
-)
 _ALGORITHM = "nsga2"
-
-
-def is_quality(column: str) -> bool:
-    """Whether a column says by its name how good a model is: a word of it is, for example, perplexity or accuracy."""
-    return not _QUALITIES.isdisjoint(column.lower().replace(".", "_").split("_"))
 
 
 def unseeded(objectives: Sequence[Objective], proxy: str = PROXY) -> str:

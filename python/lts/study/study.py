@@ -53,8 +53,9 @@ class Study(Tabular):
     surrogate
         "additive" predicts costs from the first measurements on (`lts.study.cost_model.Additive`): candidates evolve on
         predictions, and only those that the front is expected to gain most from are measured. "none" measures every
-        candidate of the algorithm. Or a `lts.study.cost_model.SurrogateLike` of your own. By default what
-        `lts-engine search` does: "additive" for an evaluator that measures.
+        candidate of the algorithm. "layers" is as "additive", and predicts qualities of the sub-networks of one
+        super-network by layer (`lts.LayerQuality`). Or a `lts.study.cost_model.SurrogateLike` of your own. By default
+        what `lts-engine search` does: "additive" for an evaluator that measures.
     design
         Number of measurements before the first predictions; by default a share of the trials.
     sampler

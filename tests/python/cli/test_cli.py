@@ -332,7 +332,10 @@ def test_the_reason_of_the_failed_trials_is_said(tmp_path: Path) -> None:
         (("search", "gpt2-tiny", "--objective", "latency_ms"), "latency_ms"),
         (("search", "gpt2-tiny", "--constraint", "latency_ms<20"), "latency_ms<20"),
         (("search", "gpt2-tiny", "--trials", "0"), "--trials is 0"),
-        (("search", "gpt2-tiny", "--surrogate", "forest"), "unknown surrogate 'forest'; expected additive or none"),
+        (
+            ("search", "gpt2-tiny", "--surrogate", "forest"),
+            "unknown surrogate 'forest'; expected additive, layers, none",
+        ),
         (("target", "calibrate", "nonsense"), "unknown target 'nonsense'"),
         (("search", "gpt2-tiny", "--timeout", "soon"), "'soon' is not a duration"),
         (("search", "gpt2-tiny", "--timeout", "0"), "must be above 0"),

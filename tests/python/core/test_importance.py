@@ -126,7 +126,7 @@ def test_a_search_needs_the_table(space: SearchSpace) -> None:
     search = lts.Search(space, {"predicted_loss": "min"})
     with pytest.raises(ValueError, match="unknown analytic quantity 'predicted_loss'"):
         search.run(1)
-    with pytest.raises(TypeError, match="must be a dict from column to Surrogate, LayerCosts or LossTable"):
+    with pytest.raises(TypeError, match="must be a dict from column to Surrogate, LayerCosts, LossTable or L"):
         search.run(1, cost_models={"predicted_loss": 3})
 
 

@@ -254,7 +254,7 @@ def test_cost_models_that_are_none() -> None:
     with pytest.raises(ValueError, match="surrogates is the older name of cost_models: give one of them"):
         search.run(1, cost_models=models, surrogates=models)
     for wrong in (estimate, 1.5, None):
-        with pytest.raises(TypeError, match="from column to Surrogate, LayerCosts or LossTable"):
+        with pytest.raises(TypeError, match="from column to Surrogate, LayerCosts, LossTable or LayerQuality"):
             search.run(1, cost_models={"latency_ms": wrong})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="unknown analytic quantity 'latency_ms'"):
         search.run(1, cost_models={})

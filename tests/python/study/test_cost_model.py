@@ -7,7 +7,9 @@ import pytest
 
 import lts
 from lts.errors import UsageError
-from lts.study.cost_model import Additive, SurrogateLike, outlier_notes, surrogate_of
+from lts.study.cost_model import Additive, SurrogateLike, outlier_notes
+from lts.study.layered import Layered
+from lts.study.surrogates import surrogate_of
 
 SPACE = lts.SearchSpace(
     n_layer=[2, 3, 4, 6, 8],
@@ -121,8 +123,10 @@ def test_a_prior_needs_few_measurements() -> None:
 def test_names() -> None:
     assert surrogate_of("none", {}) is surrogate_of(None, {}) is None
     assert isinstance(surrogate_of("additive", {}), Additive)
+    assert isinstance(surrogate_of("layers", {}), Layered)
     assert isinstance(Additive(), SurrogateLike)
-    with pytest.raises(UsageError, match="unknown surrogate 'forest'; expected additive or none"):
+    assert isinstance(Layered(), SurrogateLike)
+    with pytest.raises(UsageError, match="unknown surrogate 'forest'; expected additive, layers, none, or an object"):
         surrogate_of("forest", {})
 
 

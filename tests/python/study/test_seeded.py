@@ -18,9 +18,10 @@ from lts.errors import UsageError
 from lts.measure.outcome import Outcome
 from lts.study.core import ALGORITHM, SEEDED, CoreSampler
 from lts.study.cost_model import Additive
+from lts.study.layered import is_quality
 from lts.study.problem import Problem
 from lts.study.seeded import SeededSampler, proxy_for
-from lts.study.seeds import farthest_first, is_quality, seed_front, unseeded
+from lts.study.seeds import farthest_first, seed_front, unseeded
 from lts.study.store import Store
 from lts.testing import SamplerSuite
 

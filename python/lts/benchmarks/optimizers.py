@@ -88,8 +88,8 @@ class Optimizer:
     def check(self) -> None:
         """Raise `UsageError` where a package that it needs is not installed."""
         if missing := [package for package in self.packages if find_spec(package) is None]:
-            library = self.name.partition(":")[0]
-            raise UsageError(f"{self.name} needs {', '.join(missing)}: pip install 'lts-engine[{library}]'")
+            extra = self.packages[0].replace("_", "-")
+            raise UsageError(f"{self.name} needs {', '.join(missing)}: pip install 'lts-engine[{extra}]'")
 
     def run(self, problem: BenchmarkProblem, budget: int, seed: int) -> Array:
         """Objectives of everything that a run has evaluated, in order, minimized, (budget, m).
@@ -137,6 +137,13 @@ OPTIMIZERS = (
         f"{_HERE}.botorch_acquisition:parego_fixed",
         ("botorch",),
     ),
+    Optimizer(
+        "modnas",
+        "a hypernetwork for all preferences (MODNAS: Sukthanker et al. 2024) with Chebyshev's loss",
+        f"{_HERE}.modnas:chebyshev",
+        ("torch",),
+    ),
+    Optimizer("modnas:linear", "the same with linear losses, as published", f"{_HERE}.modnas:linear", ("torch",)),
 )
 NATIVE = tuple(optimizer.name for optimizer in OPTIMIZERS if not optimizer.packages)
 """Names of those that need nothing else."""

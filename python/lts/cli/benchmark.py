@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from lts.cli.log import say
 from lts.cli.progress import Waiting
 
 if TYPE_CHECKING:
+    from lts._core import Objective
     from lts.benchmarks.summary import Summary
 
 _DEFAULT_EVALUATIONS, _DEFAULT_SEEDS = 1000, 10
@@ -76,7 +78,6 @@ def command(
     from lts.benchmarks.runs import MOST_EVALUATIONS, MOST_SEEDS, run_benchmark
     from lts.benchmarks.summary import Summary
     from lts.errors import UsageError
-    from lts.study.seeds import unseeded
     from lts.system.uninterrupted import end_like_ctrl_c
 
     if algorithm == ["list"]:
@@ -88,9 +89,11 @@ def command(
     end_like_ctrl_c()
     problem = open_problem(source, objective or (), pool=pool, published=published_encodings, family=family)
     names = _installed() if algorithm == ["all"] else algorithm or NATIVE
-    if algorithm in (None, [], ["all"]) and (reason := unseeded(problem.objectives)):
-        say(f"seeded is left out: {reason}")
-        names = [name for name in names if name != "seeded"]
+    if algorithm in (None, [], ["all"]):
+        for name, reason in _not_applicable(problem.objectives).items():
+            if name in names:
+                say(f"{name} is left out: {reason}")
+                names = [each for each in names if each != name]
     optimizers = optimizers_of(names)
     say(f"{problem.name}: {problem.about}")
     try:
@@ -104,6 +107,17 @@ def command(
         report = _write(summary, output_dir)
     _show(summary, output)
     say(f"report: {report}" if report else "no report.html, which needs plotly: pip install 'lts-engine[report]'")
+
+
+def _not_applicable(objectives: Sequence[Objective]) -> dict[str, str]:
+    """By name why an algorithm is not for these objectives."""
+    from lts.study.seeds import unseeded
+
+    if reason := unseeded(objectives):
+        return dict.fromkeys(("seeded", "modnas", "modnas:linear"), reason)
+    if len(objectives) != 2:
+        return dict.fromkeys(("modnas", "modnas:linear"), f"there are {len(objectives)} objectives, not two")
+    return {}
 
 
 def _installed() -> list[str]:

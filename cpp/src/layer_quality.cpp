@@ -73,7 +73,7 @@ class Ridge {
     std::vector<double> solution;   ///< of standardized terms
     std::vector<double> followed;   ///< by how much each sample moves its own fit
     std::vector<double> left_out;   ///< predictions of each sample from the others
-    double squares = 0.0;           ///< mean squared error of these; infinite where a sample decides its own fit
+    double squares = 0.0;  ///< mean squared error of these; the largest number where a sample decides its own fit
   };
 
   [[nodiscard]] Fit fit(double penalty) const {
@@ -99,7 +99,8 @@ class Ridge {
       const double error = (values_[i] - predicted) / (1 - std::min(h, kFollowed));
       found.followed.push_back(h);
       found.left_out.push_back(values_[i] - error);
-      found.squares += h < kFollowed ? error * error / static_cast<double>(n) : std::numeric_limits<double>::infinity();
+      found.squares += error * error / static_cast<double>(n);
+      if (h >= kFollowed) found.squares = std::numeric_limits<double>::max();
     }
     return found;
   }

@@ -37,11 +37,11 @@ PREFERENCES = 24
 # From so many evaluations on, quality by layer ranks better than decoder parameters.
 _KNOWN = 30
 # Training: its first steps, and those after more was evaluated; preferences for each device and step.
-_STEPS, _MORE_STEPS, _BATCH = 3000, 300, 32
+_STEPS, _MORE_STEPS, _BATCH = 5000, 300, 48
 _HIDDEN, _LEARNING_RATE = 128, 3e-3
 _WARM, _COLD = 2.0, 0.1  # temperatures of sampling, first and last
 # Architectures that are drawn for a preference, a depth and a width; the best by the models is the answer.
-_DRAWN = 32
+_DRAWN = 64
 _SCALED_BY = 1000  # random architectures that tell the range of every objective
 _AUGMENTED = 1e-3
 

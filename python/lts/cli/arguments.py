@@ -61,7 +61,7 @@ FlashAttentionOption = Annotated[
     typer.Option(help="Whether llama.cpp uses it; of --backend llamacpp, and of GGUF files.", show_default="auto"),
 ]
 DeviceOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         help=f"Where models run: {DEVICES}.",
         show_default="local if it can run the target",
@@ -190,3 +190,10 @@ CacheOption = Annotated[
 LogitsOption = Annotated[
     Logits, typer.Option(help="Positions of the prompt with logits: the last, or all, as for training and scoring.")
 ]
+
+
+def one_device(given: list[str] | None) -> str | None:
+    """The device of a command that measures on one. Raises `UsageError` where it is given more than once."""
+    if given and len(given) > 1:
+        raise UsageError(f"--device is given {len(given)} times; models are compared on one device, so give one")
+    return given[0] if given else None

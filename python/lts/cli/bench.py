@@ -25,6 +25,7 @@ from lts.cli.arguments import (
     TargetOption,
     duration,
     numbers,
+    one_device,
 )
 from lts.cli.ci import ResultReportOption, publish_results, wanted_reports
 from lts.cli.errors import exits
@@ -173,7 +174,7 @@ def command(
     try:
         with (
             Waiting("measuring", every=10.0) as waiting,
-            OpenDevice(target, device, backend, timeout=seconds, min_time=duration(min_time)) as place,
+            OpenDevice(target, one_device(device), backend, timeout=seconds, min_time=duration(min_time)) as place,
         ):
             if max_temperature is not None and place.name != "local":
                 raise UsageError(f"the temperature of {place.name} cannot be read; leave --max-temperature out")

@@ -22,6 +22,7 @@ from lts.cli.arguments import (
     Precision,
     ProcessTimeoutOption,
     duration,
+    one_device,
 )
 from lts.cli.ci import ReportOption, publish, wanted_reports
 from lts.cli.errors import exits
@@ -162,7 +163,7 @@ def command(
     workload = {"n_prompt": n_prompt, "n_gen": n_gen, "batch": batch, "threads": threads}
     conditions = Conditions(
         target,
-        device,
+        one_device(device),
         backend,
         {**workload, "precision": precision, "logits": logits},
         parse_inputs(given or ()),

@@ -12,6 +12,7 @@ from typing import Any
 from lts._core import family
 from lts.devices.device import Device
 from lts.devices.local import runs_here
+from lts.devices.pool import SCHEME as POOL
 from lts.devices.pool import pool_of
 from lts.errors import UsageError
 from lts.measure.estimated import EstimatedEvaluator
@@ -25,6 +26,7 @@ from lts.targets.workload import Workload
 TABLE = "table:"
 """How a device begins that replays a table: the path of its file follows."""
 NO_DEVICE = "none"
+_SSH = "ssh://"
 
 
 def cache_for(kind: str, given: str | None) -> str | None:
@@ -112,6 +114,12 @@ def open_evaluator(
         raise UsageError("flash attention is an option of --backend llamacpp, on a device: leave --flash-attention out")
     if workers is not None and (device == NO_DEVICE or str(device).startswith(TABLE)):
         raise UsageError("workers measure on devices, and nothing is measured here: leave --workers out")
+    for each in str(device).removeprefix(POOL).split(","):
+        if workers is not None and each.startswith(_SSH):
+            raise UsageError(
+                f"workers would measure on {each} at the same time: leave --workers out, or have each measure on a "
+                "device of its own, as --device local does"
+            )
     if device == NO_DEVICE:
         return EstimatedEvaluator(known, backend=backend, workload=workload, tune=tune)
     if isinstance(device, str) and device.startswith(TABLE):

@@ -291,6 +291,10 @@ def test_what_cannot_be_kept_is_said_before_anything_is_measured(
         (("small.json", "--max-temperature", "nan"), "the highest temperature is nan °C; expected one above 0"),
         (("small.json", "--max-temperature", "-5"), "the highest temperature is -5 °C; expected one above 0"),
         (("small.json", "--device", "nowhere"), "unknown device 'nowhere'"),
+        (
+            ("small.json", "--device", "local", "--device", "emulated"),
+            "--device is given 2 times; models are compared on",
+        ),
         (("small.json", "--device", "none", "--target", "cortex-a76"), "request_ms is not measured there"),
         (
             ("files/a.onnx", "--input", "x=3x4", "--device", "none", "--target", "cortex-a76"),

@@ -164,6 +164,7 @@ def test_wrong_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], told
     [
         (("--device", "none", "--target", "arm64"), "request_ms is not measured there"),
         (("--device", "nowhere"), "unknown device 'nowhere'"),
+        (("--device", "local", "--device", "emulated"), "--device is given 2 times; models are compared on one device"),
         (("--target", "nothing"), "unknown target 'nothing'"),
         (("--backend", "nothing"), "unknown backend 'nothing'"),
         (("--threads", "100000"), "threads is 100000"),

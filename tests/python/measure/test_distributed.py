@@ -295,6 +295,12 @@ def test_estimates_need_no_workers() -> None:
         lts.open_evaluator(device="none", workers="processes:2")
 
 
+@pytest.mark.parametrize("device", ["ssh://board", ["local", "ssh://board"], "pool:local,ssh://board"])
+def test_workers_do_not_share_a_device(device: str | list[str]) -> None:
+    with pytest.raises(UsageError, match="workers would measure on ssh://board at the same time: leave --workers out"):
+        lts.open_evaluator(device=device, workers="processes:2")
+
+
 def alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]

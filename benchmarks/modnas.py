@@ -10,7 +10,7 @@ latency of the 24 answers, as the share of the hypervolume of the front of all 5
 is worth what the nearest row is.
 With FOLDER, which has the published surrogates of the benchmark, answers are worth what these say, on all devices that
 it has; the front then is that of a long search, and ours is evolved (200,000 candidates).
-Exits with 1 where, on the A100, Chebyshev's does not reach 0.90 or ours 0.95, or the hypernetwork takes over 60 s.
+Exits with 1 where, over the devices, Chebyshev's do not reach 0.90 or ours 0.95, or the hypernetwork takes over 60 s.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ def main() -> int:
     for name, each in means.items():
         print(f"| {name} | {each.mean():.3f} | {' | '.join(f'{value:.3f}' for value in each)} |")
     print(f"a hypernetwork for {len(devices)} devices takes {np.median(seconds):.1f} s of processor time")
-    (at,) = (i for i, device in enumerate(devices) if device.name in ("A100", "latencies_a100"))
-    met = means["MODNAS, Chebyshev"][at] >= GOAL and means["read off our own front"][at] >= GOAL_OWN
+    met = means["MODNAS, Chebyshev"].mean() >= GOAL and means["read off our own front"].mean() >= GOAL_OWN
     return 0 if met and max(seconds) <= GOAL_S else 1
 
 
